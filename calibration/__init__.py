@@ -1,0 +1,1 @@
+"""Ranges, headroom and precision plans, measured once for every backend."""

@@ -1,0 +1,16 @@
+"""Reference models in plain PyTorch, their presets and their checkpoints."""
+
+from tinysr.models.config import HEAD_SIZE, SCALE, ModelConfig, TransformerConfig, VaeConfig
+from tinysr.models.presets import DEFAULT_PRESET, PRESETS
+from tinysr.models.tinysr import TinySR
+
+__all__ = [
+    "DEFAULT_PRESET",
+    "HEAD_SIZE",
+    "PRESETS",
+    "SCALE",
+    "ModelConfig",
+    "TinySR",
+    "TransformerConfig",
+    "VaeConfig",
+]

@@ -1,0 +1,19 @@
+"""Named configurations."""
+
+from __future__ import annotations
+
+from tinysr.models.config import ModelConfig, TransformerConfig, VaeConfig
+
+__all__ = ["DEFAULT_PRESET", "PRESETS"]
+
+PRESETS: dict[str, ModelConfig] = {
+    # The paper's size: 341.57 M parameters once folded.
+    "tinysr": ModelConfig(),
+    # The same operations at a size that two CPU cores train and any phone runs.
+    "tinysr-nano": ModelConfig(
+        vae=VaeConfig(width=32),
+        transformer=TransformerConfig(depth=6, heads=3, pooled_size=64),
+    ),
+}
+
+DEFAULT_PRESET = "tinysr-nano"

@@ -1,0 +1,53 @@
+"""The eager reference model: every other form of TinySR is held against this one."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tinysr.models.config import SCALE, ModelConfig
+from tinysr.models.transformer import Transformer
+from tinysr.models.vae import Decoder, Encoder
+
+__all__ = ["TinySR"]
+
+
+class TinySR(nn.Module):
+    """One-step super-resolution, as trained (paper section 3).
+
+    The model's three stages are :meth:`encode`, :meth:`predict` and :meth:`decode`; calling it
+    runs all of them. Latents z carry the VAE's scaling factor.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.vae)
+        self.transformer = Transformer(config.transformer)
+        self.decoder = Decoder(config.vae)
+        self.pooled: Tensor
+        """The pooled embedding of the one fixed prompt, ``[1, pooled_size]``."""
+        self.register_buffer("pooled", torch.zeros(1, config.transformer.pooled_size))
+
+    def encode(self, lr: Tensor) -> Tensor:
+        """Map a low-resolution image ``[N, 3, H, W]`` in [0, 1] to z ``[N, C, H/2, W/2]``."""
+        hr = F.interpolate(lr, scale_factor=SCALE, mode="bicubic", align_corners=False)
+        z: Tensor = self.encoder(hr * 2 - 1) * self.config.vae.scaling_factor
+        return z
+
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the velocity v of latents z, both ``[N, C, h, w]``."""
+        timestep = torch.full((z.shape[0],), self.config.timestep, device=z.device)
+        v: Tensor = self.transformer(z, timestep, self.pooled.expand(z.shape[0], -1))
+        return v
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Map z ``[N, C, h, w]`` to an image ``[N, 3, 8h, 8w]``, about [0, 1], unclamped."""
+        image: Tensor = self.decoder(z / self.config.vae.scaling_factor)
+        return (image + 1) / 2
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map ``[N, 3, H, W]`` in [0, 1] to ``[N, 3, 4H, 4W]``, unclamped; sides divide by 4."""
+        z = self.encode(lr)
+        return self.decode(z - self.predict(z))

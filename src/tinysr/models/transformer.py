@@ -1,0 +1,235 @@
+"""SD3's image stream, as trained: with its time, pooled-text and modulation modules.
+
+Key names are those of diffusers' ``SD3Transformer2DModel``, so that a checkpoint's keys and
+ours are the same words.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tinysr.errors import UnsupportedError
+from tinysr.models.config import HEAD_SIZE, TransformerConfig
+
+__all__ = [
+    "NORM_EPS",
+    "POSITION_TABLE_SIDE",
+    "Attention",
+    "Block",
+    "FeedForward",
+    "PatchEmbed",
+    "Transformer",
+    "centre_crop",
+    "sincos_positions",
+    "time_embedding",
+    "unpatchify",
+]
+
+NORM_EPS = 1e-6
+"""Epsilon of every LayerNorm."""
+
+POSITION_TABLE_SIDE = 192
+"""Side, in tokens, of SD3's position table."""
+
+_POSITION_STEP = 1 / 3
+"""SD3's grid step: a base of 64 tokens spread over a table of 192."""
+
+
+def sincos_positions(dim: int, side: int) -> Tensor:
+    """Return SD3's sin-cos position table, centre-cropped to ``side``², ``[1, side², dim]``."""
+    start = (POSITION_TABLE_SIDE - side) // 2
+    steps = torch.arange(start, start + side, dtype=torch.float64) * _POSITION_STEP
+    frequencies = 10000.0 ** -(torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    angles = steps[:, None] * frequencies  # [side, dim/4]
+    line = torch.cat([angles.sin(), angles.cos()], dim=1)  # [side, dim/2]
+    columns = line[None, :, :].expand(side, side, -1)
+    rows = line[:, None, :].expand(side, side, -1)
+    return torch.cat([columns, rows], dim=2).reshape(1, side * side, dim).float()
+
+
+def centre_crop(table: Tensor, rows: int, columns: int) -> Tensor:
+    """Crop a square position table ``[1, side², D]`` to its middle ``[1, rows·columns, D]``."""
+    side = math.isqrt(table.shape[1])
+    if rows > side or columns > side:
+        raise UnsupportedError(
+            f"{rows}×{columns} tokens asked of a position table of {side}×{side}: use smaller tiles"
+        )
+    top, left = (side - rows) // 2, (side - columns) // 2
+    grid = table.reshape(1, side, side, -1)[:, top : top + rows, left : left + columns]
+    return grid.reshape(1, rows * columns, -1)
+
+
+def time_embedding(timestep: Tensor, channels: int) -> Tensor:
+    """Return the sinusoidal embedding of ``timestep`` ``[N]``: ``[N, channels]``, cosines first."""
+    half = channels // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=timestep.device) / half
+    angles = timestep[:, None].float() * torch.exp(-math.log(10000.0) * exponents)
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def unpatchify(tokens: Tensor, rows: int, columns: int, patch: int) -> Tensor:
+    """Map tokens ``[N, rows·columns, patch²·C]`` to latents ``[N, C, rows·patch, columns·patch]``."""
+    grid = tokens.reshape(tokens.shape[0], rows, columns, patch, patch, -1)
+    return grid.permute(0, 5, 1, 3, 2, 4).reshape(
+        tokens.shape[0], -1, rows * patch, columns * patch
+    )
+
+
+class TwoLayer(nn.Module):
+    """linear, SiLU, linear: the embedders of time and pooled text."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(inputs, outputs)
+        self.linear_2 = nn.Linear(outputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, inputs]`` to ``[N, outputs]``."""
+        y: Tensor = self.linear_2(F.silu(self.linear_1(x)))
+        return y
+
+
+class TimeTextEmbed(nn.Module):
+    """The sum of the time's and the pooled text's embeddings."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.time_channels = config.time_channels
+        self.timestep_embedder = TwoLayer(config.time_channels, config.dim)
+        self.text_embedder = TwoLayer(config.pooled_size, config.dim)
+
+    def forward(self, timestep: Tensor, pooled: Tensor) -> Tensor:
+        """Map ``[N]`` and ``[N, pooled_size]`` to the conditioning ``[N, dim]``."""
+        time: Tensor = self.timestep_embedder(
+            time_embedding(timestep, self.time_channels).to(pooled.dtype)
+        )
+        text: Tensor = self.text_embedder(pooled)
+        return time + text
+
+
+class Modulation(nn.Module):
+    """adaLN's linear: the conditioning → ``parts`` vectors of ``dim``."""
+
+    def __init__(self, dim: int, parts: int) -> None:
+        super().__init__()
+        self.parts = parts
+        self.linear = nn.Linear(dim, parts * dim)
+
+    def forward(self, conditioning: Tensor) -> tuple[Tensor, ...]:
+        """Map ``[N, dim]`` to ``parts`` tensors ``[N, 1, dim]``."""
+        y: Tensor = self.linear(F.silu(conditioning))
+        return y[:, None].chunk(self.parts, dim=2)
+
+
+class PatchEmbed(nn.Module):
+    """Latents → tokens, plus their positions."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(config.latent_channels, config.dim, config.patch, config.patch)
+        table = sincos_positions(config.dim, config.position_grid)
+        self.pos_embed: Tensor
+        self.register_buffer("pos_embed", table)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``[N, C, h, w]`` to ``[N, h/patch · w/patch, dim]``."""
+        grid: Tensor = self.proj(z)
+        rows, columns = grid.shape[2:]
+        return grid.flatten(2).transpose(1, 2) + centre_crop(self.pos_embed, rows, columns)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with heads of 64, biases, and no norm on q and k."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(dim, dim)
+        self.to_k = nn.Linear(dim, dim)
+        self.to_v = nn.Linear(dim, dim)
+        self.to_out = nn.Sequential(nn.Linear(dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, L, dim]`` to the same shape."""
+        q, k, v = (
+            to(x).unflatten(2, (-1, HEAD_SIZE)).transpose(1, 2)  # [N, heads, L, 64]
+            for to in (self.to_q, self.to_k, self.to_v)
+        )
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        out: Tensor = self.to_out(y)
+        return out
+
+
+class GeluProjection(nn.Module):
+    """A linear, then the tanh form of GELU."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, L, inputs]`` to ``[N, L, outputs]``."""
+        return F.gelu(self.proj(x), approximate="tanh")
+
+
+class FeedForward(nn.Module):
+    """dim → 4·dim → dim."""
+
+    def __init__(self, dim: int, inner: int) -> None:
+        super().__init__()
+        # The middle is where diffusers keeps its dropout; it holds the key numbers in place.
+        self.net = nn.Sequential(
+            GeluProjection(dim, inner), nn.Identity(), nn.Linear(inner, dim)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, L, dim]`` to the same shape."""
+        y: Tensor = self.net(x)
+        return y
+
+
+class Block(nn.Module):
+    """One transformer block with adaLN-Zero modulation."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm1 = Modulation(config.dim, 6)
+        self.attn = Attention(config.dim)
+        self.ff = FeedForward(config.dim, config.ff_dim)
+
+    def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
+        """Map ``[N, L, dim]`` and ``[N, dim]`` to ``[N, L, dim]``."""
+        shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = self.norm1(conditioning)
+        x = x + gate_msa * self.attn(_norm(x) * (1 + scale_msa) + shift_msa)
+        return x + gate_mlp * self.ff(_norm(x) * (1 + scale_mlp) + shift_mlp)
+
+
+class Transformer(nn.Module):
+    """Latents → predicted velocity v, at a time and a pooled text."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.patch = config.patch
+        self.pos_embed = PatchEmbed(config)
+        self.time_text_embed = TimeTextEmbed(config)
+        self.transformer_blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm_out = Modulation(config.dim, 2)
+        self.proj_out = nn.Linear(config.dim, config.patch**2 * config.latent_channels)
+
+    def forward(self, z: Tensor, timestep: Tensor, pooled: Tensor) -> Tensor:
+        """Map latents ``[N, C, h, w]``, times ``[N]`` and ``[N, pooled_size]`` to v, shaped as z."""
+        conditioning = self.time_text_embed(timestep, pooled)
+        x = self.pos_embed(z)
+        for block in self.transformer_blocks:
+            x = block(x, conditioning)
+        # Unlike the blocks, the last norm gives its scale first.
+        scale, shift = self.norm_out(conditioning)
+        v = self.proj_out(_norm(x) * (1 + scale) + shift)
+        return unpatchify(v, z.shape[2] // self.patch, z.shape[3] // self.patch, self.patch)
+
+
+def _norm(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], eps=NORM_EPS)
