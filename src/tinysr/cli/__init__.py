@@ -1,1 +1,5 @@
-"""To be described."""
+"""The command line: one file per command, heavy imports inside the commands."""
+
+from .app import main
+
+__all__ = ["main"]

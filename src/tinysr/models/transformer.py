@@ -72,7 +72,7 @@ def time_embedding(timestep: Tensor, channels: int) -> Tensor:
 
 
 def unpatchify(tokens: Tensor, rows: int, columns: int, patch: int) -> Tensor:
-    """Map tokens ``[N, rows·columns, patch²·C]`` to latents ``[N, C, rows·patch, columns·patch]``."""
+    """Map tokens ``[N, rows·columns, patch²·C]`` to latents ``[N, C, rows·patch, …]``."""
     grid = tokens.reshape(tokens.shape[0], rows, columns, patch, patch, -1)
     return grid.permute(0, 5, 1, 3, 2, 4).reshape(
         tokens.shape[0], -1, rows * patch, columns * patch
@@ -181,9 +181,7 @@ class FeedForward(nn.Module):
     def __init__(self, dim: int, inner: int) -> None:
         super().__init__()
         # The middle is where diffusers keeps its dropout; it holds the key numbers in place.
-        self.net = nn.Sequential(
-            GeluProjection(dim, inner), nn.Identity(), nn.Linear(inner, dim)
-        )
+        self.net = nn.Sequential(GeluProjection(dim, inner), nn.Identity(), nn.Linear(inner, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
@@ -220,7 +218,7 @@ class Transformer(nn.Module):
         self.proj_out = nn.Linear(config.dim, config.patch**2 * config.latent_channels)
 
     def forward(self, z: Tensor, timestep: Tensor, pooled: Tensor) -> Tensor:
-        """Map latents ``[N, C, h, w]``, times ``[N]`` and ``[N, pooled_size]`` to v, shaped as z."""
+        """Map z ``[N, C, h, w]``, times ``[N]`` and ``[N, pooled_size]`` to v, shaped as z."""
         conditioning = self.time_text_embed(timestep, pooled)
         x = self.pos_embed(z)
         for block in self.transformer_blocks:

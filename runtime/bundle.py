@@ -1,0 +1,77 @@
+"""Reading a bundle: its manifest, and its files once their hashes were checked."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from tinysr.errors import BundleError
+from tinysr.manifest import Artifact, FileEntry, Manifest, Stage, read_manifest
+
+__all__ = ["Bundle"]
+
+
+class Bundle:
+    """A bundle's folder and its manifest. No file is read before its hash was checked."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.manifest: Manifest = read_manifest(self.folder)
+        self._checked: set[str] = set()
+
+    def artifacts(self, target: str | None = None) -> tuple[Artifact, ...]:
+        """Return the artifacts, of one target or of all."""
+        return tuple(a for a in self.manifest.artifacts if target in (None, a.target))
+
+    def artifact(self, target: str, stage: Stage, precision: str) -> Artifact:
+        """Return one artifact.
+
+        Raises:
+            BundleError: the bundle has none such; the message says what it has.
+        """
+        for artifact in self.manifest.artifacts:
+            if (artifact.target, artifact.stage, artifact.precision) == (target, stage, precision):
+                return artifact
+        have = ", ".join(a.label for a in self.manifest.artifacts) or "no artifacts"
+        raise BundleError(
+            f"{self.folder}: expected {target}/{stage} {precision}, found only {have}"
+        )
+
+    def path(self, artifact: Artifact) -> Path:
+        """Return the path of an artifact's graph, once all of its files are as described.
+
+        Raises:
+            BundleError: a file is missing, outside the bundle, or has another size or hash.
+        """
+        for entry in (artifact.file, *artifact.data):
+            self._check(entry, artifact)
+        return self.folder / artifact.file.path
+
+    def _check(self, entry: FileEntry, artifact: Artifact) -> None:
+        if entry.path in self._checked:
+            return
+        path = self.folder / entry.path
+        if not path.resolve().is_relative_to(self.folder.resolve()):
+            raise BundleError(f"{artifact.label}: {entry.path} leaves the bundle")
+        try:
+            size = path.stat().st_size
+            digest = sha256_file(path) if size == entry.size else ""
+        except OSError as error:
+            raise BundleError(f"{artifact.label}: {path}: {error.strerror}") from error
+        if size != entry.size:
+            raise BundleError(
+                f"{artifact.label}: {path}: expected {entry.size} bytes, found {size}; "
+                "export the bundle again"
+            )
+        if digest != entry.sha256:
+            raise BundleError(
+                f"{artifact.label}: {path}: expected SHA-256 {entry.sha256[:12]}…, "
+                f"found {digest[:12]}…; the file was changed, export the bundle again"
+            )
+        self._checked.add(entry.path)
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,212 @@
+"""The bundle's manifest: what was made from what, how exact it is, and the hash of every file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from tinysr.errors import BundleError
+
+__all__ = [
+    "MANIFEST_NAME",
+    "SCHEMA_VERSION",
+    "Artifact",
+    "BakeProof",
+    "FileEntry",
+    "Halo",
+    "Host",
+    "Manifest",
+    "Port",
+    "Source",
+    "Stage",
+    "Verdict",
+    "read_manifest",
+    "schema",
+    "to_json",
+]
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+
+Stage = Literal["encoder", "transformer", "decoder", "upscale"]
+
+_MAX_BYTES = 16 * 2**20  # a manifest is some kilobytes; a hostile one may be anything
+
+
+def _inside(path: str) -> str:
+    """Refuse a path that is not plainly relative: it could leave the bundle."""
+    parts = PurePosixPath(path).parts
+    unsafe = not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path
+    if unsafe or "\0" in path:
+        raise ValueError(f"the path {path!r} leaves the bundle")
+    return path
+
+
+RelativePath = Annotated[str, AfterValidator(_inside)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Record):
+    """A file of the bundle."""
+
+    path: RelativePath
+    """Relative to the bundle's folder, with forward slashes."""
+    sha256: Sha256
+    size: int = Field(ge=0)
+    """Bytes."""
+
+
+class Port(_Record):
+    """An input or output of a graph."""
+
+    name: str
+    dtype: Literal["float32", "float16"]
+    shape: tuple[int | str, ...]
+    """A name stands for a dimension that may vary."""
+
+
+class Verdict(_Record):
+    """What the parity gate said of an artifact, and where it was run."""
+
+    result: Literal["pass", "fail", "not run"]
+    backend: str = ""
+    gate_db: float | None = None
+    """PSNR that every image must reach."""
+    worst_db: float | None = None
+    """Lowest PSNR of the suite; null when the two are equal bit for bit."""
+    worst_image: str = ""
+    images: int = 0
+    note: str = ""
+
+
+class Artifact(_Record):
+    """One graph, in one format and precision, with all the files it reads."""
+
+    target: str
+    """The format: onnx, tensorrt, coreml, …"""
+    stage: Stage
+    precision: str
+    file: FileEntry
+    """The graph itself."""
+    data: tuple[FileEntry, ...] = ()
+    """Further files that the graph reads: its weights."""
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    options: dict[str, str | int | bool] = {}
+    """Build flags."""
+    parity: Verdict = Verdict(result="not run")
+
+    @property
+    def label(self) -> str:
+        """A short name for messages."""
+        return f"{self.target}/{self.stage} {self.precision}"
+
+
+class Source(_Record):
+    """The checkpoint a bundle was made from."""
+
+    kind: str
+    """The layout that was detected: preset, released, sd3 or single-file."""
+    name: str
+    """A preset's name, or the checkpoint folder's own name."""
+    sha256: Sha256
+    """Over every tensor of the checkpoint, names and shapes included, LoRA merged."""
+    lora_sha256: Sha256 | None = None
+    trained: bool
+    """False for a preset that has a seed in place of weights."""
+
+
+class BakeProof(_Record):
+    """The baked model held against the eager one, in fp32."""
+
+    difference: float
+    """Largest absolute difference over the largest absolute value of the eager output."""
+    tolerance: float
+    passes: tuple[str, ...]
+    """The passes that were run, in order."""
+
+
+class Halo(_Record):
+    """How far a result depends on its surroundings, computed from the architecture."""
+
+    encoder: int
+    """Low-resolution pixels around the area that a latent tile is encoded from."""
+    decoder: int
+    """Latent pixels around the area that an image tile is decoded from."""
+
+
+class Host(_Record):
+    """The machine that made the bundle."""
+
+    system: str
+    machine: str
+    python: str
+
+
+class Manifest(_Record):
+    """A whole bundle."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    family: str
+    config: dict[str, Any]
+    """The model's config, as :class:`tinysr.models.ModelConfig` writes it."""
+    scale: Literal[4] = 4
+    tile: int = Field(ge=16)
+    """Side of the tile that the transformer and upscale graphs take, in low-resolution pixels."""
+    overlap: int = Field(ge=0)
+    """Latent pixels that neighbouring transformer tiles share at least."""
+    halo: Halo
+    latent_scale: float = Field(gt=0)
+    """Latents in the graphs are the eager model's z times this: scaling factors are folded."""
+    source: Source
+    bake: BakeProof
+    artifacts: tuple[Artifact, ...]
+    tools: dict[str, str]
+    """Versions of what the bundle was made with."""
+    host: Host
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate a bundle's manifest.
+
+    Raises:
+        BundleError: there is none, it is not valid JSON, or it does not fit the schema.
+    """
+    path = folder / MANIFEST_NAME
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise BundleError(f"{path}: expected a manifest of some kilobytes, found a huge file")
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise BundleError(
+            f"{folder}: no bundle here ({MANIFEST_NAME} is missing); make one with `tinysr export`"
+        ) from error
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise BundleError(f"{path}: {_first_problem(error)}") from error
+
+
+def to_json(manifest: Manifest) -> str:
+    """Return the manifest as the text of ``manifest.json``."""
+    return manifest.model_dump_json(indent=2) + "\n"
+
+
+def schema() -> str:
+    """Return the manifest's JSON schema, as published in ``manifest.schema.json``."""
+    return json.dumps(Manifest.model_json_schema(), indent=2) + "\n"
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the whole file"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"at {place}: {first['msg']}{more}"
