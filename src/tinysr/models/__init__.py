@@ -1,6 +1,7 @@
 """Reference models in plain PyTorch, their presets and their checkpoints."""
 
 from tinysr.models.config import HEAD_SIZE, SCALE, ModelConfig, TransformerConfig, VaeConfig
+from tinysr.models.load import Loaded, load, load_checkpoint
 from tinysr.models.presets import DEFAULT_PRESET, PRESETS
 from tinysr.models.tinysr import TinySR
 
@@ -9,8 +10,11 @@ __all__ = [
     "HEAD_SIZE",
     "PRESETS",
     "SCALE",
+    "Loaded",
     "ModelConfig",
     "TinySR",
     "TransformerConfig",
     "VaeConfig",
+    "load",
+    "load_checkpoint",
 ]
