@@ -7,6 +7,7 @@ ours are the same words.
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,8 @@ __all__ = [
     "Attention",
     "Block",
     "FeedForward",
+    "GeluProjection",
+    "Modulation",
     "PatchEmbed",
     "Transformer",
     "centre_crop",
@@ -73,10 +76,10 @@ def time_embedding(timestep: Tensor, channels: int) -> Tensor:
 
 def unpatchify(tokens: Tensor, rows: int, columns: int, patch: int) -> Tensor:
     """Map tokens ``[N, rows·columns, patch²·C]`` to latents ``[N, C, rows·patch, …]``."""
-    grid = tokens.reshape(tokens.shape[0], rows, columns, patch, patch, -1)
-    return grid.permute(0, 5, 1, 3, 2, 4).reshape(
-        tokens.shape[0], -1, rows * patch, columns * patch
-    )
+    # The batch is the only open size, so that an exported graph computes no shapes.
+    channels = tokens.shape[2] // patch**2
+    grid = tokens.reshape(-1, rows, columns, patch, patch, channels)
+    return grid.permute(0, 5, 1, 3, 2, 4).reshape(-1, channels, rows * patch, columns * patch)
 
 
 class TwoLayer(nn.Module):
@@ -216,6 +219,11 @@ class Transformer(nn.Module):
         self.transformer_blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm_out = Modulation(config.dim, 2)
         self.proj_out = nn.Linear(config.dim, config.patch**2 * config.latent_channels)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks, with their type."""
+        return cast("list[Block]", list(self.transformer_blocks))
 
     def forward(self, z: Tensor, timestep: Tensor, pooled: Tensor) -> Tensor:
         """Map z ``[N, C, h, w]``, times ``[N]`` and ``[N, pooled_size]`` to v, shaped as z."""

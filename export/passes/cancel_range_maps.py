@@ -1,0 +1,21 @@
+"""Drop the maps between [0, 1] and [-1, 1], which undo one another."""
+
+from __future__ import annotations
+
+from ..baked import BakedTinySR
+from ..rewrite import given, sharing_copy
+
+__all__ = ["cancel_range_maps"]
+
+
+def cancel_range_maps(model: BakedTinySR) -> BakedTinySR:
+    """((2x - 1) + 1) / 2 = x; the resize before it is linear and keeps constants.
+
+    Given: an encoder and a decoder that map to [-1, 1] and back.
+    Result: the same function, without the maps.
+    """
+    model = sharing_copy(model)
+    given(model.encoder.range_map)
+    given(model.decoder.range_map)
+    model.encoder.range_map = model.decoder.range_map = None
+    return model

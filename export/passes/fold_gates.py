@@ -1,0 +1,30 @@
+"""Fold each gate into the linear before it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..baked import Affine, BakedTinySR
+from ..rewrite import given, linear, sharing_copy
+
+__all__ = ["fold_gates"]
+
+
+@torch.no_grad()
+def fold_gates(model: BakedTinySR) -> BakedTinySR:
+    """g(Wx + b) = (g·W)x + g·b.
+
+    Given: blocks that gate their attention and their feed-forward.
+    Result: the same function; the gates live in both parts' last linears.
+    """
+    model = sharing_copy(model)
+    for block in model.transformer.blocks:
+        block.attn.to_out = _before(given(block.gate_attn), block.attn.to_out)
+        block.ff.proj_out = _before(given(block.gate_ff), block.ff.proj_out)
+        block.gate_attn = block.gate_ff = None
+    return model
+
+
+def _before(gate: Tensor, layer: Affine) -> nn.Linear:
+    return linear(layer.weight * gate[:, None], layer.bias * gate)

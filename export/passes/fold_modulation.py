@@ -1,0 +1,49 @@
+"""Fold ``1 + scale`` and ``shift`` into the linears that follow each norm."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..baked import Affine, BakedTinySR, Modulated
+from ..rewrite import given, linear, sharing_copy, split
+
+__all__ = ["fold_modulation", "fold_norm_out"]
+
+
+@torch.no_grad()
+def fold_modulation(model: BakedTinySR) -> BakedTinySR:
+    """W(s·x + t) + b = (W·s)x + (Wt + b).
+
+    Given: blocks whose norms are scaled and shifted, and whose q, k and v are separate.
+    Result: the same function; scale and shift live in q, k, v and the feed-forward's first linear.
+    """
+    model = sharing_copy(model)
+    for block in model.transformer.blocks:
+        attn = split(block)
+        attn.to_q = _after(block.norm_attn, attn.to_q)
+        attn.to_k = _after(block.norm_attn, attn.to_k)
+        attn.to_v = _after(block.norm_attn, attn.to_v)
+        block.ff.proj_in = _after(block.norm_ff, block.ff.proj_in)
+        for norm in (block.norm_attn, block.norm_ff):
+            norm.scale = norm.shift = None
+    return model
+
+
+@torch.no_grad()
+def fold_norm_out(model: BakedTinySR) -> BakedTinySR:
+    """The same for the last norm and ``proj_out``.
+
+    Given: a last norm that is scaled and shifted.
+    Result: the same function; scale and shift live in ``proj_out``.
+    """
+    model = sharing_copy(model)
+    stream = model.transformer
+    stream.proj_out = _after(stream.norm_out, stream.proj_out)
+    stream.norm_out.scale = stream.norm_out.shift = None
+    return model
+
+
+def _after(norm: Modulated, layer: Affine) -> nn.Linear:
+    scale, shift = given(norm.scale), given(norm.shift)
+    return linear(layer.weight * scale, layer.bias + layer.weight @ shift)

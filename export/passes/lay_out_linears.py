@@ -1,0 +1,36 @@
+"""Store the linears' weights as MatMul reads them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ..baked import Affine, BakedTinySR, JoinedAttention, MatMulLinear
+from ..rewrite import sharing_copy
+
+__all__ = ["lay_out_linears"]
+
+
+@torch.no_grad()
+def lay_out_linears(model: BakedTinySR) -> BakedTinySR:
+    """x·Wᵀ = x·V, with V stored.
+
+    Given: linears with weights ``[outputs, inputs]``.
+    Result: the same function; weights are ``[inputs, outputs]``, and no graph transposes them.
+    """
+    model = sharing_copy(model)
+    for block in model.transformer.blocks:
+        if not isinstance(block.attn.to_out, nn.Linear):
+            raise TypeError("the linears are laid out already: the pass ran twice")
+        if not isinstance(block.attn, JoinedAttention):
+            raise TypeError("q, k and v must be joined before the linears are laid out")
+        block.attn.to_qkv = _laid_out(block.attn.to_qkv)
+        block.attn.to_out = _laid_out(block.attn.to_out)
+        block.ff.proj_in = _laid_out(block.ff.proj_in)
+        block.ff.proj_out = _laid_out(block.ff.proj_out)
+    model.transformer.proj_out = _laid_out(model.transformer.proj_out)
+    return model
+
+
+def _laid_out(layer: Affine) -> MatMulLinear:
+    return MatMulLinear(layer.weight.t().contiguous(), layer.bias)

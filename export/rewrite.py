@@ -1,0 +1,76 @@
+"""What passes are written with: a copy that shares its tensors, and new layers from old ones."""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar, cast
+
+from torch import Tensor, nn
+
+from .baked import BakedBlock, SplitAttention
+
+__all__ = ["convolution", "given", "linear", "sharing_copy", "split"]
+
+M = TypeVar("M", bound=nn.Module)
+T = TypeVar("T")
+
+
+def sharing_copy(model: M) -> M:
+    """Return a copy of the module tree whose parameters and buffers are the same tensors.
+
+    A pass puts new tensors in the copy's modules and leaves the shared ones as they are, so that
+    a chain of passes over 1.4 GB of weights holds them once.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+
+
+def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return a linear with a ``weight`` ``[outputs, inputs]`` and ``bias`` ``[outputs]``."""
+    outputs, inputs = weight.shape
+    layer = nn.Linear(inputs, outputs, device="meta")
+    layer.weight, layer.bias = _frozen(weight), _frozen(bias)
+    return layer
+
+
+def convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """Return a convolution as ``like``, with other weights of the same shapes."""
+    layer = nn.Conv2d(
+        like.in_channels,
+        like.out_channels,
+        cast("tuple[int, int]", like.kernel_size),
+        cast("tuple[int, int]", like.stride),
+        cast("tuple[int, int]", like.padding),
+        groups=like.groups,
+        bias=bias is not None,
+        device="meta",
+    )
+    layer.weight = _frozen(weight)
+    layer.bias = None if bias is None else _frozen(bias)
+    return layer
+
+
+def given(constant: T | None) -> T:
+    """Return a constant that a pass folds away.
+
+    Raises:
+        ValueError: another pass folded it before.
+    """
+    if constant is None:
+        raise ValueError("this constant is folded already: the pass ran twice")
+    return constant
+
+
+def split(block: BakedBlock) -> SplitAttention:
+    """Return a block's attention while its q, k and v are still separate.
+
+    Raises:
+        TypeError: they were joined before.
+    """
+    if not isinstance(block.attn, SplitAttention):
+        raise TypeError("q, k and v are joined already: this pass must run before that one")
+    return block.attn
+
+
+def _frozen(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.detach().contiguous(), requires_grad=False)
