@@ -10,19 +10,31 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.errors import UnsupportedError
-from tinysr.manifest import Artifact, Port
+from tinysr.errors import BundleError, UnsupportedError, choices
+from tinysr.manifest import Artifact, Port, Stage
 
 from .bundle import Bundle
 
-__all__ = ["Array", "Availability", "Backend", "Session"]
+__all__ = ["Array", "Availability", "Backend", "RunOptions", "Session", "check_ports"]
 
 Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOptions:
+    """How a backend is asked to run. What it does not offer, it refuses."""
+
+    provider: str | None = None
+    """The device library inside the backend: one of ``Backend.providers``; None is the first."""
+    threads: int | None = None
+    """CPU threads of one session; None leaves it to the backend."""
+    model: Any = None
+    """A loaded model, or its path, for the eager backend."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +53,7 @@ class Session(ABC):
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
+        self._closed = False
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph once.
@@ -52,8 +65,11 @@ class Session(ABC):
             One array per output, by name.
 
         Raises:
-            UnsupportedError: a feed is missing, unknown, or of another dtype or shape.
+            UnsupportedError: a feed is missing, unknown, or of another dtype or shape, or the
+                session is closed.
         """
+        if self._closed:
+            raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
         _check(self.artifact, feeds)
         return self._run(feeds)
 
@@ -62,6 +78,12 @@ class Session(ABC):
 
     def close(self) -> None:
         """Free what the session holds; running it again is an error."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def _close(self) -> None:  # noqa: B027  most sessions have nothing to free
+        """Free what the session holds; called once."""
 
     def __enter__(self) -> Self:
         return self
@@ -81,6 +103,43 @@ class Backend(ABC):
     name: ClassVar[str]
     target: ClassVar[str]
     """The artifacts it opens: ``Artifact.target``."""
+    providers: ClassVar[tuple[str, ...]] = ()
+    """The device libraries it can run on, its own default first; empty if there is no choice."""
+    reference: ClassVar[bool] = False
+    """True for what artifacts are held against: it needs no verdict, and `auto` never takes it."""
+
+    def __init__(self, options: RunOptions | None = None) -> None:
+        self.options = options or RunOptions()
+        provider = self.options.provider
+        if provider is not None and provider not in self.providers:
+            raise choices(
+                f"provider of the backend {self.name}", provider, self.providers or ["none at all"]
+            )
+        if self.options.model is not None and not self.reference:
+            raise UnsupportedError(
+                f"the backend {self.name} runs the bundle's artifacts: "
+                "a model of your own needs the backend eager"
+            )
+
+    @property
+    def provider(self) -> str:
+        """The provider it runs on; empty if there is no choice."""
+        return self.options.provider or next(iter(self.providers), "")
+
+    def precisions(self, bundle: Bundle, stages: tuple[Stage, ...]) -> tuple[str, ...]:
+        """Return the precisions in which the bundle has all of these stages, in its order."""
+        found = bundle.artifacts(self.target)
+        have = {(a.stage, a.precision) for a in found}
+        names = dict.fromkeys(a.precision for a in found)
+        return tuple(p for p in names if all((stage, p) in have for stage in stages))
+
+    def artifact(self, bundle: Bundle, stage: Stage, precision: str) -> Artifact:
+        """Return the artifact it would open for a stage.
+
+        Raises:
+            BundleError: the bundle has none such.
+        """
+        return bundle.artifact(self.target, stage, precision)
 
     @abstractmethod
     def availability(self) -> Availability:
@@ -94,6 +153,32 @@ class Backend(ABC):
             BundleError: a file is missing or not the one the manifest describes.
             MissingBackendError: this machine lacks what the backend needs.
         """
+
+
+def check_ports(artifact: Artifact, found: Mapping[str, tuple[str, tuple[int | str, ...]]]) -> None:
+    """Refuse a graph that does not have the inputs and outputs its manifest describes.
+
+    Args:
+        artifact: as the manifest has it.
+        found: dtype and shape of each input and output of the graph, by name.
+
+    Raises:
+        BundleError: a port is missing, unknown, or of another dtype or fixed size.
+    """
+    ports = {port.name: port for port in (*artifact.inputs, *artifact.outputs)}
+    if found.keys() != ports.keys():
+        raise BundleError(
+            f"{artifact.label}: expected a graph with {sorted(ports)}, found {sorted(found)}"
+        )
+    for name, (dtype, shape) in found.items():
+        port = ports[name]
+        pairs = zip(port.shape, shape, strict=False)
+        clash = any(isinstance(w, int) and isinstance(h, int) and w != h for w, h in pairs)
+        if dtype != port.dtype or len(shape) != len(port.shape) or clash:
+            raise BundleError(
+                f"{artifact.label}: expected '{name}' as {port.dtype} {list(port.shape)}, "
+                f"found {dtype} {list(shape)} in the graph"
+            )
 
 
 def _check(artifact: Artifact, feeds: Mapping[str, Array]) -> None:

@@ -1,1 +1,1 @@
-"""To be described."""
+"""One way to run graphs per file. The packages they need are imported when they are asked for."""

@@ -1,0 +1,150 @@
+"""ONNX Runtime: on the CPU, or on NVIDIA through CUDA or TensorRT when that is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from tinysr.errors import BundleError, MissingBackendError
+from tinysr.manifest import Artifact
+
+from ..bundle import Bundle
+from ..session import Array, Availability, Backend, Session, check_ports
+
+__all__ = ["OnnxRuntimeBackend", "OnnxRuntimeSession"]
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+_DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+
+_FATAL = 4
+"""ONNX Runtime's log level: what it has to say reaches the user as our errors."""
+
+
+class OnnxRuntimeBackend(Backend):
+    """Runs ONNX graphs. What was asked for is what runs: no provider stands in for another."""
+
+    name: ClassVar[str] = "onnxruntime"
+    target: ClassVar[str] = "onnx"
+    providers: ClassVar[tuple[str, ...]] = tuple(_PROVIDERS)
+
+    def availability(self) -> Availability:
+        """Say whether ONNX Runtime is installed and has the provider."""
+        try:
+            ort = _runtime()
+        except MissingBackendError as error:
+            return Availability(
+                ready=False, detail="not installed", remedy=str(error).split(": ")[-1]
+            )
+        have = ", ".join(_provided(ort))
+        detail = f"onnxruntime {ort.__version__} with {have}"
+        if self.provider in _provided(ort):
+            return Availability(ready=True, detail=detail)
+        remedy = "pip install onnxruntime-gpu in place of onnxruntime, on a machine with CUDA"
+        return Availability(ready=False, detail=detail, remedy=remedy)
+
+    def open(self, bundle: Bundle, artifact: Artifact) -> OnnxRuntimeSession:
+        """Open a graph, with its weights, after their hashes were checked.
+
+        Raises:
+            BundleError: a file is missing, changed, or no graph as the manifest describes.
+            MissingBackendError: ONNX Runtime or its provider is not here.
+        """
+        ready = self.availability()
+        if not ready.ready:
+            raise MissingBackendError(
+                f"the backend onnxruntime can't run on {self.provider} here ({ready.detail}): "
+                f"{ready.remedy}"
+            )
+        path = str(bundle.path(artifact))
+        try:
+            session = self._create(_runtime(), path)
+        except Exception as error:
+            raise BundleError(
+                f"{artifact.label}: {path}: ONNX Runtime can't open it ({_first_line(error)}); "
+                "export the bundle again"
+            ) from error
+        self._check_provider(session)
+        _check_graph(artifact, session)
+        return OnnxRuntimeSession(artifact, session)
+
+    def _create(self, ort: Any, path: str) -> Any:
+        options = ort.SessionOptions()
+        options.log_severity_level = _FATAL
+        if self.options.threads is not None:
+            options.intra_op_num_threads = self.options.threads
+        chosen = [_PROVIDERS[self.provider]]
+        if self.provider == "tensorrt":  # the ops TensorRT leaves out stay on the GPU
+            chosen.append(_PROVIDERS["cuda"])
+        if self.provider != "cpu":
+            ort.preload_dlls()
+        return ort.InferenceSession(path, options, providers=chosen)
+
+    def _check_provider(self, session: Any) -> None:
+        """Refuse a session that ONNX Runtime quietly put elsewhere, as it does without CUDA."""
+        first = session.get_providers()[0]
+        if first != _PROVIDERS[self.provider]:
+            raise MissingBackendError(
+                f"the backend onnxruntime was asked for {self.provider}, but only {first} started: "
+                "install the CUDA libraries it was built for, or ask for the provider cpu"
+            )
+
+
+class OnnxRuntimeSession(Session):
+    """An open ONNX graph."""
+
+    def __init__(self, artifact: Artifact, session: Any) -> None:
+        super().__init__(artifact)
+        self._session = session
+        self._outputs = [port.name for port in artifact.outputs]
+
+    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            results = self._session.run(self._outputs, dict(feeds))
+        except Exception as error:
+            raise BundleError(
+                f"{self.artifact.label}: ONNX Runtime failed on it ({_first_line(error)})"
+            ) from error
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _close(self) -> None:
+        self._session = None
+
+
+def _runtime() -> Any:
+    try:
+        ort: Any = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise MissingBackendError(
+            f"onnxruntime can't be imported ({error}): pip install onnxruntime"
+        ) from error
+    return ort
+
+
+def _provided(ort: Any) -> list[str]:
+    have = ort.get_available_providers()
+    return [name for name, provider in _PROVIDERS.items() if provider in have]
+
+
+def _check_graph(artifact: Artifact, session: Any) -> None:
+    ports = (*session.get_inputs(), *session.get_outputs())
+    # A dimension that ONNX leaves open is a name, or None.
+    found = {
+        port.name: (
+            _DTYPES.get(port.type, port.type),
+            tuple(side if isinstance(side, int) else "?" for side in port.shape),
+        )
+        for port in ports
+    }
+    check_ports(artifact, found)
+
+
+def _first_line(error: Exception) -> str:
+    """Return the words of "[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : words"."""
+    words = str(error).split(" : ", 3)[-1].split("\n", 1)[0]
+    return " ".join(words.split())[:200] or type(error).__name__

@@ -1,0 +1,118 @@
+"""Sizes: from any image to one the graphs take, and back to exactly four times the image.
+
+MODEL.md's recipe floors the output to a multiple of 8 and stretches the result to size, which
+resamples nearly every photo. Here the image is padded to a multiple instead and the result
+cropped, so that only images smaller than a tile are ever resampled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tinysr.errors import ImageError
+
+__all__ = ["LATENT_STRIDE", "MULTIPLE", "SCALE", "Plan", "Planes", "Size", "pad", "plan", "resize"]
+
+SCALE = 4
+"""Output side over input side."""
+
+LATENT_STRIDE = 2
+"""Low-resolution pixels along a latent pixel's side."""
+
+MULTIPLE = 4
+"""Low-resolution sides are padded to it: latents are even, so tiles start on token borders."""
+
+LONGEST_ASPECT = 16.0
+"""Up to here a small image is enlarged to a tile; a longer strip would become gigantic."""
+
+Planes = NDArray[np.float32]
+"""An image as planes, ``[C, H, W]``, RGB, about [0, 1]."""
+
+Size = tuple[int, int]
+"""Width and height, in pixels."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What is done to one image's size. All sizes are low-resolution ones."""
+
+    size: Size
+    """The image as it came."""
+    scaled: Size
+    """After enlarging an image that is smaller than a tile; otherwise :attr:`size`."""
+    padded: Size
+    """After repeating the right and bottom edge: what the encoder sees."""
+
+    @property
+    def output(self) -> Size:
+        """Size of the result: always four times the image's."""
+        return self.size[0] * SCALE, self.size[1] * SCALE
+
+    @property
+    def latents(self) -> Size:
+        """Size of the latents."""
+        return self.padded[0] // LATENT_STRIDE, self.padded[1] // LATENT_STRIDE
+
+    @property
+    def megapixels(self) -> float:
+        """Size of the largest image on the way, in 10⁶ pixels."""
+        sides = (self.size, self.padded)
+        return max(width * height for width, height in sides) * SCALE**2 / 1e6
+
+
+def plan(width: int, height: int, tile: int) -> Plan:
+    """Plan the sizes of an image.
+
+    1. An image whose smaller side is under ``tile`` is enlarged until it is ``tile``. If it is
+       longer than 16:1 it keeps its pixels, and step 2 pads it to ``tile``.
+    2. The edges on the right and at the bottom are repeated up to multiples of 4.
+    3. The result is cropped to what was not padded, and an enlarged image's result is resized
+       to 4 times the original.
+
+    Args:
+        width: in pixels, at least 1.
+        height: in pixels, at least 1.
+        tile: the transformer's tile, in low-resolution pixels.
+
+    Raises:
+        ImageError: the image has no pixels.
+    """
+    if width < 1 or height < 1:
+        raise ImageError(f"expected an image of at least 1×1 pixels, found {width}×{height}")
+    short, long = sorted((width, height))
+    scaled = (width, height)
+    if short < tile and long <= LONGEST_ASPECT * short:
+        scaled = _scaled(width, tile, short), _scaled(height, tile, short)
+    padded = _padded(scaled[0], tile), _padded(scaled[1], tile)
+    return Plan(size=(width, height), scaled=scaled, padded=padded)
+
+
+def pad(image: Planes, size: Size) -> Planes:
+    """Repeat the right and bottom edge of ``[C, H, W]`` up to ``size``; no copy if it fits."""
+    right, bottom = size[0] - image.shape[2], size[1] - image.shape[1]
+    if right == 0 and bottom == 0:
+        return image
+    return np.pad(image, ((0, 0), (0, bottom), (0, right)), mode="edge")
+
+
+def resize(image: Planes, size: Size) -> Planes:
+    """Resample ``[C, H, W]`` to ``size`` with Pillow's antialiased bicubic, clipped to [0, 1]."""
+    if (image.shape[2], image.shape[1]) == size:
+        return image
+    planes = [
+        np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC)) for plane in image
+    ]
+    result: Planes = np.stack(planes)
+    return np.clip(result, 0.0, 1.0, out=result)
+
+
+def _scaled(side: int, tile: int, short: int) -> int:
+    return max(tile, (side * tile * 2 + short) // (short * 2))  # rounded to the nearest
+
+
+def _padded(side: int, tile: int) -> int:
+    return -(-max(side, tile) // MULTIPLE) * MULTIPLE

@@ -1,0 +1,177 @@
+"""The backends, in the order in which `auto` prefers them, and how one of them is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, choices
+from tinysr.manifest import Stage, Verdict
+
+from .backends.eager import EagerBackend
+from .backends.onnxruntime import OnnxRuntimeBackend
+from .bundle import Bundle
+from .session import Backend, RunOptions
+
+__all__ = ["AUTO", "BACKENDS", "STAGES", "Choice", "choose", "create"]
+
+AUTO = "auto"
+"""The name that leaves the choice to :func:`choose`."""
+
+BACKENDS: tuple[type[Backend], ...] = (
+    OnnxRuntimeBackend,  # runs everywhere
+    EagerBackend,  # the reference: only by name
+)
+
+STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
+"""The graphs that upscaling takes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """The backend that was chosen, and why."""
+
+    backend: str
+    precision: str
+    reason: str
+    others: tuple[str, ...] = ()
+    """Why each of the backends before it was not chosen, as "name: reason"."""
+
+    def __str__(self) -> str:
+        skipped = f" (not {'; not '.join(self.others)})" if self.others else ""
+        return f"{self.backend} {self.precision}: {self.reason}{skipped}"
+
+
+def create(name: str, options: RunOptions | None = None) -> Backend:
+    """Return a backend by name.
+
+    Raises:
+        UnsupportedError: there is none of this name, or it does not offer an option.
+    """
+    for backend in BACKENDS:
+        if backend.name == name:
+            return backend(options)
+    raise choices("backend", name, (AUTO, *(backend.name for backend in BACKENDS)))
+
+
+def choose(
+    bundle: Bundle,
+    name: str = AUTO,
+    precision: str | None = None,
+    options: RunOptions | None = None,
+) -> tuple[Backend, Choice]:
+    """Choose a backend for a bundle.
+
+    `auto` takes the first one that this machine has and whose artifacts passed parity. A backend
+    asked for by name is taken or refused; one whose artifacts were never compared is taken, and
+    the choice says so.
+
+    Args:
+        bundle: the bundle to run.
+        name: `auto` or a backend's name.
+        precision: of the artifacts; None takes the bundle's first that passed.
+        options: how the backend is to run.
+
+    Raises:
+        BundleError: the bundle has no such artifacts, or they failed their gate.
+        MissingBackendError: this machine lacks what is needed.
+        UnsupportedError: an unknown name or option.
+    """
+    options = options or RunOptions()
+    if name == AUTO:
+        return _automatic(bundle, precision, options)
+    backend = create(name, options)
+    found, verdict = _best(bundle, backend, precision)
+    if backend.reference:
+        reason = "asked for by name; it is the reference"
+    elif verdict.result == "fail":
+        raise BundleError(
+            f"{bundle.folder}: {name} {found} failed parity{_numbers(verdict)}: "
+            "export it again, or choose another backend or precision"
+        )
+    elif verdict.result == "not run":
+        reason = "asked for by name; never compared with the eager model"
+    else:
+        reason = f"asked for by name; passed parity{_numbers(verdict)}"
+    ready = backend.availability()
+    if not ready.ready:
+        raise MissingBackendError(
+            f"the backend {name} can't run here ({ready.detail}): {ready.remedy}"
+        )
+    return backend, Choice(backend=name, precision=found, reason=_on(backend, reason))
+
+
+def _automatic(
+    bundle: Bundle, precision: str | None, options: RunOptions
+) -> tuple[Backend, Choice]:
+    if options.model is not None:
+        raise UnsupportedError("a model of your own needs the backend eager, asked for by name")
+    others: list[str] = []
+    missing = False
+    for kind in BACKENDS:
+        if kind.reference:
+            continue
+        try:
+            backend = kind(options)
+            found, verdict = _best(bundle, backend, precision)
+        except (BundleError, UnsupportedError) as error:
+            others.append(f"{kind.name}: {error}")
+            continue
+        if verdict.result != "pass":
+            said = "failed parity" if verdict.result == "fail" else "parity was not run"
+            others.append(f"{kind.name}: {found} {said}{_numbers(verdict)}")
+            continue
+        ready = backend.availability()
+        if ready.ready:
+            reason = f"the first that works here and passed parity{_numbers(verdict)}"
+            reason = _on(backend, reason)
+            choice = Choice(backend=kind.name, precision=found, reason=reason, others=tuple(others))
+            return backend, choice
+        missing = True
+        others.append(f"{kind.name}: {ready.detail}: {ready.remedy}")
+    kind_of_error = MissingBackendError if missing else BundleError
+    raise kind_of_error(
+        f"{bundle.folder}: no backend works here with artifacts that passed parity: "
+        f"{'; '.join(others)}"
+    )
+
+
+def _best(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[str, Verdict]:
+    """Return a precision and its stages' worst verdict: the one asked for, or the best."""
+    have = backend.precisions(bundle, STAGES)
+    wanted = have if precision is None else (precision,)
+    if not wanted or any(name not in have for name in wanted):
+        asked = f"{backend.target} artifacts" + (f" in {precision}" if precision else "")
+        found = ", ".join(have) or "none"
+        raise BundleError(
+            f"{bundle.folder}: the backend {backend.name} needs {asked} of the stages "
+            f"{', '.join(STAGES)}: found {found}; make them with `tinysr export`"
+        )
+    verdicts = {name: _worst(bundle, backend, name) for name in wanted}
+    best = min(wanted, key=lambda name: _RANK[verdicts[name].result])
+    return best, verdicts[best]
+
+
+_RANK = {"pass": 0, "not run": 1, "fail": 2}
+
+
+def _worst(bundle: Bundle, backend: Backend, precision: str) -> Verdict:
+    """Return the worst verdict of the stages; among equals, that of the lowest PSNR."""
+    verdicts = [backend.artifact(bundle, stage, precision).parity for stage in STAGES]
+
+    def badness(verdict: Verdict) -> tuple[int, float]:
+        worst = float("inf") if verdict.worst_db is None else verdict.worst_db
+        return -_RANK[verdict.result], worst
+
+    return min(verdicts, key=badness)
+
+
+def _numbers(verdict: Verdict) -> str:
+    if verdict.gate_db is None or verdict.result == "not run":
+        return ""
+    worst = "equal bit for bit" if verdict.worst_db is None else f"{verdict.worst_db:.1f} dB"
+    image = f" on {verdict.worst_image}" if verdict.worst_image else ""
+    return f" ({worst}{image}, the gate is {verdict.gate_db:g} dB)"
+
+
+def _on(backend: Backend, reason: str) -> str:
+    return f"on {backend.provider}; {reason}" if backend.provider else reason
