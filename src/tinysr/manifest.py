@@ -20,6 +20,7 @@ __all__ = [
     "Host",
     "Manifest",
     "Port",
+    "Simplification",
     "Source",
     "Stage",
     "Verdict",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 Stage = Literal["encoder", "transformer", "decoder", "upscale"]
 
@@ -86,6 +87,15 @@ class Verdict(_Record):
     note: str = ""
 
 
+class Simplification(_Record):
+    """A graph after onnxsim held against the same graph before it."""
+
+    nodes_before: int
+    nodes_after: int
+    difference: float
+    """Largest absolute difference over the largest absolute value of the output."""
+
+
 class Artifact(_Record):
     """One graph, in one format and precision, with all the files it reads."""
 
@@ -101,6 +111,7 @@ class Artifact(_Record):
     outputs: tuple[Port, ...]
     options: dict[str, str | int | bool] = {}
     """Build flags."""
+    simplified: Simplification | None = None
     parity: Verdict = Verdict(result="not run")
 
     @property

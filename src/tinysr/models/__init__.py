@@ -2,7 +2,7 @@
 
 from tinysr.models.config import HEAD_SIZE, SCALE, ModelConfig, TransformerConfig, VaeConfig
 from tinysr.models.load import Loaded, load, load_checkpoint
-from tinysr.models.presets import DEFAULT_PRESET, PRESETS
+from tinysr.models.presets import DEFAULT_PRESET, PRESETS, UNTRAINED
 from tinysr.models.tinysr import TinySR
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "HEAD_SIZE",
     "PRESETS",
     "SCALE",
+    "UNTRAINED",
     "Loaded",
     "ModelConfig",
     "TinySR",

@@ -91,8 +91,11 @@ class ModelConfig:
         """
         try:
             fields = dict(data)
-            vae = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.pop("vae").items()}
-            transformer = dict(fields.pop("transformer"))
+            vae: dict[str, Any] = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in fields.pop("vae").items()
+            }
+            transformer: dict[str, Any] = dict(fields.pop("transformer"))
             return cls(vae=VaeConfig(**vae), transformer=TransformerConfig(**transformer), **fields)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"the model config does not fit this version: {error}") from error

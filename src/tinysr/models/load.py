@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from torch import nn
-
-from tinysr.errors import CheckpointError
+from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.manifest import Source
-from tinysr.models.presets import PRESETS
+from tinysr.models.checkpoints import Checkpoint, assemble, detect, tensors_sha256
+from tinysr.models.checkpoints.single_file import SINGLE_FILE
+from tinysr.models.presets import PRESETS, UNTRAINED
 from tinysr.models.seeded import seeded
 from tinysr.models.tinysr import TinySR
 
@@ -27,33 +27,76 @@ class Loaded:
     source: Source
 
 
-def load(name_or_folder: str | Path) -> TinySR:
-    """Return a preset's or a checkpoint's model: eval mode, fp32, no gradients."""
-    return load_checkpoint(name_or_folder).model
+def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> TinySR:
+    """Return a preset's or a checkpoint's model: eval mode, fp32, no gradients.
+
+    Args:
+        name_or_folder: a preset, or the path of a checkpoint's folder or .safetensors file.
+        layers: the transformer layers to keep of a full SD3 checkpoint; all if None.
+
+    Raises:
+        UnsupportedError: there is no such preset or path, or layers can't be chosen here.
+        CheckpointError: the checkpoint can't be used; the message names what is wrong.
+    """
+    return _open(name_or_folder, layers).model
 
 
-def load_checkpoint(name_or_folder: str | Path) -> Loaded:
-    """Return a preset's or a checkpoint's model, and its source."""
+def load_checkpoint(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> Loaded:
+    """Return what :func:`load` does, and the source that a manifest records."""
+    opened = _open(name_or_folder, layers)
+    source = Source(
+        kind=opened.kind,
+        name=opened.name,
+        sha256=tensors_sha256(opened.model.state_dict()),
+        lora_sha256=opened.lora_sha256,
+        trained=opened.trained,
+    )
+    return Loaded(model=opened.model, source=source)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Opened:
+    """A source whose hash, which takes seconds at full size, is not computed yet."""
+
+    model: TinySR
+    kind: str
+    name: str
+    lora_sha256: str | None = None
+    trained: bool = True
+
+
+def _open(name_or_folder: str | Path, layers: Sequence[int] | None) -> _Opened:
     name = str(name_or_folder)
     if name not in PRESETS:
-        raise CheckpointError(f"no preset and no checkpoint folder '{name}'")
-    model = seeded(PRESETS[name])
-    weights = resources.files("tinysr.models") / "weights" / f"{name}.safetensors"
-    trained = weights.is_file()
-    if trained:
-        from safetensors.torch import load as read_tensors
+        return _open_path(Path(name_or_folder), layers)
+    if layers is not None:
+        raise UnsupportedError(f"layers can't be chosen from the preset '{name}'")
+    if name in UNTRAINED:
+        return _Opened(model=seeded(PRESETS[name]), kind="preset", name=name, trained=False)
+    return _open_packaged(name)
 
-        tensors = read_tensors(weights.read_bytes())
-        model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
-    return Loaded(
-        model=model,
-        source=Source(kind="preset", name=name, sha256=_digest(model), trained=trained),
+
+def _open_path(path: Path, layers: Sequence[int] | None) -> _Opened:
+    layout = detect(path)
+    checkpoint = layout.read(path, layers)
+    return _Opened(
+        model=_assembled(checkpoint, path),
+        kind=layout.name,
+        name=path.resolve().name,
+        lora_sha256=checkpoint.lora_sha256,
     )
 
 
-def _digest(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.contiguous().numpy()).cast("B"))
-    return digest.hexdigest()
+def _open_packaged(name: str) -> _Opened:
+    packaged = resources.files("tinysr.models") / "weights" / f"{name}.safetensors"
+    if not packaged.is_file():  # until the first training run has ended
+        return _Opened(model=seeded(PRESETS[name]), kind="preset", name=name, trained=False)
+    with resources.as_file(packaged) as path:
+        checkpoint = SINGLE_FILE.read(path, None)
+        if checkpoint.config != PRESETS[name]:
+            raise CheckpointError(f"{path}: the packaged weights are not those of '{name}'")
+        return _Opened(model=_assembled(checkpoint, path), kind="preset", name=name)
+
+
+def _assembled(checkpoint: Checkpoint, path: Path) -> TinySR:
+    return assemble(checkpoint.config, checkpoint.tensors, path)

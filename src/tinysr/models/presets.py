@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinysr.models.config import ModelConfig, TransformerConfig, VaeConfig
 
-__all__ = ["DEFAULT_PRESET", "PRESETS"]
+__all__ = ["DEFAULT_PRESET", "PRESETS", "UNTRAINED"]
 
 PRESETS: dict[str, ModelConfig] = {
     # The paper's size: 341.57 M parameters once folded.
@@ -17,3 +17,6 @@ PRESETS: dict[str, ModelConfig] = {
 }
 
 DEFAULT_PRESET = "tinysr-nano"
+
+UNTRAINED = frozenset({"tinysr"})
+"""Presets without public weights: they load with seeded ones, and say so."""

@@ -23,17 +23,23 @@ SEED = 80
 """The paper's seed (appendix A)."""
 
 BRANCH_GAIN = 0.5
-"""What a residual branch of the autoencoder is scaled by: deep random nets would else be chaotic."""
+"""Scale of the autoencoder's residual branches: without it, deep random nets are chaotic."""
+
+BLUR = 0.15
+"""Standard deviation of a depthwise kernel around the identity."""
 
 BIAS = 0.05
-MODULATION = 0.3
+MODULATION = 0.4
 """Standard deviations of the biases, and of the scales, shifts and gates."""
 
-VELOCITY = 0.4
-"""Standard deviation of v: well under that of z, so that the input stays visible."""
+LATENT = 16.0
+"""Gain of the encoder's last convolution, which brings photos' latents to about 1."""
 
-CONTRAST = 0.5
-"""Gain of the last convolution; its bias is mid-grey."""
+VELOCITY = 0.4
+"""Gain of the last linear: v stays well under z, so that the input stays visible."""
+
+CONTRAST = 1.5
+"""Gain of the decoder's last convolution; its bias is mid-grey."""
 
 
 def seeded(config: ModelConfig, seed: int = SEED) -> TinySR:
@@ -49,13 +55,23 @@ def seeded(config: ModelConfig, seed: int = SEED) -> TinySR:
             if kind == "bias":
                 _uniform(tensor, BIAS, generator)
             else:
-                fan_in = tensor[0].numel()
-                _uniform(tensor, gains.get(owner, 1.0) / math.sqrt(fan_in), generator)
-        _last_conv(model)[1].fill_(0.5)
+                _fill(owner, tensor, gains.get(owner, 1.0), generator)
+        model.get_parameter(f"{_last_conv(model, 'decoder')}.bias").fill_(0.5)
         model.pooled.copy_(_normal(model.pooled.numel(), generator))
         size = config.transformer
         model.transformer.pos_embed.pos_embed.copy_(sincos_positions(size.dim, size.position_grid))
     return model
+
+
+def _fill(owner: str, weight: Tensor, gain: float, generator: torch.Generator) -> None:
+    if owner.endswith(".depthwise"):
+        _uniform(weight, BLUR, generator)
+        weight[:, :, 1, 1] += 1
+        return
+    _uniform(weight, gain / math.sqrt(weight[0].numel()), generator)
+    if weight.dim() == 4 and weight.shape[1] > 3:
+        # Features after a ReLU share a mean, which would drown what differs between images.
+        weight -= weight.double().mean((1, 2, 3), keepdim=True).float()
 
 
 def _gains(model: TinySR) -> dict[str, float]:
@@ -67,22 +83,22 @@ def _gains(model: TinySR) -> dict[str, float]:
             for layer, gain in (("0", 1.0), ("2", math.sqrt(2)), ("4", BRANCH_GAIN)):
                 gains |= {f"{name}.conv.{layer}{part}": gain for part in ("", ".pointwise")}
         elif isinstance(module, Modulation):
-            gains[f"{name}.linear"] = MODULATION / 0.6  # silu leaves 0.6 of a unit normal's size
+            gains[f"{name}.linear"] = MODULATION / 0.45  # what SiLU leaves of the conditioning
         elif isinstance(module, Attention):
             gains[f"{name}.to_out.0"] = 2.0  # the softmax averages the values of many tokens
         elif isinstance(module, FeedForward):
-            gains[f"{name}.net.2"] = 2.0  # GELU leaves 0.65 of a unit normal's size
+            gains[f"{name}.net.2"] = 1.5  # GELU leaves 0.65 of a unit normal's size
     gains["transformer.proj_out"] = VELOCITY
-    gains[_last_conv(model)[0]] = CONTRAST
+    gains[_last_conv(model, "encoder")] = LATENT
+    gains[_last_conv(model, "decoder")] = CONTRAST
     return gains
 
 
-def _last_conv(model: TinySR) -> tuple[str, Tensor]:
-    """Return the name and the bias of the convolution that makes the image."""
-    convs = [(n, m) for n, m in model.decoder.named_modules() if isinstance(m, nn.Conv2d)]
-    name, conv = convs[-1]
-    assert conv.bias is not None  # noqa: S101
-    return f"decoder.{name}", conv.bias
+def _last_conv(model: TinySR, stage: str) -> str:
+    """Return the name of the convolution that ends a stage."""
+    modules = model.get_submodule(stage).named_modules(prefix=stage)
+    last: str = [name for name, module in modules if isinstance(module, nn.Conv2d)][-1]
+    return last
 
 
 def _uniform(tensor: Tensor, std: float, generator: torch.Generator) -> None:

@@ -205,7 +205,8 @@ class Block(nn.Module):
         """Map ``[N, L, dim]`` and ``[N, dim]`` to ``[N, L, dim]``."""
         shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = self.norm1(conditioning)
         x = x + gate_msa * self.attn(_norm(x) * (1 + scale_msa) + shift_msa)
-        return x + gate_mlp * self.ff(_norm(x) * (1 + scale_mlp) + shift_mlp)
+        y: Tensor = x + gate_mlp * self.ff(_norm(x) * (1 + scale_mlp) + shift_mlp)
+        return y
 
 
 class Transformer(nn.Module):
@@ -233,7 +234,7 @@ class Transformer(nn.Module):
             x = block(x, conditioning)
         # Unlike the blocks, the last norm gives its scale first.
         scale, shift = self.norm_out(conditioning)
-        v = self.proj_out(_norm(x) * (1 + scale) + shift)
+        v: Tensor = self.proj_out(_norm(x) * (1 + scale) + shift)
         return unpatchify(v, z.shape[2] // self.patch, z.shape[3] // self.patch, self.patch)
 
 

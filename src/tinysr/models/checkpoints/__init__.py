@@ -1,1 +1,17 @@
-"""To be described."""
+"""Checkpoint layouts: one file each, and what they share."""
+
+from tinysr.models.checkpoints.detect import LAYOUTS, detect
+from tinysr.models.checkpoints.files import tensors_sha256
+from tinysr.models.checkpoints.keys import assemble
+from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.single_file import save_single_file
+
+__all__ = [
+    "LAYOUTS",
+    "Checkpoint",
+    "Layout",
+    "assemble",
+    "detect",
+    "save_single_file",
+    "tensors_sha256",
+]

@@ -1,0 +1,38 @@
+"""What every layout gives: a config, tensors under our own names, and what they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from tinysr.models.config import ModelConfig
+
+__all__ = ["Checkpoint", "Layout"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A checkpoint that was read but not yet held against its config."""
+
+    config: ModelConfig
+    tensors: dict[str, Tensor]
+    """fp32, under the names of :class:`tinysr.models.TinySR`, LoRA merged."""
+    lora_sha256: str | None = None
+    """Of the LoRA's file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """A way in which checkpoints lie on disk."""
+
+    name: str
+    """As it is written in a manifest."""
+    sign: str
+    """What the layout is recognised by, for messages."""
+    matches: Callable[[Path], bool]
+    """Tells whether a path looks like this layout, from names alone."""
+    read: Callable[[Path, Sequence[int] | None], Checkpoint]
+    """Reads it; the numbers are the transformer layers to keep, None for all."""

@@ -1,0 +1,162 @@
+"""The parts that diffusers saves, as folders of ``config.json`` and safetensors.
+
+Configs are checked against what the model can express: a value that would change the result is
+refused, never ignored.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.files import read_json, read_weights
+from tinysr.models.checkpoints.keys import check_sizes
+from tinysr.models.checkpoints.text_stream import in_text_stream
+from tinysr.models.config import HEAD_SIZE, ModelConfig, TransformerConfig, VaeConfig
+from tinysr.models.transformer import centre_crop
+
+__all__ = ["POSITIONS", "join", "read_transformer", "read_vae"]
+
+POSITIONS = "pos_embed.pos_embed"
+"""The position table's key."""
+
+_BLOCK = re.compile(r"^transformer_blocks\.(\d+)\.(.*)$")
+
+
+def read_transformer(
+    folder: Path, layers: Sequence[int] | None = None
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return the checked config of an SD3 transformer, and its image stream's weights.
+
+    Args:
+        folder: holds ``config.json`` and the weights.
+        layers: the blocks to keep, which are numbered anew; all if None.
+    """
+    path = folder / "config.json"
+    config = read_json(path)
+    _expect(config, path, attention_head_dim=HEAD_SIZE, qk_norm=None, dual_attention_layers=())
+    _expect(config, path, out_channels=config.get("in_channels"))
+    depth = _integer(config, "num_layers", path)
+    kept = list(range(depth) if layers is None else layers)
+    if not kept or len(set(kept)) < len(kept) or not set(kept) <= set(range(depth)):
+        raise CheckpointError(
+            f"{folder}: layers {kept} asked for: expected different numbers from 0 to {depth - 1}"
+        )
+
+    def wanted(name: str) -> bool:
+        block = _BLOCK.match(name)
+        dropped = block is not None and int(block[1]) < depth and int(block[1]) not in kept
+        return not dropped and not in_text_stream(name)
+
+    weights = read_weights(folder, wanted)
+    return config | {"num_layers": len(kept)}, {_numbered(n, kept): t for n, t in weights.items()}
+
+
+def _numbered(name: str, kept: Sequence[int]) -> str:
+    block = _BLOCK.match(name)
+    if block is None or int(block[1]) not in kept:
+        return name
+    return f"transformer_blocks.{kept.index(int(block[1]))}.{block[2]}"
+
+
+def read_vae(folder: Path) -> tuple[VaeConfig, dict[str, Tensor]]:
+    """Return the config and weights of a tiny autoencoder; its keys tell which convs it has."""
+    path = folder / "config.json"
+    config = read_json(path)
+    _expect(config, path, in_channels=3, out_channels=3, act_fn="relu", upsample_fn="nearest")
+    _expect(config, path, upsampling_scaling_factor=2)
+    weights = read_weights(folder)
+    return VaeConfig(
+        width=_width(config, path),
+        latent_channels=_integer(config, "latent_channels", path),
+        encoder_blocks=_blocks(config, "num_encoder_blocks", path),
+        decoder_blocks=_blocks(config, "num_decoder_blocks", path),
+        separable_encoder=_separable(weights, "encoder."),
+        separable_decoder=_separable(weights, "decoder."),
+        scaling_factor=config.get("scaling_factor", 1.0),
+    ), weights
+
+
+def join(
+    vae: tuple[VaeConfig, dict[str, Tensor]],
+    transformer: tuple[dict[str, Any], dict[str, Tensor]],
+    pooled: Tensor,
+    path: Path,
+) -> tuple[ModelConfig, dict[str, Tensor]]:
+    """Return the whole model's config and tensors; the position table is cropped."""
+    vae_config, vae_tensors = vae
+    config, weights = transformer
+    transformer_config = TransformerConfig(
+        depth=config["num_layers"],
+        heads=_integer(config, "num_attention_heads", path),
+        latent_channels=_integer(config, "in_channels", path),
+        patch=_integer(config, "patch_size", path),
+        pooled_size=_integer(config, "pooled_projection_dim", path),
+        position_grid=_grid(config, weights, path),
+    )
+    model_config = ModelConfig(vae=vae_config, transformer=transformer_config)
+    check_sizes(model_config, path)
+    if POSITIONS in weights:
+        grid = transformer_config.position_grid
+        weights = weights | {POSITIONS: centre_crop(weights[POSITIONS], grid, grid).clone()}
+    tensors = {f"transformer.{name}": tensor for name, tensor in weights.items()}
+    return model_config, vae_tensors | tensors | {"pooled": pooled}
+
+
+def _grid(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> int:
+    """Return the side of the position table to keep: 64 tokens, or all of a smaller table."""
+    wanted = TransformerConfig().position_grid
+    table = weights.get(POSITIONS)
+    if table is None:
+        return wanted  # the missing key is reported with all others
+    side = math.isqrt(table.shape[1]) if table.dim() == 3 else 0
+    largest = _integer(config, "pos_embed_max_size", path)
+    if side == 0 or table.shape[0] != 1 or side**2 != table.shape[1] or side > largest:
+        raise CheckpointError(
+            f"{path}: '{POSITIONS}' is {list(table.shape)}, expected [1, side², dim] with a side "
+            f"of {largest} or, if it was cropped, less"
+        )
+    return min(wanted, side)
+
+
+def _expect(config: Mapping[str, Any], path: Path, **values: Any) -> None:
+    """Refuse a config that states another value than the one the model can express."""
+    for name, value in values.items():
+        found = config.get(name)
+        if found is not None and found != value and not (value == () and found == []):
+            raise CheckpointError(f"{path}: {name} is {found!r:.80}, only {value!r} is supported")
+
+
+def _integer(config: Mapping[str, Any], name: str, path: Path) -> int:
+    """Return a positive integer; how large it may be is checked with the whole config."""
+    value = config.get(name)
+    if type(value) is not int or not 0 < value < 2**16:
+        raise CheckpointError(f"{path}: {name} is {value!r:.80}, expected a positive integer")
+    return value
+
+
+def _blocks(config: Mapping[str, Any], name: str, path: Path) -> tuple[int, ...]:
+    value = config.get(name)
+    if not isinstance(value, list):
+        raise CheckpointError(f"{path}: {name} is {value!r:.80}, expected a list of integers")
+    return tuple(value)
+
+
+def _width(config: Mapping[str, Any], path: Path) -> int:
+    """Return the one width that all levels of both halves must have."""
+    names = ("encoder_block_out_channels", "decoder_block_out_channels")
+    levels = [width for name in names for width in _blocks(config, name, path)]
+    if not levels or any(width != levels[0] for width in levels):
+        raise CheckpointError(f"{path}: block widths are {levels!r:.80}, expected all the same")
+    width: int = levels[0]
+    return width
+
+
+def _separable(weights: Mapping[str, Tensor], stage: str) -> bool:
+    return any(k.startswith(stage) and k.endswith(".depthwise.weight") for k in weights)

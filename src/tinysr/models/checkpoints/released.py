@@ -1,0 +1,77 @@
+"""The released folder: a pruned base, a LoRA, a tiny autoencoder and a pooled embedding.
+
+::
+
+    checkpoint/tinybackbone/<name>/transformer/   config.json and safetensors
+    checkpoint/tinysr/transformer.safetensors     the LoRA, merged before anything else
+    checkpoint/vae/separable/                     config.json and safetensors
+    dataset/default/pool_embeds.pt                or pool_embeds.safetensors
+    dataset/cache/pos_embed.pt                    read if the base lacks its position table
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.models.checkpoints.files import file_sha256, read_pooled, read_positions
+from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.lora import merge_lora
+from tinysr.models.checkpoints.parts import POSITIONS, join, read_transformer, read_vae
+
+__all__ = ["RELEASED"]
+
+_BACKBONES = "tinybackbone"
+
+
+def _checkpoint_folder(path: Path) -> Path:
+    """Return the ``checkpoint`` folder of a path that is it, or that holds it."""
+    inner = path / "checkpoint"
+    return inner if (inner / _BACKBONES).is_dir() else path
+
+
+def _matches(path: Path) -> bool:
+    return (_checkpoint_folder(path) / _BACKBONES).is_dir()
+
+
+def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
+    if layers is not None:
+        raise UnsupportedError(f"{path}: layers can't be chosen, this checkpoint is pruned already")
+    folder = _checkpoint_folder(path).resolve()
+    dataset = folder.parent / "dataset"
+    config, weights = read_transformer(_only(folder / _BACKBONES, "*/transformer/config.json"))
+    lora = folder / "tinysr" / "transformer.safetensors"
+    weights = merge_lora(weights, lora)
+    cache = dataset / "cache" / "pos_embed.pt"
+    if POSITIONS not in weights and cache.is_file():
+        weights[POSITIONS] = read_positions(cache)
+    pooled = dataset / "default" / "pool_embeds.pt"
+    model_config, tensors = join(
+        read_vae(_vae(folder / "vae")),
+        (config, weights),
+        read_pooled(pooled.with_suffix(".safetensors"), pooled),
+        path,
+    )
+    return Checkpoint(config=model_config, tensors=tensors, lora_sha256=file_sha256(lora))
+
+
+def _vae(folder: Path) -> Path:
+    separable = folder / "separable"
+    return separable if separable.is_dir() else _only(folder, "*/config.json")
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    """Return the folder of the one config that lies at ``pattern``."""
+    found = sorted(folder.glob(pattern))
+    if len(found) != 1:
+        raise CheckpointError(f"{folder}: expected one {pattern}, found {len(found)}")
+    return found[0].parent
+
+
+RELEASED = Layout(
+    name="released",
+    sign=f"a folder 'checkpoint' with '{_BACKBONES}' in it",
+    matches=_matches,
+    read=_read,
+)

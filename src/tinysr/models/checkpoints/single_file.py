@@ -1,0 +1,100 @@
+"""Our own layout: one safetensors file that has its config in its metadata."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.models.checkpoints.files import check_finite, read_safetensors
+from tinysr.models.checkpoints.keys import check_sizes
+from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.config import ModelConfig
+from tinysr.models.tinysr import TinySR
+from tinysr.models.transformer import sincos_positions
+
+__all__ = ["SINGLE_FILE", "save_single_file"]
+
+_FORMAT = "tinysr"
+_POSITIONS = "transformer.pos_embed.pos_embed"
+_DTYPES = (torch.float32, torch.float16)
+
+
+def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float32) -> None:
+    """Write a model and its config, atomically.
+
+    The position table is left out if it is the one that its formula gives.
+
+    Raises:
+        UnsupportedError: ``dtype`` is neither float32 nor float16.
+        CheckpointError: a value is, or becomes in float16, NaN or infinite.
+    """
+    if dtype not in _DTYPES:
+        raise UnsupportedError(f"weights are saved as float32 or float16, not {dtype}")
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in model.state_dict().items():
+        if name == _POSITIONS and torch.equal(tensor.float().cpu(), _positions(model.config)):
+            continue
+        tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
+        check_finite(name, tensors[name], path)
+    metadata = {"format": _FORMAT, "config": json.dumps(model.config.to_dict(), sort_keys=True)}
+    _write(tensors, metadata, path)
+
+
+def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be written ({error.strerror})") from error
+    scratch = Path(name)
+    try:
+        save_file(tensors, scratch, metadata=metadata)
+        scratch.chmod(0o644)  # mkstemp's files are private
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _positions(config: ModelConfig) -> Tensor:
+    return sincos_positions(config.transformer.dim, config.transformer.position_grid)
+
+
+def _matches(path: Path) -> bool:
+    return path.suffix == ".safetensors" and path.is_file()
+
+
+def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
+    if layers is not None:
+        raise UnsupportedError(f"{path}: layers can't be chosen from a single file")
+    tensors, metadata = read_safetensors(path)
+    if metadata.get("format") != _FORMAT or "config" not in metadata:
+        raise CheckpointError(
+            f"{path}: no TinySR config in its metadata; give the checkpoint's folder instead"
+        )
+    try:
+        data = json.loads(metadata["config"])
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: the config in its metadata is not JSON") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: the config in its metadata is not an object")
+    config = ModelConfig.from_dict(data)
+    check_sizes(config, path)  # before the position table is allocated
+    tensors.setdefault(_POSITIONS, _positions(config))
+    return Checkpoint(config=config, tensors=tensors)
+
+
+SINGLE_FILE = Layout(
+    name="single-file",
+    sign="a .safetensors file with our config in its metadata",
+    matches=_matches,
+    read=_read,
+)

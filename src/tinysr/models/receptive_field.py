@@ -1,0 +1,59 @@
+"""How far an encoder's or decoder's output reaches into its input, from the layers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+
+from tinysr.manifest import Halo
+from tinysr.models.config import SCALE
+from tinysr.models.vae import Decoder, Encoder, ResidualBlock, SeparableConv
+
+__all__ = ["halo"]
+
+_BICUBIC_REACH = 2
+"""Input pixels that a cubic kernel reads on either side."""
+
+
+def halo(encoder: Encoder, decoder: Decoder) -> Halo:
+    """Return the margins within which a tile's result depends on its surroundings.
+
+    With this much context on every side, a tile is encoded or decoded bit for bit like the
+    whole image.
+    """
+    left, right = _reach(encoder.layers)
+    margin = max(left, right)  # in pixels of the upscaled image
+    return Halo(encoder=(margin + 1) // SCALE + _BICUBIC_REACH, decoder=max(_reach(decoder.layers)))
+
+
+def _reach(layers: Iterable[nn.Module]) -> tuple[int, int]:
+    """Return how many input elements before and after a tile its output reads."""
+    left = right = 0
+    for layer in reversed(list(_flat(layers))):
+        if isinstance(layer, nn.Upsample):
+            left, right = (left + 1) // 2, (right + 1) // 2
+        elif _stride(layer) == 2:
+            # Output i reads inputs 2i - 1 to 2i + 1.
+            left, right = 2 * left + 1, 2 * right
+        else:
+            left, right = left + 1, right + 1
+    return left, right
+
+
+def _flat(layers: Iterable[nn.Module]) -> Iterable[nn.Module]:
+    """Yield the layers that move information: 3×3 convolutions and upsampling."""
+    for layer in layers:
+        if isinstance(layer, ResidualBlock):
+            yield from _flat(layer.conv)
+        elif isinstance(layer, nn.Conv2d | SeparableConv | nn.Upsample):
+            yield layer
+        elif not isinstance(layer, nn.ReLU):
+            raise TypeError(f"the reach of a {type(layer).__name__} is not known")
+
+
+def _stride(layer: nn.Module) -> int:
+    conv = layer.depthwise if isinstance(layer, SeparableConv) else layer
+    if not isinstance(conv, nn.Conv2d):
+        raise TypeError(f"expected a convolution, found {type(layer).__name__}")
+    return conv.stride[0]
