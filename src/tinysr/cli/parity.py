@@ -1,0 +1,221 @@
+"""`tinysr parity`: hold a bundle's artifacts against the eager model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import nn
+
+    from tinysr.manifest import Source
+    from tinysr.models.load import Loaded
+    from tinysr.parity import BisectResult, ParityReport, Progress, Reference
+    from tinysr.runtime.bundle import Bundle
+    from tinysr.runtime.session import Backend
+
+__all__ = ["backends_for", "load_source", "parity", "print_report", "progress_bar"]
+
+FAILED = 1
+"""The exit code when a gate fails."""
+
+
+def parity(  # noqa: PLR0917  typer's options are its parameters
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    backend: Annotated[
+        list[str] | None,
+        typer.Option("-b", "--backend", help="Repeat for several; by default all that work here."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The checkpoint the bundle was made from, when it was no preset."),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images to add to the suite.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the report here too, as JSON.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the report's page here too.")] = None,
+) -> None:
+    """Hold every artifact of a bundle against the eager model, and record the verdicts.
+
+    Exits 1 when an artifact fails its gate, after naming the first module that departs.
+    """
+    from rich.console import Console
+
+    from tinysr.parity import REPORT_HTML, gate_bundle
+    from tinysr.runtime.bundle import Bundle
+
+    _check_files(json, html)
+    opened = Bundle(bundle)
+    chosen = backends_for(opened, backend or [])
+    with progress_bar() as progress:
+        references = _references(opened, model, images, progress)
+        report = gate_bundle(
+            bundle,
+            references,
+            backends=chosen,
+            baked=lambda: _baked(opened, model),
+            progress=progress,
+            html=html,
+            json=json,
+        )
+    console = Console()
+    print_report(console, report)
+    console.print(f"report: {bundle / REPORT_HTML}", highlight=False, markup=False, soft_wrap=True)
+    if not report.passed:
+        raise typer.Exit(FAILED)
+
+
+def backends_for(bundle: Bundle, names: list[str]) -> list[Backend]:
+    """Return the backends asked for, or all that work here and have artifacts in the bundle.
+
+    Raises:
+        UnsupportedError: an unknown backend, or the reference itself.
+        MissingBackendError: one that this machine lacks.
+        BundleError: none was asked for, and none fits.
+    """
+    from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
+    from tinysr.runtime.registry import BACKENDS, create
+
+    chosen = [create(name) for name in dict.fromkeys(names)]
+    for backend in chosen:
+        ready = backend.availability()
+        if backend.reference:
+            raise UnsupportedError(
+                f"the backend {backend.name} is what artifacts are held against: choose another"
+            )
+        if not ready.ready:
+            raise MissingBackendError(
+                f"the backend {backend.name} can't run here ({ready.detail}): {ready.remedy}"
+            )
+    if chosen:
+        return chosen
+    every = [kind() for kind in BACKENDS if not kind.reference]
+    fitting = [b for b in every if bundle.artifacts(b.target) and b.availability().ready]
+    if not fitting:
+        raise BundleError(
+            f"{bundle.folder}: no backend of this machine can open its artifacts: "
+            "see `tinysr doctor`"
+        )
+    return fitting
+
+
+def load_source(source: Source, model: Path | None) -> Loaded:
+    """Load the eager model that a bundle was made from.
+
+    Raises:
+        UnsupportedError: it was made from a checkpoint, and ``model`` is not given.
+        CheckpointError: the model is another one than the bundle's.
+    """
+    from tinysr.errors import CheckpointError, UnsupportedError
+    from tinysr.models import load_checkpoint
+
+    if model is None and source.kind != "preset":
+        raise UnsupportedError(
+            f"the bundle was made from the checkpoint '{source.name}': give its path with --model"
+        )
+    loaded = load_checkpoint(source.name if model is None else model)
+    if loaded.source.sha256 != source.sha256:
+        raise CheckpointError(
+            f"the bundle was made from another model: expected SHA-256 {source.sha256}, "
+            f"found {loaded.source.sha256} in {source.name if model is None else model}"
+        )
+    return loaded
+
+
+def print_report(console: Console, report: ParityReport) -> None:
+    """Print the verdicts, and what the bisect found."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=f"Parity of {escape(report.bundle)}", title_justify="left")
+    for name in ("artifact", "backend"):
+        table.add_column(name)
+    for name in ("gate, dB", "worst, dB"):
+        table.add_column(name, justify="right")
+    for name in ("worst image", "verdict"):
+        table.add_column(name)
+    for result in report.results:
+        worst = result.worst
+        metrics = worst.metrics
+        number = "equal" if metrics.psnr_db is None else f"{metrics.psnr_db:.1f}"
+        table.add_row(
+            f"{result.target}/{result.stage} {escape(result.precision)}",
+            result.backend,
+            f"{result.gate_db:.0f}",
+            number if metrics.finite else "not finite",
+            escape(worst.image),
+            "[green]✓ pass[/]" if result.passed else "[bold red]✗ fail[/]",
+        )
+    console.print(table)
+    for result in report.results:
+        if result.bisect:
+            _print_bisect(console, result.bisect)
+
+
+def _print_bisect(console: Console, found: BisectResult) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("module")
+    table.add_column("error", justify="right")
+    for row in found.rows:
+        error = "not comparable" if row.error is None else f"{row.error:.1e}"
+        style = "bold red" if row.module == found.module else None
+        table.add_row(escape(row.module), error, style=style)
+    first = f"'{found.module}' is the first module that departs" if found.module else found.note
+    console.print(
+        f"\n{found.artifact} on the image '{found.image}': {first} "
+        f"(allowed: {found.threshold:g} of its largest value)",
+        markup=False,
+        highlight=False,
+    )
+    console.print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Show on the terminal's error stream what is being done, while it is."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(text: str, done: int, total: int) -> None:
+            bar.update(task, description=text, completed=done, total=total)
+
+        yield tell
+
+
+def _references(
+    bundle: Bundle, model: Path | None, images: Path | None, progress: Progress
+) -> tuple[Reference, ...]:
+    """Run the eager model; it is freed on return, before any artifact is opened."""
+    from tinysr.parity import eager_reference, suite, user_images
+
+    tile = bundle.manifest.tile
+    extra = user_images(images, tile) if images else ()
+    loaded = load_source(bundle.manifest.source, model)
+    return eager_reference(loaded.model, (*suite(tile), *extra), progress)
+
+
+def _baked(bundle: Bundle, model: Path | None) -> nn.Module:
+    from tinysr.export import bake
+
+    return bake(load_source(bundle.manifest.source, model).model, bundle.manifest.tile)
+
+
+def _check_files(*paths: Path | None) -> None:
+    """Refuse what can't be written before minutes are spent, not after."""
+    from tinysr.errors import UnsupportedError
+
+    for path in paths:
+        if path is not None and path.is_dir():
+            raise UnsupportedError(f"{path}: expected a file to write, found a folder")

@@ -1,0 +1,143 @@
+"""The whole harness on one bundle: run, bisect what fails, write it down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import nn
+
+from tinysr.manifest import Artifact
+from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.session import Backend
+
+from .bisection import bisect
+from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts, write_atomically
+from .reference import Progress, Reference
+from .report import html_text
+from .results import ArtifactResult, ParityReport, noted
+from .run import ParityRun, run_parity
+
+__all__ = ["bisect_failures", "gate_bundle"]
+
+Baked = Callable[[], nn.Module]
+"""Bakes the model, when it is needed: a run that passes never does."""
+
+
+def gate_bundle(
+    folder: Path,
+    references: Sequence[Reference],
+    *,
+    backends: Iterable[Backend],
+    baked: Baked | None = None,
+    progress: Progress | None = None,
+    html: Path | None = None,
+    json: Path | None = None,
+) -> ParityReport:
+    """Hold a bundle's artifacts against the eager model, and write the outcome into the bundle.
+
+    The verdicts go into its manifest, the reports to ``reports/parity.json`` and
+    ``reports/parity.html``; nothing else in it changes. The folder may still be a temporary
+    one that is about to become the bundle.
+
+    A failed gate is not an error here: look at ``report.passed``. Nothing of the eager model is
+    needed but what :func:`eager_reference` made of it, so a large one can be dropped before::
+
+        references = eager_reference(model, suite(tile))
+        del model
+        report = gate_bundle(folder, references, backends=[OnnxRuntimeBackend()])
+
+    Args:
+        folder: a bundle, with its manifest.
+        references: the eager model's values, at the bundle's tile size.
+        backends: what to run on.
+        baked: gives the baked model for the bisect of failing artifacts; without it, failures
+            are not bisected. It is called at most once, and only after a failure.
+        progress: told about every step.
+        html: a further place for the page.
+        json: a further place for the data.
+
+    Raises:
+        BundleError: the bundle is damaged, can't be written, or lacks artifacts for a backend.
+        MissingBackendError: this machine lacks what a backend needs.
+        UnsupportedError: the references or a precision don't fit.
+    """
+    bundle = Bundle(folder)
+    run = run_parity(bundle, backends, references, progress)
+    if baked is not None and not run.report.passed:
+        report = bisect_failures(bundle, run.report, references, baked, progress)
+        run = replace(run, report=report)
+    _write(folder, run, [p for p in (json,) if p], [p for p in (html,) if p])
+    save_manifest(folder, with_verdicts(bundle.manifest, run.report.results))
+    return run.report
+
+
+def bisect_failures(
+    bundle: Bundle,
+    report: ParityReport,
+    references: Sequence[Reference],
+    baked: Baked,
+    progress: Progress | None = None,
+) -> ParityReport:
+    """Return the report with a bisect on the worst image of every artifact that failed.
+
+    An artifact that is no ONNX graph is bisected through the bundle's ONNX graph of its stage:
+    that tells a wrong graph from a wrong conversion.
+    """
+    failed = [result for result in report.results if not result.passed]
+    model: nn.Module | None = None
+    new: dict[int, ArtifactResult] = {}
+    for done, result in enumerate(failed):
+        graph = _graph_for(bundle, result)
+        if graph is None:
+            continue
+        if progress:
+            progress(f"bisect {result.label}", done, len(failed))
+        if model is None:
+            model = baked()
+        new[id(result)] = _bisected(bundle, result, graph, references, model)
+    results = tuple(new.get(id(result), result) for result in report.results)
+    return report.model_copy(update={"results": results})
+
+
+def _bisected(
+    bundle: Bundle,
+    result: ArtifactResult,
+    graph: Artifact,
+    references: Sequence[Reference],
+    model: nn.Module,
+) -> ArtifactResult:
+    name = result.worst.image
+    reference = next(r for r in references if r.image.name == name)
+    found = bisect(
+        bundle.path(graph),
+        model,
+        stage=result.stage,
+        precision=graph.precision,
+        image=name,
+        inputs=reference.ends(result.stage, bundle.manifest.latent_scale)[0],
+        label=graph.label,
+    )
+    return noted(result, found)
+
+
+def _graph_for(bundle: Bundle, result: ArtifactResult) -> Artifact | None:
+    """Return the ONNX graph of a result's stage: in its precision, or else in fp32."""
+    graphs = [a for a in bundle.artifacts("onnx") if a.stage == result.stage]
+    for precision in (result.precision, "fp32"):
+        for graph in graphs:
+            if graph.precision == precision:
+                return graph
+    return None
+
+
+def _write(
+    folder: Path, run: ParityRun, json_copies: Iterable[Path], html_copies: Iterable[Path]
+) -> None:
+    data = run.report.json_text()
+    page = html_text(run)
+    for path in (folder / REPORT_JSON, *json_copies):
+        write_atomically(path, data)
+    for path in (folder / REPORT_HTML, *html_copies):
+        write_atomically(path, page)

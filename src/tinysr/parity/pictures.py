@@ -1,0 +1,93 @@
+"""Thumbnails for the report: PNGs inside the page, so that it stays one file."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from .images import SuiteImage
+
+__all__ = ["Picture", "amplification", "difference_thumb", "picture", "thumb"]
+
+Array = NDArray[np.floating[Any]]
+
+THUMB_SIDE = 192
+"""Longest side of a thumbnail, in pixels."""
+
+_BROKEN = np.array([255, 0, 255], np.uint8)  # magenta stands for NaN and infinity
+_MAX_EXPONENT = 7  # fp32 ends there: more would amplify rounding alone
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """One image as both models see it, already small."""
+
+    image: str
+    source: Array
+    """``[h, w, 3]`` in [0, 1]: the low-resolution input."""
+    eager: Array
+    """``[s, s, 3]``, clamped to [0, 1]."""
+    backend: Array
+    """As ``eager``; NaN where the output is not finite."""
+    difference: Array
+    """``[s, s, 3]``: the largest absolute difference under each thumbnail pixel."""
+
+
+def picture(image: SuiteImage, expected: Array, found: Array) -> Picture:
+    """Shrink an image's three states, ``[3, h, w]`` each, for the report.
+
+    The images are averaged; of the differences the largest is kept, so that a single wrong
+    pixel stays visible.
+    """
+    return Picture(
+        image=image.name,
+        source=image.pixels.transpose(1, 2, 0),
+        eager=_blocks(expected).mean(axis=(1, 3)).clip(0, 1),
+        backend=_blocks(found).mean(axis=(1, 3)).clip(0, 1),
+        difference=_blocks(np.abs(found - expected)).max(axis=(1, 3)),
+    )
+
+
+def amplification(pictures: tuple[Picture, ...]) -> float:
+    """Return the power of ten that makes the pictures' largest difference clearly visible.
+
+    It is one for all of an artifact's pictures, so that they can be compared.
+    """
+    peaks = [float(p.difference[np.isfinite(p.difference)].max(initial=0)) for p in pictures]
+    largest = max(peaks, default=0.0)
+    if largest == 0:
+        return 1.0
+    exponent = math.floor(-math.log10(largest))
+    return 10.0 ** min(max(exponent, 0), _MAX_EXPONENT)
+
+
+def difference_thumb(shown: Picture, factor: float) -> str:
+    """Return the amplified difference as a ``data:`` URI; black is equal."""
+    return thumb(shown.difference * factor)
+
+
+def thumb(pixels: Array) -> str:
+    """Return ``[h, w, 3]`` in [0, 1] as a PNG in a ``data:`` URI; not finite is magenta."""
+    finite = np.isfinite(pixels)
+    values = np.where(finite, pixels, 0).clip(0, 1)
+    bytes_ = np.round(values * 255).astype(np.uint8)
+    bytes_[~finite.all(axis=-1)] = _BROKEN
+    file = io.BytesIO()
+    Image.fromarray(bytes_).save(file, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _blocks(pixels: Array) -> Array:
+    """Return ``[3, h, w]`` as ``[h', k, w', k, 3]``: one k×k block per thumbnail pixel."""
+    height, width = pixels.shape[1:]
+    k = max(1, math.ceil(max(height, width) / THUMB_SIDE))
+    rows, columns = height // k, width // k
+    cut = pixels[:, : rows * k, : columns * k].transpose(1, 2, 0)
+    return cut.reshape(rows, k, columns, k, 3)

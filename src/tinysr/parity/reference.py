@@ -1,0 +1,100 @@
+"""What the eager model makes of every image: the truth that artifacts are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tinysr.errors import CheckpointError
+from tinysr.manifest import Stage
+from tinysr.models import TinySR
+
+from .images import SuiteImage
+
+__all__ = ["Progress", "Reference", "eager_reference"]
+
+Array = NDArray[np.floating[Any]]
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """One image, and the eager model's value at every border between its stages, in fp32."""
+
+    image: SuiteImage
+    z: Array
+    """The encoder's latents ``[C, t, t]``."""
+    v: Array
+    """The transformer's velocity at z, shaped as z."""
+    restored: Array
+    """z − v: what the decoder takes."""
+    upscaled: Array
+    """``[3, 4·tile, 4·tile]``, about [0, 1], not clamped."""
+
+    def ends(self, stage: Stage, latent_scale: float) -> tuple[Array, Array]:
+        """Return the input and the expected output of a stage's graph, both without batch.
+
+        Every stage gets the eager model's own input, so that its error is its alone.
+        Latents come scaled, as the graphs take and give them.
+        """
+        scale = np.float32(latent_scale)
+        return {
+            "encoder": (self.image.pixels, self.z * scale),
+            "transformer": (self.z * scale, self.v * scale),
+            "decoder": (self.restored * scale, self.upscaled),
+            "upscale": (self.image.pixels, self.upscaled),
+        }[stage]
+
+
+def eager_reference(
+    model: TinySR, images: Iterable[SuiteImage], progress: Progress | None = None
+) -> tuple[Reference, ...]:
+    """Run the eager model once per image.
+
+    Nothing of the model is kept: drop it before artifacts are opened, and a large model is
+    never in memory twice.
+
+    Raises:
+        CheckpointError: the model's own output is not finite.
+    """
+    images = tuple(images)
+    references = []
+    for done, image in enumerate(images):
+        if progress:
+            progress("eager model", done, len(images))
+        references.append(_reference(model, image))
+    if progress:
+        progress("eager model", len(images), len(images))
+    return tuple(references)
+
+
+def _reference(model: TinySR, image: SuiteImage) -> Reference:
+    with torch.inference_mode():
+        z = model.encode(torch.from_numpy(image.pixels)[None])
+        v = model.predict(z)
+        restored = z - v
+        upscaled = model.decode(restored)
+    if not torch.isfinite(upscaled).all():
+        raise CheckpointError(
+            f"the eager model gives NaN or infinity on the image '{image.name}': "
+            "its weights can't be used"
+        )
+    return Reference(
+        image=image,
+        z=_array(z),
+        v=_array(v),
+        restored=_array(restored),
+        upscaled=_array(upscaled),
+    )
+
+
+def _array(batch: torch.Tensor) -> Array:
+    array: Array = batch[0].float().cpu().numpy()
+    return array

@@ -1,0 +1,162 @@
+"""A parity run as data: what ``reports/parity.json`` holds."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tinysr.manifest import Artifact, Host, Source, Stage, Verdict
+
+from .metrics import Metrics
+
+__all__ = [
+    "ArtifactResult",
+    "BisectResult",
+    "BisectRow",
+    "ImageResult",
+    "ParityReport",
+    "noted",
+    "verdict_of",
+    "versions",
+]
+
+_PACKAGES = ("tinysr", "torch", "onnx", "onnxruntime", "numpy", "scikit-image")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageResult(_Record):
+    """One image through one artifact."""
+
+    image: str
+    kind: Literal["photo", "flat", "pattern", "user"]
+    passed: bool
+    metrics: Metrics
+
+
+class BisectRow(_Record):
+    """One module's output in the graph, held against the same module in PyTorch."""
+
+    module: str
+    """Dotted path in the baked model, or the name of the graph's output."""
+    error: float | None
+    """Largest difference over the largest reference value; null when not finite."""
+    departs: bool
+
+
+class BisectResult(_Record):
+    """Where a failing graph goes wrong."""
+
+    artifact: str
+    """The ONNX graph that was taken apart: not the one that failed when that is no ONNX."""
+    image: str
+    threshold: float
+    """Relative error that the precision explains."""
+    module: str | None
+    """The first module whose output departs; null when none does."""
+    rows: tuple[BisectRow, ...]
+    """The modules around it, in the order they run."""
+    compared: int
+    """How many modules were compared in all, up to and with the one that departs."""
+    note: str
+
+
+class ArtifactResult(_Record):
+    """One artifact on one backend, over the whole suite."""
+
+    target: str
+    stage: Stage
+    precision: str
+    backend: str
+    gate_db: float
+    images: tuple[ImageResult, ...]
+    verdict: Verdict
+    bisect: BisectResult | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every image passed."""
+        return all(image.passed for image in self.images)
+
+    @property
+    def worst(self) -> ImageResult:
+        """The image that decides the verdict."""
+        return min(self.images, key=lambda image: image.metrics.rank)
+
+    @property
+    def label(self) -> str:
+        """A short name for messages."""
+        return f"{self.target}/{self.stage} {self.precision} on {self.backend}"
+
+    def is_of(self, artifact: Artifact) -> bool:
+        """Say whether this is the result of that artifact."""
+        key = (artifact.target, artifact.stage, artifact.precision)
+        return key == (self.target, self.stage, self.precision)
+
+
+class ParityReport(_Record):
+    """A whole run. It holds no time of day: the same run gives the same file."""
+
+    schema_version: Literal[1] = 1
+    bundle: str
+    family: str
+    source: Source
+    tile: int
+    images: tuple[str, ...]
+    results: tuple[ArtifactResult, ...]
+    tools: dict[str, str]
+    host: Host
+
+    @property
+    def passed(self) -> bool:
+        """Whether something was measured, and every artifact passed."""
+        return bool(self.results) and all(result.passed for result in self.results)
+
+    def json_text(self) -> str:
+        """Return the text of ``parity.json``."""
+        return self.model_dump_json(indent=2) + "\n"
+
+
+def verdict_of(
+    images: tuple[ImageResult, ...], *, backend: str, gate_db: float, note: str = ""
+) -> Verdict:
+    """Return the verdict that the worst of the images gives."""
+    worst = min(images, key=lambda image: image.metrics.rank)
+    if not worst.metrics.finite:
+        note = "; ".join(filter(None, ("NaN or infinite values", note)))
+    return Verdict(
+        result="pass" if all(image.passed for image in images) else "fail",
+        backend=backend,
+        gate_db=gate_db,
+        worst_db=worst.metrics.psnr_db,
+        worst_image=worst.image,
+        images=len(images),
+        note=note,
+    )
+
+
+def noted(result: ArtifactResult, bisect: BisectResult) -> ArtifactResult:
+    """Return the result with its bisect, and the verdict with what the bisect found."""
+    found = f"'{bisect.module}' departs first" if bisect.module else bisect.note
+    note = "; ".join(filter(None, (result.verdict.note, found)))
+    verdict = result.verdict.model_copy(update={"note": note})
+    return result.model_copy(update={"bisect": bisect, "verdict": verdict})
+
+
+def versions() -> tuple[dict[str, str], Host]:
+    """Return the versions of the packages at work, and this machine."""
+    tools = {}
+    for package in _PACKAGES:
+        try:
+            tools[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    host = Host(
+        system=platform.system(), machine=platform.machine(), python=platform.python_version()
+    )
+    return tools, host

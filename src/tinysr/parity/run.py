@@ -1,0 +1,189 @@
+"""Running a bundle's artifacts over the suite, one open session at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysr.errors import BundleError, UnsupportedError
+from tinysr.manifest import Artifact, Port
+from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.session import Backend, Session
+
+from .gates import gate_db
+from .metrics import Metrics, measure
+from .pictures import Picture, picture
+from .reference import Progress, Reference
+from .results import ArtifactResult, ImageResult, ParityReport, verdict_of, versions
+
+__all__ = ["IMAGE_STAGES", "ParityRun", "run_artifact", "run_parity"]
+
+Array = NDArray[np.floating[Any]]
+
+IMAGE_STAGES = ("decoder", "upscale")
+"""The stages whose output is an image in [0, 1]; the others give latents."""
+
+_DYNAMIC_BATCH = 2  # what a graph whose batch may vary is tried with, next to 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParityRun:
+    """A report, and the pictures that only its page shows."""
+
+    report: ParityReport
+    pictures: dict[str, tuple[Picture, ...]]
+    """Per label of a result whose output is an image: one per image of the suite."""
+
+
+def run_parity(
+    bundle: Bundle,
+    backends: Iterable[Backend],
+    references: Sequence[Reference],
+    progress: Progress | None = None,
+) -> ParityRun:
+    """Hold every artifact that the backends can open against the eager references.
+
+    Args:
+        bundle: read from its folder; hashes are checked as files are opened.
+        backends: what to run on; each takes the artifacts of its target.
+        references: from :func:`eager_reference`, at the bundle's tile size.
+        progress: told about every artifact.
+
+    Raises:
+        BundleError: the bundle has no artifact for one of the backends.
+        UnsupportedError: no references, or they are of another tile size, or an artifact's
+            precision has no gate.
+    """
+    _check_references(bundle, references)
+    results: list[ArtifactResult] = []
+    pictures: dict[str, tuple[Picture, ...]] = {}
+    for backend in backends:
+        artifacts = bundle.artifacts(backend.target)
+        if not artifacts:
+            raise BundleError(f"{bundle.folder}: no {backend.target} artifacts for {backend.name}")
+        for artifact in artifacts:
+            result, shown = run_artifact(bundle, backend, artifact, references, progress)
+            results.append(result)
+            if shown:
+                pictures[result.label] = shown
+    manifest = bundle.manifest
+    tools, host = versions()
+    report = ParityReport(
+        bundle=manifest.name,
+        family=manifest.family,
+        source=manifest.source,
+        tile=manifest.tile,
+        images=tuple(reference.image.name for reference in references),
+        results=tuple(results),
+        tools=tools,
+        host=host,
+    )
+    return ParityRun(report=report, pictures=pictures)
+
+
+def run_artifact(
+    bundle: Bundle,
+    backend: Backend,
+    artifact: Artifact,
+    references: Sequence[Reference],
+    progress: Progress | None = None,
+) -> tuple[ArtifactResult, tuple[Picture, ...]]:
+    """Run one artifact over the suite: its result, and its pictures when it makes images."""
+    gate = gate_db(artifact.precision)
+    scale = bundle.manifest.latent_scale
+    shows = artifact.stage in IMAGE_STAGES
+    images: list[ImageResult] = []
+    pictures: list[Picture] = []
+    with backend.open(bundle, artifact) as session:
+        for reference, found in _outputs(session, references, scale, progress):
+            expected = reference.ends(artifact.stage, scale)[1]
+            metrics = measure(found, expected, images=shows)
+            images.append(_image_result(reference, metrics, gate))
+            if shows:
+                pictures.append(picture(reference.image, expected, found))
+    result = ArtifactResult(
+        target=artifact.target,
+        stage=artifact.stage,
+        precision=artifact.precision,
+        backend=backend.name,
+        gate_db=gate,
+        images=tuple(images),
+        verdict=verdict_of(tuple(images), backend=backend.name, gate_db=gate),
+    )
+    return result, tuple(pictures)
+
+
+def feed(port: Port, inputs: Sequence[Array]) -> dict[str, Array]:
+    """Return inputs without batch as the one feed of a graph, in its dtype."""
+    return {port.name: np.stack(inputs).astype(port.dtype)}
+
+
+def _outputs(
+    session: Session, references: Sequence[Reference], scale: float, progress: Progress | None
+) -> Iterator[tuple[Reference, Array]]:
+    """Yield each reference with the session's output for it, in fp32, without batch."""
+    artifact = session.artifact
+    source, sink = _only(artifact.inputs, artifact), _only(artifact.outputs, artifact)
+    done = 0
+    for batch in _batches(references, source.shape[0]):
+        if progress:
+            progress(artifact.label, done, len(references))
+        inputs = [reference.ends(artifact.stage, scale)[0] for reference in batch]
+        found = session.run(feed(source, inputs))[sink.name].astype(np.float32)
+        if len(found) != len(batch):
+            raise UnsupportedError(
+                f"{artifact.label}: expected {len(batch)} images back, found {len(found)}"
+            )
+        # A full last batch repeats an image: only its first copy counts.
+        new = min(len(batch), len(references) - done)
+        yield from zip(batch[:new], found[:new], strict=True)
+        done += new
+    if progress:
+        progress(artifact.label, done, len(references))
+
+
+def _batches(references: Sequence[Reference], size: int | str) -> Iterator[Sequence[Reference]]:
+    """Yield batches that fill a fixed size with different images, or try more than one size."""
+    if isinstance(size, int):
+        for start in range(0, len(references), size):
+            batch = [*references[start : start + size]]
+            yield batch + [batch[-1]] * (size - len(batch))
+        return
+    yield references[:1]
+    for start in range(1, len(references), _DYNAMIC_BATCH):
+        yield references[start : start + _DYNAMIC_BATCH]
+
+
+def _image_result(reference: Reference, metrics: Metrics, gate: float) -> ImageResult:
+    return ImageResult(
+        image=reference.image.name,
+        kind=reference.image.kind,
+        passed=metrics.passes(gate),
+        metrics=metrics,
+    )
+
+
+def _only(ports: tuple[Port, ...], artifact: Artifact) -> Port:
+    if len(ports) != 1:
+        raise UnsupportedError(
+            f"{artifact.label}: expected one input and one output, "
+            f"found {[port.name for port in ports]}"
+        )
+    return ports[0]
+
+
+def _check_references(bundle: Bundle, references: Sequence[Reference]) -> None:
+    tile = bundle.manifest.tile
+    if not references:
+        raise UnsupportedError("expected at least one image to compare, found none")
+    for reference in references:
+        side = reference.image.pixels.shape[-1]
+        if side != tile:
+            raise UnsupportedError(
+                f"the image '{reference.image.name}' is a tile of {side}, "
+                f"the bundle's tile is {tile}: make the suite at that size"
+            )
