@@ -2,5 +2,17 @@
 
 from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .baked import BakedTinySR
+from .bundle import TARGETS, export_bundle
+from .options import PRECISIONS, ExportOptions
 
-__all__ = ["BAKE_TOLERANCE", "DEFAULT_TILE", "BakedTinySR", "bake", "prove_baked"]
+__all__ = [
+    "BAKE_TOLERANCE",
+    "DEFAULT_TILE",
+    "PRECISIONS",
+    "TARGETS",
+    "BakedTinySR",
+    "ExportOptions",
+    "bake",
+    "export_bundle",
+    "prove_baked",
+]

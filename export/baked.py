@@ -153,7 +153,8 @@ class BakedPatchEmbed(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map ``[N, C, h, w]`` to ``[N, h/patch · w/patch, dim]``."""
         tokens: Tensor = self.proj(z)
-        return tokens.flatten(2).transpose(1, 2) + self.positions
+        length, dim = self.positions.shape[1:]
+        return tokens.reshape(-1, dim, length).transpose(1, 2) + self.positions
 
 
 class BakedTransformer(nn.Module):

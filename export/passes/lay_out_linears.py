@@ -33,4 +33,5 @@ def lay_out_linears(model: BakedTinySR) -> BakedTinySR:
 
 
 def _laid_out(layer: Affine) -> MatMulLinear:
-    return MatMulLinear(layer.weight.t().contiguous(), layer.bias)
+    # A view: the weight is put in this order when it is written, and never held twice.
+    return MatMulLinear(layer.weight.t(), layer.bias)

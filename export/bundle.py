@@ -1,0 +1,145 @@
+"""Checkpoint → bundle: bake, prove, build every target, gate, and put it in place."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tinysr.errors import GateError, choices
+from tinysr.manifest import MANIFEST_NAME, Artifact, BakeProof, Host, Manifest, Source, to_json
+from tinysr.models import SCALE, Loaded, TinySR
+from tinysr.models.receptive_field import halo
+
+from .bake import bake, prove_baked
+from .baked import BakedTinySR
+from .files import atomic_folder
+from .graph import example_input
+from .onnx_target import build_onnx
+from .options import ExportOptions, Progress
+
+__all__ = ["TARGETS", "Gate", "export_bundle"]
+
+Gate = Callable[[Path, TinySR], None]
+"""Called with the bundle, still in its temporary place, and the eager model. Raising GateError
+keeps the bundle from its name."""
+
+Builder = Callable[
+    [BakedTinySR, Path, ExportOptions, Mapping[str, str], Progress], tuple[Artifact, ...]
+]
+
+TARGETS: dict[str, Builder] = {"onnx": build_onnx}
+"""What a model can be exported to."""
+
+_TOOLS = ("tinysr", "torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "numpy")
+
+_OVERLAP_SHARE = 8
+"""A transformer tile shares an eighth of its side with its neighbours: 8 of 64 latents."""
+
+
+def export_bundle(
+    loaded: Loaded,
+    target: Path,
+    options: ExportOptions,
+    *,
+    gate: Gate | None = None,
+    overwrite: bool = False,
+    progress: Progress = lambda _: None,
+) -> Manifest:
+    """Make a bundle. It is complete under its name, or absent.
+
+    Args:
+        loaded: the eager model and where it came from.
+        target: the bundle's folder.
+        options: targets, precision, tile and batch.
+        gate: what decides whether the bundle may be put in place; its verdicts are its to write.
+        overwrite: replace an older bundle.
+        progress: told what is being done.
+
+    Raises:
+        GateError: a proof or the gate failed. When it was the gate, the bundle is kept as
+            ``<target>.rejected``, for whoever must find out why.
+        BundleError: ``target`` is taken or can't be written.
+        UnsupportedError: an option is unknown.
+    """
+    for name in options.targets:
+        if name not in TARGETS:
+            raise choices("target", name, TARGETS)
+    with atomic_folder(target, overwrite=overwrite) as work:
+        manifest = _build(loaded, work, target.name, options, progress)
+        if gate is not None:
+            progress("holding every artifact against the eager model")
+            try:
+                gate(work, loaded.model)
+            except GateError as error:
+                rejected = target.with_name(f"{target.name}.rejected")
+                _reject(work, rejected)
+                raise GateError(f"{error}; the bundle is kept as {rejected}") from error
+    return manifest
+
+
+def _build(
+    loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: Progress
+) -> Manifest:
+    progress("baking the constants")
+    baked = bake(loaded.model, options.tile)
+    progress("holding the baked model against the eager one")
+    proof = prove_baked(
+        loaded.model, baked, example_input(baked, "upscale", options.tile, 1)
+    )
+    metadata = _metadata(loaded.source, baked, options)
+    artifacts = tuple(
+        artifact
+        for target in options.targets
+        for artifact in TARGETS[target](baked, work, options, metadata, progress)
+    )
+    manifest = _manifest(loaded, baked, name, options, proof, artifacts)
+    (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
+    return manifest
+
+
+def _manifest(
+    loaded: Loaded,
+    baked: BakedTinySR,
+    name: str,
+    options: ExportOptions,
+    proof: BakeProof,
+    artifacts: tuple[Artifact, ...],
+) -> Manifest:
+    model = loaded.model
+    latent_tile = options.tile * SCALE // model.config.vae.downscale
+    return Manifest(
+        name=name,
+        family=model.config.family,
+        config=model.config.to_dict(),
+        tile=options.tile,
+        overlap=latent_tile // _OVERLAP_SHARE,
+        halo=halo(model.encoder, model.decoder),
+        latent_scale=baked.latent_scale,
+        source=loaded.source,
+        bake=proof,
+        artifacts=artifacts,
+        tools={tool: importlib.metadata.version(tool) for tool in _TOOLS},
+        host=Host(
+            system=platform.system(), machine=platform.machine(), python=platform.python_version()
+        ),
+    )
+
+
+def _metadata(source: Source, baked: BakedTinySR, options: ExportOptions) -> dict[str, str]:
+    return {
+        "checkpoint": source.name,
+        "checkpoint_sha256": source.sha256,
+        "latent_scale": repr(baked.latent_scale),
+        "precision": options.precision,
+        "scale": str(SCALE),
+        "tile": str(options.tile),
+    }
+
+
+def _reject(work: Path, rejected: Path) -> None:
+    """Move a bundle that failed its gate out of the way, in place of an older such one."""
+    with atomic_folder(rejected, overwrite=True) as folder:
+        for item in work.iterdir():
+            item.rename(folder / item.name)

@@ -1,0 +1,67 @@
+"""onnxsim on a graph's structure, and the proof that it changed nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxsim
+
+from tinysr.errors import GateError
+from tinysr.manifest import Simplification
+
+from .graph import StageGraph
+
+__all__ = ["SIMPLIFY_TOLERANCE", "prove_simplified", "simplify"]
+
+SIMPLIFY_TOLERANCE = 1e-5
+"""Largest difference of simplified against plain, relative to the output's largest value."""
+
+
+def simplify(graph: StageGraph) -> StageGraph:
+    """Run onnxsim. The weights are inputs, so its cost is the structure's, at any model size."""
+    model, _ = onnxsim.simplify(graph.model)
+    # onnxsim writes the shapes it inferred; with the weights gone they are only weight.
+    model.graph.ClearField("value_info")
+    return StageGraph(stage=graph.stage, model=model, weights=graph.weights)
+
+
+def prove_simplified(plain: Path, simplified: Path, image: np.ndarray) -> Simplification:
+    """Run both graphs on one input.
+
+    Args:
+        plain: the graph as exported.
+        simplified: the graph after onnxsim.
+        image: the input, float32.
+
+    Raises:
+        GateError: they differ by more than :data:`SIMPLIFY_TOLERANCE`.
+    """
+    expected, found = _run(plain, image), _run(simplified, image)
+    difference = float(np.abs(found - expected).max() / np.abs(expected).max())
+    if not difference <= SIMPLIFY_TOLERANCE:
+        raise GateError(
+            f"{simplified.name}: onnxsim changed the result by {difference:.2e} of its largest "
+            f"value, more than {SIMPLIFY_TOLERANCE:.0e}"
+        )
+    return Simplification(
+        nodes_before=_nodes(plain), nodes_after=_nodes(simplified), difference=difference
+    )
+
+
+def _run(path: Path, image: np.ndarray) -> np.ndarray:
+    import onnxruntime  # noqa: PLC0415 - seconds of start-up that only this step needs
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # The graphs as they are, without a second copy of the weights in the CPU's own layout.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    result: np.ndarray = session.run(None, {session.get_inputs()[0].name: image})[0]
+    return result
+
+
+def _nodes(path: Path) -> int:
+    return len(onnx.load(path, load_external_data=False).graph.node)

@@ -1,0 +1,80 @@
+"""One file of weights that every graph of a bundle reads from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import onnx
+from torch import Tensor
+
+__all__ = ["WeightFile", "attach"]
+
+_ALIGNMENT = 4096
+"""Bytes. Runtimes map the file into memory page by page."""
+
+_SMALL = 4096
+"""Bytes. Below this, alignment would cost more than it brings."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Span:
+    offset: int
+    length: int
+    shape: tuple[int, ...]
+    data_type: int
+
+
+class WeightFile:
+    """Weights written once, in the order of their names."""
+
+    def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+        self.path = path
+        self._spans: dict[str, _Span] = {}
+        with path.open("wb") as file:
+            for name in sorted(tensors):
+                self._spans[name] = _write(file, tensors[name].detach().contiguous().numpy())
+
+    def initializer(self, name: str) -> onnx.TensorProto:
+        """Return an initializer that refers to a weight in the file."""
+        span = self._spans[name]
+        tensor = onnx.TensorProto(
+            name=name,
+            dims=span.shape,
+            data_type=span.data_type,
+            data_location=onnx.TensorProto.EXTERNAL,
+        )
+        entries = {"location": self.path.name, "offset": span.offset, "length": span.length}
+        for key, value in entries.items():
+            tensor.external_data.add(key=key, value=str(value))
+        return tensor
+
+
+def attach(model: onnx.ModelProto, names: Iterable[str], weights: WeightFile) -> onnx.ModelProto:
+    """Return the graph with its weight inputs turned into references to the weight file."""
+    names = set(names)
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    used = {name for node in graph.node for name in node.input}
+    inputs = [value for value in graph.input if value.name not in names]
+    del graph.input[:]
+    graph.input.extend(inputs)
+    graph.initializer.extend(weights.initializer(name) for name in sorted(names & used))
+    return result
+
+
+def _write(file: IO[bytes], array: np.ndarray) -> _Span:
+    alignment = _ALIGNMENT if array.nbytes >= _SMALL else 64
+    file.write(b"\0" * (-file.tell() % alignment))
+    offset = file.tell()
+    array.tofile(file) if array.nbytes else None
+    return _Span(
+        offset=offset,
+        length=array.nbytes,
+        shape=array.shape,
+        data_type=onnx.helper.np_dtype_to_tensor_dtype(array.dtype),
+    )
