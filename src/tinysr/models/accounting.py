@@ -1,0 +1,135 @@
+"""Parameters and multiply-accumulates, counted from modules as they run.
+
+Run a model on the "meta" device and nothing is allocated. What is counted:
+
+- parameters: the tensors a module declares as such. Tables and fixed kernels are buffers.
+- multiply-accumulates of products with weights: linears and convolutions. Attention's two
+  products between activations are counted apart, as papers leave them out.
+
+A transposed convolution is no layer of this family: it is the fixed bicubic resize of a baked
+model, and is not counted, nor is the interpolation it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tinysr.models.config import SCALE, ModelConfig
+from tinysr.models.tinysr import TinySR
+from tinysr.models.transformer import Modulation
+
+__all__ = ["Cost", "cost", "eager_costs", "meta_model", "stage_costs"]
+
+_WEIGHT_PRODUCTS = {"mm", "addmm", "convolution"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What a stage weighs and does for one image."""
+
+    parameters: int
+    macs: int
+    """Multiply-accumulates with weights."""
+    attention_macs: int = 0
+    """Multiply-accumulates between activations."""
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            parameters=self.parameters + other.parameters,
+            macs=self.macs + other.macs,
+            attention_macs=self.attention_macs + other.attention_macs,
+        )
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            parameters=self.parameters - other.parameters,
+            macs=self.macs - other.macs,
+            attention_macs=self.attention_macs - other.attention_macs,
+        )
+
+
+def meta_model(config: ModelConfig) -> TinySR:
+    """Return a model that has shapes and no memory."""
+    with torch.device("meta"):
+        return TinySR(config).eval()
+
+
+def cost(module: nn.Module, run: Callable[..., object], *inputs: Tensor) -> Cost:
+    """Count a module's parameters, and the products of one call ``run(*inputs)``."""
+    counter = FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.convolution: _convolution_flops}
+    )
+    with torch.no_grad(), counter:
+        run(*inputs)
+    flops = counter.get_flop_counts().get("Global", {})
+    weights = attention = 0
+    for operator, count in flops.items():
+        if str(operator).split(".")[1] in _WEIGHT_PRODUCTS:
+            weights += count // 2
+        else:
+            attention += count // 2
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Cost(parameters=parameters, macs=weights, attention_macs=attention)
+
+
+def _convolution_flops(
+    _x: list[int], weight: list[int], *args: Any, out_shape: list[int], **_options: Any
+) -> int:
+    """Count two per multiply-accumulate; the weight is ``[O, I / groups, kH, kW]``."""
+    transposed = args[4]  # after bias, stride, padding and dilation
+    return 0 if transposed else 2 * prod(out_shape) * prod(weight[1:])
+
+
+def stage_costs(
+    encoder: nn.Module,
+    transformer: nn.Module,
+    decoder: nn.Module,
+    *,
+    config: ModelConfig,
+    side: int,
+) -> dict[str, Cost]:
+    """Count three stages that take nothing but the image or latents, for an image ``side``²."""
+    lr, z = _inputs(config, side, next(encoder.parameters()).device)
+    return {
+        "encoder": cost(encoder, encoder, lr),
+        "transformer": cost(transformer, transformer, z),
+        "decoder": cost(decoder, decoder, z),
+    }
+
+
+def eager_costs(model: TinySR, side: int) -> dict[str, Cost]:
+    """Count an eager model for an image of ``side``²; what baking removes has its own entries.
+
+    Returns:
+        Costs of ``encoder``, ``transformer`` (without the following two), ``decoder``,
+        ``modulation`` (the adaLN linears) and ``conditioning`` (time and pooled text).
+    """
+    lr, z = _inputs(model.config, side, model.pooled.device)
+    net = model.transformer
+    time = torch.full((1,), model.config.timestep, device=z.device)
+    conditioning = cost(net.time_text_embed, net.time_text_embed, time, model.pooled)
+    vector = torch.empty(1, model.config.transformer.dim, device=z.device)
+    modulation = Cost(parameters=0, macs=0)
+    for module in net.modules():
+        if isinstance(module, Modulation):
+            modulation += cost(module, module, vector)
+    return {
+        "encoder": cost(model.encoder, model.encode, lr),
+        "transformer": cost(net, model.predict, z) - modulation - conditioning,
+        "decoder": cost(model.decoder, model.decode, z),
+        "modulation": modulation,
+        "conditioning": conditioning,
+    }
+
+
+def _inputs(config: ModelConfig, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    latent = side * SCALE // config.vae.downscale
+    lr = torch.empty(1, 3, side, side, device=device)
+    return lr, torch.empty(1, config.vae.latent_channels, latent, latent, device=device)
