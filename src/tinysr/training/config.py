@@ -1,0 +1,110 @@
+"""A training run as frozen data: with the code's version, it determines the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tinysr.errors import CheckpointError
+
+__all__ = ["RECIPES", "Phase", "TrainConfig"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phase:
+    """A stretch of the run with one size of patch."""
+
+    share: float
+    """Of the run's steps; the shares of all phases add up to 1."""
+    patch: int
+    """Side of a high-resolution patch, in pixels."""
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """What a run does. Two runs with equal configs see the same images in the same order."""
+
+    preset: str = "tinysr-nano"
+    seed: int = 80
+    steps: int = 12_000
+    phases: tuple[Phase, ...] = (
+        Phase(share=0.84, patch=128, batch=8),
+        Phase(share=0.13, patch=256, batch=2),
+        # Attention sees 1024 tokens, a whole tile's, before the end.
+        Phase(share=0.03, patch=512, batch=2),
+    )
+    learning_rate: float = 1e-3
+    """At its peak; a cosine takes it to ``final_rate``."""
+    final_rate: float = 1e-5
+    warmup: int = 300
+    """Steps over which the rate rises from 0."""
+    modulation_rate: float = 0.1
+    """Factor for the time, text and modulation linears: they act on one constant input, where every
+    weight pulls the same way and Adam's steps add up."""
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    """Largest norm of all gradients together."""
+    ema: float = 0.999
+    gradient_loss: float = 0.1
+    """Weight of the loss on the differences of neighbouring pixels: it keeps edges sharp."""
+    image_side: int = 512
+    pool: int = 96
+    """Synthetic images that are in use at a time."""
+    refresh: int = 16
+    """Steps after which the pool's oldest image makes way for a new one."""
+    bfloat16: bool = True
+
+    def __post_init__(self) -> None:
+        """Check what would otherwise fail hours later."""
+        if not math.isclose(sum(phase.share for phase in self.phases), 1):
+            raise CheckpointError("the shares of the training phases must add up to 1")
+        if any(phase.patch > self.image_side or phase.patch % 16 for phase in self.phases):
+            raise CheckpointError(
+                f"patches must divide by 16 and fit an image of {self.image_side} pixels"
+            )
+
+    def phase(self, step: int) -> Phase:
+        """Return the phase that ``step`` lies in."""
+        end = 0.0
+        for phase in self.phases:
+            end += phase.share * self.steps
+            if step < round(end):
+                return phase
+        return self.phases[-1]
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate at ``step``: a linear rise, then a cosine."""
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / self.warmup
+        done = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        fall = 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+        return self.final_rate + (self.learning_rate - self.final_rate) * fall
+
+    def to_json(self) -> str:
+        """Return the config as JSON text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """Rebuild a config from its JSON data.
+
+        Raises:
+            CheckpointError: a field is unknown or missing.
+        """
+        try:
+            fields = dict(data)
+            phases = tuple(Phase(**phase) for phase in fields.pop("phases"))
+            return cls(phases=phases, **fields)
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"the training config does not fit this version: {error}"
+            ) from error
+
+
+RECIPES: dict[str, TrainConfig] = {"nano": TrainConfig()}
+"""What ``tinysr train`` offers, by name."""

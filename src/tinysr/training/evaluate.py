@@ -1,0 +1,136 @@
+"""How well a model upscales degraded photos that it never saw, against bicubic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from tinysr.errors import require
+from tinysr.models import SCALE, TinySR
+from tinysr.training.degradation import LIGHT, SEVERE, Degradation, degrade
+from tinysr.training.spectral import Array
+
+__all__ = ["PHOTOS", "Pair", "Score", "evaluate", "mean_psnr", "photo_pairs", "picture"]
+
+PHOTOS = (
+    "astronaut",
+    "camera",
+    "chelsea",
+    "coffee",
+    "rocket",
+    "hubble_deep_field",
+    "brick",
+    "moon",
+)
+"""Names in ``skimage.data``, of images that its wheel carries."""
+
+EVALUATION: dict[str, Degradation] = {"light": LIGHT, "severe": SEVERE}
+"""The degradations that each photo gets, each from a seed of its own."""
+
+_SEED = 7
+_SIDE = 512
+
+Upscale = Callable[[Tensor], Tensor]
+"""Low resolution ``[1, 3, h, w]`` to ``[1, 3, 4h, 4w]``, both in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """A photo and a degraded version of it."""
+
+    photo: str
+    degradation: str
+    low: Array
+    """``[h, w, 3]`` in [0, 1]."""
+    high: Array
+    """``[4h, 4w, 3]`` in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """Fidelity of one upscaled photo."""
+
+    photo: str
+    degradation: str
+    psnr: float
+    """In dB, over all pixels and channels of the clamped image."""
+    ssim: float
+
+
+def photo_pairs(names: Sequence[str] = PHOTOS) -> list[Pair]:
+    """Return every photo (its middle, 512² at most) under every evaluation degradation."""
+    pairs = []
+    for index, name in enumerate(names):
+        high = _photo(name)
+        for kind, (label, settings) in enumerate(EVALUATION.items()):
+            rng = np.random.default_rng([_SEED, index, kind])
+            low = degrade(high, rng, settings)
+            pairs.append(Pair(photo=name, degradation=label, low=low, high=high))
+    return pairs
+
+
+def _photo(name: str) -> Array:
+    data = require("skimage.data", extra="train")
+    image = np.asarray(getattr(data, name)())
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    rows, columns = (min(side, _SIDE) // 16 * 16 for side in image.shape[:2])
+    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
+    crop = image[top : top + rows, left : left + columns, :3]
+    return crop.astype(np.float32) / np.float32(255)
+
+
+def bicubic(low: Tensor) -> Tensor:
+    """Upscale by the interpolation that every model here has to beat."""
+    return F.interpolate(low, scale_factor=SCALE, mode="bicubic", align_corners=False)
+
+
+def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
+    """Return the score of ``upscale`` on each pair."""
+    metrics = require("skimage.metrics", extra="train")
+    scores = []
+    for pair in pairs:
+        image = upscaled(upscale, pair.low)
+        ssim = metrics.structural_similarity(pair.high, image, channel_axis=2, data_range=1.0)
+        scores.append(
+            Score(
+                photo=pair.photo,
+                degradation=pair.degradation,
+                psnr=_psnr(image, pair.high),
+                ssim=float(ssim),
+            )
+        )
+    return scores
+
+
+def mean_psnr(upscale: Upscale, pairs: Sequence[Pair]) -> float:
+    """Return the mean PSNR of ``upscale`` over ``pairs``, in dB."""
+    return float(np.mean([_psnr(upscaled(upscale, pair.low), pair.high) for pair in pairs]))
+
+
+def upscaled(upscale: Upscale, low: Array) -> Array:
+    """Upscale ``[h, w, 3]`` and clamp to [0, 1]."""
+    tensor = torch.from_numpy(low).permute(2, 0, 1)[None]
+    with torch.no_grad():
+        image: Array = upscale(tensor)[0].clamp(0, 1).permute(1, 2, 0).numpy()
+    return image
+
+
+def _psnr(image: Array, truth: Array) -> float:
+    error = float(np.mean((image.astype(np.float64) - truth) ** 2))
+    return float(-10 * np.log10(max(error, 1e-12)))
+
+
+def picture(model: TinySR, pair: Pair, path: Path) -> None:
+    """Save input, bicubic, model and truth side by side as an image at ``path``."""
+    nearest = pair.low.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+    strip = [nearest, upscaled(bicubic, pair.low), upscaled(model, pair.low), pair.high]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((np.concatenate(strip, axis=1) * 255).round().astype(np.uint8)).save(path)
