@@ -1,0 +1,57 @@
+"""`tinysr inspect`: what a model costs, or what a bundle holds and whether it is intact."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|BUNDLE",
+            help="A preset, a checkpoint's folder or .safetensors file, or a bundle's folder.",
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show a model's parameters and multiply-accumulates, or a bundle's artifacts and verdicts.
+
+    Exits 2 when a bundle's file is missing or changed, after naming it.
+    """
+    from tinysr.manifest import MANIFEST_NAME
+
+    if (Path(target) / MANIFEST_NAME).is_file():
+        _inspect_bundle(Path(target), as_json=as_json)
+    else:
+        _inspect_model(target, as_json=as_json)
+
+
+def _inspect_model(target: str, *, as_json: bool) -> None:
+    from . import inspect_model
+
+    report = inspect_model.model_report(target)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        inspect_model.print_model(report)
+
+
+def _inspect_bundle(folder: Path, *, as_json: bool) -> None:
+    from tinysr.errors import BundleError
+
+    from . import inspect_bundle
+
+    report = inspect_bundle.bundle_report(folder)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        inspect_bundle.print_bundle(report)
+    if damaged := inspect_bundle.damaged_files(report):
+        raise BundleError(f"{folder}: damaged: {', '.join(damaged)}; export the bundle again")

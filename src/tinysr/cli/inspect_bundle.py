@@ -1,0 +1,108 @@
+"""What `tinysr inspect` says of a bundle. Needs neither torch nor onnx."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from tinysr.manifest import FileEntry, Manifest, read_manifest
+
+__all__ = ["bundle_report", "damaged_files", "print_bundle"]
+
+_VERDICT_STYLE = {"pass": "green", "fail": "bold red", "not run": "yellow"}
+
+
+def bundle_report(folder: Path) -> dict[str, Any]:
+    """Return the manifest as JSON-ready data, with a ``check`` beside every file.
+
+    Raises:
+        BundleError: there is no manifest, or it does not fit the schema.
+    """
+    manifest = read_manifest(folder)
+    checks = {entry.path: _check(folder, entry) for entry in _entries(manifest)}
+    report = {"kind": "bundle", **manifest.model_dump(mode="json")}
+    for artifact in report["artifacts"]:
+        for entry in (artifact["file"], *artifact["data"]):
+            entry["check"] = checks[entry["path"]]
+    return report
+
+
+def damaged_files(report: dict[str, Any]) -> list[str]:
+    """Return the files that are not as the manifest says, each with what is wrong."""
+    bad: dict[str, None] = {}  # an ordered set: graphs share their weights
+    for artifact in report["artifacts"]:
+        for entry in (artifact["file"], *artifact["data"]):
+            if entry["check"] != "ok":
+                bad[f"{entry['path']} ({entry['check']})"] = None
+    return list(bad)
+
+
+def _entries(manifest: Manifest) -> list[FileEntry]:
+    return [entry for a in manifest.artifacts for entry in (a.file, *a.data)]
+
+
+def _check(folder: Path, entry: FileEntry) -> str:
+    """Return ``ok``, ``changed``, ``missing``, or ``outside`` for a link that leaves the bundle."""
+    path = folder / entry.path
+    if not path.is_file():
+        return "missing"
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return "outside"
+    if path.stat().st_size != entry.size:
+        return "changed"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return "ok" if digest == entry.sha256 else "changed"
+
+
+def print_bundle(report: dict[str, Any]) -> None:
+    """Print the report for people."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False)
+    source, bake, host = report["source"], report["bake"], report["host"]
+    trained = "trained weights" if source["trained"] else "seeded weights"
+    lines = {
+        "bundle": f"{report['name']}, {report['family']}, ×{report['scale']}",
+        "source": f"{source['kind']} {source['name']}, {trained}, sha256 {source['sha256'][:12]}…",
+        "bake": f"baked against eager {bake['difference']:.1e}, allowed {bake['tolerance']:.0e}",
+        "tiles": f"{report['tile']} pixels, {report['overlap']} latent pixels of overlap, "
+        f"halo {report['halo']['encoder']} pixels and {report['halo']['decoder']} latent pixels",
+        "made on": f"{host['system']} {host['machine']}, Python {host['python']}",
+        "made with": ", ".join(f"{name} {version}" for name, version in report["tools"].items()),
+    }
+    for name, text in lines.items():
+        console.print(f"[bold]{name:>9}[/]  {escape(text)}", soft_wrap=True)
+    console.print(_artifact_table(report["artifacts"]))
+
+
+def _artifact_table(artifacts: list[dict[str, Any]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("artifact", "precision", "shapes", "files", "parity")
+    for artifact in artifacts:
+        entries = (artifact["file"], *artifact["data"])
+        files = "\n".join(
+            f"{escape(e['path'])} {e['size'] / 2**20:.1f} MiB {_mark(e['check'])}" for e in entries
+        )
+        shapes = f"{_shapes(artifact['inputs'])} → {_shapes(artifact['outputs'])}"
+        verdict = artifact["parity"]
+        parity = f"[{_VERDICT_STYLE[verdict['result']]}]{verdict['result']}[/]"
+        if verdict["worst_db"] is not None:
+            parity += f"\n{verdict['worst_db']:.1f} dB of {verdict['gate_db'] or 0:.0f}"
+        if verdict["note"]:
+            parity += f"\n{escape(verdict['note'])}"
+        name = escape(f"{artifact['target']}/{artifact['stage']}")
+        table.add_row(name, escape(artifact["precision"]), escape(shapes), files, parity)
+    return table
+
+
+def _mark(check: str) -> str:
+    return "[green]ok[/]" if check == "ok" else f"[bold red]{check}[/]"
+
+
+def _shapes(ports: list[dict[str, Any]]) -> str:
+    return ", ".join("×".join(map(str, port["shape"])) for port in ports)
