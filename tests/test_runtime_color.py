@@ -1,0 +1,63 @@
+"""The colour fixes against PyTorch, and on their own terms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tinysr.runtime.color import adain, color_fix, upscale_bicubic, wavelet
+from tinysr.runtime.geometry import Planes
+
+from tinysr.errors import UnsupportedError
+
+
+def planes(seed: int, height: int, width: int) -> Planes:
+    return np.random.default_rng(seed).random((3, height, width), dtype=np.float32)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5), (40, 33)])
+def test_bicubic_is_that_of_pytorch(size: tuple[int, int]) -> None:
+    image = planes(0, *size)
+    expected = F.interpolate(torch.from_numpy(image)[None], scale_factor=4, mode="bicubic")[0]
+    np.testing.assert_allclose(upscale_bicubic(image), expected.numpy(), atol=2e-6)
+
+
+def test_adain_gives_the_source_its_mean_and_deviation() -> None:
+    source = planes(1, 30, 41) * np.float32(0.5) + np.float32(0.2)
+    image = adain(planes(2, 120, 164) ** 2, source)
+    for found, expected in zip(image, source, strict=True):
+        assert found.mean() == pytest.approx(expected.mean(), abs=1e-6)
+        assert found.std(ddof=1) == pytest.approx(expected.std(ddof=1), rel=1e-3)
+
+
+def test_adain_of_large_images_is_exact() -> None:
+    """Sums of a million fp32 values lose digits unless they are centred first."""
+    source = planes(3, 256, 256) * np.float32(0.01) + np.float32(0.97)
+    image = planes(4, 1024, 1024) * np.float32(0.01) + np.float32(0.9)
+    wide = image.astype(np.float64)
+    deviations = [np.sqrt(x.var(axis=(1, 2), ddof=1) + 1e-5) for x in (source.astype(float), wide)]
+    mean = source.astype(float).mean(axis=(1, 2))
+    gain = (deviations[0] / deviations[1])[:, None, None]
+    expected = (wide - wide.mean(axis=(1, 2))[:, None, None]) * gain + mean[:, None, None]
+    np.testing.assert_allclose(adain(image, source), expected, atol=1e-6)
+
+
+def test_wavelet_keeps_details_and_takes_over_a_colour_cast() -> None:
+    source = planes(5, 32, 32)
+    image = upscale_bicubic(source)
+    details = np.zeros_like(image)
+    details[:, ::2] = 0.05
+    details[:, 1::2] = -0.05
+    cast = np.array([0.2, -0.1, 0.0], np.float32)[:, None, None]
+    found = wavelet(image + details + cast, source)
+    np.testing.assert_allclose(found[:, 40:-40], (image + details)[:, 40:-40], atol=1e-3)
+
+
+def test_a_single_pixel_has_no_variance_and_no_nan() -> None:
+    assert np.isfinite(adain(planes(6, 4, 4), planes(7, 1, 1))).all()
+
+
+def test_unknown_fixes_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="unknown color fix 'warm'"):
+        color_fix("warm")

@@ -1,0 +1,260 @@
+"""The Upscaler equals MODEL.md's recipe, written down plainly in PyTorch."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from bundles import OVERLAP, TILE, TwinModel, edit_manifest, make_bundle
+from numpy.typing import NDArray
+from PIL import Image
+from tinysr.runtime import Upscaler
+from torch import Tensor
+
+from tinysr.errors import BundleError, ImageError, UnsupportedError
+
+Array = NDArray[Any]
+
+SIZES = [
+    (TILE, TILE),
+    (20, 24),
+    (24, 20),
+    (31, 33),
+    (33, 40),
+    (64, 64),
+    (37, 45),
+    (90, 35),
+    (1, 1),
+    (1, 17),
+    (100, 1),
+    (3, 48),
+    (7, 400),
+]
+"""Width and height: below, at and above a tile, multiples and not, strips."""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "twin")
+
+
+@pytest.fixture(scope="module")
+def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "plain", noise=0.0)
+
+
+def photo(width: int, height: int) -> Array:
+    """Return a smooth image with some noise, float32 [H, W, 3] in [0, 1]."""
+    rng = np.random.default_rng(width * 1000 + height)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    waves = [0.5 + 0.3 * np.sin(x / 9 + c) * np.cos(y / 7 - c) for c in range(3)]
+    noisy = np.stack(waves, axis=2) + rng.normal(0, 0.05, (height, width, 3))
+    return noisy.clip(0, 1).astype(np.float32)
+
+
+def resized(image: Tensor, width: int, height: int) -> Tensor:
+    planes = [
+        np.array(Image.fromarray(p).resize((width, height), Image.Resampling.BICUBIC))
+        for p in image.numpy()
+    ]
+    return torch.from_numpy(np.stack(planes)).clamp(0, 1)
+
+
+def reference(image: Array, color: str) -> Array:
+    """Upscale [H, W, 3] by MODEL.md's inference recipe with the size rules of this runtime."""
+    model = TwinModel()
+    lr = torch.from_numpy(image).permute(2, 0, 1).contiguous()
+    height, width = lr.shape[1:]
+    short, long = min(height, width), max(height, width)
+    if short < TILE and long / short <= 16:
+        lr = resized(lr, *(max(TILE, math.floor(s * TILE / short + 0.5)) for s in (width, height)))
+    rows, columns = (-(-max(side, TILE) // 4) * 4 for side in lr.shape[1:])
+    padded = F.pad(lr[None], (0, columns - lr.shape[2], 0, rows - lr.shape[1]), mode="replicate")
+
+    z = model.encode(padded)
+    t = TILE // 2
+    total, weights = torch.zeros_like(z), torch.zeros_like(z)
+    axis = torch.arange(t, dtype=torch.float64)
+    line = torch.exp(-((axis - (t - 1) / 2) ** 2) / t**2 / (2 * 0.01)) / math.sqrt(
+        2 * math.pi * 0.01
+    )
+    weight = (line[:, None] * line[None, :]).float()
+    for top in corners(z.shape[2], t):
+        for left in corners(z.shape[3], t):
+            area = (..., slice(top, top + t), slice(left, left + t))
+            total[area] += model.predict(z[area]) * weight
+            weights[area] += weight
+    sr = model.decode(z - total / weights)[0, :, : 4 * lr.shape[1], : 4 * lr.shape[2]]
+
+    if color == "adain":
+        sr = adain(sr, lr)
+    if color == "wavelet":
+        enlarged = F.interpolate(lr[None], scale_factor=4, mode="bicubic", align_corners=False)
+        sr = (split(sr[None])[0] + split(enlarged)[1])[0]
+    if sr.shape[1:] != (4 * height, 4 * width):
+        sr = resized(sr, 4 * width, 4 * height)
+    return sr.clamp(0, 1).permute(1, 2, 0).numpy()
+
+
+def corners(length: int, t: int) -> list[int]:
+    found, position = [], 0
+    while position + t < length:
+        found.append(position)
+        position += t - OVERLAP
+    return [*found, length - t]
+
+
+def adain(sr: Tensor, lr: Tensor) -> Tensor:
+    def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+        flat = x.flatten(1)
+        return flat.mean(1)[:, None, None], (flat.var(1) + 1e-5).sqrt()[:, None, None]
+
+    (sr_mean, sr_std), (lr_mean, lr_std) = statistics(sr), statistics(lr)
+    return (sr - sr_mean) / sr_std * lr_std + lr_mean
+
+
+def split(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the high bands' sum and the low band of [1, 3, H, W]."""
+    kernel = torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16
+    kernel = kernel[None, None].repeat(3, 1, 1, 1)
+    high = torch.zeros_like(image)
+    for level in range(5):
+        r = 2**level
+        low = F.conv2d(F.pad(image, (r, r, r, r), mode="replicate"), kernel, groups=3, dilation=r)
+        high += image - low
+        image = low
+    return high, image
+
+
+@pytest.mark.parametrize("color", ["adain", "wavelet", "none"])
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
+def test_result_equals_the_recipe(bundle: Path, size: tuple[int, int], color: str) -> None:
+    image = photo(*size)
+    with Upscaler(bundle, color=color) as upscaler:
+        found = upscaler.upscale(image)
+    expected = reference(image, color)
+    assert found.shape == expected.shape == (4 * size[1], 4 * size[0], 3)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 3, "N"])
+def test_batches_of_tiles_do_not_change_the_result(tmp_path: Path, batch: int | str) -> None:
+    image = photo(90, 70)
+    with Upscaler(make_bundle(tmp_path / "b", batch=batch)) as upscaler:
+        found = upscaler.upscale(image)
+    np.testing.assert_allclose(found, reference(image, "adain"), atol=1e-5)
+
+
+def test_eager_backend_gives_the_same(bundle: Path) -> None:
+    image = photo(50, 41)
+    with Upscaler(bundle, backend="eager", model=TwinModel()) as upscaler:
+        assert "reference" in upscaler.choice.reason
+        np.testing.assert_allclose(upscaler.upscale(image), reference(image, "adain"), atol=1e-5)
+
+
+def test_tiles_leave_no_trace_where_the_model_looks_at_single_pixels(plain_bundle: Path) -> None:
+    """Without noise the model only repeats pixels, so a blend of tiles has to do so as well."""
+    image = photo(75, 61)
+    with Upscaler(plain_bundle, color="none") as upscaler:
+        found = upscaler.upscale(image)
+    np.testing.assert_allclose(found, image.repeat(4, 0).repeat(4, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("color", ["adain", "wavelet", "none"])
+@pytest.mark.parametrize("size", [(32, 32), (70, 45), (1, 200), (5, 5)])
+def test_uniform_images_stay_uniform_and_right(
+    plain_bundle: Path, color: str, size: tuple[int, int]
+) -> None:
+    with Upscaler(plain_bundle, color=color) as upscaler:
+        for value in (0, 1, 37, 128, 254, 255):
+            found = upscaler.upscale(np.full((size[1], size[0], 3), value, np.uint8))
+            assert (found == value).all()
+
+
+def test_uint8_is_rounded_to_the_nearest(bundle: Path) -> None:
+    image = (photo(40, 36) * 255).astype(np.uint8)
+    with Upscaler(bundle) as upscaler:
+        found = upscaler.upscale(image)
+        exact = upscaler.upscale(image.astype(np.float32) / np.float32(255))
+    assert found.dtype == np.uint8
+    assert np.abs(found - exact * 255).max() <= 0.5 + 1e-3
+
+
+def test_the_input_is_left_as_it_was(bundle: Path) -> None:
+    image = photo(40, 36)
+    before = image.copy()
+    with Upscaler(bundle) as upscaler:
+        upscaler.upscale(image)
+        upscaler.upscale(image[:1, :1])
+    np.testing.assert_array_equal(image, before)
+
+
+def test_progress_counts_every_tile(bundle: Path) -> None:
+    seen = []
+    with Upscaler(bundle) as upscaler:
+        upscaler.upscale(photo(64, 32), progress=lambda done, total: seen.append((done, total)))
+    assert [total for _, total in seen] == [seen[-1][1]] * len(seen)
+    assert seen[0] == (1, 5)
+    assert seen[-1] == (5, 5)
+
+
+def test_absurd_sizes_are_refused_with_the_option_that_allows_them(bundle: Path) -> None:
+    with Upscaler(bundle, max_megapixels=0.1) as upscaler:
+        upscaler.upscale(photo(64, 64))
+        with pytest.raises(ImageError, match="--max-megapixels"):
+            upscaler.upscale(photo(100, 100))
+        with pytest.raises(ImageError, match="--max-megapixels"):
+            upscaler.upscale(Image.new("L", (100, 100)))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((0, 8, 3), np.uint8),
+        np.zeros((8, 8, 3), np.float64),
+        np.full((8, 8, 3), 1.5, np.float32),
+        np.full((8, 8, 3), np.nan, np.float32),
+    ],
+    ids=["grey", "rgba", "empty", "double", "out of range", "nan"],
+)
+def test_arrays_that_are_no_rgb_image_are_refused(bundle: Path, array: Array) -> None:
+    with Upscaler(bundle) as upscaler, pytest.raises(ImageError, match="expected"):
+        upscaler.upscale(array)
+
+
+def test_results_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    broken = make_bundle(tmp_path / "b", noise=float("inf"))
+    with Upscaler(broken) as upscaler, pytest.raises(BundleError, match="NaN"):
+        upscaler.upscale(photo(32, 32))
+
+
+def test_a_closed_upscaler_says_so(bundle: Path) -> None:
+    upscaler = Upscaler(bundle)
+    upscaler.close()
+    upscaler.close()
+    with pytest.raises(UnsupportedError, match="closed"):
+        upscaler.upscale(photo(32, 32))
+
+
+def test_unknown_colour_fix_is_refused(bundle: Path) -> None:
+    with pytest.raises(UnsupportedError, match="adain, none, wavelet"):
+        Upscaler(bundle, color="sepia")
+
+
+@pytest.mark.parametrize(
+    "change", [{"tile": 34}, {"overlap": 3}, {"overlap": 16}, {"tile": 64}], ids=str
+)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    tmp_path: Path, change: dict[str, int]
+) -> None:
+    folder = make_bundle(tmp_path / "b")
+    edit_manifest(folder, lambda data: data.update(change))
+    with pytest.raises(BundleError, match="expected a tile"):
+        Upscaler(folder)
