@@ -55,7 +55,8 @@ def load(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise ImageError(f"{path}: {error}") from error
     except OSError as error:
-        raise ImageError(f"{path}: {error.strerror or error}") from error
+        words = error.strerror or f"the image is damaged: {error}"  # Pillow's has no errno
+        raise ImageError(f"{path}: {words}") from error
     except (SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"{path}: the image is damaged: {error}") from error
 

@@ -105,11 +105,13 @@ def _automatic(
 ) -> tuple[Backend, Choice]:
     if options.model is not None:
         raise UnsupportedError("a model of your own needs the backend eager, asked for by name")
+    candidates = [kind for kind in BACKENDS if not kind.reference]
+    providers = {provider for kind in candidates for provider in kind.providers}
+    if options.provider is not None and options.provider not in providers:
+        raise choices("provider", options.provider, providers)
     others: list[str] = []
     missing = False
-    for kind in BACKENDS:
-        if kind.reference:
-            continue
+    for kind in candidates:
         try:
             backend = kind(options)
             found, verdict = _best(bundle, backend, precision)

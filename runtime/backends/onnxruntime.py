@@ -45,7 +45,7 @@ class OnnxRuntimeBackend(Backend):
         detail = f"onnxruntime {ort.__version__} with {have}"
         if self.provider in _provided(ort):
             return Availability(ready=True, detail=detail)
-        remedy = "pip install onnxruntime-gpu in place of onnxruntime, on a machine with CUDA"
+        remedy = "pip install onnxruntime-gpu (in place of onnxruntime)"
         return Availability(ready=False, detail=detail, remedy=remedy)
 
     def open(self, bundle: Bundle, artifact: Artifact) -> OnnxRuntimeSession:

@@ -128,14 +128,14 @@ def _report(backends: list[BackendRow], extras: list[ExtraRow]) -> dict[str, Any
 
 def _print(backends: list[BackendRow], extras: list[ExtraRow]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     table = Table("backend", "works", "what is here", "what is missing")
     for row in backends:
         name = f"{row.name} ({row.provider})" if row.provider else row.name
         table.add_row(name, _mark(row.ready), Text(row.detail), Text(row.remedy))
-    other = Table("extra", "installed", "packages", "what is missing")
+    other = Table("extra", "installed", "packages", Column("what is missing", no_wrap=True))
     for extra in extras:
         have = ", ".join(f"{name} {version}" for name, version in extra.versions.items())
         remedy = "" if extra.ready else f"pip install 'tinysr[{extra.name}]'"
