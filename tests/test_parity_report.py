@@ -11,6 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.session import Array, Availability, Backend, Session
 
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import (
@@ -39,8 +41,6 @@ from tinysr.parity import (
     suite,
     with_verdicts,
 )
-from tinysr.runtime.bundle import Bundle
-from tinysr.runtime.session import Array, Availability, Backend, Session
 
 TILE, SCALE = 16, 0.25
 CONFIG = ModelConfig(

@@ -53,6 +53,7 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
     _check_files(json, html)
     opened = Bundle(bundle)
     chosen = backends_for(opened, backend or [])
+    _check_artifacts(opened, chosen)
     with progress_bar() as progress:
         references = _references(opened, model, images, progress)
         report = gate_bundle(
@@ -130,16 +131,18 @@ def load_source(source: Source, model: Path | None) -> Loaded:
 
 def print_report(console: Console, report: ParityReport) -> None:
     """Print the verdicts, and what the bisect found."""
+    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"Parity of {escape(report.bundle)}", title_justify="left")
-    for name in ("artifact", "backend"):
-        table.add_column(name)
-    for name in ("gate, dB", "worst, dB"):
-        table.add_column(name, justify="right")
-    for name in ("worst image", "verdict"):
-        table.add_column(name)
+    # Narrow enough for 80 columns.
+    table = Table(title=f"Parity of {escape(report.bundle)}", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("artifact", no_wrap=True)
+    table.add_column("backend")
+    table.add_column("gate", justify="right")
+    table.add_column("worst dB", justify="right")
+    table.add_column("on image")
+    table.add_column("verdict", no_wrap=True)
     for result in report.results:
         worst = result.worst
         metrics = worst.metrics
@@ -159,11 +162,12 @@ def print_report(console: Console, report: ParityReport) -> None:
 
 
 def _print_bisect(console: Console, found: BisectResult) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table()
-    table.add_column("module")
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("module", overflow="fold")
     table.add_column("error", justify="right")
     for row in found.rows:
         error = "not comparable" if row.error is None else f"{row.error:.1e}"
@@ -210,6 +214,13 @@ def _baked(bundle: Bundle, model: Path | None) -> nn.Module:
     from tinysr.export import bake
 
     return bake(load_source(bundle.manifest.source, model).model, bundle.manifest.tile)
+
+
+def _check_artifacts(bundle: Bundle, backends: list[Backend]) -> None:
+    """Refuse damaged artifacts before the eager model is run, not after."""
+    for backend in backends:
+        for artifact in bundle.artifacts(backend.target):
+            bundle.path(artifact)
 
 
 def _check_files(*paths: Path | None) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from .images import SuiteImage
 
-__all__ = ["Picture", "amplification", "difference_thumb", "picture", "thumb"]
+__all__ = ["Picture", "amplification", "picture", "thumb"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -64,13 +64,8 @@ def amplification(pictures: tuple[Picture, ...]) -> float:
     largest = max(peaks, default=0.0)
     if largest == 0:
         return 1.0
-    exponent = math.floor(-math.log10(largest))
+    exponent = round(-math.log10(largest))  # the brightest pixel lies between 0.3 and 3
     return 10.0 ** min(max(exponent, 0), _MAX_EXPONENT)
-
-
-def difference_thumb(shown: Picture, factor: float) -> str:
-    """Return the amplified difference as a ``data:`` URI; black is equal."""
-    return thumb(shown.difference * factor)
 
 
 def thumb(pixels: Array) -> str:
