@@ -118,7 +118,9 @@ def make_lora(transformer: nn.Module, rank: int = RANK) -> dict[str, Tensor]:
         down = (rank, *weight.shape[1:])
         up = (weight.shape[0], rank, *(1,) * (weight.dim() - 2))
         for key, shape in (("lora_A", down), ("lora_B", up)):
-            value = torch.randn(shape) * 0.3 / math.sqrt(weight[0].numel())
+            # Their product is about half as large as the weight itself.
+            size = weight[0].numel() if key == "lora_A" else 4 * rank
+            value = torch.randn(shape) / math.sqrt(size)
             lora[f"transformer.{name}.{key}.weight"] = value
     return lora
 
@@ -139,13 +141,17 @@ def save_released(
     encoder: str = "standard",
     decoder: str = "standard",
     shards: bool = False,
+    positions: int = 192,
+    heads: int = 2,
+    rank: int = RANK,
 ) -> Reference:
     """Save a random checkpoint in the released layout and return the model it stands for."""
-    transformer, vae = make_transformer(), make_vae(encoder=encoder, decoder=decoder)
+    transformer = make_transformer(heads=heads, pos_embed_max_size=positions)
+    vae = make_vae(encoder=encoder, decoder=decoder)
     base = root / "checkpoint/tinybackbone/prune-3-merge/transformer"
-    transformer.save_pretrained(base, max_shard_size="2MB" if shards else "10GB")
+    transformer.save_pretrained(base, max_shard_size="1MB" if shards else "10GB")
     vae.save_pretrained(root / "checkpoint/vae/separable")
-    lora = make_lora(transformer)
+    lora = make_lora(transformer, rank)
     (root / "checkpoint/tinysr").mkdir()
     save_file(lora, root / "checkpoint/tinysr/transformer.safetensors")
     pooled = torch.randn(48)
