@@ -75,28 +75,43 @@ def print_bundle(report: dict[str, Any]) -> None:
     }
     for name, text in lines.items():
         console.print(f"[bold]{name:>9}[/]  {escape(text)}", soft_wrap=True)
-    console.print(_artifact_table(report["artifacts"]))
+    console.print(_artifact_table(report["artifacts"]), _file_table(report["artifacts"]))
 
 
 def _artifact_table(artifacts: list[dict[str, Any]]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("artifact", "precision", "shapes", "files", "parity")
+    table = Table("artifact", "precision", "shapes", "parity")
     for artifact in artifacts:
-        entries = (artifact["file"], *artifact["data"])
-        files = "\n".join(
-            f"{escape(e['path'])} {e['size'] / 2**20:.1f} MiB {_mark(e['check'])}" for e in entries
+        table.add_row(
+            escape(f"{artifact['target']}/{artifact['stage']}"),
+            escape(artifact["precision"]),
+            escape(f"{_shapes(artifact['inputs'])} → {_shapes(artifact['outputs'])}"),
+            _verdict(artifact["parity"]),
         )
-        shapes = f"{_shapes(artifact['inputs'])} → {_shapes(artifact['outputs'])}"
-        verdict = artifact["parity"]
-        parity = f"[{_VERDICT_STYLE[verdict['result']]}]{verdict['result']}[/]"
-        if verdict["worst_db"] is not None:
-            parity += f"\n{verdict['worst_db']:.1f} dB of {verdict['gate_db'] or 0:.0f}"
-        if verdict["note"]:
-            parity += f"\n{escape(verdict['note'])}"
-        name = escape(f"{artifact['target']}/{artifact['stage']}")
-        table.add_row(name, escape(artifact["precision"]), escape(shapes), files, parity)
+    return table
+
+
+def _verdict(verdict: dict[str, Any]) -> str:
+    from rich.markup import escape
+
+    text = f"[{_VERDICT_STYLE[verdict['result']]}]{verdict['result']}[/]"
+    if verdict["worst_db"] is not None and verdict["gate_db"] is not None:
+        text += f", {verdict['worst_db']:.1f} dB of {verdict['gate_db']:.0f}"
+    if verdict["note"]:
+        text += f", {escape(verdict['note'])}"
+    return text
+
+
+def _file_table(artifacts: list[dict[str, Any]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("file", "MiB", "check")
+    files = {e["path"]: e for a in artifacts for e in (a["file"], *a["data"])}
+    for path, entry in files.items():
+        table.add_row(escape(path), f"{entry['size'] / 2**20:.1f}", _mark(entry["check"]))
     return table
 
 
