@@ -31,17 +31,17 @@ class TrainConfig:
 
     preset: str = "tinysr-nano"
     seed: int = 80
-    steps: int = 12_000
+    steps: int = 6_000
     phases: tuple[Phase, ...] = (
-        Phase(share=0.84, patch=128, batch=8),
-        Phase(share=0.13, patch=256, batch=2),
+        Phase(share=0.885, patch=128, batch=4),
+        Phase(share=0.1, patch=256, batch=2),
         # Attention sees 1024 tokens, a whole tile's, before the end.
-        Phase(share=0.03, patch=512, batch=2),
+        Phase(share=0.015, patch=512, batch=2),
     )
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     """At its peak; a cosine takes it to ``final_rate``."""
-    final_rate: float = 1e-5
-    warmup: int = 300
+    final_rate: float = 3e-6
+    warmup: int = 200
     """Steps over which the rate rises from 0."""
     modulation_rate: float = 0.1
     """Factor for the time, text and modulation linears: they act on one constant input, where every
@@ -49,7 +49,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     clip: float = 1.0
     """Largest norm of all gradients together."""
-    ema: float = 0.999
+    ema: float = 0.998
     gradient_loss: float = 0.1
     """Weight of the loss on the differences of neighbouring pixels: it keeps edges sharp."""
     image_side: int = 512

@@ -13,11 +13,22 @@ from PIL import Image
 from torch import Tensor
 
 from tinysr.errors import require
-from tinysr.models import SCALE, TinySR
+from tinysr.models import SCALE
+from tinysr.runtime.color import adain
 from tinysr.training.degradation import LIGHT, SEVERE, Degradation, degrade
 from tinysr.training.spectral import Array
 
-__all__ = ["PHOTOS", "Pair", "Score", "evaluate", "mean_psnr", "photo_pairs", "picture"]
+__all__ = [
+    "PHOTOS",
+    "Pair",
+    "Score",
+    "bicubic",
+    "evaluate",
+    "mean_psnr",
+    "photo_pairs",
+    "picture",
+    "with_adain",
+]
 
 PHOTOS = (
     "astronaut",
@@ -92,6 +103,16 @@ def bicubic(low: Tensor) -> Tensor:
     return F.interpolate(low, scale_factor=SCALE, mode="bicubic", align_corners=False)
 
 
+def with_adain(upscale: Upscale) -> Upscale:
+    """Follow ``upscale`` by the runtime's default colour match."""
+
+    def matched(low: Tensor) -> Tensor:
+        image = upscale(low)[0].numpy()
+        return torch.from_numpy(adain(image, low[0].contiguous().numpy()))[None]
+
+    return matched
+
+
 def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
     """Return the score of ``upscale`` on each pair."""
     metrics = require("skimage.metrics", extra="train")
@@ -128,9 +149,9 @@ def _psnr(image: Array, truth: Array) -> float:
     return float(-10 * np.log10(max(error, 1e-12)))
 
 
-def picture(model: TinySR, pair: Pair, path: Path) -> None:
-    """Save input, bicubic, model and truth side by side as an image at ``path``."""
+def picture(upscale: Upscale, pair: Pair, path: Path) -> None:
+    """Save input, bicubic, result and truth side by side as an image at ``path``."""
     nearest = pair.low.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-    strip = [nearest, upscaled(bicubic, pair.low), upscaled(model, pair.low), pair.high]
+    strip = [nearest, upscaled(bicubic, pair.low), upscaled(upscale, pair.low), pair.high]
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray((np.concatenate(strip, axis=1) * 255).round().astype(np.uint8)).save(path)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysr.errors import CheckpointError
+from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import PRESETS, TinySR
 from tinysr.training.checkpoint import CHECKPOINT, Progress, State, load_state, save_state
 from tinysr.training.config import TrainConfig
@@ -61,16 +61,20 @@ def train(
     SIGINT and SIGTERM end the run after the step at hand, with a checkpoint.
 
     Raises:
+        UnsupportedError: the batches don't divide among the processes.
         CheckpointError: ``folder`` holds a run already and ``resume`` is not set, or its run
             differs from ``config`` in more than its number of steps.
     """
+    schedule = schedule or Schedule()
+    if any(phase.batch % schedule.processes for phase in config.phases):
+        raise UnsupportedError(f"{schedule.processes} processes can't share the batches evenly")
     path = folder / CHECKPOINT
     state, progress = new_state(config), Progress(config=config)
     if resume:
         progress = load_state(path, state, config)
     elif path.exists():
         raise CheckpointError(f"{path} exists: resume it or choose another output folder")
-    run = _Run(path, state, progress, schedule or Schedule())
+    run = _Run(path, state, progress, schedule)
     run.until_done_or_stopped()
     return state.ema, run.progress
 

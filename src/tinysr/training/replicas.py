@@ -52,6 +52,7 @@ class Replicas:
         """Start the other processes."""
         if self._workers:
             self._model.share_memory()
+            torch.set_num_threads(1)
         for worker in self._workers:
             worker.start()
         return self
@@ -94,7 +95,6 @@ class Replicas:
         # Ctrl-C reaches the whole group; the first process decides when the others end.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        torch.set_num_threads(1)
         while True:
             self._begin.wait()
             loss = self._gradient(self._model, int(self._step), part, self._count)
