@@ -132,6 +132,30 @@ def test_lora_alpha_scales_its_product(released: Path) -> None:
         assert torch.allclose(half, full / 2, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("metadata", "word"),
+    [
+        ({"lora_alpha": "many"}, "not a number"),
+        ({"lora_adapter_metadata": "{"}, "not JSON"),
+        ({"lora_adapter_metadata": '{"transformer.use_dora": true}'}, "use_dora"),
+    ],
+)
+def test_lora_metadata_that_is_not_understood_is_refused(
+    released: Path, metadata: dict[str, str], word: str
+) -> None:
+    save_file(load_file(released / LORA), released / LORA, metadata=metadata)
+    refused(released, word)
+
+
+def test_peft_metadata_states_the_alpha(released: Path) -> None:
+    lora, name = load_file(released / LORA), "pos_embed.proj.weight"
+    save_file(lora, released / LORA, metadata={"lora_alpha": "2"})
+    plain = load(released).transformer.get_parameter(name)
+    stated = json.dumps({"transformer.r": 4, "transformer.lora_alpha": 2})
+    save_file(lora, released / LORA, metadata={"lora_adapter_metadata": stated})
+    assert torch.equal(load(released).transformer.get_parameter(name), plain)
+
+
 # Our own file
 
 
@@ -188,6 +212,8 @@ def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
         ("vae", "scaling_factor", "1"),
         ("vae", "latent_channels", 4),
         ("vae", "surprise", 1),
+        ("vae", "separable_encoder", "no"),
+        ("transformer", "time_channels", 255),
     ],
 )
 def test_a_hostile_config_is_refused_before_anything_is_allocated(

@@ -162,7 +162,7 @@ def read_pooled(*candidates: Path) -> Tensor:
     """
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
-        raise CheckpointError(f"{candidates[0]}: the pooled text embedding is missing")
+        raise CheckpointError(f"{candidates[-1]}: the pooled text embedding is missing")
     tensor = _only_tensor(path) if path.suffix == ".safetensors" else _unpickled(path)
     if tensor.dim() == 1:
         tensor = tensor[None]

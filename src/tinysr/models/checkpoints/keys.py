@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.config import ModelConfig
+from tinysr.models.config import ModelConfig, TransformerConfig, VaeConfig
 from tinysr.models.tinysr import TinySR
 
 __all__ = ["MAX_LISTED", "assemble", "check_sizes"]
@@ -39,25 +39,44 @@ def check_sizes(config: ModelConfig, path: Path) -> None:
     Raises:
         CheckpointError: it does so.
     """
-    vae, transformer = config.vae, config.transformer
-    for part in (vae, transformer):
-        for name, (low, high) in _BOUNDS.items():
-            _check_int(name, getattr(part, name, low), low, high, path)
+    if config.family != ModelConfig().family:
+        raise CheckpointError(
+            f"{path}: the family is {config.family!r:.80}, expected '{ModelConfig().family}'"
+        )
+    _check_vae(config.vae, path)
+    _check_bounds(config.transformer, path)
+    for name, number in (
+        ("scaling_factor", config.vae.scaling_factor),
+        ("timestep", config.timestep),
+    ):
+        real = isinstance(number, int | float) and not isinstance(number, bool)
+        if not real or not math.isfinite(number) or number <= 0:
+            raise CheckpointError(f"{path}: {name} is {number!r:.80}, expected a positive number")
+    if config.transformer.time_channels % 2:
+        raise CheckpointError(f"{path}: time_channels is odd: a sine and a cosine make a pair")
+    if config.vae.latent_channels != config.transformer.latent_channels:
+        raise CheckpointError(
+            f"{path}: the autoencoder has {config.vae.latent_channels} latent channels, "
+            f"the transformer {config.transformer.latent_channels}; they must agree"
+        )
+
+
+def _check_vae(vae: VaeConfig, path: Path) -> None:
+    _check_bounds(vae, path)
     for name in ("encoder_blocks", "decoder_blocks"):
         blocks = getattr(vae, name)
         if not isinstance(blocks, tuple) or len(blocks) != _LEVELS:
             raise CheckpointError(f"{path}: {name} is {blocks!r:.80}, expected {_LEVELS} integers")
         for count in blocks:
             _check_int(name, count, 0, _MAX_BLOCKS, path)
-    for name, number in (("scaling_factor", vae.scaling_factor), ("timestep", config.timestep)):
-        real = isinstance(number, int | float) and not isinstance(number, bool)
-        if not real or not math.isfinite(number) or number <= 0:
-            raise CheckpointError(f"{path}: {name} is {number!r:.80}, expected a positive number")
-    if vae.latent_channels != transformer.latent_channels:
-        raise CheckpointError(
-            f"{path}: the autoencoder has {vae.latent_channels} latent channels, "
-            f"the transformer {transformer.latent_channels}; they must agree"
-        )
+    for name in ("separable_encoder", "separable_decoder"):
+        if not isinstance(getattr(vae, name), bool):
+            raise CheckpointError(f"{path}: {name} is not true or false")
+
+
+def _check_bounds(part: VaeConfig | TransformerConfig, path: Path) -> None:
+    for name, (low, high) in _BOUNDS.items():
+        _check_int(name, getattr(part, name, low), low, high, path)
 
 
 def _check_int(name: str, value: object, low: int, high: int, path: Path) -> None:
