@@ -17,7 +17,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
-from tinysr.models import ModelConfig, TransformerConfig, VaeConfig, load, load_checkpoint
+from tinysr.models import (
+    DEFAULT_PRESET,
+    PRESETS,
+    ModelConfig,
+    TransformerConfig,
+    VaeConfig,
+    load,
+    load_checkpoint,
+)
 from tinysr.models.checkpoints import save_single_file
 from tinysr.models.checkpoints.keys import MAX_LISTED
 from tinysr.models.seeded import seeded
@@ -431,3 +439,29 @@ def test_pickled_weights_are_never_read(released: Path, trace: Path, suffix: str
     refused(released / BASE / name, "only .safetensors")
     (released / WEIGHTS).unlink()
     refused(released, "no .safetensors weights here", "never read")
+
+
+# Packaged weights
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a stand-in for the package's folder, with an empty folder of weights."""
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setattr("importlib.resources.files", lambda _package: tmp_path)
+    return tmp_path
+
+
+def test_a_preset_takes_its_packaged_weights(package: Path) -> None:
+    model = seeded(PRESETS[DEFAULT_PRESET], seed=3)
+    save_single_file(model, package / f"weights/{DEFAULT_PRESET}.safetensors", torch.float16)
+    loaded = load_checkpoint(DEFAULT_PRESET)
+    assert (loaded.source.kind, loaded.source.name) == ("preset", DEFAULT_PRESET)
+    assert loaded.source.trained
+    assert torch.equal(loaded.model.pooled, model.pooled.half().float())
+
+
+def test_packaged_weights_of_another_model_are_refused(package: Path) -> None:
+    save_single_file(seeded(SMALL), package / f"weights/{DEFAULT_PRESET}.safetensors")
+    with pytest.raises(CheckpointError, match=f"not those of '{DEFAULT_PRESET}'"):
+        load(DEFAULT_PRESET)
