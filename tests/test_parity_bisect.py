@@ -54,7 +54,7 @@ class Baked(nn.Module):
         self.encoder = Stage()
 
 
-def write_graph(baked: Baked, folder: Path, broken: str = "") -> Path:
+def write_graph(baked: Baked, folder: Path, broken: str = "", batch: int | str = "N") -> Path:
     """Write the stage as the exporter would: values named by module, weights beside the graph."""
     nodes, weights = [], []
 
@@ -77,8 +77,8 @@ def write_graph(baked: Baked, folder: Path, broken: str = "") -> Path:
     graph = helper.make_graph(
         nodes,
         "encoder",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, SIDE, SIDE])],
-        [helper.make_tensor_value_info("latents", TensorProto.FLOAT, ["N", 2, SIDE, SIDE])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("latents", TensorProto.FLOAT, [batch, 2, SIDE, SIDE])],
         weights,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -134,6 +134,13 @@ def test_a_right_graph_is_not_blamed(
     assert found.module is None
     assert not any(row.departs for row in found.rows)
     assert "the graph is right" in found.note
+
+
+def test_a_graph_of_a_fixed_batch_is_taken_apart_too(
+    baked: Baked, image: NDArray[np.float32], tmp_path: Path
+) -> None:
+    path = write_graph(baked, tmp_path, broken="encoder.layers.1.conv", batch=3)
+    assert taken_apart(path, baked, image).module == "encoder.layers.1.conv"
 
 
 def test_memory_for_one_module_at_a_time_finds_the_same(

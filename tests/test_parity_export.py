@@ -96,7 +96,7 @@ def test_an_exported_bundle_passes(bundle: Path, gated: Callable[[Path], ParityR
 
 
 def weight_of(model: nn.Module, path: str) -> NDArray[np.float32]:
-    weight: NDArray[np.float32] = model.get_submodule(path).weight.detach().numpy()  # type: ignore[union-attr,operator]
+    weight: NDArray[np.float32] = model.get_submodule(path).weight.detach().numpy()  # type: ignore[operator]
     return weight
 
 

@@ -41,6 +41,7 @@ from tinysr.parity import (
     suite,
     with_verdicts,
 )
+from tinysr.parity.pictures import Picture, amplification
 
 TILE, SCALE = 16, 0.25
 CONFIG = ModelConfig(
@@ -158,6 +159,7 @@ def test_an_equal_backend_passes_and_every_artifact_says_so(
 ) -> None:
     report, manifest = gated(make_bundle(tmp_path / "b"), references)
     assert report.passed
+    assert report.failure == ""
     for artifact in manifest.artifacts:
         assert artifact.parity.result == "pass"
         assert artifact.parity.backend == "fake"
@@ -169,11 +171,12 @@ def test_an_equal_backend_passes_and_every_artifact_says_so(
 def test_only_the_stage_that_is_wrong_fails(
     stage: Stage, references: tuple[Reference, ...], tmp_path: Path
 ) -> None:
-    _, manifest = gated(make_bundle(tmp_path / "b"), references, off_by(0.1, stage))
+    report, manifest = gated(make_bundle(tmp_path / "b"), references, off_by(0.1, stage))
     verdicts = {artifact.stage: artifact.parity for artifact in manifest.artifacts}
     assert [s for s, verdict in verdicts.items() if verdict.result == "fail"] == [stage]
     assert verdicts[stage].gate_db == 80
     assert (verdicts[stage].worst_db or 0) < 80
+    assert report.failure.startswith(f"1 of 4 artifacts fail: table/{stage} fp32 on fake: ")
 
 
 def test_the_same_error_passes_where_the_precision_allows_it(
@@ -318,3 +321,17 @@ def test_what_does_not_fit_is_refused(references: tuple[Reference, ...], tmp_pat
     backend.target = "none"  # type: ignore[misc]
     with pytest.raises(BundleError, match="no none artifacts for fake"):
         run_parity(bundle, [backend], references)
+
+
+def test_differences_are_amplified_until_they_can_be_seen() -> None:
+    flat = np.zeros((8, 8, 3), np.float32)
+
+    def shown(difference: float) -> float:
+        one = Picture(image="", source=flat, eager=flat, backend=flat, difference=flat + difference)
+        return amplification((one,))
+
+    assert shown(0) == 1
+    assert shown(0.9) == 1
+    assert shown(2e-6) == 1e6
+    assert shown(np.nan) == 1
+    assert shown(1e-12) == 1e7

@@ -41,8 +41,10 @@ def gate_bundle(
     ``reports/parity.html``; nothing else in it changes. The folder may still be a temporary
     one that is about to become the bundle.
 
-    A failed gate is not an error here: look at ``report.passed``. Nothing of the eager model is
-    needed but what :func:`eager_reference` made of it, so a large one can be dropped before::
+    A failed gate is not an error here: look at ``report.passed`` and ``report.failure``.
+
+    Nothing of the eager model is needed but what :func:`eager_reference` made of it, so a large
+    one can be dropped before::
 
         references = eager_reference(model, suite(tile))
         del model

@@ -22,6 +22,7 @@ THUMB_SIDE = 192
 """Longest side of a thumbnail, in pixels."""
 
 _BROKEN = np.array([255, 0, 255], np.uint8)  # magenta stands for NaN and infinity
+_VISIBLE = 99  # percent: a single far pixel must not darken all others
 _MAX_EXPONENT = 7  # fp32 ends there: more would amplify rounding alone
 
 
@@ -56,16 +57,17 @@ def picture(image: SuiteImage, expected: Array, found: Array) -> Picture:
 
 
 def amplification(pictures: tuple[Picture, ...]) -> float:
-    """Return the power of ten that makes the pictures' largest difference clearly visible.
+    """Return the power of ten that makes the pictures' differences clearly visible.
 
-    It is one for all of an artifact's pictures, so that they can be compared.
+    It is one for all of an artifact's pictures, so that they can be compared, and brings the
+    99th percentile of all differences to between 0.3 and 3.
     """
-    peaks = [float(p.difference[np.isfinite(p.difference)].max(initial=0)) for p in pictures]
-    largest = max(peaks, default=0.0)
-    if largest == 0:
+    every = np.concatenate([picture.difference.ravel() for picture in pictures])
+    finite = every[np.isfinite(every)]
+    if not finite.any():
         return 1.0
-    exponent = round(-math.log10(largest))  # the brightest pixel lies between 0.3 and 3
-    return 10.0 ** min(max(exponent, 0), _MAX_EXPONENT)
+    level = float(np.percentile(finite, _VISIBLE)) or float(finite.max())
+    return 10.0 ** min(max(round(-math.log10(level)), 0), _MAX_EXPONENT)
 
 
 def thumb(pixels: Array) -> str:

@@ -93,6 +93,14 @@ class ArtifactResult(_Record):
         """A short name for messages."""
         return f"{self.target}/{self.stage} {self.precision} on {self.backend}"
 
+    @property
+    def shortcoming(self) -> str:
+        """What its worst image measures and why, in a few words."""
+        metrics, verdict = self.worst.metrics, self.verdict
+        found = f"{metrics.psnr_db:.1f} dB" if metrics.psnr_db is not None else "not finite"
+        why = f" ({verdict.note})" if verdict.note else ""
+        return f"{self.label}: {found} on '{self.worst.image}', gate {self.gate_db:g} dB{why}"
+
     def is_of(self, artifact: Artifact) -> bool:
         """Say whether this is the result of that artifact."""
         key = (artifact.target, artifact.stage, artifact.precision)
@@ -116,6 +124,13 @@ class ParityReport(_Record):
     def passed(self) -> bool:
         """Whether something was measured, and every artifact passed."""
         return bool(self.results) and all(result.passed for result in self.results)
+
+    @property
+    def failure(self) -> str:
+        """What failed, in one line; empty when all passed."""
+        failed = [result for result in self.results if not result.passed]
+        parts = "; ".join(result.shortcoming for result in failed)
+        return f"{len(failed)} of {len(self.results)} artifacts fail: {parts}" if failed else ""
 
     def json_text(self) -> str:
         """Return the text of ``parity.json``."""
