@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tinysr.errors import choices
@@ -26,6 +27,9 @@ EPSILON = 1e-5
 
 LEVELS = 5
 """Of the à-trous decomposition: the last one looks 16 pixels far."""
+
+_LINES = 64
+"""Lines that are blurred at a time."""
 
 _A = -0.75
 """PyTorch's bicubic coefficient; the model was trained on images enlarged with it."""
@@ -78,15 +82,23 @@ def wavelet(image: Planes, source: Planes) -> Planes:
     """
     low = upscale_bicubic(source)
     low -= image
-    for level in range(LEVELS):
-        low = _blur(_blur(low, 2**level, axis=1), 2**level, axis=2)
+    for plane in low:
+        _blur(plane)
+        _blur(plane.T)
+    low *= np.float32(4.0 ** (-2 * LEVELS))
     image += low
     return image
 
 
 def upscale_bicubic(source: Planes) -> Planes:
     """Enlarge ``[C, H, W]`` four times as ``F.interpolate(mode="bicubic")`` does; not clamped."""
-    return _enlarge(_enlarge(source, axis=1), axis=2)
+    taps = _phases()
+    windows = sliding_window_view(_replicate(source, axis=2), len(taps), axis=2)
+    wide = np.ascontiguousarray(windows) @ taps  # [C, H, W, 5] @ [5, 4]
+    wide = wide.reshape(*source.shape[:2], -1)
+    windows = sliding_window_view(_replicate(wide, axis=1), len(taps), axis=1)
+    tall: Planes = taps.T @ windows.swapaxes(2, 3)  # [4, 5] @ [C, H, 5, 4W]
+    return tall.reshape(source.shape[0], -1, wide.shape[2])
 
 
 def _deviation(centred: NDArray[np.float32]) -> np.float32:
@@ -94,33 +106,37 @@ def _deviation(centred: NDArray[np.float32]) -> np.float32:
     return np.float32(np.sqrt(variance + EPSILON))
 
 
-def _blur(image: Planes, radius: int, axis: int) -> Planes:
-    """Blur along an axis with [1 2 1]/4, ``radius`` apart, the edges repeated."""
-    length = image.shape[axis]
-    padded = _replicate(image, radius, axis)
-    result = _cut(padded, axis, radius, length) * np.float32(2)
-    result += _cut(padded, axis, 0, length)
-    result += _cut(padded, axis, 2 * radius, length)
-    result *= np.float32(0.25)
-    return result
+def _blur(lines: NDArray[np.float32]) -> None:
+    """Blur ``[L, n]`` along the first axis with [1 2 1] at each level, in place.
+
+    [1 2 1] is [1 1] twice: two sums a level. The division by 4 is left to the end; until then
+    values grow by powers of two, which is exact. Some lines at a time stay in the cache.
+    """
+    length, count = lines.shape
+    padded = np.empty((length + 2**LEVELS, _LINES), np.float32)
+    sums = np.empty((length + 2 ** (LEVELS - 1), _LINES), np.float32)
+    for first in range(0, count, _LINES):
+        part = lines[:, first : first + _LINES]
+        x, pairs = padded[:, : part.shape[1]], sums[:, : part.shape[1]]
+        x[1 : 1 + length] = part
+        for level in range(LEVELS):
+            r = 2**level
+            x[:r] = x[r]
+            x[r + length : 2 * r + length] = x[r + length - 1]
+            np.add(x[: r + length], x[r : 2 * r + length], out=pairs[: r + length])
+            into = part if level == LEVELS - 1 else x[2 * r : 2 * r + length]
+            np.add(pairs[:length], pairs[r : r + length], out=into)
 
 
-def _enlarge(image: Planes, axis: int) -> Planes:
-    """Enlarge one axis: each of the 4 phases is a fixed filter of 4 taps."""
-    length = image.shape[axis]
-    padded = _replicate(image, 2, axis)
-    shape = list(image.shape)
-    shape.insert(axis + 1, SCALE)
-    result = np.zeros(shape, np.float32)
+def _phases() -> NDArray[np.float32]:
+    """Return the weights ``[5, 4]`` of the pixels from -2 to 2 in each of the 4 output pixels."""
+    taps = np.zeros((5, SCALE), np.float32)
     for phase in range(SCALE):
-        into = result[(slice(None),) * (axis + 1) + (phase,)]
         position = (phase + 0.5) / SCALE - 0.5  # from the middle of the source pixel
         first = int(np.floor(position))
-        for tap in range(-1, 3):
-            factor = np.float32(_cubic(abs(position - first - tap)))
-            into += _cut(padded, axis, 2 + first + tap, length) * factor
-    shape[axis : axis + 2] = [length * SCALE]
-    return result.reshape(shape)
+        for pixel in range(first - 1, first + 3):
+            taps[pixel + 2, phase] = _cubic(abs(position - pixel))
+    return taps
 
 
 def _cubic(distance: float) -> float:
@@ -129,9 +145,5 @@ def _cubic(distance: float) -> float:
     return _A * (distance**3 - 5 * distance**2 + 8 * distance - 4)
 
 
-def _replicate(image: Planes, by: int, axis: int) -> Planes:
-    return np.pad(image, [(by, by) if a == axis else (0, 0) for a in range(image.ndim)], "edge")
-
-
-def _cut(image: Planes, axis: int, start: int, length: int) -> Planes:
-    return image[(slice(None),) * axis + (slice(start, start + length),)]
+def _replicate(image: Planes, axis: int) -> Planes:
+    return np.pad(image, [(2, 2) if a == axis else (0, 0) for a in range(image.ndim)], "edge")
