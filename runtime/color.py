@@ -113,8 +113,9 @@ def _blur(lines: NDArray[np.float32]) -> None:
     values grow by powers of two, which is exact. Some lines at a time stay in the cache.
     """
     length, count = lines.shape
-    padded = np.empty((length + 2**LEVELS, _LINES), np.float32)
-    sums = np.empty((length + 2 ** (LEVELS - 1), _LINES), np.float32)
+    order: Literal["C", "F"] = "C" if lines.flags.c_contiguous else "F"
+    padded = np.empty((length + 2**LEVELS, _LINES), np.float32, order)
+    sums = np.empty((length + 2 ** (LEVELS - 1), _LINES), np.float32, order)
     for first in range(0, count, _LINES):
         part = lines[:, first : first + _LINES]
         x, pairs = padded[:, : part.shape[1]], sums[:, : part.shape[1]]
