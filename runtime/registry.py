@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, choices
+from tinysr.errors import (
+    BundleError,
+    MissingBackendError,
+    TinySRError,
+    UnsupportedError,
+    choices,
+)
 from tinysr.manifest import Stage, Verdict
 
 from .backends.eager import EagerBackend
@@ -81,22 +87,14 @@ def choose(
         return _automatic(bundle, precision, options)
     backend = create(name, options)
     found, verdict = _best(bundle, backend, precision)
-    if backend.reference:
-        reason = "asked for by name; it is the reference"
-    elif verdict.result == "fail":
+    if verdict.result == "fail":
         raise BundleError(
-            f"{bundle.folder}: {name} {found} failed parity{_numbers(verdict)}: "
+            f"{bundle.folder}: {name} {found} {_said(verdict)}: "
             "export it again, or choose another backend or precision"
         )
-    elif verdict.result == "not run":
-        reason = "asked for by name; never compared with the eager model"
-    else:
-        reason = f"asked for by name; passed parity{_numbers(verdict)}"
-    ready = backend.availability()
-    if not ready.ready:
-        raise MissingBackendError(
-            f"the backend {name} can't run here ({ready.detail}): {ready.remedy}"
-        )
+    said = "it is the reference" if backend.reference else f"it {_said(verdict)}"
+    reason = f"asked for by name; {said}"
+    backend.demand()
     return backend, Choice(backend=name, precision=found, reason=_on(backend, reason))
 
 
@@ -113,28 +111,27 @@ def _automatic(
     missing = False
     for kind in candidates:
         try:
-            backend = kind(options)
-            found, verdict = _best(bundle, backend, precision)
-        except (BundleError, UnsupportedError) as error:
+            backend, choice = _qualified(bundle, kind(options), precision)
+        except TinySRError as error:
             others.append(f"{kind.name}: {error}")
-            continue
-        if verdict.result != "pass":
-            said = "failed parity" if verdict.result == "fail" else "parity was not run"
-            others.append(f"{kind.name}: {found} {said}{_numbers(verdict)}")
-            continue
-        ready = backend.availability()
-        if ready.ready:
-            reason = f"the first that works here and passed parity{_numbers(verdict)}"
-            reason = _on(backend, reason)
-            choice = Choice(backend=kind.name, precision=found, reason=reason, others=tuple(others))
-            return backend, choice
-        missing = True
-        others.append(f"{kind.name}: {ready.detail}: {ready.remedy}")
+            missing |= isinstance(error, MissingBackendError)
+        else:
+            return backend, replace(choice, others=tuple(others))
     kind_of_error = MissingBackendError if missing else BundleError
     raise kind_of_error(
         f"{bundle.folder}: no backend works here with artifacts that passed parity: "
         f"{'; '.join(others)}"
     )
+
+
+def _qualified(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[Backend, Choice]:
+    """Return the choice of a backend that `auto` may take, or raise why it may not."""
+    found, verdict = _best(bundle, backend, precision)
+    if verdict.result != "pass":
+        raise BundleError(f"{found} {_said(verdict)}")
+    backend.demand()
+    reason = f"the first that works here and {_said(verdict)}"
+    return backend, Choice(backend=backend.name, precision=found, reason=_on(backend, reason))
 
 
 def _best(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[str, Verdict]:
@@ -167,12 +164,15 @@ def _worst(bundle: Bundle, backend: Backend, precision: str) -> Verdict:
     return min(verdicts, key=badness)
 
 
-def _numbers(verdict: Verdict) -> str:
-    if verdict.gate_db is None or verdict.result == "not run":
-        return ""
+def _said(verdict: Verdict) -> str:
+    if verdict.result == "not run":
+        return "was never put to `tinysr parity`"
+    words = f"{verdict.result}ed parity"
+    if verdict.gate_db is None:
+        return words
     worst = "equal bit for bit" if verdict.worst_db is None else f"{verdict.worst_db:.1f} dB"
     image = f" on {verdict.worst_image}" if verdict.worst_image else ""
-    return f" ({worst}{image}, the gate is {verdict.gate_db:g} dB)"
+    return f"{words} ({worst}{image}, the gate is {verdict.gate_db:g} dB)"
 
 
 def _on(backend: Backend, reason: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.errors import BundleError, UnsupportedError, choices
+from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, choices
 from tinysr.manifest import Artifact, Port, Stage
 
 from .bundle import Bundle
@@ -144,6 +144,19 @@ class Backend(ABC):
     @abstractmethod
     def availability(self) -> Availability:
         """Say whether this machine can run it, without raising."""
+
+    def demand(self) -> None:
+        """Refuse to go on where this machine can't run it.
+
+        Raises:
+            MissingBackendError: with the one thing to do.
+        """
+        found = self.availability()
+        if not found.ready:
+            where = f" on {self.provider}" if self.provider else ""
+            raise MissingBackendError(
+                f"the backend {self.name} can't run{where} here ({found.detail}): {found.remedy}"
+            )
 
     @abstractmethod
     def open(self, bundle: Bundle, artifact: Artifact) -> Session:

@@ -54,7 +54,7 @@ def test_one_image_becomes_one_file(bundle: Path, photos: Path, tmp_path: Path) 
     result = run(photos / "a.png", "-o", tmp_path / "big.webp", "--bundle", bundle)
     assert result.exit_code == 0
     assert load(tmp_path / "big.webp").size == (160, 144)
-    for words in ("40×36 → 160×144", "made 1 image(s)", "per second", str(bundle), "onnxruntime"):
+    for words in ("40×36 → 160×144", "made 1 image:", "per second", str(bundle), "onnxruntime"):
         assert words in result.stdout
 
 

@@ -55,12 +55,7 @@ class OnnxRuntimeBackend(Backend):
             BundleError: a file is missing, changed, or no graph as the manifest describes.
             MissingBackendError: ONNX Runtime or its provider is not here.
         """
-        ready = self.availability()
-        if not ready.ready:
-            raise MissingBackendError(
-                f"the backend onnxruntime can't run on {self.provider} here ({ready.detail}): "
-                f"{ready.remedy}"
-            )
+        self.demand()
         path = str(bundle.path(artifact))
         try:
             session = self._create(_runtime(), path)

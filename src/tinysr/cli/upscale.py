@@ -66,7 +66,7 @@ def upscale(
         str, typer.Option("-b", "--backend", help="A backend, or the best that passed parity.")
     ] = "auto",
     precision: Annotated[
-        str | None, typer.Option(help="Of the artifacts.  [default: the first that passed parity]")
+        str | None, typer.Option(help="Of the artifacts; by default the first that passed parity.")
     ] = None,
     provider: Annotated[
         str | None, typer.Option(help="The backend's device library: cpu, cuda, tensorrt.")
@@ -74,7 +74,7 @@ def upscale(
     model: Annotated[Path | None, typer.Option(help="A checkpoint, for the backend eager.")] = None,
     color: Annotated[str, typer.Option(help="The colour fix: adain, wavelet or none.")] = "adain",
     file_format: Annotated[
-        str | None, typer.Option("--format", help="png, jpg or webp.  [default: the input's]")
+        str | None, typer.Option("--format", help="png, jpg or webp; by default each input's own.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.")
@@ -162,7 +162,9 @@ def _names(error: TinySRError, job: Job) -> bool:
 def _summary(made: Sequence[Made], asked: int) -> str:
     megapixels = sum(image.megapixels for image in made)
     seconds = sum(image.seconds for image in made)
-    count = f"{len(made)} of {asked} images" if len(made) < asked else f"{asked} image(s)"
+    count = "1 image" if asked == 1 else f"{asked} images"
+    if len(made) < asked:
+        count = f"{len(made)} of {count}"
     if not made:
         return f"made {count}"
     speed = megapixels / seconds
