@@ -31,7 +31,7 @@ class TrainConfig:
 
     preset: str = "tinysr-nano"
     seed: int = 80
-    steps: int = 6_000
+    steps: int = 10_000
     phases: tuple[Phase, ...] = (
         Phase(share=0.885, patch=128, batch=4),
         Phase(share=0.1, patch=256, batch=2),
