@@ -15,6 +15,7 @@ from PIL import Image
 from tinysr.errors import BundleError, ImageError
 from tinysr.manifest import Stage
 
+from . import areas
 from .bundle import Bundle
 from .color import color_fix
 from .geometry import LATENT_STRIDE, SCALE, Plan, Planes, pad, plan, resize
@@ -38,7 +39,8 @@ _DEFAULT_BATCH = 4
 class Upscaler:
     """A bundle, open on one backend. Use it as a context manager, or call :meth:`close`.
 
-    The whole image is encoded and decoded at once; only latents are tiled. Sizes are treated as
+    Images are encoded and decoded whole, very large ones area by area with the same result; only
+    the transformer sees tiles. Sizes are treated as
     :func:`~tinysr.runtime.geometry.plan` says, and the result is always exactly 4 times the input.
     """
 
@@ -137,13 +139,27 @@ class Upscaler:
         """Map ``[1, 3, H, W]`` to ``[1, 3, 4H, 4W]``, both sides multiples of 4."""
         height, width = image.shape[2] // LATENT_STRIDE, image.shape[3] // LATENT_STRIDE
         tiles = grid(height, width, self._tile, self.bundle.manifest.overlap)
-        step = _Steps(progress, len(tiles) + 2)
-        latents = self._stage("encoder", image)
-        step(1)
-        velocity = blend(latents, tiles, self._predict, batch=self._batch, done=step)
-        latents -= velocity
-        result = self._stage("decoder", latents)
-        step(1)
+        halo, side = self.bundle.manifest.halo, areas.AREA * LATENT_STRIDE
+        encodings = areas.count_areas(image.shape[2], image.shape[3], side)
+        decodings = areas.count_areas(height, width, areas.AREA)
+        step = _Steps(progress, encodings + len(tiles) + decodings)
+        latents = areas.run_areas(
+            image,
+            lambda part: self._stage("encoder", part),
+            side=side,
+            halo=halo.encoder,
+            resized=lambda pixels: pixels // LATENT_STRIDE,
+            done=step,
+        )
+        latents -= blend(latents, tiles, self._predict, batch=self._batch, done=step)
+        result = areas.run_areas(
+            latents,
+            lambda part: self._stage("decoder", part),
+            side=areas.AREA,
+            halo=halo.decoder,
+            resized=lambda pixels: pixels * LATENT_STRIDE * SCALE,
+            done=step,
+        )
         if not np.isfinite(result.sum()):
             raise BundleError(
                 f"{self.sessions['decoder'].artifact.label}: expected finite pixels from "

@@ -258,3 +258,16 @@ def test_a_manifest_that_contradicts_itself_is_refused(
     edit_manifest(folder, lambda data: data.update(change))
     with pytest.raises(BundleError, match="expected a tile"):
         Upscaler(folder)
+
+
+def test_large_images_are_coded_area_by_area_with_the_same_result(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = photo(150, 90)
+    monkeypatch.setattr("tinysr.runtime.areas.AREA", 20)
+    seen: list[tuple[int, int]] = []
+    with Upscaler(bundle) as upscaler:
+        found = upscaler.upscale(image, lambda done, total: seen.append((done, total)))
+    np.testing.assert_allclose(found, reference(image, "adain"), atol=1e-5)
+    assert seen[-1][0] == seen[-1][1]
+    assert seen[7] == (8, seen[-1][1])
