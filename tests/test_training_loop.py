@@ -21,10 +21,9 @@ def config() -> TrainConfig:
         RECIPES["nano"],
         steps=4,
         warmup=1,
-        phases=(Phase(share=1, patch=32, batch=2),),
+        phases=(Phase(share=1, patch=32, batch=2, bfloat16=False),),
         image_side=64,
         pool=2,
-        bfloat16=False,
     )
 
 

@@ -72,3 +72,12 @@ def test_a_layout_without_room_is_refused() -> None:
     narrow = dataclasses.replace(config, vae=dataclasses.replace(config.vae, width=16))
     with pytest.raises(UnsupportedError, match="width over 24"):
         initialise(TinySR(narrow), seed=0)
+
+
+def test_hardly_a_channel_of_the_decoder_starts_dead(untrained: TinySR) -> None:
+    z = untrained.encode(smooth_image(2))
+    x = 3 * torch.tanh((z - untrained.predict(z)) / 3)
+    for layer in untrained.decoder.layers[:-1]:
+        x = layer(x)
+        alive = (x.abs().amax((0, 2, 3)) > 0).sum()
+        assert alive >= 26

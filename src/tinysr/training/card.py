@@ -37,23 +37,24 @@ def model_card(progress: Progress, scores: Scores, size: int) -> str:
 def _training(progress: Progress) -> list[str]:
     config = progress.config
     images = progress.step // config.refresh + config.pool
-    patches = ", ".join(
-        f"{before.patch}² × {before.batch} for {before.share:.0%}" for before in config.phases
-    )
-    rate = f"{config.learning_rate:g} to {config.final_rate:g} (cosine)"
+    phases = [
+        f"  - {phase.share:.0%} of them: {phase.batch} patches of {phase.patch}²,"
+        f" {'bfloat16 autocast' if phase.bfloat16 else 'float32'}"
+        for phase in config.phases
+    ]
     lines = [
         "## Training",
         "",
         f"- Data: {images} synthetic images of {config.image_side}² (dead leaves, textures,",
         "  gradients, writing), made from the seed; no photo and no data set. Degraded by a",
         "  second-order Real-ESRGAN-style pipeline of moderate strength.",
-        f"- Steps: {progress.step} of {config.steps} planned, seed {config.seed}; patches and",
-        f"  batches {patches} of the steps; AdamW, rate {rate}; L1 on pixels and",
-        f"  {config.gradient_loss:g} × L1 on their differences; the weights are an average"
-        f" (EMA {config.ema:g}).",
+        f"- Steps: {progress.step} of {config.steps} planned, seed {config.seed}",
+        *phases,
+        f"- AdamW, rate {config.learning_rate:g} to {config.final_rate:g} (cosine); loss: L1 on"
+        f" pixels and {config.gradient_loss:g} × L1 on",
+        f"  their differences; the weights are an average (EMA {config.ema:g}).",
         f"- Time: {progress.seconds / 60:.0f} minutes on {os.cpu_count()} shared"
-        f" {platform.machine()} CPU cores,",
-        f"  {'bfloat16 autocast' if config.bfloat16 else 'float32'}, PyTorch {torch.__version__}.",
+        f" {platform.machine()} CPU cores, PyTorch {torch.__version__}.",
         "- Start: channels wired by hand to a bilinear upscaler (`tinysr.training.wiring`).",
     ]
     plans = [row for row in progress.history if "planned" in row]

@@ -121,7 +121,7 @@ class _Run:
         """Set the gradients of ``model`` for a part of the batch and return the loss."""
         config = self.progress.config
         low, high = self._batches.batch(step, part, parts)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.phase(step).bfloat16):
             image = model(low.contiguous(memory_format=torch.channels_last))
         loss = pixel_loss(image.float(), high, config.gradient_loss)
         model.zero_grad(set_to_none=True)

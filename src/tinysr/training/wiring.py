@@ -42,6 +42,9 @@ RIGHT, LOWER, COLOUR, LEFT_RIGHT, TOP_BOTTOM = (15, 16), (17, 18), (19, 20, 21),
 WIRED = 24
 """Channels that the wiring owns at its widest."""
 
+_AT_HALF = (*range(PIXELS), ONE, *RIGHT, *LOWER, *COLOUR)
+_SMOOTH = (ONE, *COLOUR, LEFT_RIGHT, TOP_BOTTOM)
+
 FAINT = 0.01
 """What the last convolution and the spare latents start at, of their He features."""
 
@@ -87,18 +90,25 @@ def _pass(conv: SeparableConv, sources: dict[int, int], *, keep_depthwise: bool 
         conv.pointwise.weight[target, source] = 1
 
 
-def _silence(conv: nn.Conv2d, channels: range) -> None:
-    conv.weight[list(channels)] = 0
+def _silence(conv: nn.Conv2d, channels: Iterable[int]) -> None:
+    silent = list(channels)
+    conv.weight[silent] = 0
     if conv.bias is not None:
-        conv.bias[list(channels)] = 0
+        conv.bias[silent] = 0
 
 
 def wire_decoder(decoder: Decoder) -> None:
     """Unpack the cells, then interpolate bilinearly twice."""
     layers = list(decoder.layers)
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-    for block in _blocks(layers):
-        _silence(_conv(block, 4), range(WIRED))
+    # A channel that starts at zero behind a ReLU stays there: only what is in use is silenced.
+    level = iter(((*range(PIXELS), COLUMN, ROW, ONE), _AT_HALF, _SMOOTH, _SMOOTH))
+    wired = next(level)
+    for layer in layers:
+        if isinstance(layer, nn.Upsample):
+            wired = next(level)
+        elif isinstance(layer, ResidualBlock):
+            _silence(_conv(layer, 4), wired)
     # The first block of each level, right after its convolution.
     blocks = [b for a, b in pairwise(layers) if isinstance(a, nn.Conv2d) and b in _blocks(layers)]
     _cells(convs[0])
@@ -143,8 +153,6 @@ def _cells(conv: nn.Conv2d) -> None:
     for target, source in zip((COLUMN, ROW), PATTERNS, strict=True):
         _wire(conv, target, {source: 1.0}, 0.5)
     _wire(conv, ONE, {}, 1.0)
-    for spare in range(ONE + 1, WIRED):
-        _wire(conv, spare, {})
 
 
 def _phases(conv: nn.Conv2d) -> None:
@@ -162,8 +170,8 @@ def _phases(conv: nn.Conv2d) -> None:
         centre[1, 1] = 1
         _wire(conv, first, {pattern: line - centre})
         _wire(conv, second, {pattern: centre - line, ONE: -1.0})
-    for spare in (COLUMN, ROW, *COLOUR, LEFT_RIGHT, TOP_BOTTOM):
-        _wire(conv, spare, {})
+    for target in COLOUR:
+        _wire(conv, target, {})
 
 
 def _unpack(block: nn.Module) -> None:
