@@ -150,6 +150,21 @@ def test_the_rate_rises_then_falls_to_its_end() -> None:
     assert rates[config.warmup :] == sorted(rates[config.warmup :], reverse=True)
 
 
+def test_the_transformer_waits_then_learns(config: TrainConfig, tmp_path: Path) -> None:
+    late = dataclasses.replace(config, transformer_start=0.5)
+    start = new_state(late).model.state_dict()
+    linear, bias = "transformer.proj_out.weight", "transformer.proj_out.bias"
+
+    def moved(step: int) -> set[str]:
+        train(late, tmp_path / str(step), schedule=stop_after(step))
+        now = weights(tmp_path / str(step))
+        return {name for name in (linear, bias) if not torch.equal(now[name], start[name])}
+
+    # The bias is the wiring's phase pattern: it learns with the decoder.
+    assert moved(2) == {bias}
+    assert moved(3) == {linear, bias}
+
+
 def test_the_last_steps_show_attention_a_whole_tile() -> None:
     config = RECIPES["nano"]
     assert config.phase(0).patch == 128

@@ -33,7 +33,7 @@ class TrainConfig:
 
     preset: str = "tinysr-nano"
     seed: int = 80
-    steps: int = 5_000
+    steps: int = 6_000
     phases: tuple[Phase, ...] = (
         Phase(share=0.70, patch=128, batch=4),
         Phase(share=0.10, patch=256, batch=2),
@@ -48,9 +48,12 @@ class TrainConfig:
     final_rate: float = 3e-6
     warmup: int = 200
     """Steps over which the rate rises from 0."""
+    transformer_start: float = 0.25
+    """Share of the steps before the transformer learns, from its own warm-up on. While the
+    autoencoder still has errors that a constant mends, its features are only pulled flat."""
     modulation_rate: float = 0.02
     """Factor for the time, text and modulation linears: they act on one constant input, where every
-    weight pulls the same way and Adam's steps add up. At 0.1 they shut the transformer off."""
+    weight pulls the same way and Adam's steps add up."""
     weight_decay: float = 1e-4
     clip: float = 1.0
     """Largest norm of all gradients together."""
@@ -88,6 +91,11 @@ class TrainConfig:
         done = (step - self.warmup) / max(self.steps - self.warmup, 1)
         fall = 0.5 * (1 + math.cos(math.pi * min(done, 1)))
         return self.final_rate + (self.learning_rate - self.final_rate) * fall
+
+    def transformer_rate(self, step: int) -> float:
+        """Return the learning rate of the transformer's weights at ``step``."""
+        since = step - round(self.transformer_start * self.steps)
+        return self.rate(step) * min(max((since + 1) / self.warmup, 0), 1)
 
     def to_json(self) -> str:
         """Return the config as JSON text."""

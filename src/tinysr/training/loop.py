@@ -10,10 +10,11 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import PRESETS, TinySR
@@ -31,8 +32,14 @@ Watch = Callable[[TinySR], float]
 Report = Callable[[Progress, float], None]
 """Called after each step with the progress and the step's loss."""
 
-_QUIET = ("time_text_embed", "norm1.linear", "norm_out.linear")
-"""Parts of parameter names that train at ``modulation_rate``."""
+_MODULATION = ("time_text_embed", "norm1.linear", "norm_out.linear")
+"""Parts of the names of the parameters that train at ``modulation_rate``."""
+
+_PATTERN = "transformer.proj_out.bias"
+"""The wiring's phase pattern: it works, and learns, with the decoder."""
+
+_EPSILON = 1e-10
+"""Adam's; attention's gradients are about 1e-9, which the usual 1e-8 would hold still."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,15 +91,30 @@ def new_state(config: TrainConfig) -> State:
     model = initialise(TinySR(PRESETS[config.preset]), config.seed)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = copy.deepcopy(model).requires_grad_(False)
-    named = list(model.named_parameters())
-    quiet = [p for name, p in named if any(part in name for part in _QUIET)]
-    loud = [p for name, p in named if not any(part in name for part in _QUIET)]
-    groups = [
-        {"params": loud, "factor": 1.0},
-        {"params": quiet, "factor": config.modulation_rate},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=0.0, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        _groups(model, config), lr=0.0, eps=_EPSILON, weight_decay=config.weight_decay
+    )
     return State(model=model, ema=ema, optimizer=optimizer)
+
+
+def _groups(model: TinySR, config: TrainConfig) -> list[dict[str, Any]]:
+    """Return the autoencoder's, the transformer's and the modulation's parameters."""
+    rows: dict[str, list[nn.Parameter]] = {"autoencoder": [], "transformer": [], "modulation": []}
+    for name, parameter in model.named_parameters():
+        if not name.startswith("transformer.") or name == _PATTERN:
+            rows["autoencoder"].append(parameter)
+        elif any(part in name for part in _MODULATION):
+            rows["modulation"].append(parameter)
+        else:
+            rows["transformer"].append(parameter)
+    return [
+        {"params": rows["autoencoder"], "rate": config.rate},
+        {"params": rows["transformer"], "rate": config.transformer_rate},
+        {
+            "params": rows["modulation"],
+            "rate": lambda step: config.transformer_rate(step) * config.modulation_rate,
+        },
+    ]
 
 
 class _Run:
@@ -154,7 +176,7 @@ class _Run:
 def _update(state: State, config: TrainConfig, step: int) -> None:
     """Take one optimizer step with the gradients at hand."""
     for group in state.optimizer.param_groups:
-        group["lr"] = config.rate(step) * group["factor"]
+        group["lr"] = group["rate"](step)
     torch.nn.utils.clip_grad_norm_(state.model.parameters(), config.clip)
     state.optimizer.step()
     # The average forgets the start sooner than its full memory would.
