@@ -127,3 +127,13 @@ def test_a_card_tells_of_a_change_of_plan(config: TrainConfig, few_photos: None)
     assert "At step 7 the planned number of steps was set to 9" in text
     assert "2 minutes" in text
     assert "| 7 | 0.1000 | 20.00 |" in text
+
+
+def test_a_constant_prediction_changes_nothing_before_training(pairs: list[Pair]) -> None:
+    from tinysr.models import PRESETS, TinySR
+    from tinysr.training import initialise
+    from tinysr.training.evaluate import upscaled, with_constant_prediction
+
+    model = initialise(TinySR(PRESETS["tinysr-nano"]), seed=80).requires_grad_(False)
+    whole, ablated = (upscaled(f, pairs[0].low) for f in (model, with_constant_prediction(model)))
+    assert abs(whole - ablated).max() < 1e-4

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from tinysr.errors import require
-from tinysr.models import SCALE
+from tinysr.models import SCALE, TinySR
 from tinysr.runtime.color import adain
 from tinysr.training.degradation import LIGHT, SEVERE, Degradation, degrade
 from tinysr.training.spectral import Array
@@ -28,6 +28,7 @@ __all__ = [
     "photo_pairs",
     "picture",
     "with_adain",
+    "with_constant_prediction",
 ]
 
 PHOTOS = (
@@ -111,6 +112,20 @@ def with_adain(upscale: Upscale) -> Upscale:
         return torch.from_numpy(adain(image, low[0].contiguous().numpy()))[None]
 
     return matched
+
+
+def with_constant_prediction(model: TinySR) -> Upscale:
+    """Put v's average over all tokens in the place of v: what is lost is the transformer's part."""
+    patch = model.config.transformer.patch
+
+    def ablated(low: Tensor) -> Tensor:
+        z = model.encode(low)
+        v = model.predict(z)
+        rows, columns = v.shape[2] // patch, v.shape[3] // patch
+        token = v.reshape(*v.shape[:2], rows, patch, columns, patch).mean((2, 4))
+        return model.decode(z - token.repeat(1, 1, rows, columns))
+
+    return ablated
 
 
 def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:

@@ -10,7 +10,13 @@ from tinysr.models import PRESETS, TinySR, load
 from tinysr.models.checkpoints import save_single_file
 from tinysr.training.card import model_card
 from tinysr.training.checkpoint import CHECKPOINT, read_ema
-from tinysr.training.evaluate import bicubic, evaluate, photo_pairs, with_adain
+from tinysr.training.evaluate import (
+    bicubic,
+    evaluate,
+    photo_pairs,
+    with_adain,
+    with_constant_prediction,
+)
 
 __all__ = ["write_release"]
 
@@ -34,6 +40,7 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
         "bicubic": evaluate(bicubic, pairs),
         "model": evaluate(released, pairs),
         "model + adain": evaluate(with_adain(released), pairs),
+        "model, v constant": evaluate(with_constant_prediction(released), pairs),
     }
     card.write_text(model_card(progress, scores, weights.stat().st_size), encoding="utf-8")
     return weights, card

@@ -91,12 +91,19 @@ class Replicas:
         except BrokenBarrierError as error:
             raise TinySRError("a training process is gone: resume from the checkpoint") from error
 
+    def _called(self) -> bool:
+        """Wait for the next step; false if the first process is gone."""
+        try:
+            self._begin.wait(_PATIENCE)
+        except BrokenBarrierError:
+            return False
+        return True
+
     def _serve(self, part: int) -> None:
         # Ctrl-C reaches the whole group; the first process decides when the others end.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        while True:
-            self._begin.wait()
+        while self._called():
             loss = self._gradient(self._model, int(self._step), part, self._count)
             self._losses[part - 1] = loss.detach()
             torch.cat(
