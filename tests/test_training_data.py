@@ -121,3 +121,12 @@ def test_parts_make_up_the_whole_batch(config: TrainConfig) -> None:
     first, second = (Batches(config).batch(0, part, 2)[1] for part in (0, 1))
     assert torch.equal(whole[0::2], first)
     assert torch.equal(whole[1::2], second)
+
+
+def test_vivid_patches_have_stronger_colours(config: TrainConfig) -> None:
+    def saturation(vivid: float) -> float:
+        batches = Batches(dataclasses.replace(config, vivid=vivid))
+        high = torch.cat([batches.batch(step)[1] for step in range(4)])
+        return float((high.amax(1) - high.amin(1)).mean())
+
+    assert saturation(1.0) > 1.5 * saturation(0.0)

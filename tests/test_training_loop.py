@@ -118,7 +118,7 @@ def test_the_number_of_steps_may_change_and_is_on_record(
     train(config, tmp_path, schedule=stop_after(1))
     _, progress = train(dataclasses.replace(config, steps=2), tmp_path, resume=True)
     assert progress.step == 2
-    assert {"step": 1.0, "planned": 2.0} in progress.history
+    assert {"step": 1, "changed": {"steps": [4, 2]}} in progress.history
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00" * 64], ids=["absent", "empty", "damaged"])

@@ -120,11 +120,11 @@ def test_an_unknown_recipe_names_the_known_ones(cli: Cli) -> None:
 def test_a_card_tells_of_a_change_of_plan(config: TrainConfig, few_photos: None) -> None:
     from tinysr.training.card import model_card
 
-    history = ({"step": 7.0, "loss": 0.1, "psnr": 20.0}, {"step": 7.0, "planned": 9.0})
+    history = ({"step": 7.0, "loss": 0.1, "psnr": 20.0}, {"step": 7, "changed": {"steps": [8, 9]}})
     progress = Progress(config=config, step=9, seconds=120, history=history)
     score = evaluate(bicubic, photo_pairs(["camera"])[:1])
     text = model_card(progress, {"bicubic": score, "model": score}, 9_000_000)
-    assert "At step 7 the planned number of steps was set to 9" in text
+    assert "At step 7, on resuming, `steps` was changed from 8 to 9." in text
     assert "2 minutes" in text
     assert "| 7 | 0.1000 | 20.00 |" in text
 

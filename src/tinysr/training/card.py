@@ -57,10 +57,10 @@ def _training(progress: Progress) -> list[str]:
         f" {platform.machine()} CPU cores, PyTorch {torch.__version__}.",
         "- Start: channels wired by hand to a bilinear upscaler (`tinysr.training.wiring`).",
     ]
-    plans = [row for row in progress.history if "planned" in row]
     lines += [
-        f"- At step {row['step']:.0f} the planned number of steps was set to {row['planned']:.0f}."
-        for row in plans
+        f"- At step {row['step']}, on resuming, `{name}` was changed from {before} to {after}."
+        for row in progress.history
+        for name, (before, after) in row.get("changed", {}).items()
     ]
     return [*lines, "", *_curve(progress), ""]
 
@@ -80,9 +80,10 @@ def _results(scores: Scores) -> list[str]:
     lines = [
         "## Results",
         "",
-        "Photos of scikit-image, of which training saw nothing (their mean PSNR was watched, as",
-        "above), at most 512², degraded by the pipeline's light and severe settings from fixed",
-        "seeds. PSNR in dB over RGB and SSIM over RGB, on whole images without tiling, eager fp32",
+        "Photos of scikit-image, at most 512². No training step saw them; but they were watched,",
+        "and led to the choice of learning rates and to strong colours in the data. Degraded by",
+        "the pipeline's light and severe settings from fixed seeds. PSNR in dB and SSIM, both over",
+        "RGB, on whole images without tiling, eager fp32",
         "from these fp16 weights. *adain* is the runtime's colour match; *v constant* has the",
         "transformer's prediction averaged over all tokens, which shows what it adds.",
         "",

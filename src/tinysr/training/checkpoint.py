@@ -22,6 +22,9 @@ __all__ = ["CHECKPOINT", "Progress", "State", "load_state", "read_ema", "save_st
 CHECKPOINT = "checkpoint.safetensors"
 """File name inside a run's folder."""
 
+_MAY_CHANGE = ("steps", "vivid")
+"""Fields of the config that a resumed run may have otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
@@ -31,8 +34,8 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
     """Time spent training, over all of the run's sessions."""
-    history: tuple[dict[str, float], ...] = field(default=())
-    """Rows of a step and its loss and PSNR, or the steps planned from there on."""
+    history: tuple[dict[str, Any], ...] = field(default=())
+    """Rows of a step and its loss and PSNR, or what changed there in the config."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -66,15 +69,15 @@ def save_state(path: Path, state: State, progress: Progress) -> None:
 def load_state(path: Path, state: State, config: TrainConfig) -> Progress:
     """Fill ``state`` in place from the checkpoint at ``path``.
 
-    The number of steps may differ from the checkpoint's; the history then says so.
+    What may change within a run may differ from the checkpoint's; the history then says so.
 
     Raises:
         CheckpointError: there is none, it is damaged, or it is another run's.
     """
     progress, tensors = _read(path)
-    _check_same(progress.config, config, path)
-    if progress.config.steps != config.steps:
-        row = {"step": float(progress.step), "planned": float(config.steps)}
+    changed = _changes(progress.config, config, path)
+    if changed:
+        row = {"step": progress.step, "changed": changed}
         progress = dataclasses.replace(progress, config=config, history=(*progress.history, row))
     state.model.load_state_dict(_part(tensors, "model."))
     state.ema.load_state_dict(_part(tensors, "ema."))
@@ -87,14 +90,17 @@ def load_state(path: Path, state: State, config: TrainConfig) -> Progress:
     return progress
 
 
-def _check_same(saved: TrainConfig, asked: TrainConfig, path: Path) -> None:
-    names = {field.name for field in dataclasses.fields(asked)} - {"steps"}
-    changed = sorted(name for name in names if getattr(saved, name) != getattr(asked, name))
-    if changed:
+def _changes(saved: TrainConfig, asked: TrainConfig, path: Path) -> dict[str, list[float]]:
+    """Return the fields that differ, with their old and new values."""
+    names = [field.name for field in dataclasses.fields(asked)]
+    changed = [name for name in names if getattr(saved, name) != getattr(asked, name)]
+    fixed = [name for name in changed if name not in _MAY_CHANGE]
+    if fixed:
         raise CheckpointError(
-            f"{path} belongs to a run with another {', '.join(changed)}: "
+            f"{path} belongs to a run with another {', '.join(fixed)}: "
             "give the same options or another output folder"
         )
+    return {name: [getattr(saved, name), getattr(asked, name)] for name in changed}
 
 
 def read_ema(path: Path) -> tuple[Progress, dict[str, Tensor]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tinysr.training.config import TrainConfig
 from tinysr.training.degradation import degrade
-from tinysr.training.spectral import Array, Random
+from tinysr.training.spectral import Array, Random, as_array
 from tinysr.training.synthetic import synthetic_image
 
 __all__ = ["Batch", "Batches"]
@@ -46,6 +46,8 @@ class Batches:
 
     def _pair(self, rng: Random, index: int, patch: int) -> tuple[Array, Array]:
         high = _vary(_crop(self._image(index), patch, rng), rng)
+        if rng.random() < self.config.vivid:
+            high = _saturate(high, rng)
         return degrade(high, rng), high
 
     def _image(self, index: int) -> NDArray[np.uint8]:
@@ -77,3 +79,11 @@ def _vary(image: Array, rng: Random) -> Array:
     else:
         gains = np.exp(rng.normal(0, 0.15) + rng.normal(0, 0.04, 3))
     return np.ascontiguousarray((image * gains.astype(np.float32)).clip(0, 1))
+
+
+def _saturate(image: Array, rng: Random) -> Array:
+    """Drive the colours apart, under a coloured light: paint, fruit, lamps, flowers."""
+    grey = image.mean(2, keepdims=True)
+    strong = grey + (image - grey) * np.float32(np.exp(rng.uniform(0, 1.6)))
+    light = np.exp(rng.normal(0, 0.4, 3)).astype(np.float32)
+    return as_array((strong * light).clip(0, 1))
