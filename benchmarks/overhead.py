@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tinysr.runtime import Session, Upscaler
-from tinysr.runtime.session import Array
 
 from tinysr.errors import TinySRError
+from tinysr.runtime import Session, Upscaler
+from tinysr.runtime.session import Array
 
 __all__ = ["LIMIT", "Overhead", "main", "measure"]
 

@@ -2,7 +2,8 @@
 
 from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .baked import BakedTinySR
-from .bundle import TARGETS, export_bundle
+from .bundle import TARGETS, Gate, check_targets, export_bundle
+from .files import check_target
 from .options import PRECISIONS, ExportOptions
 
 __all__ = [
@@ -12,7 +13,10 @@ __all__ = [
     "TARGETS",
     "BakedTinySR",
     "ExportOptions",
+    "Gate",
     "bake",
+    "check_target",
+    "check_targets",
     "export_bundle",
     "prove_baked",
 ]

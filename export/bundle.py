@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tinysr.errors import GateError, choices
 from tinysr.manifest import MANIFEST_NAME, Artifact, BakeProof, Host, Manifest, Source, to_json
-from tinysr.models import SCALE, Loaded, TinySR
+from tinysr.models import SCALE, Loaded
 from tinysr.models.receptive_field import halo
 
 from .bake import bake, prove_baked
@@ -17,17 +17,15 @@ from .baked import BakedTinySR
 from .files import atomic_folder
 from .graph import example_input
 from .onnx_target import build_onnx
-from .options import ExportOptions, Progress
+from .options import ExportOptions, Finish, Progress
 
-__all__ = ["TARGETS", "Gate", "export_bundle"]
+__all__ = ["TARGETS", "Gate", "check_targets", "export_bundle"]
 
-Gate = Callable[[Path, TinySR], None]
-"""Called with the bundle, still in its temporary place, and the eager model. Raising GateError
-keeps the bundle from its name."""
+Gate = Callable[[Path], None]
+"""Called with the bundle, still in its temporary place. Raising GateError keeps the bundle from
+its name."""
 
-Builder = Callable[
-    [BakedTinySR, Path, ExportOptions, Mapping[str, str], Progress], tuple[Artifact, ...]
-]
+Builder = Callable[[BakedTinySR, Path, ExportOptions, Mapping[str, str], Progress], Finish]
 
 TARGETS: dict[str, Builder] = {"onnx": build_onnx}
 """What a model can be exported to."""
@@ -63,20 +61,28 @@ def export_bundle(
         BundleError: ``target`` is taken or can't be written.
         UnsupportedError: an option is unknown.
     """
-    for name in options.targets:
-        if name not in TARGETS:
-            raise choices("target", name, TARGETS)
+    check_targets(options.targets)
     with atomic_folder(target, overwrite=overwrite) as work:
         manifest = _build(loaded, work, target.name, options, progress)
         if gate is not None:
-            progress("holding every artifact against the eager model")
             try:
-                gate(work, loaded.model)
+                gate(work)
             except GateError as error:
                 rejected = target.with_name(f"{target.name}.rejected")
                 _reject(work, rejected)
                 raise GateError(f"{error}; the bundle is kept as {rejected}") from error
     return manifest
+
+
+def check_targets(names: Iterable[str]) -> None:
+    """Refuse a target that this version can't export to.
+
+    Raises:
+        UnsupportedError: one is unknown.
+    """
+    for name in names:
+        if name not in TARGETS:
+            raise choices("target", name, TARGETS)
 
 
 def _build(
@@ -85,25 +91,27 @@ def _build(
     progress("baking the constants")
     baked = bake(loaded.model, options.tile)
     progress("holding the baked model against the eager one")
-    proof = prove_baked(
-        loaded.model, baked, example_input(baked, "upscale", options.tile, 1)
-    )
+    proof = prove_baked(loaded.model, baked, example_input(baked, "upscale", options.tile, 1))
     metadata = _metadata(loaded.source, baked, options)
-    artifacts = tuple(
-        artifact
-        for target in options.targets
-        for artifact in TARGETS[target](baked, work, options, metadata, progress)
+    finishes = [
+        TARGETS[target](baked, work, options, metadata, progress) for target in options.targets
+    ]
+    latent_scale = baked.latent_scale
+    del baked  # at full size 1.4 GB, which checking the graphs needs
+    artifacts = tuple(artifact for finish in finishes for artifact in finish())
+    manifest = _manifest(
+        loaded, name, options, latent_scale=latent_scale, proof=proof, artifacts=artifacts
     )
-    manifest = _manifest(loaded, baked, name, options, proof, artifacts)
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
     return manifest
 
 
 def _manifest(
     loaded: Loaded,
-    baked: BakedTinySR,
     name: str,
     options: ExportOptions,
+    *,
+    latent_scale: float,
     proof: BakeProof,
     artifacts: tuple[Artifact, ...],
 ) -> Manifest:
@@ -116,7 +124,7 @@ def _manifest(
         tile=options.tile,
         overlap=latent_tile // _OVERLAP_SHARE,
         halo=halo(model.encoder, model.decoder),
-        latent_scale=baked.latent_scale,
+        latent_scale=latent_scale,
         source=loaded.source,
         bake=proof,
         artifacts=artifacts,

@@ -13,7 +13,7 @@ from pathlib import Path
 from tinysr.errors import BundleError
 from tinysr.manifest import MANIFEST_NAME, FileEntry
 
-__all__ = ["atomic_folder", "file_entry"]
+__all__ = ["atomic_folder", "check_target", "file_entry"]
 
 
 def file_entry(bundle: Path, path: Path) -> FileEntry:

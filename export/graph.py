@@ -97,7 +97,8 @@ def stage_graph(model: BakedTinySR, stage: Stage, *, tile: int, batch: int | Non
     image_like = stage in ("encoder", "decoder")
     axes = {0: "batch"} if image_like or batch is None else {}
     if image_like:
-        axes |= {2: "height", 3: "width"}
+        prefix = "latent_" if stage == "decoder" else ""
+        axes |= {2: f"{prefix}height", 3: f"{prefix}width"}
     # Two tiles, or tracing takes the batch for the constant one.
     example = example_input(model, stage, tile, 2 if 0 in axes else batch or 1)
     dynamic = ({axis: torch.export.Dim(name) for axis, name in axes.items()},) if axes else None

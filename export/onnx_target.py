@@ -6,17 +6,18 @@ import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from tinysr.manifest import Artifact, FileEntry, Port, Simplification, Stage
 
+from .baked import BakedTinySR
 from .compose import upscale_graph
 from .files import file_entry
 from .graph import StageGraph, example_input, stage_graph, stage_input, stage_output
-from .options import ExportOptions, Progress
+from .options import ExportOptions, Finish, Progress
 from .simplify import prove_simplified, simplify
 from .weights import WeightFile, attach
-from .baked import BakedTinySR
 
 __all__ = ["build_onnx"]
 
@@ -32,8 +33,8 @@ def build_onnx(
     options: ExportOptions,
     metadata: Mapping[str, str],
     progress: Progress,
-) -> tuple[Artifact, ...]:
-    """Write the four graphs and their one file of weights.
+) -> Finish:
+    """Write the weights' one file and trace the four graphs that share it.
 
     Args:
         baked: a fully baked model.
@@ -42,25 +43,35 @@ def build_onnx(
         metadata: texts for the graphs' metadata.
         progress: told what is being done.
 
-    Raises:
-        GateError: onnxsim changed a result.
+    Returns:
+        What simplifies, checks and describes the graphs. It needs the model no more.
     """
     folder = bundle / FOLDER
     folder.mkdir()
     progress("writing the weights")
     weights = WeightFile(folder / WEIGHTS, baked.state_dict())
-    data = file_entry(bundle, folder / WEIGHTS)
-    plain: list[StageGraph] = []
+    graphs: list[StageGraph] = []
     for stage in _STAGES:
         progress(f"exporting the {stage}")
-        plain.append(stage_graph(baked, stage, tile=options.tile, batch=options.batch))
-    plain.append(upscale_graph(plain, tile=options.tile, batch=options.batch))
-    artifacts = []
-    for graph in plain:
-        progress(f"simplifying the {graph.stage} graph and checking that nothing changed")
-        path, proof = _write(graph, folder, weights, metadata, baked, options)
-        artifacts.append(_artifact(bundle, path, graph.stage, data, proof, options))
-    return tuple(artifacts)
+        graphs.append(stage_graph(baked, stage, tile=options.tile, batch=options.batch))
+    graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
+    images = {
+        graph.stage: example_input(baked, graph.stage, options.tile, options.batch or 1).numpy()
+        for graph in graphs
+    }
+
+    def finish() -> tuple[Artifact, ...]:
+        data = file_entry(bundle, weights.path)
+        artifacts = []
+        for graph in graphs:
+            progress(f"simplifying the {graph.stage} graph and checking that nothing changed")
+            path, proof = _write(graph, folder, weights, metadata, images[graph.stage])
+            artifacts.append(
+                _artifact(bundle, path, graph.stage, data=data, proof=proof, options=options)
+            )
+        return tuple(artifacts)
+
+    return finish
 
 
 def _write(
@@ -68,8 +79,7 @@ def _write(
     folder: Path,
     weights: WeightFile,
     metadata: Mapping[str, str],
-    baked: BakedTinySR,
-    options: ExportOptions,
+    image: np.ndarray,
 ) -> tuple[Path, Simplification]:
     """Write the simplified graph, holding it against the plain one, which goes again."""
     path, plain = folder / f"{graph.stage}.onnx", folder / f"{graph.stage}.plain.onnx"
@@ -78,8 +88,7 @@ def _write(
     _describe(model, graph.stage, metadata)
     onnx.save(model, path)
     onnx.checker.check_model(path, full_check=True)
-    image = example_input(baked, graph.stage, options.tile, options.batch or 1)
-    proof = prove_simplified(plain, path, image.numpy())
+    proof = prove_simplified(plain, path, image)
     plain.unlink()
     return path, proof
 
@@ -98,6 +107,7 @@ def _artifact(
     bundle: Path,
     path: Path,
     stage: Stage,
+    *,
     data: FileEntry,
     proof: Simplification,
     options: ExportOptions,

@@ -6,16 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinysr.errors import UnsupportedError, choices
+from tinysr.manifest import Artifact
 
 from .bake import DEFAULT_TILE
 
-__all__ = ["PRECISIONS", "ExportOptions", "Progress"]
+__all__ = ["PRECISIONS", "ExportOptions", "Finish", "Progress"]
 
 PRECISIONS = ("fp32",)
 """Precisions that this version exports."""
 
 Progress = Callable[[str], None]
 """Called with a few words when a step begins."""
+
+Finish = Callable[[], tuple[Artifact, ...]]
+"""The part of a build that needs the PyTorch model no more; by then its memory is free."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,4 +37,6 @@ class ExportOptions:
         if self.precision not in PRECISIONS:
             raise choices("precision", self.precision, PRECISIONS)
         if self.batch is not None and self.batch < 1:
-            raise UnsupportedError(f"expected a batch of at least 1 or 'dynamic', found {self.batch}")
+            raise UnsupportedError(
+                f"expected a batch of at least 1 or 'dynamic', found {self.batch}"
+            )

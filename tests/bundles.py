@@ -17,7 +17,6 @@ import onnx
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper
-from tinysr.runtime.bundle import sha256_file
 
 from tinysr.manifest import (
     Artifact,
@@ -31,6 +30,7 @@ from tinysr.manifest import (
     Verdict,
     to_json,
 )
+from tinysr.runtime.bundle import sha256_file
 
 Named = tuple[str, tuple[int | str, ...]]
 

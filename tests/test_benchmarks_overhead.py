@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bundles import make_bundle
+
 from tinysr.benchmarks import overhead
 from tinysr.runtime import Upscaler
 

@@ -10,11 +10,11 @@ import typer
 from bundles import make_bundle
 from click.testing import Result
 from PIL import Image
-from tinysr.runtime.images import load
 from typer.testing import CliRunner
 
 from tinysr.cli.upscale import upscale
 from tinysr.errors import BundleError, ImageError, TinySRError, UnsupportedError
+from tinysr.runtime.images import load
 
 
 @pytest.fixture(scope="module")

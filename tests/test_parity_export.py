@@ -14,19 +14,19 @@ import torch
 import typer
 from numpy.typing import NDArray
 from PIL import Image
-from tinysr.export import ExportOptions, bake, export_bundle
-from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
-from tinysr.runtime.session import RunOptions
 from torch import nn
 from typer.testing import CliRunner, Result
 
 from tinysr.cli.parity import parity
 from tinysr.errors import BundleError, CheckpointError, TinySRError
+from tinysr.export import ExportOptions, bake, export_bundle
 from tinysr.manifest import FileEntry, Stage, read_manifest, to_json
 from tinysr.models import Loaded, ModelConfig, TransformerConfig, VaeConfig, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
 from tinysr.models.seeded import seeded
 from tinysr.parity import ParityReport, Reference, eager_reference, gate_bundle, suite
+from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
+from tinysr.runtime.session import RunOptions
 
 TILE = 16
 CONFIG = ModelConfig(

@@ -11,8 +11,6 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from tinysr.runtime.bundle import Bundle
-from tinysr.runtime.session import Array, Availability, Backend, Session
 
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import (
@@ -42,6 +40,8 @@ from tinysr.parity import (
     with_verdicts,
 )
 from tinysr.parity.pictures import Picture, amplification
+from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.session import Array, Availability, Backend, Session
 
 TILE, SCALE = 16, 0.25
 CONFIG = ModelConfig(

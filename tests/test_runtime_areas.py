@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+
 from tinysr.runtime.areas import count_areas, run_areas
 from tinysr.runtime.session import Array
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tinysr.runtime import default_bundle
-from tinysr.runtime.batch import jobs
 
 from tinysr.errors import BundleError, ImageError, UnsupportedError
+from tinysr.runtime import default_bundle
+from tinysr.runtime.batch import jobs
 
 
 @pytest.fixture

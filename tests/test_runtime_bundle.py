@@ -10,9 +10,9 @@ from typing import Any
 import onnx
 import pytest
 from bundles import edit_manifest, entry, make_bundle
-from tinysr.runtime import Bundle, Upscaler
 
 from tinysr.errors import BundleError
+from tinysr.runtime import Bundle, Upscaler
 
 
 @pytest.fixture

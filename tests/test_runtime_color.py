@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tinysr.runtime.color import adain, color_fix, upscale_bicubic, wavelet
-from tinysr.runtime.geometry import Planes
 
 from tinysr.errors import UnsupportedError
+from tinysr.runtime.color import adain, color_fix, upscale_bicubic, wavelet
+from tinysr.runtime.geometry import Planes
 
 
 def planes(seed: int, height: int, width: int) -> Planes:

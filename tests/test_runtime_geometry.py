@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tinysr.runtime.geometry import pad, plan, resize
 
 from tinysr.errors import ImageError
+from tinysr.runtime.geometry import pad, plan, resize
 
 TILE = 128
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from bundles import make_bundle
 from PIL import Image
+
+from tinysr.errors import ImageError, TinySRError, UnsupportedError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.images import check_writable, load, save
 from tinysr.runtime.pixels import picture_from_pil
-
-from tinysr.errors import ImageError, TinySRError, UnsupportedError
 
 ORIENTATION = 0x0112
 ARTIST = 0x013B

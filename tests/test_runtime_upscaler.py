@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from bundles import OVERLAP, TILE, TwinModel, edit_manifest, make_bundle
 from numpy.typing import NDArray
 from PIL import Image
-from tinysr.runtime import Upscaler
 from torch import Tensor
 
 from tinysr.errors import BundleError, ImageError, UnsupportedError
+from tinysr.runtime import Upscaler
 
 Array = NDArray[Any]
 

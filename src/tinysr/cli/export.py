@@ -1,0 +1,174 @@
+"""`tinysr export`: a model in, a bundle that passed its gate out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .parity import backends_for, print_report, progress_bar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tinysr.export import ExportOptions, Gate
+    from tinysr.manifest import Manifest
+    from tinysr.models import Loaded
+    from tinysr.parity import Progress
+
+__all__ = ["export"]
+
+
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(help="A preset, or a checkpoint's folder or .safetensors file."),
+    ] = "tinysr-nano",
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The bundle's folder.  [default: bundles/MODEL]"),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option("-t", "--target", help="Repeat for several.  [default: onnx]"),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="Of weights and arithmetic.")] = "fp32",
+    tile: Annotated[int, typer.Option(help="Side of a tile, in low-resolution pixels.")] = 128,
+    batch: Annotated[
+        str, typer.Option(help="Tiles a graph takes at once: a number, or 'dynamic'.")
+    ] = "1",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Layers to keep of a full SD3 checkpoint, such as 0,2,5.  [default: all]"
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
+    ] = False,
+    gate: Annotated[
+        bool, typer.Option("--gate/--no-gate", help="Hold every artifact against the eager model.")
+    ] = True,
+) -> None:
+    """Export a model: bake its constants, build its graphs, and gate them.
+
+    A bundle that fails its gate is kept as OUTPUT.rejected, and the exit code is 1.
+    """
+    from rich.console import Console
+
+    from tinysr.errors import require
+
+    for package in ("torch", "onnx", "onnxscript", "onnxsim"):
+        require(package, extra="export")
+    from tinysr.export import ExportOptions, check_target, check_targets, export_bundle
+    from tinysr.models import load_checkpoint
+
+    options = ExportOptions(
+        targets=tuple(dict.fromkeys(target or ("onnx",))),
+        precision=precision,
+        tile=tile,
+        batch=_batch(batch),
+    )
+    check_targets(options.targets)
+    place = output or Path("bundles") / Path(model).stem
+    check_target(place, overwrite=overwrite)  # before minutes are spent, not after
+    clock = _Clock()
+    with progress_bar() as tell:
+        tell("reading the model", 0, 1)
+        loaded = load_checkpoint(model, layers=_layers(layers))
+        manifest = export_bundle(
+            loaded,
+            place,
+            options,
+            gate=_gate(loaded, options, tell, clock) if gate else None,
+            overwrite=overwrite,
+            progress=lambda text: tell(text, 0, 1),
+        )
+    _summary(Console(soft_wrap=True, highlight=False), place, manifest, clock)
+
+
+class _Clock:
+    """Tells the export's time from the gate's."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.gate = 0.0
+        """Seconds spent in the gate."""
+
+    @property
+    def export(self) -> float:
+        """Seconds spent so far in all but the gate."""
+        return time.perf_counter() - self.start - self.gate
+
+
+def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock) -> Gate:
+    from rich.console import Console
+
+    from tinysr.errors import GateError
+    from tinysr.export import bake
+    from tinysr.parity import eager_reference, gate_bundle, suite
+    from tinysr.runtime.bundle import Bundle
+
+    def gate(folder: Path) -> None:
+        start = time.perf_counter()
+        report = gate_bundle(
+            folder,
+            eager_reference(loaded.model, suite(options.tile), tell),
+            backends=backends_for(Bundle(folder), []),
+            baked=lambda: bake(loaded.model, options.tile),
+            progress=tell,
+        )
+        clock.gate = time.perf_counter() - start
+        print_report(Console(), report)
+        if not report.passed:
+            raise GateError(report.failure)
+
+    return gate
+
+
+def _summary(console: Console, place: Path, manifest: Manifest, clock: _Clock) -> None:
+    """Say what was made, where, how big, how exact and how long it took."""
+    files = {f.path: f.size for a in manifest.artifacts for f in (a.file, *a.data)}
+    console.print(
+        f"[bold]{place}[/]: {len(manifest.artifacts)} graphs, {sum(files.values()) / 1e6:.1f} MB"
+    )
+    console.print(
+        f"  baked in fp32: {manifest.bake.difference:.1e} from the eager model "
+        f"(at most {manifest.bake.tolerance:.0e})"
+    )
+    gate = f"gate {clock.gate:.1f} s" if clock.gate else "[yellow]not gated[/]"
+    console.print(f"  export {clock.export:.1f} s, {gate}, peak memory {_peak_memory()}")
+
+
+def _peak_memory() -> str:
+    if sys.platform == "win32":
+        return "not measured"
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes in what the system counts
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f} GB"
+
+
+def _batch(text: str) -> int | None:
+    from tinysr.errors import UnsupportedError
+
+    if text == "dynamic":
+        return None
+    if not text.isdecimal():
+        raise UnsupportedError(f"expected a batch of at least 1 or 'dynamic', found '{text}'")
+    return int(text)
+
+
+def _layers(text: str | None) -> tuple[int, ...] | None:
+    from tinysr.errors import UnsupportedError
+
+    if text is None:
+        return None
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise UnsupportedError(f"expected layers such as 0,2,5, found '{text}'")
+    return tuple(int(number) for number in numbers)
