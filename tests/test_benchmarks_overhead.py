@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bundles import make_bundle
 
+from bundles import make_bundle
 from tinysr.benchmarks import overhead
 from tinysr.runtime import Upscaler
 

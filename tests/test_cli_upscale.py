@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from bundles import make_bundle
 from click.testing import Result
 from PIL import Image
 from typer.testing import CliRunner
 
+from bundles import make_bundle
 from tinysr.cli.upscale import upscale
 from tinysr.errors import BundleError, ImageError, TinySRError, UnsupportedError
 from tinysr.runtime.images import load

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundles import FAIL, NOT_RUN, PASS, TwinModel, edit_manifest, make_bundle
 
+from bundles import FAIL, NOT_RUN, PASS, TwinModel, edit_manifest, make_bundle
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Verdict
 from tinysr.runtime import BACKENDS, Bundle, RunOptions, Upscaler, choose, create

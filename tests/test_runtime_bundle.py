@@ -9,8 +9,8 @@ from typing import Any
 
 import onnx
 import pytest
-from bundles import edit_manifest, entry, make_bundle
 
+from bundles import edit_manifest, entry, make_bundle
 from tinysr.errors import BundleError
 from tinysr.runtime import Bundle, Upscaler
 

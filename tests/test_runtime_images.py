@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import make_bundle
 from PIL import Image
 
+from bundles import make_bundle
 from tinysr.errors import ImageError, TinySRError, UnsupportedError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.images import check_writable, load, save

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from bundles import OVERLAP, TILE, TwinModel, edit_manifest, make_bundle
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from bundles import OVERLAP, TILE, TwinModel, edit_manifest, make_bundle
 from tinysr.errors import BundleError, ImageError, UnsupportedError
 from tinysr.runtime import Upscaler
 

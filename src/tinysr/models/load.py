@@ -89,8 +89,10 @@ def _open_path(path: Path, layers: Sequence[int] | None) -> _Opened:
 
 def _open_packaged(name: str) -> _Opened:
     packaged = resources.files("tinysr.models") / "weights" / f"{name}.safetensors"
-    if not packaged.is_file():  # until the first training run has ended
-        return _Opened(model=seeded(PRESETS[name]), kind="preset", name=name, trained=False)
+    if not packaged.is_file():
+        raise CheckpointError(
+            f"the weights of '{name}' are missing from this installation: install tinysr again"
+        )
     with resources.as_file(packaged) as path:
         checkpoint = SINGLE_FILE.read(path, None)
         if checkpoint.config != PRESETS[name]:
