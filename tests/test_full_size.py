@@ -1,0 +1,37 @@
+"""The full-size model's bounds: time, memory and the gate, in the real command."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tinysr.manifest import read_manifest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+TINYSR = Path(sys.executable).parent / "tinysr"
+EXPORT_SECONDS = 90
+EXPORT_BYTES = 6e9
+
+
+def peak_memory_of_children() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
+def test_full_size_exports_within_its_time_and_memory(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    command = [TINYSR, "export", "tinysr", "-o", tmp_path / "tinysr", "--no-gate"]
+    subprocess.run(command, check=True)
+    assert time.perf_counter() - start <= EXPORT_SECONDS
+    assert peak_memory_of_children() <= EXPORT_BYTES
+
+
+def test_full_size_passes_its_gate(tmp_path: Path) -> None:
+    folder = tmp_path / "tinysr"
+    subprocess.run([TINYSR, "export", "tinysr", "-o", folder], check=True)
+    assert {a.parity.result for a in read_manifest(folder).artifacts} == {"pass"}
+
