@@ -8,19 +8,27 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from tinysr.models import load
+from tinysr.models import PRESETS, TinySR, load
 from tinysr.training import (
     RECIPES,
     Phase,
     TrainConfig,
     evaluate,
+    initialise,
     mean_psnr,
     photo_pairs,
     train,
     write_release,
 )
 from tinysr.training.checkpoint import CHECKPOINT, Progress, read_ema
-from tinysr.training.evaluate import Pair, bicubic, picture, with_adain
+from tinysr.training.evaluate import (
+    Pair,
+    bicubic,
+    picture,
+    upscaled,
+    with_adain,
+    with_constant_prediction,
+)
 
 Cli = Callable[..., Result]
 
@@ -123,17 +131,31 @@ def test_a_card_tells_of_a_change_of_plan(config: TrainConfig, few_photos: None)
     history = ({"step": 7.0, "loss": 0.1, "psnr": 20.0}, {"step": 7, "changed": {"steps": [8, 9]}})
     progress = Progress(config=config, step=9, seconds=120, history=history)
     score = evaluate(bicubic, photo_pairs(["camera"])[:1])
-    text = model_card(progress, {"bicubic": score, "model": score}, 9_000_000)
+    text = model_card(
+        progress, dict.fromkeys(("bicubic", "model", "model, v constant"), score), 9_000_000
+    )
     assert "At step 7, on resuming, `steps` was changed from 8 to 9." in text
     assert "2 minutes" in text
     assert "| 7 | 0.1000 | 20.00 |" in text
 
 
 def test_a_constant_prediction_changes_nothing_before_training(pairs: list[Pair]) -> None:
-    from tinysr.models import PRESETS, TinySR
-    from tinysr.training import initialise
-    from tinysr.training.evaluate import upscaled, with_constant_prediction
-
     model = initialise(TinySR(PRESETS["tinysr-nano"]), seed=80).requires_grad_(False)
     whole, ablated = (upscaled(f, pairs[0].low) for f in (model, with_constant_prediction(model)))
     assert abs(whole - ablated).max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def shipped() -> TinySR:
+    return load("tinysr-nano")
+
+
+def test_the_shipped_weights_beat_bicubic(shipped: TinySR, pairs: list[Pair]) -> None:
+    assert mean_psnr(shipped, pairs) > mean_psnr(bicubic, pairs) + 0.2
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_the_shipped_weights_give_greys_no_cast_and_no_grid(shipped: TinySR, level: float) -> None:
+    image = shipped(torch.full((1, 3, 32, 32), level)).clamp(0, 1)[..., 16:-16, 16:-16]
+    assert (image - level).abs().max() < 2 / 255
+    assert (image.amax((2, 3)) - image.amin((2, 3))).max() < 2 / 255

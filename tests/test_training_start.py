@@ -77,7 +77,7 @@ def test_a_layout_without_room_is_refused() -> None:
 def test_hardly_a_channel_of_the_decoder_starts_dead(untrained: TinySR) -> None:
     z = untrained.encode(smooth_image(2))
     x = 3 * torch.tanh((z - untrained.predict(z)) / 3)
-    for layer in untrained.decoder.layers[:-1]:
+    for layer in list(untrained.decoder.layers)[:-1]:
         x = layer(x)
         alive = (x.abs().amax((0, 2, 3)) > 0).sum()
         assert alive >= 26

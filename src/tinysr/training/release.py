@@ -36,6 +36,7 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     weights, card = into / f"{preset}.safetensors", into / f"{preset}.md"
     save_single_file(model, weights, torch.float16)
     pairs, released = photo_pairs(), load(weights)
+    # The card reads these names.
     scores = {
         "bicubic": evaluate(bicubic, pairs),
         "model": evaluate(released, pairs),
