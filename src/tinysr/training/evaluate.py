@@ -27,6 +27,7 @@ __all__ = [
     "mean_psnr",
     "photo_pairs",
     "picture",
+    "psnr",
     "with_adain",
     "with_constant_prediction",
 ]
@@ -139,7 +140,7 @@ def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
             Score(
                 photo=pair.photo,
                 degradation=pair.degradation,
-                psnr=_psnr(image, pair.high),
+                psnr=psnr(image, pair.high),
                 ssim=float(ssim),
             )
         )
@@ -148,7 +149,7 @@ def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
 
 def mean_psnr(upscale: Upscale, pairs: Sequence[Pair]) -> float:
     """Return the mean PSNR of ``upscale`` over ``pairs``, in dB."""
-    return float(np.mean([_psnr(upscaled(upscale, pair.low), pair.high) for pair in pairs]))
+    return float(np.mean([psnr(upscaled(upscale, pair.low), pair.high) for pair in pairs]))
 
 
 def upscaled(upscale: Upscale, low: Array) -> Array:
@@ -159,7 +160,8 @@ def upscaled(upscale: Upscale, low: Array) -> Array:
     return image
 
 
-def _psnr(image: Array, truth: Array) -> float:
+def psnr(image: Array, truth: Array) -> float:
+    """Return the PSNR of two images in [0, 1], over all pixels and channels, in dB."""
     error = float(np.mean((image.astype(np.float64) - truth) ** 2))
     return float(-10 * np.log10(max(error, 1e-12)))
 

@@ -1,0 +1,170 @@
+"""The figures in the README, from the commands that print them.
+
+    python -m tinysr.benchmarks.readme bundles/tinysr-nano
+
+rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->``: costs
+from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity from
+`tinysr inspect BUNDLE --json`, and the gates from the constants that parity applies.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tinysr
+from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.parity import GATES_DB
+
+__all__ = ["bundle_lines", "cost_lines", "filled", "gate_lines", "main", "quality_lines"]
+
+MODELS = ("tinysr", "tinysr-nano")
+
+CARD = Path(tinysr.__file__).parent / "models" / "weights" / "tinysr-nano.md"
+
+_PRECISIONS = {
+    "int8": "int8 weights and activations",
+    "w8": "8-bit weights",
+    "w4": "4-bit weights",
+}
+
+
+def cost_lines() -> list[str]:
+    """Return the table of both presets' parameters and multiply-accumulates."""
+    reports = [_inspect(model) for model in MODELS]
+    sides = {report["image_side"] for report in reports}
+    if len(sides) != 1:
+        raise UnsupportedError(f"the presets' costs are for images of different sides: {sides}")
+    side = sides.pop()
+    rows = {
+        "parameters, as trained": [_millions(r, "eager") for r in reports],
+        "parameters, modulation as constants": [_millions(r, "baked") for r in reports],
+        "parameters, exported": [_millions(r, "folded") for r in reports],
+        "multiply-accumulates, exported": [_giga(r, "macs") for r in reports],
+        "and in the attention products": [_giga(r, "attention_macs") for r in reports],
+        "weights": ["trained" if r["trained"] else "seeded, not trained" for r in reports],
+    }
+    head = " | ".join(f"`{model}`" for model in MODELS)
+    return [
+        f"| {side}×{side} → {4 * side}×{4 * side} | {head} |",
+        "|---|---|---|",
+        *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()),
+    ]
+
+
+def quality_lines(card: Path = CARD) -> list[str]:
+    """Return the means of the model card's table."""
+    rows = [_cells(line) for line in card.read_text(encoding="utf-8").splitlines()]
+    try:
+        head = next(cells for cells in rows if cells[:1] == ["photo"])
+        mean = next(cells for cells in rows if cells[:1] == ["mean"])
+    except StopIteration as error:
+        raise UnsupportedError(f"{card}: expected a table with a row 'mean', found none") from error
+    images = rows.index(mean) - rows.index(head) - 2  # a line of dashes is between
+    columns = [
+        (name.removesuffix(" PSNR, SSIM"), *cell.split(", "))
+        for name, cell in zip(head[2:], mean[2:], strict=True)
+    ]
+    return [
+        f"| mean of {images} degraded photos | PSNR, dB | SSIM |",
+        "|---|---|---|",
+        *(f"| {name} | {psnr} | {ssim} |" for name, psnr, ssim in columns),
+    ]
+
+
+def bundle_lines(bundle: Path) -> list[str]:
+    """Return a bundle's size, and its lowest PSNR against the eager model."""
+    report = _inspect(str(bundle))
+    files = {e["path"]: e["size"] for a in report["artifacts"] for e in (a["file"], *a["data"])}
+    verdicts = [artifact["parity"] for artifact in report["artifacts"]]
+    if any(verdict["result"] != "pass" for verdict in verdicts):
+        raise UnsupportedError(f"{bundle}: expected a bundle that passed parity")
+    # Null stands for artifacts that are equal bit for bit.
+    worst = min((v for v in verdicts if v["worst_db"] is not None), key=lambda v: v["worst_db"])
+    host, tools = report["host"], report["tools"]
+    text = (
+        f"The bundle `{report['name']}` has {len(report['artifacts'])} graphs and takes "
+        f"{sum(files.values()) / 1e6:.1f} MB. Its worst image against the eager model has "
+        f"{worst['worst_db']:.1f} dB; the gate is {worst['gate_db']:.0f} dB. (Exported and "
+        f"compared on {host['system']} {host['machine']}, CPU, with ONNX Runtime "
+        f"{tools['onnxruntime']} and PyTorch {tools['torch']}.)"
+    )
+    return textwrap.wrap(text, 100, break_on_hyphens=False)
+
+
+def gate_lines() -> list[str]:
+    """Return the table of the gates."""
+    rows = [f"| {_PRECISIONS.get(name, name)} | {gate:.0f} |" for name, gate in GATES_DB.items()]
+    return ["| precision | lowest PSNR, dB |", "|---|---|", *rows]
+
+
+def filled(text: str, name: str, lines: Sequence[str]) -> str:
+    """Return ``text`` with the block ``name`` replaced.
+
+    Raises:
+        UnsupportedError: the text lacks the block's markers.
+    """
+    begin, end = f"<!-- begin:{name} -->", f"<!-- end:{name} -->"
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise UnsupportedError(f"expected the markers {begin} and {end}, found none")
+    return "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
+
+
+def _inspect(target: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", "from tinysr.cli import main; main()", "inspect", target]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise UnsupportedError(f"tinysr inspect {target}: {done.stderr.strip()}")
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def _millions(report: dict[str, Any], form: str) -> str:
+    return f"{report['totals'][form]['parameters'] / 1e6:.2f} M"
+
+
+def _giga(report: dict[str, Any], field: str) -> str:
+    return f"{report['totals']['folded'][field] / 1e9:.4g} G"
+
+
+def _cells(line: str) -> list[str]:
+    """Return the cells of a table's row, without bold; nothing for other lines."""
+    if not line.startswith("|"):
+        return []
+    return [cell.strip().strip("*") for cell in line.strip().strip("|").split("|")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rewrite the README's figures; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.readme")
+    parser.add_argument("bundle", type=Path, help="the folder of tinysr-nano's bundle")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    options = parser.parse_args(arguments)
+    text = options.readme.read_text(encoding="utf-8")
+    try:
+        figures = {
+            "bundle": bundle_lines(options.bundle),  # first: it is what may be missing
+            "quality": quality_lines(),
+            "costs": cost_lines(),
+            "gates": gate_lines(),
+        }
+        for name, lines in figures.items():
+            text = filled(text, name, ["", *lines, ""])
+    except TinySRError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return error.exit_code
+    options.readme.write_text(text, encoding="utf-8")
+    sys.stdout.write(f"Wrote the figures in {options.readme}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
