@@ -7,8 +7,17 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tinysr.errors import GateError, choices
-from tinysr.manifest import MANIFEST_NAME, Artifact, BakeProof, Host, Manifest, Source, to_json
+from tinysr.errors import BundleError, GateError, choices
+from tinysr.manifest import (
+    MANIFEST_NAME,
+    Artifact,
+    BakeProof,
+    Host,
+    Manifest,
+    Source,
+    read_manifest,
+    to_json,
+)
 from tinysr.models import SCALE, Loaded
 from tinysr.models.receptive_field import halo
 
@@ -63,15 +72,14 @@ def export_bundle(
     """
     check_targets(options.targets)
     with atomic_folder(target, overwrite=overwrite) as work:
-        manifest = _build(loaded, work, target.name, options, progress)
+        _build(loaded, work, target.name, options, progress)
         if gate is not None:
             try:
                 gate(work)
             except GateError as error:
-                rejected = target.with_name(f"{target.name}.rejected")
-                _reject(work, rejected)
-                raise GateError(f"{error}; the bundle is kept as {rejected}") from error
-    return manifest
+                kept = _reject(work, target.with_name(f"{target.name}.rejected"))
+                raise GateError(f"{error}; {kept}") from error
+    return read_manifest(target)  # with the gate's verdicts
 
 
 def check_targets(names: Iterable[str]) -> None:
@@ -87,7 +95,7 @@ def check_targets(names: Iterable[str]) -> None:
 
 def _build(
     loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: Progress
-) -> Manifest:
+) -> None:
     progress("baking the constants")
     baked = bake(loaded.model, options.tile)
     progress("holding the baked model against the eager one")
@@ -103,7 +111,6 @@ def _build(
         loaded, name, options, latent_scale=latent_scale, proof=proof, artifacts=artifacts
     )
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
-    return manifest
 
 
 def _manifest(
@@ -146,8 +153,16 @@ def _metadata(source: Source, baked: BakedTinySR, options: ExportOptions) -> dic
     }
 
 
-def _reject(work: Path, rejected: Path) -> None:
-    """Move a bundle that failed its gate out of the way, in place of an older such one."""
-    with atomic_folder(rejected, overwrite=True) as folder:
-        for item in work.iterdir():
-            item.rename(folder / item.name)
+def _reject(work: Path, rejected: Path) -> str:
+    """Move a bundle that failed its gate out of the way, in place of an older such one.
+
+    Returns:
+        What became of it, for the message: the failed gate is what matters.
+    """
+    try:
+        with atomic_folder(rejected, overwrite=True) as folder:
+            for item in work.iterdir():
+                item.rename(folder / item.name)
+    except BundleError as error:
+        return f"the bundle is not kept: {error}"
+    return f"the bundle is kept as {rejected}"

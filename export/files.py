@@ -46,7 +46,10 @@ def atomic_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         yield work
         work.chmod(0o755)
-        _put(work, target)
+        try:
+            _put(work, target)
+        except OSError as error:
+            raise BundleError(f"{target}: can't be replaced: {error.strerror}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -55,8 +58,10 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     """Refuse to replace anything but, when asked to, an older bundle.
 
     Raises:
-        BundleError: something stands at ``target``.
+        BundleError: something stands at ``target``, or it has no name of its own.
     """
+    if target.name in ("", ".."):
+        raise BundleError(f"{target}: expected a folder to make, with a name")
     if not os.path.lexists(target):
         return
     if target.is_dir() and not target.is_symlink():
@@ -75,12 +80,13 @@ def _put(work: Path, target: Path) -> None:
         return
     # A folder can't be replaced in one step: the old one steps aside, and back if need be.
     aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    target.rename(aside / "bundle")
     try:
-        work.rename(target)
-    except OSError:
-        (aside / "bundle").rename(target)
-        raise
+        target.rename(aside / "bundle")
+        try:
+            work.rename(target)
+        except OSError:
+            (aside / "bundle").rename(target)
+            raise
     finally:
         if target.exists():
             shutil.rmtree(aside, ignore_errors=True)
