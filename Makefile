@@ -55,6 +55,11 @@ links:  # type checkers and import-linter can't follow the folder mapping; links
 	@cd $(TYPING) && ln -s ../../../src/tinysr/* . \
 		&& for room in $(ROOMS); do ln -s ../../../$$room $$room; done
 
+showcase: setup  ## Draw the README's picture and write its figures, from the current weights
+	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano --overwrite
+	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano
+	$(BIN)/python -m tinysr.benchmarks.readme bundles/tinysr-nano
+
 wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside
 	rm -rf build/lib src/tinysr/_bundle
 	$(TINYSR) export tinysr-nano -o build/wheel-bundle --overwrite

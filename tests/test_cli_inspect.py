@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 import typer
-from bundles import FAIL, edit_manifest, make_bundle
-from checkpoint_factory import save_released
 from typer.testing import CliRunner, Result
 
 import tinysr
+from bundles import FAIL, edit_manifest, make_bundle
+from checkpoint_factory import save_released
 from tinysr.cli.inspect import inspect
 from tinysr.errors import BundleError, TinySRError
 from tinysr.manifest import schema

@@ -16,6 +16,10 @@ EXPORT_SECONDS = 90
 EXPORT_BYTES = 6e9
 
 
+def run(*command: str | Path) -> None:
+    subprocess.run([TINYSR, *command], check=True)  # noqa: S603
+
+
 def peak_memory_of_children() -> int:
     import resource
 
@@ -24,14 +28,12 @@ def peak_memory_of_children() -> int:
 
 def test_full_size_exports_within_its_time_and_memory(tmp_path: Path) -> None:
     start = time.perf_counter()
-    command = [TINYSR, "export", "tinysr", "-o", tmp_path / "tinysr", "--no-gate"]
-    subprocess.run(command, check=True)
+    run("export", "tinysr", "-o", tmp_path / "tinysr", "--no-gate")
     assert time.perf_counter() - start <= EXPORT_SECONDS
     assert peak_memory_of_children() <= EXPORT_BYTES
 
 
 def test_full_size_passes_its_gate(tmp_path: Path) -> None:
     folder = tmp_path / "tinysr"
-    subprocess.run([TINYSR, "export", "tinysr", "-o", folder], check=True)
+    run("export", "tinysr", "-o", folder)
     assert {a.parity.result for a in read_manifest(folder).artifacts} == {"pass"}
-

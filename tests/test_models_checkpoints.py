@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from checkpoint_factory import edit_json, save_released
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from checkpoint_factory import edit_json, save_released
 from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
 from tinysr.models import (
     DEFAULT_PRESET,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_factory import Reference, make_transformer, make_vae, save_released
 from torch import Tensor
 
+from checkpoint_factory import Reference, make_transformer, make_vae, save_released
 from tinysr.models import TinySR, load, load_checkpoint
 from tinysr.models.transformer import centre_crop, sincos_positions, time_embedding
 
