@@ -33,7 +33,7 @@ class TrainConfig:
 
     preset: str = "tinysr-nano"
     seed: int = 80
-    steps: int = 6_500
+    steps: int = 5_000
     phases: tuple[Phase, ...] = (
         Phase(share=0.70, patch=128, batch=4),
         Phase(share=0.10, patch=256, batch=2),
@@ -48,19 +48,23 @@ class TrainConfig:
     final_rate: float = 3e-6
     warmup: int = 200
     """Steps over which the rate rises from 0."""
-    transformer_start: float = 0.25
+    transformer_start: float = 0.1
     """Share of the steps before the transformer learns, from its own warm-up on. While the
     autoencoder still has errors that a constant mends, its features are only pulled flat."""
-    modulation_rate: float = 0.02
-    """Factor for the time, text and modulation linears: they act on one constant input, where every
-    weight pulls the same way and Adam's steps add up."""
+    transformer_factor: float = 0.1
+    """Factor for the transformer's weights. A token's features have a large constant part, along
+    which Adam's equal steps add up over all inputs: at the full rate v only overshoots."""
+    velocity_factor: float = 0.05
+    """The same for ``proj_out``, whose steps are v's own."""
+    modulation_factor: float = 0.02
+    """The same for the time, text and modulation linears: all of their one input is constant."""
     weight_decay: float = 1e-4
     clip: float = 1.0
     """Largest norm of all gradients together."""
     ema: float = 0.998
     gradient_loss: float = 0.1
     """Weight of the loss on the differences of neighbouring pixels: it keeps edges sharp."""
-    vivid: float = 0.0
+    vivid: float = 0.35
     """Share of the patches with strong colours; without them red things turn out orange."""
     image_side: int = 512
     pool: int = 96
@@ -95,7 +99,7 @@ class TrainConfig:
         return self.final_rate + (self.learning_rate - self.final_rate) * fall
 
     def transformer_rate(self, step: int) -> float:
-        """Return the learning rate of the transformer's weights at ``step``."""
+        """Return the learning rate at ``step`` that the transformer's factors apply to."""
         since = step - round(self.transformer_start * self.steps)
         return self.rate(step) * min(max((since + 1) / self.warmup, 0), 1)
 
@@ -120,5 +124,5 @@ class TrainConfig:
             ) from error
 
 
-RECIPES: dict[str, TrainConfig] = {"nano": TrainConfig(vivid=0.35)}
+RECIPES: dict[str, TrainConfig] = {"nano": TrainConfig()}
 """What ``tinysr train`` offers, by name."""

@@ -25,6 +25,9 @@ __all__ = ["initialise"]
 _QUIET = 0.1
 """What a residual branch's last layer, and the modulation, are scaled by."""
 
+_WHISPER = 2e-4
+"""Deviation of ``proj_out``'s weights: v starts at a hundredth of what the latents vary by."""
+
 _DEPTHWISE_NOISE = 0.1
 """Deviation of a depthwise kernel around the identity."""
 
@@ -89,7 +92,7 @@ def _convs(module: nn.Module) -> Iterator[nn.Conv2d]:
 
 
 def _transformer(transformer: Transformer, generator: torch.Generator) -> None:
-    """Open gates, hardly any modulation, quiet branches, and a prediction of zero."""
+    """Open gates, hardly any modulation, quiet branches, and a small prediction."""
     for module in transformer.modules():
         if isinstance(module, nn.Linear):
             module.weight.normal_(0, module.in_features**-0.5, generator=generator)
@@ -103,7 +106,8 @@ def _transformer(transformer: Transformer, generator: torch.Generator) -> None:
     for block in blocks:
         _block(block, branch=1 / math.sqrt(2 * len(blocks)))
     transformer.norm_out.linear.weight.mul_(_QUIET)
-    transformer.proj_out.weight.zero_()
+    # Not zero, or no gradient passes through to the blocks.
+    transformer.proj_out.weight.normal_(0, _WHISPER, generator=generator)
 
 
 def _block(block: Block, *, branch: float) -> None:

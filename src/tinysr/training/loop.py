@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import functools
 import math
 import signal
 import time
@@ -33,7 +34,9 @@ Report = Callable[[Progress, float], None]
 """Called after each step with the progress and the step's loss."""
 
 _MODULATION = ("time_text_embed", "norm1.linear", "norm_out.linear")
-"""Parts of the names of the parameters that train at ``modulation_rate``."""
+"""Parts of the names of the parameters that train at ``modulation_factor``."""
+
+_VELOCITY = "transformer.proj_out.weight"
 
 _PATTERN = "transformer.proj_out.bias"
 """The wiring's phase pattern: it works, and learns, with the decoder."""
@@ -98,23 +101,32 @@ def new_state(config: TrainConfig) -> State:
 
 
 def _groups(model: TinySR, config: TrainConfig) -> list[dict[str, Any]]:
-    """Return the autoencoder's, the transformer's and the modulation's parameters."""
-    rows: dict[str, list[nn.Parameter]] = {"autoencoder": [], "transformer": [], "modulation": []}
+    """Return the parameters by the rate they train at."""
+    factors = {
+        "transformer": config.transformer_factor,
+        "velocity": config.velocity_factor,
+        "modulation": config.modulation_factor,
+    }
+    rows: dict[str, list[nn.Parameter]] = {"autoencoder": [], **{kind: [] for kind in factors}}
     for name, parameter in model.named_parameters():
-        if not name.startswith("transformer.") or name == _PATTERN:
-            rows["autoencoder"].append(parameter)
-        elif any(part in name for part in _MODULATION):
-            rows["modulation"].append(parameter)
-        else:
-            rows["transformer"].append(parameter)
-    return [
-        {"params": rows["autoencoder"], "rate": config.rate},
-        {"params": rows["transformer"], "rate": config.transformer_rate},
-        {
-            "params": rows["modulation"],
-            "rate": lambda step: config.transformer_rate(step) * config.modulation_rate,
-        },
-    ]
+        rows[_kind(name)].append(parameter)
+    groups = [{"params": rows["autoencoder"], "rate": config.rate}]
+    for kind, factor in factors.items():
+        rate = functools.partial(_transformer_rate, config, factor)
+        groups.append({"params": rows[kind], "rate": rate})
+    return groups
+
+
+def _kind(name: str) -> str:
+    if not name.startswith("transformer.") or name == _PATTERN:
+        return "autoencoder"
+    if any(part in name for part in _MODULATION):
+        return "modulation"
+    return "velocity" if name == _VELOCITY else "transformer"
+
+
+def _transformer_rate(config: TrainConfig, factor: float, step: int) -> float:
+    return config.transformer_rate(step) * factor
 
 
 class _Run:
