@@ -119,7 +119,8 @@ def _run(upscaler: Upscaler, work: Sequence[Job], *, overwrite: bool) -> list[Ma
     console = _console(stderr=True)
     made: list[Made] = []
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    quiet = not console.is_terminal  # where a bar would leave an empty line
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         for job in work:
             try:
                 made.append(_one(upscaler, job, progress, overwrite=overwrite))
