@@ -46,10 +46,9 @@ def atomic_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         yield work
         work.chmod(0o755)
-        try:
-            _put(work, target)
-        except OSError as error:
-            raise BundleError(f"{target}: can't be replaced: {error.strerror}") from error
+        _put(work, target)
+    except OSError as error:  # a full disk says so when the weights are written
+        raise BundleError(f"{target}: can't be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -71,7 +71,7 @@ def _write(file: IO[bytes], array: np.ndarray) -> _Span:
     alignment = _ALIGNMENT if array.nbytes >= _SMALL else 64
     file.write(b"\0" * (-file.tell() % alignment))
     offset = file.tell()
-    array.tofile(file) if array.nbytes else None
+    file.write(array.reshape(-1).data)  # unlike tofile, it says why it can't
     return _Span(
         offset=offset,
         length=array.nbytes,

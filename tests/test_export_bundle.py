@@ -133,6 +133,14 @@ def interrupt_in_gate() -> dict[str, object]:
     return {"gate": gate}
 
 
+def full_disk() -> dict[str, object]:
+    def progress(text: str) -> None:
+        if text == "writing":
+            raise OSError(28, "No space left on device")
+
+    return {"progress": progress}
+
+
 def crash_in_gate() -> dict[str, object]:
     def gate(_: Path) -> None:
         raise RuntimeError
@@ -140,14 +148,14 @@ def crash_in_gate() -> dict[str, object]:
     return {"gate": gate}
 
 
-TROUBLES = [interrupt_in_progress, interrupt_in_gate, crash_in_gate]
+TROUBLES = [interrupt_in_progress, interrupt_in_gate, crash_in_gate, full_disk]
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_leaves_nothing(
     trouble: Callable[[], dict[str, object]], loaded: Loaded, place: Path
 ) -> None:
-    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+    with pytest.raises((KeyboardInterrupt, RuntimeError, BundleError)):
         export_bundle(loaded, place, OPTIONS, **trouble())  # type: ignore[arg-type]
     assert beside(place) == []
 
@@ -157,7 +165,7 @@ def test_trouble_leaves_the_older_bundle(
     trouble: Callable[[], dict[str, object]], loaded: Loaded, place: Path
 ) -> None:
     old = old_bundle(place)
-    with pytest.raises((KeyboardInterrupt, RuntimeError)):
+    with pytest.raises((KeyboardInterrupt, RuntimeError, BundleError)):
         export_bundle(loaded, place, OPTIONS, overwrite=True, **trouble())  # type: ignore[arg-type]
     assert tree(place) == old
     assert beside(place) == ["tiny"]
@@ -231,6 +239,11 @@ def test_a_place_that_can_not_be_written_is_refused(loaded: Loaded, tmp_path: Pa
     assert (tmp_path / "file").read_text() == "precious"
 
 
+def test_a_full_disk_is_named(loaded: Loaded, place: Path) -> None:
+    with pytest.raises(BundleError, match="tiny: can't be written: No space left on device"):
+        export_bundle(loaded, place, OPTIONS, **full_disk())  # type: ignore[arg-type]
+
+
 def test_a_place_that_can_not_be_replaced_stays(
     loaded: Loaded, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,7 +257,7 @@ def test_a_place_that_can_not_be_replaced_stays(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", busy)
-    with pytest.raises(BundleError, match="can't be replaced: Device or resource busy"):
+    with pytest.raises(BundleError, match="can't be written: Device or resource busy"):
         export_bundle(loaded, place, OPTIONS, overwrite=True)
     assert tree(place) == old
     assert beside(place) == ["tiny"]
