@@ -1,1 +1,1 @@
-"""To be described."""
+"""Measurements: what the parts cost, and the figures of the README."""

@@ -130,6 +130,8 @@ class Source(_Record):
     sha256: Sha256
     """Over every tensor of the checkpoint, names and shapes included, LoRA merged."""
     lora_sha256: Sha256 | None = None
+    layers: tuple[int, ...] | None = None
+    """The transformer layers that were kept of a full SD3 checkpoint; null when all were."""
     trained: bool
     """False for a preset that has a seed in place of weights."""
 

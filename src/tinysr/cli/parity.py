@@ -120,7 +120,7 @@ def load_source(source: Source, model: Path | None) -> Loaded:
         raise UnsupportedError(
             f"the bundle was made from the checkpoint '{source.name}': give its path with --model"
         )
-    loaded = load_checkpoint(source.name if model is None else model)
+    loaded = load_checkpoint(source.name if model is None else model, layers=source.layers)
     if loaded.source.sha256 != source.sha256:
         raise CheckpointError(
             f"the bundle was made from another model: expected SHA-256 {source.sha256}, "

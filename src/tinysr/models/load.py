@@ -49,6 +49,7 @@ def load_checkpoint(name_or_folder: str | Path, *, layers: Sequence[int] | None 
         name=opened.name,
         sha256=tensors_sha256(opened.model.state_dict()),
         lora_sha256=opened.lora_sha256,
+        layers=None if layers is None else tuple(layers),
         trained=opened.trained,
     )
     return Loaded(model=opened.model, source=source)
