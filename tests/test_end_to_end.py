@@ -14,8 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from checkpoint_factory import Reference, save_released
+from tinysr.cli import main
 from tinysr.errors import CheckpointError
 from tinysr.manifest import read_manifest
+from tinysr.parity import GATES_DB
 from tinysr.runtime import Upscaler
 
 PROGRAM = Path(sys.executable).with_name("tinysr")
@@ -97,3 +99,19 @@ def test_parity_runs_again_with_the_checkpoint_and_refuses_without(made: Made) -
 def test_the_eager_backend_refuses_another_model(made: Made) -> None:
     with pytest.raises(CheckpointError, match="another model"):
         Upscaler(made.bundle, backend="eager", model="tinysr-nano")
+
+
+def test_a_failed_gate_ends_with_1_and_keeps_the_bundle_aside(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(GATES_DB, "fp32", 500.0)
+    words = ("export", made.checkpoint, "-o", tmp_path / "new", "--tile", TILE)
+    monkeypatch.setattr(sys, "argv", ["tinysr", *map(str, words)])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "new.rejected" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["new.rejected"]
+    rejected = read_manifest(tmp_path / "new.rejected")
+    assert "fail" in {artifact.parity.result for artifact in rejected.artifacts}

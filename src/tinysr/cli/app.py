@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import typer
+import typer.exceptions
 from rich.console import Console
 
 from tinysr import __version__
@@ -57,16 +58,27 @@ def main() -> None:
     _register()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.exceptions.TyperException as error:
+        if error.format_message():  # without a command there is none: the help was printed
+            console.print(f"[bold red]error:[/] {_plain(_usage(error))}")
+        sys.exit(TinySRError.exit_code)
     except TinySRError as error:
         console.print(f"[bold red]error:[/] {_plain(error)}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         console.print("[bold red]interrupted[/]")
         sys.exit(INTERRUPTED)
 
 
-def _plain(error: TinySRError) -> str:
+def _usage(error: typer.exceptions.TyperException) -> str:
+    """Return what was wrong with the words of a command, and where to read about them."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "tinysr"
+    return f"{error.format_message().rstrip('.')}: see `{command} --help`"
+
+
+def _plain(error: object) -> str:
     from rich.markup import escape
 
     return escape(" ".join(str(error).split()))
