@@ -1,0 +1,70 @@
+"""A raster: pixels as they lie in a file, and what a file says about them.
+
+Files become rasters, rasters become larger rasters, rasters become files. Nothing in between
+knows about formats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysr.errors import ImageError
+
+__all__ = ["DTYPES", "Metadata", "Pixels", "Raster", "check_pixels"]
+
+Pixels = NDArray[Any]
+"""``[H, W, C]``: grey, grey and alpha, RGB, or RGBA. Alpha is straight, not premultiplied."""
+
+DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
+"""Depths: integers over their full range, floats in [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metadata:
+    """What has to survive; all of it as it lies in files."""
+
+    icc_profile: bytes | None = None
+    """Of the pixels as they are: RGB or grey."""
+    exif: bytes | None = None
+    """A TIFF block as Pillow writes it, upright: without orientation and thumbnail."""
+    xmp: bytes | None = None
+    """An XML packet, without orientation."""
+    dpi: tuple[float, float] | None = None
+    """Dots per inch, across and down; kept as it is, so prints grow with the image."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Raster:
+    """An image, upright."""
+
+    pixels: Pixels
+    """``[H, W, C]`` with C of 1 to 4, in one of :data:`DTYPES`."""
+    metadata: Metadata = field(default_factory=Metadata)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+
+def check_pixels(pixels: Pixels) -> None:
+    """Refuse what is no :data:`Pixels`.
+
+    Raises:
+        ImageError: another dtype or shape, no pixels, or floats that leave [0, 1].
+    """
+    if pixels.dtype not in DTYPES or pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4:
+        raise ImageError(
+            "expected pixels [H, W, 1 to 4] in uint8, uint16 or float32, "
+            f"found {list(pixels.shape)} in {pixels.dtype}"
+        )
+    if pixels.size == 0:
+        raise ImageError(f"expected an image of at least 1×1 pixels, found {list(pixels.shape)}")
+    if pixels.dtype == np.float32:
+        low, high = float(pixels.min()), float(pixels.max())
+        if not (low >= 0.0 and high <= 1.0):  # NaN is in no range
+            raise ImageError(f"expected float pixels in [0, 1], found {low:g} to {high:g}")
