@@ -1,0 +1,19 @@
+"""Image files: read whole with one clear error each, written whole or not at all."""
+
+from .formats import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES, check_size, format_of
+from .reading import Decoded, decode
+from .saving import check_writable, save
+from .writing import encode_into
+
+__all__ = [
+    "FORMATS",
+    "INPUT_SUFFIXES",
+    "OUTPUT_SUFFIXES",
+    "Decoded",
+    "check_size",
+    "check_writable",
+    "decode",
+    "encode_into",
+    "format_of",
+    "save",
+]

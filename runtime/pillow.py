@@ -1,0 +1,98 @@
+"""Pillow images to rasters and back, in the same mode where a raster has one."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tinysr.errors import ImageError
+
+from .raster import Metadata, Pixels, Raster, check_pixels
+
+__all__ = ["pil_from_raster", "raster_from_pil"]
+
+_DEEP = {"I;16", "I;16L", "I;16B", "I;16N"}
+_TARGETS = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
+"""Modes that are converted, and to what; those not here become RGB."""
+
+_KEPT = {"L", "LA", "RGB", "RGBA"}
+
+
+def raster_from_pil(image: Image.Image) -> Raster:
+    """Return a Pillow image's pixels, upright, with its metadata.
+
+    Raises:
+        ImageError: no pixels, damaged, or values out of range.
+    """
+    try:
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise ImageError(f"the image is damaged: {' '.join(str(error).split())}") from error
+    pixels = _pixels(upright)
+    check_pixels(pixels)
+    info = upright.info
+    dpi = info.get("dpi")
+    return Raster(
+        pixels=pixels,
+        metadata=Metadata(
+            icc_profile=info.get("icc_profile") or None,
+            exif=info.get("exif") or None,
+            xmp=info.get("xmp") or None,
+            dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
+        ),
+    )
+
+
+def pil_from_raster(raster: Raster, mode: str | None = None) -> Image.Image:
+    """Return a raster as a Pillow image, with its metadata in ``info``.
+
+    uint8 becomes L, LA, RGB or RGBA; grey alone becomes I;16 and F in uint16 and float32, and
+    all else that is deep is rounded to 8 bits, because Pillow has no mode for it.
+
+    Args:
+        raster: the image.
+        mode: one that the image is converted to.
+    """
+    pixels = raster.pixels
+    channels = pixels.shape[2]
+    if channels > 1 and pixels.dtype != np.uint8:
+        pixels = eight_bit(pixels)
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if channels == 1 else pixels))
+    if mode is not None and image.mode != mode:
+        image = image.convert(mode)
+    for key in ("icc_profile", "exif", "xmp", "dpi"):
+        value = getattr(raster.metadata, key)
+        if value is not None:
+            image.info[key] = value
+    return image
+
+
+def eight_bit(pixels: Pixels) -> Pixels:
+    """Return pixels as uint8, each rounded to the nearest value."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return (pixels * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    if image.mode in _DEEP:
+        return np.asarray(image).astype(np.uint16)[..., None]
+    if image.mode == "I":
+        values = np.asarray(image)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65535:
+            raise ImageError(f"expected grey values from 0 to 65535, found {low} to {high}")
+        return values.astype(np.uint16)[..., None]
+    if image.mode == "F":
+        return np.asarray(image, np.float32)[..., None]
+    target = image.mode if image.mode in _KEPT else _TARGETS.get(image.mode, "RGB")
+    if "transparency" in image.info:
+        target = "LA" if target == "L" else "RGBA"
+    try:
+        pixels = np.asarray(image if target == image.mode else image.convert(target))
+    except ValueError as error:
+        raise ImageError(f"expected an image that converts to RGB, found {image.mode}") from error
+    return pixels if pixels.ndim == 3 else pixels[..., None]
