@@ -19,7 +19,7 @@ from tinysr.manifest import (
     to_json,
 )
 from tinysr.models import SCALE, Loaded
-from tinysr.models.receptive_field import halo
+from tinysr.models.receptive_field import feature_bytes, halo
 
 from .bake import bake, prove_baked
 from .baked import BakedTinySR
@@ -131,6 +131,7 @@ def _manifest(
         tile=options.tile,
         overlap=latent_tile // _OVERLAP_SHARE,
         halo=halo(model.encoder, model.decoder),
+        feature_bytes=feature_bytes(model.config.vae),
         latent_scale=latent_scale,
         source=loaded.source,
         bake=proof,

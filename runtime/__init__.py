@@ -2,15 +2,18 @@
 
 from .bundle import Bundle
 from .color import COLORS
+from .network import MEMORY_MB
 from .registry import AUTO, BACKENDS, Choice, choose, create
 from .session import Availability, Backend, RunOptions, Session
-from .upscaler import MAX_MEGAPIXELS, Upscaler
+from .upscaler import MAX_MEGAPIXELS, SCALES, Upscaler
 
 __all__ = [
     "AUTO",
     "BACKENDS",
     "COLORS",
     "MAX_MEGAPIXELS",
+    "MEMORY_MB",
+    "SCALES",
     "Availability",
     "Backend",
     "Bundle",

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from tinysr.errors import choices
 
 from .geometry import SCALE, Planes
+from .rows import Rows
+from .store import Moments, Store
 
-__all__ = ["COLORS", "Color", "adain", "color_fix", "upscale_bicubic", "wavelet"]
+__all__ = ["COLORS", "Color", "adain", "color_fix", "upscale_bicubic"]
 
 Color = Literal["adain", "wavelet", "none"]
 COLORS: tuple[str, ...] = get_args(Color)
@@ -28,66 +30,96 @@ EPSILON = 1e-5
 LEVELS = 5
 """Of the à-trous decomposition: the last one looks 16 pixels far."""
 
+_HALO = 2**LEVELS - 1
+"""Pixels that all levels together look far."""
+
 _LINES = 64
 """Lines that are blurred at a time."""
+
+_REACH = 2
+"""Source pixels that the bicubic filter reads on either side."""
 
 _A = -0.75
 """PyTorch's bicubic coefficient; the model was trained on images enlarged with it."""
 
-Fix = Callable[[Planes, Planes], Planes]
+Fix = Callable[[Store, Planes], Rows]
 
 
 def color_fix(name: str) -> Fix:
-    """Return a fix by name: it maps the result and the low-resolution image to the result.
+    """Return a fix by name: it maps the network's output and its input to the result's rows.
 
-    A fix may write over the result it is given.
+    The output has four times the height and width of the input.
 
     Raises:
         UnsupportedError: there is no fix of this name.
     """
-    fixes: dict[str, Fix] = {"adain": adain, "wavelet": wavelet, "none": lambda image, _: image}
+    fixes: dict[str, Fix] = {"adain": Adain, "wavelet": Wavelet, "none": lambda output, _: output}
     if name not in fixes:
         raise choices("color fix", name, fixes)
     return fixes[name]
 
 
 def adain(image: Planes, source: Planes) -> Planes:
-    """Match each channel's mean and deviation with the source's, in place if contiguous.
+    """Match the mean and deviation of each channel of ``[C, 4H, 4W]`` with the source's.
 
     Args:
-        image: the result ``[C, 4H, 4W]``.
+        image: the result, left as it is.
         source: the low-resolution image ``[C, H, W]``, not enlarged.
     """
-    image = np.ascontiguousarray(image)
-    for plane, model in zip(image, source, strict=True):
-        values = plane.reshape(-1)
-        reference = model.reshape(-1)
-        mean = reference.mean()
-        wanted = _deviation(reference - mean)
-        values -= values.mean()
-        values *= wanted / _deviation(values)
-        values += mean
-    return image
+    output = Store(*image.shape, compact=False)
+    output.put(0, 0, image)
+    return Adain(output, source).take(0, image.shape[1])
 
 
-def wavelet(image: Planes, source: Planes) -> Planes:
-    """Take the result's high bands and the low band of the source, enlarged bicubically.
+class Adain:
+    """Rows of which each channel has the mean and deviation of the source's."""
+
+    def __init__(self, output: Store, source: Planes) -> None:
+        """Compare what was stored with the low-resolution image ``[C, H, W]``."""
+        self._output, self.shape = output, output.shape
+        wanted = Moments(source.shape[0])
+        wanted.add(source)
+        scale = wanted.deviation(EPSILON) / output.moments.deviation(EPSILON)
+        self._scale = scale.astype(np.float32)
+        self._shift = (wanted.mean - output.moments.mean * scale).astype(np.float32)
+
+    def take(self, start: int, stop: int) -> Planes:
+        """Return matched rows."""
+        rows = self._output.take(start, stop)
+        rows *= self._scale[:, None, None]
+        rows += self._shift[:, None, None]
+        return rows
+
+
+class Wavelet:
+    """Rows with the result's high bands and the low band of the source, enlarged bicubically.
 
     The bands are sums and differences of blurs, which are linear: high(image) + low(source) is
     image + low(source - image), one decomposition in place of two.
-
-    Args:
-        image: the result ``[C, 4H, 4W]``.
-        source: the low-resolution image ``[C, H, W]``.
     """
-    low = upscale_bicubic(source)
-    low -= image
-    for plane in low:
-        _blur(plane)
-        _blur(plane.T)
-    low *= np.float32(4.0 ** (-2 * LEVELS))
-    image += low
-    return image
+
+    def __init__(self, output: Store, source: Planes) -> None:
+        """Take the low band of a low-resolution image ``[C, H, W]``."""
+        self._output, self._source, self.shape = output, source, output.shape
+
+    def take(self, start: int, stop: int) -> Planes:
+        """Return rows with the source's low band."""
+        first, last = max(0, start - _HALO), min(self.shape[1], stop + _HALO)
+        image = self._output.take(first, last)
+        low = self._enlarged(first, last)
+        low -= image
+        for plane in low:
+            _blur(plane)
+            _blur(plane.T)
+        low *= np.float32(4.0 ** (-2 * LEVELS))
+        image += low
+        return image[:, start - first : stop - first]
+
+    def _enlarged(self, first: int, last: int) -> Planes:
+        top = max(0, first // SCALE - _REACH)
+        bottom = -(-last // SCALE) + _REACH
+        rows = upscale_bicubic(self._source[:, top:bottom])
+        return np.ascontiguousarray(rows[:, first - top * SCALE : last - top * SCALE])
 
 
 def upscale_bicubic(source: Planes) -> Planes:
@@ -99,11 +131,6 @@ def upscale_bicubic(source: Planes) -> Planes:
     windows = sliding_window_view(_replicate(wide, axis=1), len(taps), axis=1)
     tall: Planes = taps.T @ windows.swapaxes(2, 3)  # [4, 5] @ [C, H, 5, 4W]
     return tall.reshape(source.shape[0], -1, wide.shape[2])
-
-
-def _deviation(centred: NDArray[np.float32]) -> np.float32:
-    variance = np.dot(centred, centred) / max(centred.size - 1, 1)
-    return np.float32(np.sqrt(variance + EPSILON))
 
 
 def _blur(lines: NDArray[np.float32]) -> None:
@@ -131,12 +158,12 @@ def _blur(lines: NDArray[np.float32]) -> None:
 
 def _phases() -> NDArray[np.float32]:
     """Return the weights ``[5, 4]`` of the pixels from -2 to 2 in each of the 4 output pixels."""
-    taps = np.zeros((5, SCALE), np.float32)
+    taps = np.zeros((2 * _REACH + 1, SCALE), np.float32)
     for phase in range(SCALE):
         position = (phase + 0.5) / SCALE - 0.5  # from the middle of the source pixel
         first = int(np.floor(position))
         for pixel in range(first - 1, first + 3):
-            taps[pixel + 2, phase] = _cubic(abs(position - pixel))
+            taps[pixel + _REACH, phase] = _cubic(abs(position - pixel))
     return taps
 
 
@@ -147,4 +174,6 @@ def _cubic(distance: float) -> float:
 
 
 def _replicate(image: Planes, axis: int) -> Planes:
-    return np.pad(image, [(2, 2) if a == axis else (0, 0) for a in range(image.ndim)], "edge")
+    return np.pad(
+        image, [(_REACH, _REACH) if a == axis else (0, 0) for a in range(image.ndim)], "edge"
+    )

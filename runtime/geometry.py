@@ -7,6 +7,7 @@ cropped, so that only images smaller than a tile are ever resampled.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What is done to one image's size. All sizes are low-resolution ones."""
+    """What is done to one image's size. All sizes but the result's are low-resolution ones."""
 
     size: Size
     """The image as it came."""
@@ -46,11 +47,8 @@ class Plan:
     """After enlarging an image that is smaller than a tile; otherwise :attr:`size`."""
     padded: Size
     """After repeating the right and bottom edge: what the encoder sees."""
-
-    @property
-    def output(self) -> Size:
-        """Size of the result: always four times the image's."""
-        return self.size[0] * SCALE, self.size[1] * SCALE
+    output: Size
+    """Size of the result."""
 
     @property
     def latents(self) -> Size:
@@ -60,23 +58,29 @@ class Plan:
     @property
     def megapixels(self) -> float:
         """Size of the largest image on the way, in 10⁶ pixels."""
-        sides = (self.size, self.padded)
-        return max(width * height for width, height in sides) * SCALE**2 / 1e6
+        made = self.padded[0] * self.padded[1] * SCALE**2
+        return max(made, self.output[0] * self.output[1]) / 1e6
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the network's result has another size than what is asked for."""
+        return self.output != (self.scaled[0] * SCALE, self.scaled[1] * SCALE)
 
 
-def plan(width: int, height: int, tile: int) -> Plan:
+def plan(width: int, height: int, tile: int, scale: float = SCALE) -> Plan:
     """Plan the sizes of an image.
 
     1. An image whose smaller side is under ``tile`` is enlarged until it is ``tile``. If it is
        longer than 16:1 it keeps its pixels, and step 2 pads it to ``tile``.
     2. The edges on the right and at the bottom are repeated up to multiples of 4.
-    3. The result is cropped to what was not padded, and an enlarged image's result is resized
-       to 4 times the original.
+    3. The result is cropped to what was not padded. It is resampled if the image was enlarged,
+       or if ``scale`` is not 4: the network enlarges four times, always.
 
     Args:
         width: in pixels, at least 1.
         height: in pixels, at least 1.
         tile: the transformer's tile, in low-resolution pixels.
+        scale: the result's sides over the image's, rounded to whole pixels.
 
     Raises:
         ImageError: the image has no pixels.
@@ -88,7 +92,8 @@ def plan(width: int, height: int, tile: int) -> Plan:
     if short < tile and long <= LONGEST_ASPECT * short:
         scaled = _scaled(width, tile, short), _scaled(height, tile, short)
     padded = _padded(scaled[0], tile), _padded(scaled[1], tile)
-    return Plan(size=(width, height), scaled=scaled, padded=padded)
+    output = max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))
+    return Plan(size=(width, height), scaled=scaled, padded=padded, output=output)
 
 
 def pad(image: Planes, size: Size) -> Planes:

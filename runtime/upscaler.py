@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -12,36 +11,54 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tinysr.errors import BundleError, ImageError
+from tinysr.errors import ImageError, UnsupportedError
 from tinysr.manifest import Stage
 
-from . import areas
 from .bundle import Bundle
 from .color import color_fix
-from .geometry import LATENT_STRIDE, SCALE, Plan, Planes, pad, plan, resize
-from .pixels import array_from_planes, picture_from_pil, planes_from_array
+from .geometry import SCALE, Plan, Size, plan
+from .network import MEMORY_MB, Network
+from .pillow import pil_from_raster, raster_from_pil
+from .planes import pixels_from_rows
+from .raster import Pixels, Raster, check_pixels
 from .registry import AUTO, STAGES, Choice, choose
-from .session import Array, RunOptions, Session
-from .tiling import blend, grid
+from .render import Progress, render
+from .rows import Rows
+from .session import RunOptions, Session
 
-__all__ = ["MAX_MEGAPIXELS", "Progress", "Upscaler"]
+__all__ = ["MAX_MEGAPIXELS", "SCALES", "Progress", "Result", "Upscaler"]
 
 MAX_MEGAPIXELS = 256.0
 """Largest result that is made unless more is asked for, in 10⁶ pixels."""
 
-Progress = Callable[[int, int], None]
-"""Called after each step with the number of steps done, and of all of them."""
+SCALES = (0.1, 16.0)
+"""Least and largest scale that can be asked for."""
 
-_DEFAULT_BATCH = 4
-"""Tiles of one call, where a graph takes any number."""
+
+class Result:
+    """What the network made of one image; colour, size and depth are still to be done."""
+
+    def __init__(self, rows: Rows, dtype: np.dtype[Any]) -> None:
+        self._rows: Rows | None = rows
+        self._dtype = dtype
+
+    def pixels(self) -> Pixels:
+        """Return the finished image ``[H, W, C]``. Once: memory is freed on the way.
+
+        It may be called in another thread, while the next image is in the network.
+        """
+        rows, self._rows = self._rows, None
+        if rows is None:
+            raise UnsupportedError("a result gives its pixels once; keep them")
+        return pixels_from_rows(rows, self._dtype)
 
 
 class Upscaler:
     """A bundle, open on one backend. Use it as a context manager, or call :meth:`close`.
 
-    Images are encoded and decoded whole, very large ones area by area with the same result; only
-    the transformer sees tiles. Sizes are treated as
-    :func:`~tinysr.runtime.geometry.plan` says, and the result is always exactly 4 times the input.
+    The autoencoder runs on the whole image, in windows if it is large, with the same result; only
+    the transformer sees tiles, which are blended. Sizes are treated as
+    :func:`~tinysr.runtime.geometry.plan` says.
     """
 
     def __init__(
@@ -54,7 +71,10 @@ class Upscaler:
         provider: str | None = None,
         threads: int | None = None,
         model: Any = None,
+        scale: float = SCALE,
         max_megapixels: float = MAX_MEGAPIXELS,
+        memory_mb: float = MEMORY_MB,
+        window: int | None = None,
     ) -> None:
         """Choose a backend and open its graphs.
 
@@ -66,12 +86,22 @@ class Upscaler:
             provider: a backend's device library, such as cuda; None is the backend's default.
             threads: CPU threads; None leaves it to the backend.
             model: a loaded TinySR or its path, for the backend eager.
+            scale: the result's sides over the image's. The network always enlarges four times;
+                for any other scale its result is resampled.
             max_megapixels: larger results are refused.
+            memory_mb: 10⁶ bytes for one image beside the model and the result: the windows of the
+                autoencoder are as large as that allows, and larger ones are faster.
+            window: their side in low-resolution pixels, in place of what the memory allows.
 
         Raises:
             TinySRError: one of its kinds, with what is missing or wrong in one line.
         """
+        if not SCALES[0] <= scale <= SCALES[1]:
+            raise UnsupportedError(
+                f"scale {scale:g}: expected a number from {SCALES[0]:g} to {SCALES[1]:g}"
+            )
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
+        self.scale = scale
         self._fix = color_fix(color)
         self._limit = max_megapixels
         options = RunOptions(provider=provider, threads=threads, model=model)
@@ -85,8 +115,10 @@ class Upscaler:
             for stage in STAGES:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
                 self.sessions[stage] = opening.enter_context(opener.open(self.bundle, artifact))
+            self._network = Network(
+                self.bundle.manifest, self.sessions, memory_mb=memory_mb, window=window
+            )
             self._open = opening.pop_all()
-        self._tile = _latent_tile(self.bundle, self.sessions["transformer"])
 
     @overload
     def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
@@ -95,26 +127,49 @@ class Upscaler:
     def upscale(
         self, image: Image.Image | NDArray[Any], progress: Progress | None = None
     ) -> Image.Image | NDArray[Any]:
-        """Return an image four times the size, of the same type.
+        """Return a larger image of the same type.
+
+        What is assumed: values are as they are meant to be shown, which for photos is sRGB or
+        another gamma-encoded space, not linear light. Alpha is straight, not premultiplied; where
+        it varies, it runs through the network as well and takes as long again. Nothing else is
+        known of an array: it is upright, and has no profile.
 
         Args:
-            image: a Pillow image, converted as
-                :func:`~tinysr.runtime.pixels.picture_from_pil` says, or an array of RGB pixels
-                ``[H, W, 3]`` in uint8 or float32 in [0, 1].
+            image: a Pillow image, which keeps what
+                :func:`~tinysr.runtime.pillow.raster_from_pil` says, or an array: grey ``[H, W]``
+                or ``[H, W, 1]``, grey and alpha ``[H, W, 2]``, RGB ``[H, W, 3]`` or RGBA
+                ``[H, W, 4]``, in uint8 or uint16 over their full range, or in float32 or float64
+                in [0, 1]. It is left as it is.
             progress: called after each step.
+
+        Returns:
+            For an array one of the same kind and dtype, floats clipped to [0, 1]; float64 is
+            computed in float32.
 
         Raises:
             ImageError: the image can't be used, or the result would be over the limit.
         """
         if isinstance(image, Image.Image):
-            self._check_size(*image.size)  # before it is decoded
-            picture = picture_from_pil(image)
-            return picture.restored(self._planes(picture.planes, progress))
-        planes = planes_from_array(image)
-        self._check_size(planes.shape[2], planes.shape[1])
-        return array_from_planes(self._planes(planes, progress), image.dtype)
+            self.check_size(*image.size)  # before it is decoded
+            raster = raster_from_pil(image)
+            pixels = self.infer(raster.pixels, progress).pixels()
+            return pil_from_raster(Raster(pixels=pixels, metadata=raster.metadata))
+        pixels = image[..., None] if image.ndim == 2 else image
+        if image.dtype == np.float64:
+            pixels = pixels.astype(np.float32)
+        result = self.infer(pixels, progress).pixels().astype(image.dtype, copy=False)
+        return result[..., 0] if image.ndim == 2 else result
 
-    def _check_size(self, width: int, height: int) -> None:
+    def output_size(self, width: int, height: int) -> Size:
+        """Return width and height of the result for an image."""
+        return self._plan(width, height).output
+
+    def check_size(self, width: int, height: int) -> None:
+        """Refuse an image whose result is too large.
+
+        Raises:
+            ImageError: it is over ``max_megapixels``.
+        """
         size = self._plan(width, height).megapixels
         if size > self._limit:
             raise ImageError(
@@ -122,67 +177,23 @@ class Upscaler:
                 f"{self._limit:g}; raise max_megapixels (--max-megapixels)"
             )
 
+    def infer(self, pixels: Pixels, progress: Progress | None = None) -> Result:
+        """Run the network on an image ``[H, W, 1 to 4]``; what it gives is still to be finished.
+
+        Args:
+            pixels: see :data:`~tinysr.runtime.raster.Pixels`.
+            progress: called after each step.
+
+        Raises:
+            ImageError: the image can't be used, or the result would be over the limit.
+        """
+        check_pixels(pixels)
+        self.check_size(pixels.shape[1], pixels.shape[0])
+        sizes = self._plan(pixels.shape[1], pixels.shape[0])
+        return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
+
     def _plan(self, width: int, height: int) -> Plan:
-        return plan(width, height, self.bundle.manifest.tile)
-
-    def _planes(self, image: Planes, progress: Progress | None) -> Planes:
-        """Upscale planes ``[3, H, W]`` to ``[3, 4H, 4W]``, not clipped."""
-        sizes = self._plan(image.shape[2], image.shape[1])
-        source = resize(image, sizes.scaled)
-        result = self._run(pad(source, sizes.padded)[None], progress)[0]
-        if sizes.padded != sizes.scaled:
-            width, height = sizes.scaled
-            result = np.ascontiguousarray(result[:, : height * SCALE, : width * SCALE])
-        return resize(self._fix(result, source), sizes.output)
-
-    def _run(self, image: Array, progress: Progress | None) -> Array:
-        """Map ``[1, 3, H, W]`` to ``[1, 3, 4H, 4W]``, both sides multiples of 4."""
-        height, width = image.shape[2] // LATENT_STRIDE, image.shape[3] // LATENT_STRIDE
-        tiles = grid(height, width, self._tile, self.bundle.manifest.overlap)
-        halo, side = self.bundle.manifest.halo, areas.AREA * LATENT_STRIDE
-        encodings = areas.count_areas(image.shape[2], image.shape[3], side)
-        decodings = areas.count_areas(height, width, areas.AREA)
-        step = _Steps(progress, encodings + len(tiles) + decodings)
-        latents = areas.run_areas(
-            image,
-            lambda part: self._stage("encoder", part),
-            side=side,
-            halo=halo.encoder,
-            resized=lambda pixels: pixels // LATENT_STRIDE,
-            done=step,
-        )
-        latents -= blend(latents, tiles, self._predict, batch=self._batch, done=step)
-        result = areas.run_areas(
-            latents,
-            lambda part: self._stage("decoder", part),
-            side=areas.AREA,
-            halo=halo.decoder,
-            resized=lambda pixels: pixels * LATENT_STRIDE * SCALE,
-            done=step,
-        )
-        if not np.isfinite(result.sum()):
-            raise BundleError(
-                f"{self.sessions['decoder'].artifact.label}: expected finite pixels from "
-                f"{self.choice.backend}, found NaN or infinity; see `tinysr parity`"
-            )
-        return result
-
-    def _predict(self, tiles: Array) -> Array:
-        return self._stage("transformer", tiles)
-
-    def _stage(self, stage: Stage, array: Array) -> Array:
-        """Run a graph of one input and one output, filling up a batch of fixed size."""
-        session = self.sessions[stage]
-        (into,), (out,) = session.artifact.inputs, session.artifact.outputs
-        count, fixed = array.shape[0], into.shape[0]
-        if isinstance(fixed, int) and fixed != count:
-            array = np.concatenate([array, np.repeat(array[-1:], fixed - count, axis=0)])
-        return session.run({into.name: array})[out.name][:count]
-
-    @property
-    def _batch(self) -> int:
-        size = self.sessions["transformer"].artifact.inputs[0].shape[0]
-        return size if isinstance(size, int) else _DEFAULT_BATCH
+        return plan(width, height, self.bundle.manifest.tile, self.scale)
 
     def close(self) -> None:
         """Close the graphs; upscaling again is an error."""
@@ -198,30 +209,3 @@ class Upscaler:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-class _Steps:
-    """Counts steps for a progress callback."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress, self._total, self._done = progress, total, 0
-
-    def __call__(self, count: int) -> None:
-        self._done += count
-        if self._progress is not None:
-            self._progress(self._done, self._total)
-
-
-def _latent_tile(bundle: Bundle, transformer: Session) -> int:
-    """Return the transformer's tile in latent pixels, once the manifest agrees with itself."""
-    tile, overlap = bundle.manifest.tile, bundle.manifest.overlap
-    side = tile // LATENT_STRIDE
-    shape = transformer.artifact.inputs[0].shape[2:]
-    odd = tile % (2 * LATENT_STRIDE) or overlap % 2 or overlap >= side
-    if odd or any(isinstance(found, int) and found != side for found in shape):
-        raise BundleError(
-            f"{bundle.folder}: expected a tile of 4n pixels, an even overlap below its "
-            f"{side} latents and a transformer of that size, found tile {tile}, "
-            f"overlap {overlap}, transformer {list(shape)}"
-        )
-    return side

@@ -132,6 +132,7 @@ def make_bundle(
         tile=tile,
         overlap=overlap,
         halo=Halo(encoder=0, decoder=0),
+        feature_bytes=49152,
         latent_scale=LATENT_SCALE,
         source=Source(kind=source_kind, name="twin", sha256="0" * 64, trained=False),
         bake=BakeProof(difference=0, tolerance=1e-4, passes=()),

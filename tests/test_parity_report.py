@@ -126,6 +126,7 @@ def make_bundle(
         tile=TILE,
         overlap=8,
         halo=Halo(encoder=8, decoder=8),
+        feature_bytes=32768,
         latent_scale=SCALE,
         source=Source(kind="preset", name="tiny", sha256="0" * 64, trained=False),
         bake=BakeProof(difference=0, tolerance=1e-4, passes=()),

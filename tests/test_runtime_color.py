@@ -8,12 +8,20 @@ import torch
 import torch.nn.functional as F
 
 from tinysr.errors import UnsupportedError
-from tinysr.runtime.color import adain, color_fix, upscale_bicubic, wavelet
+from tinysr.runtime.color import COLORS, adain, color_fix, upscale_bicubic
 from tinysr.runtime.geometry import Planes
+from tinysr.runtime.rows import Rows
+from tinysr.runtime.store import Store
 
 
 def planes(seed: int, height: int, width: int) -> Planes:
     return np.random.default_rng(seed).random((3, height, width), dtype=np.float32)
+
+
+def fixed(color: str, image: Planes, source: Planes) -> Rows:
+    store = Store(*image.shape, compact=False)
+    store.put(0, 0, image)
+    return color_fix(color)(store, source)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5), (40, 33)])
@@ -50,8 +58,18 @@ def test_wavelet_keeps_details_and_takes_over_a_colour_cast() -> None:
     details[:, ::2] = 0.05
     details[:, 1::2] = -0.05
     cast = np.array([0.2, -0.1, 0.0], np.float32)[:, None, None]
-    found = wavelet(image + details + cast, source)
+    found = fixed("wavelet", image + details + cast, source).take(0, 128)
     np.testing.assert_allclose(found[:, 40:-40], (image + details)[:, 40:-40], atol=1e-3)
+
+
+@pytest.mark.parametrize("color", COLORS)
+@pytest.mark.parametrize("step", [1, 7, 64, 100])
+def test_rows_taken_a_few_at_a_time_are_those_of_the_whole(color: str, step: int) -> None:
+    source, image = planes(8, 40, 31), planes(9, 160, 124)
+    whole = fixed(color, image, source).take(0, 160)
+    rows = fixed(color, image, source)
+    few = [rows.take(start, min(start + step, 160)) for start in range(0, 160, step)]
+    np.testing.assert_allclose(np.concatenate(few, axis=1), whole, atol=2e-6)
 
 
 def test_a_single_pixel_has_no_variance_and_no_nan() -> None:

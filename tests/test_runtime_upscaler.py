@@ -215,18 +215,123 @@ def test_absurd_sizes_are_refused_with_the_option_that_allows_them(bundle: Path)
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((8, 8), np.uint8),
-        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8,), np.uint8),
+        np.zeros((8, 8, 5), np.uint8),
+        np.zeros((1, 8, 8, 3), np.uint8),
         np.zeros((0, 8, 3), np.uint8),
-        np.zeros((8, 8, 3), np.float64),
+        np.zeros((8, 8, 3), np.int32),
+        np.zeros((8, 8, 3), np.float16),
         np.full((8, 8, 3), 1.5, np.float32),
+        np.full((8, 8), -0.1, np.float64),
         np.full((8, 8, 3), np.nan, np.float32),
     ],
-    ids=["grey", "rgba", "empty", "double", "out of range", "nan"],
+    ids=["line", "five", "batch", "empty", "int32", "half", "over 1", "below 0", "nan"],
 )
-def test_arrays_that_are_no_rgb_image_are_refused(bundle: Path, array: Array) -> None:
+def test_arrays_that_are_no_image_are_refused(bundle: Path, array: Array) -> None:
     with Upscaler(bundle) as upscaler, pytest.raises(ImageError, match="expected"):
         upscaler.upscale(array)
+
+
+WHITE = {"uint8": 255, "uint16": 65535, "float32": 1, "float64": 1}
+
+
+@pytest.mark.parametrize("dtype", WHITE)
+@pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,)], ids=str)
+def test_arrays_of_every_kind_come_back_as_they_were(
+    plain_bundle: Path, channels: tuple[int, ...], dtype: str
+) -> None:
+    """The plain bundle repeats pixels, so values can be followed through to the last digit."""
+    rng = np.random.default_rng(5)
+    image = (rng.random((40, 52, *channels)) * WHITE[dtype]).astype(dtype)
+    with Upscaler(plain_bundle, color="none") as upscaler:
+        found = upscaler.upscale(image)
+    assert found.dtype == image.dtype
+    expected = image.repeat(4, 0).repeat(4, 1)
+    if channels in ((2,), (4,)):  # what is all but invisible has no colour left
+        expected = np.where(expected[..., -1:] < WHITE[dtype] / 200, found, expected)
+    tolerance = {"uint8": 0, "uint16": 1}.get(dtype, 2e-5)
+    np.testing.assert_allclose(found, expected, atol=tolerance, rtol=0)
+
+
+def test_a_constant_opacity_is_kept_and_costs_nothing(bundle: Path) -> None:
+    color = (photo(40, 36) * 255).astype(np.uint8)
+    image = np.dstack([color, np.full((36, 40), 77, np.uint8)])
+    steps: list[int] = []
+    with Upscaler(bundle) as upscaler:
+        found = upscaler.upscale(image, lambda _, total: steps.append(total))
+        plain: list[int] = []
+        expected = upscaler.upscale(color, lambda _, total: plain.append(total))
+    np.testing.assert_array_equal(found[..., :3], expected)
+    assert (found[..., 3] == 77).all()
+    assert steps == plain
+
+
+def disc(side: int) -> tuple[Array, Array]:
+    """Return a red disc on nothing, where "nothing" is stored as green, and radii in the result."""
+    y, x = np.mgrid[:side, :side]
+    radius = np.hypot(x - (side - 1) / 2, y - (side - 1) / 2)
+    inside = radius < side / 3
+    image = np.where(inside[..., None], [200, 20, 20, 255], [0, 255, 0, 0]).astype(np.uint8)
+    return image, (radius / side).repeat(4, 0).repeat(4, 1)
+
+
+def test_what_is_invisible_leaves_no_fringe(plain_bundle: Path) -> None:
+    image, _ = disc(40)
+    with Upscaler(plain_bundle, scale=3) as upscaler:  # resampled: edges have every opacity
+        found = upscaler.upscale(image).astype(int)
+    seen = found[..., 3] > 8
+    assert (found[..., 3][seen] < 255).any()
+    assert np.abs(found[..., :3][seen] - [200, 20, 20]).max() <= 24
+    assert np.abs(found[..., :3][found[..., 3] > 128] - [200, 20, 20]).max() <= 2
+
+
+def test_what_is_opaque_stays_opaque_however_the_network_wavers(bundle: Path) -> None:
+    image, radius = disc(64)
+    with Upscaler(bundle) as upscaler:
+        opacity = upscaler.upscale(image)[..., 3]
+    assert (opacity[radius < 1 / 3 - 0.04] == 255).all()
+    assert (opacity[radius > 1 / 3 + 0.04] == 0).all()
+
+
+def test_grey_equals_the_mean_of_the_same_image_in_rgb(bundle: Path) -> None:
+    grey = photo(50, 41)[..., :1]
+    with Upscaler(bundle, color="none") as upscaler:
+        found = upscaler.upscale(grey)
+        rgb = upscaler.upscale(grey.repeat(3, axis=2))
+    inside = (rgb > 0).all(axis=2) & (rgb < 1).all(axis=2)  # nothing was clipped
+    np.testing.assert_allclose(found[inside, 0], rgb.mean(axis=2)[inside], atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3, 3.7, 4, 6])
+@pytest.mark.parametrize("size", [(64, 48), (33, 57), (9, 5), (1, 1)])
+def test_other_scales_are_the_result_resampled(
+    bundle: Path, size: tuple[int, int], scale: float
+) -> None:
+    image = photo(*size) * np.float32(0.4) + np.float32(0.3)  # so that nothing is clipped
+    with Upscaler(bundle, scale=scale) as upscaler:
+        found = upscaler.upscale(image)
+        assert upscaler.output_size(*size) == (found.shape[1], found.shape[0])
+    width, height = (max(1, math.floor(side * scale + 0.5)) for side in size)
+    assert found.shape == (height, width, 3)
+    if min(size) >= TILE and scale != 4:
+        with Upscaler(bundle) as upscaler:
+            four = torch.from_numpy(upscaler.upscale(image)).permute(2, 0, 1).contiguous()
+        expected = resized(four, width, height).permute(1, 2, 0).numpy()
+        np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("scale", [0, -1, 0.01, 17, math.nan, math.inf])
+def test_absurd_scales_are_refused(bundle: Path, scale: float) -> None:
+    with pytest.raises(UnsupportedError, match=r"expected a number from 0\.1 to 16"):
+        Upscaler(bundle, scale=scale)
+
+
+def test_a_result_gives_its_pixels_once(bundle: Path) -> None:
+    with Upscaler(bundle) as upscaler:
+        result = upscaler.infer(photo(32, 32))
+    assert result.pixels().shape == (128, 128, 3)  # the graphs are no longer needed
+    with pytest.raises(UnsupportedError, match="once"):
+        result.pixels()
 
 
 def test_results_that_are_not_finite_are_refused(tmp_path: Path) -> None:
@@ -260,14 +365,30 @@ def test_a_manifest_that_contradicts_itself_is_refused(
         Upscaler(folder)
 
 
-def test_large_images_are_coded_area_by_area_with_the_same_result(
+@pytest.mark.parametrize("color", ["adain", "wavelet", "none"])
+def test_large_images_are_coded_in_windows_with_the_same_result(bundle: Path, color: str) -> None:
+    image = photo(150, 90)
+    seen: list[tuple[int, int]] = []
+    with Upscaler(bundle, color=color, window=40) as upscaler:
+        found = upscaler.upscale(image, lambda done, total: seen.append((done, total)))
+    np.testing.assert_allclose(found, reference(image, color), atol=1e-5)
+    assert [done for done, _ in seen][-1] == seen[0][1]
+    assert sum(1 for _ in seen) > 24
+
+
+def test_large_results_of_8_bits_wait_in_16_bits(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = photo(150, 90)
-    monkeypatch.setattr("tinysr.runtime.areas.AREA", 20)
-    seen: list[tuple[int, int]] = []
-    with Upscaler(bundle) as upscaler:
-        found = upscaler.upscale(image, lambda done, total: seen.append((done, total)))
-    np.testing.assert_allclose(found, reference(image, "adain"), atol=1e-5)
-    assert seen[-1][0] == seen[-1][1]
-    assert seen[7] == (8, seen[-1][1])
+    image = (photo(150, 90) * 255).astype(np.uint8)
+    with Upscaler(bundle, window=40) as upscaler:
+        exact = upscaler.upscale(image).astype(int)
+        monkeypatch.setattr("tinysr.runtime.render._LARGE", 0)
+        found = upscaler.upscale(image).astype(int)
+    assert np.abs(found - exact).max() <= 1
+    assert (found != exact).mean() < 0.01
+
+
+@pytest.mark.parametrize("window", [-2, 0, 33])
+def test_windows_that_give_nothing_are_refused(bundle: Path, window: int) -> None:
+    with pytest.raises(UnsupportedError, match="expected an even number of pixels over 0"):
+        Upscaler(bundle, window=window)

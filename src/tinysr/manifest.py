@@ -177,6 +177,9 @@ class Manifest(_Record):
     overlap: int = Field(ge=0)
     """Latent pixels that neighbouring transformer tiles share at least."""
     halo: Halo
+    feature_bytes: int = Field(gt=0)
+    """Bytes of feature maps that a run of the encoder or decoder holds for each latent pixel,
+    computed from the architecture; windows are made as large as memory allows by it."""
     latent_scale: float = Field(gt=0)
     """Latents in the graphs are the eager model's z times this: scaling factors are folded."""
     source: Source

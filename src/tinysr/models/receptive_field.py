@@ -1,4 +1,4 @@
-"""How far an encoder's or decoder's output reaches into its input, from the layers alone."""
+"""What a window of the autoencoder takes: surroundings and memory, from the layers alone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from torch import nn
 
 from tinysr.manifest import Halo
-from tinysr.models.config import SCALE
+from tinysr.models.config import SCALE, VaeConfig
 from tinysr.models.vae import Decoder, Encoder, ResidualBlock, SeparableConv
 
-__all__ = ["halo"]
+__all__ = ["feature_bytes", "halo"]
+
+_MAPS = 4
+"""Feature maps at the size of the image that are in memory at once."""
 
 _BICUBIC_REACH = 2
 """Input pixels that a cubic kernel reads on either side."""
@@ -25,6 +28,15 @@ def halo(encoder: Encoder, decoder: Decoder) -> Halo:
     left, right = _reach(encoder.layers)
     margin = max(left, right)  # in pixels of the upscaled image
     return Halo(encoder=(margin + 1) // SCALE + _BICUBIC_REACH, decoder=max(_reach(decoder.layers)))
+
+
+def feature_bytes(config: VaeConfig) -> int:
+    """Return the bytes that a run of the encoder or decoder holds for each latent pixel, in fp32.
+
+    The most is held in a block at the size of the image: its input, which the skip needs, and
+    around a convolution what it reads, what it writes, and a copy in its kernel's own layout.
+    """
+    return _MAPS * config.width * config.downscale**2 * 4
 
 
 def _reach(layers: Iterable[nn.Module]) -> tuple[int, int]:

@@ -1,0 +1,97 @@
+"""Render: one image through the network, up to rows that only wait to be taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .color import Fix
+from .geometry import SCALE, Plan, Planes, pad, resize
+from .network import Network
+from .planes import planes_from_pixels
+from .raster import Pixels
+from .rows import Clamped, Resampled, Rows, Solid, Straight
+from .store import Store
+
+__all__ = ["Progress", "render"]
+
+Progress = Callable[[int, int], None]
+"""Called after each step with the number of steps done, and of all of them."""
+
+_LARGE = 2**24
+"""Pixels above which a result of 8 bits waits in 16 bits for its colour fix."""
+
+
+def render(
+    pixels: Pixels, sizes: Plan, network: Network, fix: Fix, progress: Progress | None = None
+) -> Rows:
+    """Return the result's rows, ``[C, H, W]`` about [0, 1], with as many channels as the pixels.
+
+    Grey goes through the network as RGB, and comes back as the mean. Where the opacity varies,
+    the colour goes through it multiplied by the opacity, and the opacity by itself: so both have
+    the same edges, and what is invisible can't leave a fringe.
+
+    Args:
+        pixels: ``[H, W, C]``, grey or RGB, with or without alpha.
+        sizes: of this image.
+        network: open.
+        fix: the colour fix.
+        progress: called after each step.
+
+    Raises:
+        BundleError: the network's result is not finite.
+    """
+    color, alpha = planes_from_pixels(pixels)
+    varies = alpha is not None and bool(alpha.min() != alpha.max())
+    images = [color]
+    if alpha is not None and varies:
+        color *= alpha
+        images.append(alpha)
+    stores = [_store(image, sizes, pixels) for image in images]
+    held = sum(store.nbytes for store in stores) + _held(pixels, images, sizes)
+    work = network.divide(*sizes.padded, held)
+    step = _Steps(progress, len(images) * work.steps)
+    sources = [resize(image, sizes.scaled) for image in images]
+    for source, store in zip(sources, stores, strict=True):
+        network.run(_rgb(pad(source, sizes.padded)), work, store, step)
+    rows = _sized(fix(stores[0], sources[0]), sizes)
+    if alpha is None:
+        return rows
+    if varies:
+        opacity = _sized(Clamped(stores[1], sources[1]), sizes)
+    else:
+        opacity = Solid((1, *rows.shape[1:]), float(alpha.flat[0]))
+    return Straight(rows, opacity, premultiplied=varies)
+
+
+def _store(image: Planes, sizes: Plan, pixels: Pixels) -> Store:
+    width, height = (side * SCALE for side in sizes.scaled)
+    compact = pixels.dtype == np.uint8 and width * height > _LARGE
+    return Store(image.shape[0], height, width, compact=compact)
+
+
+def _rgb(image: Planes) -> Planes:
+    return image if len(image) == 3 else np.broadcast_to(image, (3, *image.shape[1:]))
+
+
+def _sized(rows: Rows, sizes: Plan) -> Rows:
+    return Resampled(rows, sizes.output) if sizes.resampled else rows
+
+
+def _held(pixels: Pixels, images: list[Planes], sizes: Plan) -> int:
+    """Return the bytes of the image as it came and as planes, less those of the result."""
+    result = sizes.output[0] * sizes.output[1] * pixels.shape[2] * pixels.itemsize
+    return int(pixels.nbytes + sum(image.nbytes for image in images) - result)
+
+
+class _Steps:
+    """Counts steps for a progress callback."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def __call__(self, count: int) -> None:
+        self._done += count
+        if self._progress is not None:
+            self._progress(self._done, self._total)

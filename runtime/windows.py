@@ -1,0 +1,144 @@
+"""Windows: the autoencoder on images that are too large for one run.
+
+It is purely convolutional, so a window with enough of its surroundings gives what the whole image
+would. Windows of an image are all of one size, and shifted inwards at its borders: a backend
+prepares for one shape, and reuses its memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from .session import Array
+
+__all__ = ["Layout", "Span", "Window", "lay_out", "lay_out_squares", "run_windows"]
+
+_HALOS = 4
+"""A window may always be this many halos wide, so that half of each side is of use."""
+
+_SMALLEST = 32
+"""And this many latent pixels, where the halo is small."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """A window along one side, in latent pixels."""
+
+    start: int
+    stop: int
+    first: int
+    """Where the part begins that this window gives; it ends before ``last``."""
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """One run: what is read, and what part of the result is kept."""
+
+    y: Span
+    x: Span
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The windows of one image, row by row. Together their kept parts are the image, once."""
+
+    rows: tuple[Span, ...]
+    columns: tuple[Span, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows) * len(self.columns)
+
+    def __iter__(self) -> Iterator[Window]:
+        for y, x in product(self.rows, self.columns):
+            yield Window(y=y, x=x)
+
+    @property
+    def area(self) -> int:
+        """Of one window, in latent pixels."""
+        y, x = self.rows[0], self.columns[0]
+        return (y.stop - y.start) * (x.stop - x.start)
+
+
+def lay_out(height: int, width: int, *, halo: int, area: int) -> Layout:
+    """Cover an image with the windows that cost least in all.
+
+    Args:
+        height: of the latents.
+        width: of the latents.
+        halo: latent pixels around a part of the result that it depends on.
+        area: largest window, in latent pixels; squares of four halos are allowed in any case.
+    """
+    least = max(_HALOS * halo, _SMALLEST)
+    area = max(area, least**2)
+    best, cost = (0, 0), math.inf
+    for columns in range(1, _count(width, least, halo) + 1):
+        across = _side(width, columns, halo)
+        rows = _count(height, area // across, halo)
+        if not rows:
+            continue
+        total = columns * rows * across * _side(height, rows, halo)
+        if total < cost:
+            best, cost = (rows, columns), total
+    return Layout(rows=_spans(height, best[0], halo), columns=_spans(width, best[1], halo))
+
+
+def lay_out_squares(height: int, width: int, *, halo: int, side: int) -> Layout:
+    """Cover an image with windows of at most ``side``, more than two halos, along each side."""
+    rows, columns = _count(height, side, halo), _count(width, side, halo)
+    return Layout(rows=_spans(height, rows, halo), columns=_spans(width, columns, halo))
+
+
+def run_windows(
+    array: Array,
+    layout: Layout,
+    run: Callable[[Array], Array],
+    put: Callable[[Window, Array], None],
+    *,
+    reads: int,
+    writes: int,
+) -> None:
+    """Run a convolutional stage window by window.
+
+    Args:
+        array: ``[1, C, H, W]``.
+        layout: over the latents.
+        run: the stage.
+        put: given each window and the part ``[1, D, h, w]`` of the result that it gives.
+        reads: pixels of ``array`` along a latent pixel's side.
+        writes: pixels of the result along a latent pixel's side.
+    """
+    for window in layout:
+        y, x = window.y, window.x
+        part = run(array[..., y.start * reads : y.stop * reads, x.start * reads : x.stop * reads])
+        rows = slice((y.first - y.start) * writes, (y.last - y.start) * writes)
+        columns = slice((x.first - x.start) * writes, (x.last - x.start) * writes)
+        put(window, part[..., rows, columns])
+
+
+def _count(length: int, side: int, halo: int) -> int:
+    """Return how many windows of ``side`` cover a length; 0 if none could."""
+    if length <= side:
+        return 1
+    core = side - 2 * halo
+    return -(-(length - 2 * halo) // core) if core > 0 else 0
+
+
+def _side(length: int, count: int, halo: int) -> int:
+    """Return the shortest side with which ``count`` windows cover a length."""
+    return length if count == 1 else -(-(length - 2 * halo) // count) + 2 * halo
+
+
+def _spans(length: int, count: int, halo: int) -> tuple[Span, ...]:
+    side = _side(length, count, halo)
+    spans: list[Span] = []
+    first = 0
+    for index in range(count):
+        start = min(index * (side - 2 * halo), length - side)
+        last = length if index == count - 1 else start + side - halo
+        spans.append(Span(start=start, stop=start + side, first=first, last=last))
+        first = last
+    return tuple(spans)
