@@ -129,7 +129,7 @@ def _manifest(
         family=model.config.family,
         config=model.config.to_dict(),
         tile=options.tile,
-        overlap=latent_tile // _OVERLAP_SHARE,
+        overlap=_overlap(latent_tile),
         halo=halo(model.encoder, model.decoder),
         feature_bytes=feature_bytes(model.config.vae),
         latent_scale=latent_scale,
@@ -141,6 +141,11 @@ def _manifest(
             system=platform.system(), machine=platform.machine(), python=platform.python_version()
         ),
     )
+
+
+def _overlap(latent_tile: int) -> int:
+    """Return an even number: tiles start on the transformer's token borders."""
+    return -(-latent_tile // (2 * _OVERLAP_SHARE)) * 2
 
 
 def _metadata(source: Source, baked: BakedTinySR, options: ExportOptions) -> dict[str, str]:

@@ -108,7 +108,7 @@ def test_the_manifest_says_what_was_made_from_what(loaded: Loaded, place: Path) 
     manifest: Manifest = export_bundle(loaded, place, OPTIONS)
     assert manifest.name == "tiny"
     assert manifest.tile == TILE
-    assert manifest.overlap == 1
+    assert manifest.overlap == 2
     assert manifest.source == loaded.source
     assert ModelConfig.from_dict(manifest.config) == loaded.model.config
     assert 0 < manifest.bake.difference <= manifest.bake.tolerance == 1e-4
