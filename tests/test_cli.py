@@ -192,7 +192,7 @@ def test_a_batch_names_the_one_that_failed(desk: Path, tmp_path: Path) -> None:
     (line,) = ended.error.splitlines()
     assert "cut.png" in line
     assert ended.code == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photo.png", "tinysr-log.jsonl"]
 
 
 def packages_in_the_tree() -> Iterator[tuple[str, Path]]:

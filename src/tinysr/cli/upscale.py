@@ -1,61 +1,46 @@
-"""`tinysr upscale`: image files, four times the size."""
+"""`tinysr upscale`: image files, larger."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-
-from tinysr.errors import TinySRError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
-    from tinysr.runtime import Upscaler
-    from tinysr.runtime.batch import Job
+    from tinysr.runtime.folder import Work
 
 __all__ = ["upscale"]
 
 BAD_INPUT = 2
-"""The exit code when some files of a batch could not be upscaled."""
+"""The exit code when some files could not be upscaled."""
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
-    """One image that was written."""
-
-    job: Job
-    before: tuple[int, int]
-    after: tuple[int, int]
-    """Width and height, in pixels."""
-    seconds: float
-    """Reading and writing included."""
-
-    def __str__(self) -> str:
-        size = f"{self.before[0]}×{self.before[1]} → {self.after[0]}×{self.after[1]}"
-        kib = self.job.target.stat().st_size / 1024
-        return f"{self.job.target}: {size}, {kib:.0f} KiB, {self.seconds:.2f} s"
-
-    @property
-    def megapixels(self) -> float:
-        """Of the result."""
-        return self.after[0] * self.after[1] / 1e6
+BROKEN_PIPE = 141
+"""What a shell gives a program that wrote to a pipe nobody reads any more."""
 
 
 def upscale(
     inputs: Annotated[
-        list[Path], typer.Argument(help="Images, or folders to walk.", show_default=False)
+        list[str],
+        typer.Argument(
+            help="Images, folders to walk, or - for standard input.", show_default=False
+        ),
     ],
     *,
     output: Annotated[
-        Path,
-        typer.Option("-o", "--output", help="A file for one image, a folder otherwise."),
-    ],
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="A file for one image, a folder otherwise, or - for standard output.  "
+            "[default: photo-x4.jpg beside photo.jpg, photos-x4 beside photos]",
+        ),
+    ] = None,
     bundle: Annotated[
         Path | None,
         typer.Option(
@@ -73,104 +58,96 @@ def upscale(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="A checkpoint, for the backend eager.")] = None,
     color: Annotated[str, typer.Option(help="The colour fix: adain, wavelet or none.")] = "adain",
+    scale: Annotated[
+        float,
+        typer.Option(
+            help="Output side over input side. The network enlarges four times; for any other "
+            "scale its result is resampled."
+        ),
+    ] = 4.0,
     file_format: Annotated[
-        str | None, typer.Option("--format", help="png, jpg or webp; by default each input's own.")
+        str | None,
+        typer.Option("--format", help="png, jpg, webp or tiff; by default each input's own."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that exist.")
+        bool,
+        typer.Option("--overwrite", help="Replace files that exist and are not up to date."),
     ] = False,
     max_megapixels: Annotated[
         float, typer.Option(help="Refuse results that are larger, in 10⁶ pixels.")
     ] = 256.0,
+    memory: Annotated[
+        float,
+        typer.Option(
+            help="For one image in the network, in 10⁶ bytes; more is faster, to a point."
+        ),
+    ] = 1200.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
+    ] = False,
 ) -> None:
-    """Upscale images four times."""
+    """Upscale images four times, or by any other factor."""
     from tinysr.runtime import Upscaler
-    from tinysr.runtime.batch import jobs
     from tinysr.runtime.default_bundle import find_bundle
+    from tinysr.runtime.folder import Settings, plan_work, run_jobs
 
-    work = jobs(inputs, output, file_format)
-    if len(work) == 1:
-        _check_target(work[0], overwrite=overwrite)  # before a bundle is opened
-    folder = find_bundle(bundle)
+    from .upscale_report import Report
+
+    work = plan_work(inputs, output, file_format=file_format, scale=scale)
+    _check_first(work, overwrite=overwrite, as_json=as_json)
+    settings = Settings(
+        color=color, provider=provider, max_megapixels=max_megapixels, overwrite=overwrite
+    )
     with Upscaler(
-        folder,
+        find_bundle(bundle),
         backend=backend,
         precision=precision,
         color=color,
         provider=provider,
         model=model,
+        scale=scale,
         max_megapixels=max_megapixels,
+        memory_mb=memory,
     ) as upscaler:
-        made = _run(upscaler, work, overwrite=overwrite)
-    out = _console(stderr=False)
-    for image in made:
-        out.print(str(image))
-    out.print(_summary(made, len(work)))
-    out.print(f"bundle {folder}")
-    out.print(f"backend {upscaler.choice}")
-    if len(made) < len(work):
+        report = Report(work, upscaler, color=color, as_json=as_json)
+        try:
+            with report:
+                run_jobs(upscaler, work.jobs, settings, report)
+            if report.refusal is not None:
+                raise report.refusal
+            report.conclude()
+        except KeyboardInterrupt:
+            report.conclude(interrupted=True)
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # Or Python would try to write the rest when it ends, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(BROKEN_PIPE) from None
+    if report.failed:
         raise typer.Exit(BAD_INPUT)
 
 
-def _run(upscaler: Upscaler, work: Sequence[Job], *, overwrite: bool) -> list[Made]:
-    """Upscale file by file; one that fails is reported, and ends all only if it is alone."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+def _check_first(work: Work, *, overwrite: bool, as_json: bool) -> None:
+    """Refuse what can be refused before a bundle is opened.
 
-    console = _console(stderr=True)
-    made: list[Made] = []
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    quiet = not console.is_terminal  # where a bar would leave an empty line
-    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
-        for job in work:
-            try:
-                made.append(_one(upscaler, job, progress, overwrite=overwrite))
-            except TinySRError as error:
-                if len(work) == 1:
-                    raise
-                named = "" if _names(error, job) else f"{job.source}: "
-                console.print(f"error: {named}{' '.join(str(error).split())}")
-    return made
+    Raises:
+        TinySRError: standard input or output can't be used, or the only target can't be written.
+    """
+    from tinysr.errors import ImageError, UnsupportedError
+    from tinysr.runtime.files import check_writable
 
-
-def _one(upscaler: Upscaler, job: Job, progress: Progress, *, overwrite: bool) -> Made:
-    from tinysr.runtime.images import load, save
-
-    start = time.perf_counter()
-    task = progress.add_task(job.source.name, total=None)
-    try:
-        _check_target(job, overwrite=overwrite)
-        image = load(job.source)
-        result = upscaler.upscale(
-            image, lambda done, total: progress.update(task, completed=done, total=total)
-        )
-        save(result, job.target, overwrite=overwrite)
-    finally:
-        progress.remove_task(task)
-    seconds = time.perf_counter() - start
-    return Made(job=job, before=image.size, after=result.size, seconds=seconds)
-
-
-def _check_target(job: Job, *, overwrite: bool) -> None:
-    from tinysr.runtime.images import check_writable
-
-    check_writable(job.target, overwrite=overwrite)
-
-
-def _names(error: TinySRError, job: Job) -> bool:
-    return any(str(path) in str(error) for path in (job.source, job.target))
-
-
-def _summary(made: Sequence[Made], asked: int) -> str:
-    megapixels = sum(image.megapixels for image in made)
-    seconds = sum(image.seconds for image in made)
-    count = "1 image" if asked == 1 else f"{asked} images"
-    if len(made) < asked:
-        count = f"{len(made)} of {count}"
-    if not made:
-        return f"made {count}"
-    speed = megapixels / seconds
-    return f"made {count}: {megapixels:.2f} megapixels in {seconds:.2f} s, {speed:.2f} per second"
-
-
-def _console(*, stderr: bool) -> Console:
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, markup=False)
+    (job, *others) = work.jobs
+    if job.source is None and sys.stdin.isatty():
+        raise ImageError("standard input: expected an image, found a terminal; name a file")
+    if job.target is None:
+        if as_json:
+            raise UnsupportedError(
+                "--json and the image can't both go to standard output: name a file with -o"
+            )
+        if sys.stdout.isatty():
+            raise ImageError(
+                "standard output: an image is no text for a terminal; "
+                "redirect it, or name a file with -o"
+            )
+    elif not others and job.folder is None and not as_json:
+        check_writable(job.target, overwrite=overwrite)

@@ -1,0 +1,79 @@
+"""An item: one image on its way, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import tinysr
+from tinysr.errors import TinySRError
+
+from ..raster import Metadata, Raster
+from ..upscaler import Result
+from .jobs import STANDARD, Job
+from .log import MADE
+
+__all__ = ["FAILED", "UP_TO_DATE", "Item", "inner"]
+
+UP_TO_DATE = "up to date"
+FAILED = "failed"
+
+
+@dataclass(kw_only=True, slots=True)
+class Item:
+    """One image; each stage fills in what it finds."""
+
+    job: Job
+    seconds: float = 0.0
+    """In the stages; what it waited between them does not count."""
+    skipped: bool = False
+    error: TinySRError | None = None
+    before: tuple[int, int] | None = None
+    after: tuple[int, int] | None = None
+    """Width and height, in pixels; None where there is nothing to be made."""
+    source_sha256: str | None = None
+    settings: str | None = None
+    target_sha256: str | None = None
+    target_bytes: int | None = None
+    file_format: str = ""
+    raster: Raster | None = None
+    """Between reading and inference."""
+    metadata: Metadata = field(default_factory=Metadata)
+    result: Result | None = None
+    """Between inference and writing."""
+
+    @property
+    def status(self) -> str:
+        """What became of it: made, up to date or failed."""
+        if self.error is not None:
+            return FAILED
+        return UP_TO_DATE if self.skipped else MADE
+
+    @property
+    def megapixels(self) -> float:
+        """Of the result."""
+        return self.after[0] * self.after[1] / 1e6 if self.after else 0.0
+
+    def record(self) -> dict[str, Any]:
+        """Return the line of the log; paths are relative to the input and the output folder."""
+        return {
+            "source": self.job.name,
+            "target": inner(self.job),
+            "status": self.status,
+            "error": None if self.error is None else " ".join(str(self.error).split()),
+            "source_size": self.before,
+            "target_size": self.after,
+            "source_sha256": self.source_sha256,
+            "target_sha256": self.target_sha256,
+            "target_bytes": self.target_bytes,
+            "settings": self.settings,
+            "seconds": round(self.seconds, 3),
+            "tinysr": tinysr.__version__,
+        }
+
+
+def inner(job: Job) -> str:
+    """Return the target below the output folder, with forward slashes."""
+    if job.target is None:
+        return STANDARD
+    return job.target.relative_to(job.folder or job.target.parent).as_posix()

@@ -1,0 +1,181 @@
+"""Reading, inference and writing at the same time, each in its thread, image after image.
+
+    reader thread ──channel──► calling thread ──channel──► writer thread
+    read, hash, decode         the network                 colour, encode, write, log
+
+Memory is bounded: one image is in each stage and at most one waits before the next. An image whose
+result would bring what is under way over :data:`IN_FLIGHT` waits, decoded, until there is room, so
+large images go through one at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from tinysr.errors import ImageError, TinySRError
+
+from ..upscaler import Upscaler
+from .flow import Budget, Channel, Closed
+from .item import Item
+from .jobs import Job
+from .settings import Settings
+from .stages import Stages
+
+__all__ = ["IN_FLIGHT", "Watcher", "run_jobs"]
+
+IN_FLIGHT = 16.0
+"""Megapixels of results between the start of inference and the end of writing, in 10⁶ pixels."""
+
+_PATIENCE = 0.5
+"""Seconds in which a thread that was told to drop an image gets to where it looks."""
+
+
+_TOKEN = "[0-9a-f]" * 8
+"""How the name of a file that is being written ends."""
+
+
+class Watcher(Protocol):
+    """Is told how far a run is."""
+
+    def started(self, item: Item) -> None:
+        """Inference begins; called in the thread that runs the jobs."""
+
+    def stepped(self, done: int, total: int) -> None:
+        """So many steps of this image's inference are done; in the same thread."""
+
+    def finished(self, item: Item) -> None:
+        """An image was made, skipped or failed; in the order of the jobs, in another thread."""
+
+    def stopping(self) -> None:
+        """It was interrupted, and waits for what is being written."""
+
+
+def run_jobs(upscaler: Upscaler, jobs: Sequence[Job], settings: Settings, watcher: Watcher) -> None:
+    """Make all images; an image that fails is reported, and the others are made.
+
+    When it is interrupted, images that left the network are still written; interrupted again, it
+    drops them. Neither leaves a file that is not whole.
+
+    Raises:
+        ImageError: a log can't be read.
+        BrokenPipeError: nobody reads standard output any more.
+    """
+    _Run(upscaler, jobs, settings, watcher).run()
+
+
+class _Run:
+    """Three threads, and what flows between them."""
+
+    def __init__(
+        self, upscaler: Upscaler, jobs: Sequence[Job], settings: Settings, watcher: Watcher
+    ) -> None:
+        self._jobs, self._watcher = jobs, watcher
+        self._stages = Stages(upscaler, settings, jobs)
+        self._read: Channel[Item] = Channel()
+        self._inferred: Channel[Item] = Channel()
+        self._budget = Budget(IN_FLIGHT)
+        self._failures: list[BaseException] = []
+        self._writing: Item | None = None
+        self._dropped = threading.Event()
+
+    def run(self) -> None:
+        # Daemons: neither a slow disk nor a silent standard input keeps the program from ending.
+        reader = threading.Thread(target=self._thread, args=(self._reader,), daemon=True)
+        writer = threading.Thread(target=self._thread, args=(self._writer,), daemon=True)
+        reader.start()
+        writer.start()
+        try:
+            self._infer()
+        except KeyboardInterrupt:
+            self._watcher.stopping()
+            raise
+        finally:
+            self._read.end()
+            self._budget.end()
+            self._inferred.end()
+            try:
+                writer.join()
+            except KeyboardInterrupt:
+                self._drop(writer)
+                raise
+        if self._failures:
+            raise self._failures[0]
+
+    def _reader(self) -> None:
+        for job in self._jobs:
+            item = Item(job=job)
+            with _blamed(item):
+                self._stages.read(item)
+            self._budget.take(item.megapixels)
+            self._read.put(item)
+        self._read.end()
+
+    def _infer(self) -> None:
+        with contextlib.suppress(Closed):
+            while True:
+                item = self._read.get()
+                if (raster := item.raster) is not None:
+                    self._watcher.started(item)
+                    with _blamed(item):
+                        self._stages.infer(item, raster, self._watcher.stepped)
+                self._inferred.put(item)
+
+    def _writer(self) -> None:
+        while True:
+            item = self._writing = self._inferred.get()
+            if self._dropped.is_set():
+                raise Closed
+            if (result := item.result) is not None:
+                with _blamed(item):
+                    self._stages.write(item, result)
+            self._stages.log(item)
+            self._budget.give(item.megapixels)
+            self._watcher.finished(item)
+
+    def _thread(self, work: Callable[[], None]) -> None:
+        """Run a thread's work; what fails apart from any image ends all."""
+        try:
+            work()
+        except Closed:
+            pass
+        except BaseException as error:
+            self._failures.append(error)
+            self._read.end()
+            self._budget.end()
+            self._inferred.end()
+
+    def _drop(self, writer: threading.Thread) -> None:
+        """Remove what is half written; the thread that writes it ends with the program."""
+        self._dropped.set()
+        writer.join(_PATIENCE)
+        target = self._writing.job.target if self._writing is not None else None
+        if target is None or not writer.is_alive():
+            return
+        for path in target.parent.glob(f".{glob.escape(target.name)}.{_TOKEN}"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+@contextlib.contextmanager
+def _blamed(item: Item) -> Iterator[None]:
+    """Count the time of a stage; what goes wrong in it belongs to the image."""
+    start = time.perf_counter()
+    try:
+        yield
+    except TinySRError as error:
+        item.error = error
+    except BrokenPipeError:  # of standard output: it is nobody's image
+        raise
+    except MemoryError as error:
+        item.error = ImageError(f"{item.job}: out of memory; a smaller --memory may help ({error})")
+    except Exception as error:  # one image in a thousand must not end the run
+        item.error = ImageError(f"{item.job}: {type(error).__name__}: {error}; please report this")
+    finally:
+        item.seconds += time.perf_counter() - start
+        if item.error is not None:
+            item.raster = item.result = None

@@ -1,0 +1,45 @@
+"""Settings: everything beside an image's bytes that its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import tinysr
+
+from ..upscaler import MAX_MEGAPIXELS, Upscaler
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What was asked for, of all images."""
+
+    color: str = "adain"
+    provider: str | None = None
+    max_megapixels: float = MAX_MEGAPIXELS
+    """Of a result, in 10⁶ pixels."""
+    overwrite: bool = False
+    """Replace files that exist."""
+
+    def sha256(self, upscaler: Upscaler, file_format: str) -> str:
+        """Return the hash of all that a result depends on, in hexadecimal.
+
+        The weights count by their hashes, so a bundle may be moved; memory and the size of windows
+        do not count, because they change no result.
+        """
+        manifest = upscaler.bundle.manifest
+        artifacts = [session.artifact for session in upscaler.sessions.values()]
+        known = {
+            "tinysr": tinysr.__version__,
+            "source": manifest.source.sha256,
+            "graphs": [[f.sha256 for f in (a.file, *a.data)] for a in artifacts],
+            "sizes": [manifest.tile, manifest.overlap],
+            "backend": [upscaler.choice.backend, self.provider, upscaler.choice.precision],
+            "color": self.color,
+            "scale": upscaler.scale,
+            "format": file_format,
+        }
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

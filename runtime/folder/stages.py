@@ -1,0 +1,138 @@
+"""The three stages of one image: read, infer, write."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tinysr.errors import ImageError
+
+from ..bundle import sha256_file
+from ..files import FORMATS, check_size, check_writable, decode, encode_into, format_of, save
+from ..geometry import SCALE
+from ..raster import Raster
+from ..render import Progress
+from ..upscaler import Result, Upscaler
+from .item import Item, inner
+from .jobs import STANDARD, Job
+from .log import Log, Made
+from .settings import Settings
+from .source import read_source
+
+__all__ = ["Stages"]
+
+
+class Stages:
+    """Reading, inference and writing; each is called from one thread, in order."""
+
+    def __init__(self, upscaler: Upscaler, settings: Settings, jobs: Iterable[Job]) -> None:
+        """Read the logs of the output folders.
+
+        Raises:
+            ImageError: a log can't be read.
+        """
+        self._upscaler, self._settings = upscaler, settings
+        folders = dict.fromkeys(job.folder for job in jobs if job.folder is not None)
+        self._logs = {folder: Log(folder) for folder in folders}
+        # Checked before an image is decoded; check_size() then looks at what is made on the way.
+        self._most = settings.max_megapixels / max(SCALE, upscaler.scale) ** 2
+
+    def read(self, item: Item) -> None:
+        """Read and decode an image, unless what would be made of it is there.
+
+        Raises:
+            TinySRError: it can't be read or used, or the target exists and is kept.
+        """
+        job, settings = item.job, self._settings
+        if job.problem is not None:
+            raise ImageError(job.problem)
+        made = self._made(job)
+        if job.target is not None:
+            item.file_format = format_of(job.target)
+            item.settings = settings.sha256(self._upscaler, item.file_format)
+            # What the log knows is judged once the source was read.
+            check_writable(job.target, overwrite=settings.overwrite or made is not None)
+        data = read_source(job)
+        item.source_sha256 = hashlib.sha256(data).hexdigest()
+        if made is not None and job.target is not None and job.target.exists():
+            item.skipped = self._is_current(made, item, job.target)
+        if not item.skipped:
+            self._decode(data, item)
+
+    def infer(self, item: Item, raster: Raster, progress: Progress | None = None) -> None:
+        """Run the network.
+
+        Raises:
+            TinySRError: it fails on this image.
+        """
+        item.raster, item.metadata = None, raster.metadata
+        item.result = self._upscaler.infer(raster.pixels, progress)
+
+    def write(self, item: Item, result: Result) -> None:
+        """Finish the result and write it, whole or not at all.
+
+        Raises:
+            TinySRError: it can't be written.
+            BrokenPipeError: nobody reads standard output any more.
+        """
+        item.result = None
+        raster = Raster(pixels=result.pixels(), metadata=item.metadata)
+        target = item.job.target
+        if target is not None:
+            save(raster, target, overwrite=self._settings.overwrite)
+            item.target_bytes = target.stat().st_size
+            item.target_sha256 = sha256_file(target)
+            return
+        buffer = io.BytesIO()
+        encode_into(raster, item.file_format, buffer, STANDARD)
+        data = buffer.getvalue()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        item.target_bytes, item.target_sha256 = len(data), hashlib.sha256(data).hexdigest()
+
+    def log(self, item: Item) -> None:
+        """Add a line to the log of the output folder; what was done before has one."""
+        folder = item.job.folder
+        if folder is None or item.skipped:
+            return
+        log = self._logs[folder]
+        try:
+            log.append(item.record())
+        except OSError as error:
+            if item.error is None:
+                words = f"{log.path}: can't be written: {error.strerror}"
+                item.error = ImageError(f"{words}; {item.job.target} was made")
+
+    def _made(self, job: Job) -> Made | None:
+        return self._logs[job.folder].made(inner(job)) if job.folder is not None else None
+
+    def _is_current(self, made: Made, item: Item, target: Path) -> bool:
+        """Tell whether the target is what would be made.
+
+        Raises:
+            ImageError: it is something else, and is kept.
+        """
+        try:
+            why = made.stale(item.source_sha256, item.settings, target)
+        except OSError as error:
+            raise ImageError(f"{target}: can't be read: {error.strerror}") from error
+        if why is not None and not self._settings.overwrite:
+            raise ImageError(f"{target}: exists and is kept, but {why}; --overwrite replaces it")
+        if why is None:
+            item.target_sha256, item.target_bytes = made.target_sha256, made.target_bytes
+        # With --overwrite too: what would be made is there.
+        return why is None
+
+    def _decode(self, data: bytes, item: Item) -> None:
+        decoded = decode(data, str(item.job), max_megapixels=self._most)
+        if item.job.target is None:
+            own = decoded.format if decoded.format in FORMATS else FORMATS[0]
+            item.file_format = item.job.file_format or own
+        item.before = decoded.raster.size
+        self._upscaler.check_size(*item.before)
+        after = self._upscaler.output_size(*item.before)
+        check_size(item.file_format, *after)
+        item.raster, item.after = decoded.raster, after
