@@ -110,7 +110,7 @@ def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock)
 
     from tinysr.errors import GateError
     from tinysr.export import bake
-    from tinysr.parity import eager_reference, gate_bundle, suite
+    from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
     from tinysr.runtime.bundle import Bundle
 
     def gate(folder: Path) -> None:
@@ -119,6 +119,7 @@ def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock)
             folder,
             eager_reference(loaded.model, suite(options.tile), tell),
             backends=backends_for(Bundle(folder), []),
+            seam=seam_reference(Bundle(folder), loaded.model),
             baked=lambda: bake(loaded.model, options.tile),
             progress=tell,
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tinysr.manifest import Source
     from tinysr.models.load import Loaded
-    from tinysr.parity import BisectResult, ParityReport, Progress, Reference
+    from tinysr.parity import BisectResult, ParityReport, Progress, Reference, SeamReference
     from tinysr.runtime.bundle import Bundle
     from tinysr.runtime.session import Backend
 
@@ -55,12 +55,13 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
     chosen = backends_for(opened, backend or [])
     _check_artifacts(opened, chosen)
     with progress_bar() as progress:
-        references = _references(opened, model, images, progress)
+        references, seam = _references(opened, model, images, progress)
         report = gate_bundle(
             bundle,
             references,
             backends=chosen,
             baked=lambda: _baked(opened, model),
+            seam=seam,
             progress=progress,
             html=html,
             json=json,
@@ -156,6 +157,15 @@ def print_report(console: Console, report: ParityReport) -> None:
             "[green]✓ pass[/]" if result.passed else "[bold red]✗ fail[/]",
         )
     console.print(table)
+    for seam in report.seams:
+        ratio = "not finite" if seam.ratio is None else f"{seam.ratio:.2f}×"
+        verdict = "[green]✓ pass[/]" if seam.passed else "[bold red]✗ fail[/]"
+        console.print(
+            f" {seam.tiles} tiles, {seam.windows} windows of {seam.target} {seam.precision}: "
+            f"error at borders {ratio} that elsewhere, at most {seam.limit:g}× {verdict}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for result in report.results:
         if result.bisect:
             _print_bisect(console, result.bisect)
@@ -202,14 +212,15 @@ def progress_bar() -> Iterator[Progress]:
 
 def _references(
     bundle: Bundle, model: Path | None, images: Path | None, progress: Progress
-) -> tuple[Reference, ...]:
+) -> tuple[tuple[Reference, ...], SeamReference]:
     """Run the eager model; it is freed on return, before any artifact is opened."""
-    from tinysr.parity import eager_reference, suite, user_images
+    from tinysr.parity import eager_reference, seam_reference, suite, user_images
 
     tile = bundle.manifest.tile
     extra = user_images(images, tile) if images else ()
     loaded = load_source(bundle.manifest.source, model)
-    return eager_reference(loaded.model, (*suite(tile), *extra), progress)
+    references = eager_reference(loaded.model, (*suite(tile), *extra), progress)
+    return references, seam_reference(bundle, loaded.model)
 
 
 def _baked(bundle: Bundle, model: Path | None) -> nn.Module:

@@ -2,20 +2,22 @@
 
 from .bisection import bisect
 from .gate import bisect_failures, gate_bundle
-from .gates import DEPARTURE, GATES_DB, departure, gate_db
-from .images import SuiteImage, suite, user_images
+from .gates import DEPARTURE, GATES_DB, SEAM_RATIO, departure, gate_db
+from .images import SuiteImage, photo, suite, user_images
 from .metrics import Metrics, measure
 from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
 from .reference import Progress, Reference, eager_reference
 from .report import html_text
-from .results import ArtifactResult, BisectResult, BisectRow, ImageResult, ParityReport
+from .results import ArtifactResult, BisectResult, BisectRow, ImageResult, ParityReport, SeamResult
 from .run import ParityRun, run_artifact, run_parity
+from .seams import SeamReference, measure_seams, seam_ratio, seam_reference
 
 __all__ = [
     "DEPARTURE",
     "GATES_DB",
     "REPORT_HTML",
     "REPORT_JSON",
+    "SEAM_RATIO",
     "ArtifactResult",
     "BisectResult",
     "BisectRow",
@@ -25,6 +27,8 @@ __all__ = [
     "ParityRun",
     "Progress",
     "Reference",
+    "SeamReference",
+    "SeamResult",
     "SuiteImage",
     "bisect",
     "bisect_failures",
@@ -34,9 +38,13 @@ __all__ = [
     "gate_db",
     "html_text",
     "measure",
+    "measure_seams",
+    "photo",
     "run_artifact",
     "run_parity",
     "save_manifest",
+    "seam_ratio",
+    "seam_reference",
     "suite",
     "user_images",
     "with_verdicts",

@@ -18,6 +18,7 @@ from .reference import Progress, Reference
 from .report import html_text
 from .results import ArtifactResult, ParityReport, noted
 from .run import ParityRun, run_parity
+from .seams import SeamReference
 
 __all__ = ["bisect_failures", "gate_bundle"]
 
@@ -31,6 +32,7 @@ def gate_bundle(
     *,
     backends: Iterable[Backend],
     baked: Baked | None = None,
+    seam: SeamReference | None = None,
     progress: Progress | None = None,
     html: Path | None = None,
     json: Path | None = None,
@@ -56,6 +58,7 @@ def gate_bundle(
         backends: what to run on.
         baked: gives the baked model for the bisect of failing artifacts; without it, failures
             are not bisected. It is called at most once, and only after a failure.
+        seam: from :func:`seam_reference`; without it, tiling is not measured.
         progress: told about every step.
         html: a further place for the page.
         json: a further place for the data.
@@ -66,7 +69,7 @@ def gate_bundle(
         UnsupportedError: the references or a precision don't fit.
     """
     bundle = Bundle(folder)
-    run = run_parity(bundle, backends, references, progress)
+    run = run_parity(bundle, backends, references, progress, seam=seam)
     if baked is not None and not run.report.passed:
         report = bisect_failures(bundle, run.report, references, baked, progress)
         run = replace(run, report=report)

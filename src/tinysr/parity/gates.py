@@ -6,7 +6,7 @@ from typing import Final
 
 from tinysr.errors import choices
 
-__all__ = ["DEPARTURE", "GATES_DB", "departure", "gate_db"]
+__all__ = ["DEPARTURE", "GATES_DB", "SEAM_RATIO", "departure", "gate_db"]
 
 GATES_DB: Final[dict[str, float]] = {
     "fp32": 80.0,
@@ -27,6 +27,10 @@ DEPARTURE: Final[dict[str, float]] = {
     "w4": 3e-1,
 }
 """Largest error inside a graph, over the largest value there, that its precision explains."""
+
+
+SEAM_RATIO: Final = 4.0
+"""Largest mean squared error at the borders of tiles, over that elsewhere."""
 
 
 def gate_db(precision: str) -> float:

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tinysr.errors import ImageError
 
-__all__ = ["PHOTOS", "TILE", "SuiteImage", "fit", "suite", "user_images"]
+__all__ = ["PHOTOS", "TILE", "SuiteImage", "fit", "photo", "suite", "user_images"]
 
 TILE = 128
 """Side of the tiles that the photos are stored at, in pixels."""
@@ -47,7 +47,7 @@ def suite(tile: int = TILE) -> tuple[SuiteImage, ...]:
 
     Photos are cropped to their centre, or mirrored outwards when the tile is larger.
     """
-    photos = (SuiteImage(name=n, kind="photo", pixels=fit(_photo(n), tile)) for n in PHOTOS)
+    photos = (SuiteImage(name=n, kind="photo", pixels=photo(n, tile)) for n in PHOTOS)
     flats = (
         SuiteImage(name=name, kind="flat", pixels=_flat(colour, tile))
         for name, colour in {
@@ -84,6 +84,12 @@ def user_images(folder: Path, tile: int) -> tuple[SuiteImage, ...]:
     return tuple(SuiteImage(name=p.name, kind="user", pixels=fit(_read(p), tile)) for p in paths)
 
 
+def photo(name: str, side: int) -> Pixels:
+    """Return one of :data:`PHOTOS` at a size, ``[3, side, side]``."""
+    with resources.as_file(resources.files("tinysr.parity") / "photos" / f"{name}.png") as path:
+        return fit(_read(path), side)
+
+
 def fit(pixels: Pixels, tile: int) -> Pixels:
     """Return the centre ``[3, tile, tile]`` of ``[3, H, W]``, mirrored outwards where it ends."""
     short = [max(0, tile - side) for side in pixels.shape[1:]]
@@ -91,11 +97,6 @@ def fit(pixels: Pixels, tile: int) -> Pixels:
     padded = np.pad(pixels, pad, mode="symmetric")
     top, left = ((side - tile) // 2 for side in padded.shape[1:])
     return np.ascontiguousarray(padded[:, top : top + tile, left : left + tile])
-
-
-def _photo(name: str) -> Pixels:
-    with resources.as_file(resources.files("tinysr.parity") / "photos" / f"{name}.png") as path:
-        return _read(path)
 
 
 def _read(path: Path) -> Pixels:

@@ -18,6 +18,7 @@ __all__ = [
     "BisectRow",
     "ImageResult",
     "ParityReport",
+    "SeamResult",
     "noted",
     "verdict_of",
     "versions",
@@ -107,6 +108,36 @@ class ArtifactResult(_Record):
         return key == (self.target, self.stage, self.precision)
 
 
+class SeamResult(_Record):
+    """One image of several tiles through a backend's stages: what tiling adds."""
+
+    backend: str
+    target: str
+    precision: str
+    image: str
+    tiles: int
+    """Of the transformer."""
+    windows: int
+    """Of the autoencoder."""
+    metrics: Metrics
+    ratio: float | None
+    """Mean squared error at the borders over that elsewhere; null when not finite."""
+    gate_db: float
+    limit: float
+    """Largest ratio that passes."""
+    passed: bool
+
+    @property
+    def shortcoming(self) -> str:
+        """What is wrong, in a few words."""
+        found = f"{self.metrics.psnr_db:.1f} dB" if self.metrics.psnr_db is not None else "–"
+        ratio = "not finite" if self.ratio is None else f"{self.ratio:.1f}× the error at borders"
+        return (
+            f"tiles of {self.target} {self.precision} on {self.backend}: {found}, {ratio}; "
+            f"gate {self.gate_db:g} dB and {self.limit:g}×"
+        )
+
+
 class ParityReport(_Record):
     """A whole run. It holds no time of day: the same run gives the same file."""
 
@@ -117,20 +148,26 @@ class ParityReport(_Record):
     tile: int
     images: tuple[str, ...]
     results: tuple[ArtifactResult, ...]
+    seams: tuple[SeamResult, ...] = ()
+    """Per backend and precision that has all stages; empty when it was not measured."""
     tools: dict[str, str]
     host: Host
 
     @property
     def passed(self) -> bool:
         """Whether something was measured, and every artifact passed."""
-        return bool(self.results) and all(result.passed for result in self.results)
+        artifacts = bool(self.results) and all(result.passed for result in self.results)
+        return artifacts and all(seam.passed for seam in self.seams)
 
     @property
     def failure(self) -> str:
         """What failed, in one line; empty when all passed."""
         failed = [result for result in self.results if not result.passed]
-        parts = "; ".join(result.shortcoming for result in failed)
-        return f"{len(failed)} of {len(self.results)} artifacts fail: {parts}" if failed else ""
+        parts = [seam.shortcoming for seam in self.seams if not seam.passed]
+        if failed:
+            named = "; ".join(result.shortcoming for result in failed)
+            parts.insert(0, f"{len(failed)} of {len(self.results)} artifacts fail: {named}")
+        return "; ".join(parts)
 
     def json_text(self) -> str:
         """Return the text of ``parity.json``."""

@@ -18,7 +18,15 @@ from .gates import gate_db
 from .metrics import Metrics, measure
 from .pictures import Picture, picture
 from .reference import Progress, Reference
-from .results import ArtifactResult, ImageResult, ParityReport, verdict_of, versions
+from .results import (
+    ArtifactResult,
+    ImageResult,
+    ParityReport,
+    SeamResult,
+    verdict_of,
+    versions,
+)
+from .seams import SeamReference, measure_seams
 
 __all__ = ["IMAGE_STAGES", "ParityRun", "run_artifact", "run_parity"]
 
@@ -44,6 +52,8 @@ def run_parity(
     backends: Iterable[Backend],
     references: Sequence[Reference],
     progress: Progress | None = None,
+    *,
+    seam: SeamReference | None = None,
 ) -> ParityRun:
     """Hold every artifact that the backends can open against the eager references.
 
@@ -52,6 +62,7 @@ def run_parity(
         backends: what to run on; each takes the artifacts of its target.
         references: from :func:`eager_reference`, at the bundle's tile size.
         progress: told about every artifact.
+        seam: from :func:`seam_reference`; without it, tiling is not measured.
 
     Raises:
         BundleError: the bundle has no artifact for one of the backends.
@@ -60,6 +71,7 @@ def run_parity(
     """
     _check_references(bundle, references)
     results: list[ArtifactResult] = []
+    seams: list[SeamResult] = []
     pictures: dict[str, tuple[Picture, ...]] = {}
     for backend in backends:
         artifacts = bundle.artifacts(backend.target)
@@ -70,6 +82,10 @@ def run_parity(
             results.append(result)
             if shown:
                 pictures[result.label] = shown
+        if seam is not None:
+            if progress:
+                progress(f"tiles on {backend.name}", 0, 1)
+            seams += measure_seams(bundle, backend, seam)
     manifest = bundle.manifest
     tools, host = versions()
     report = ParityReport(
@@ -79,6 +95,7 @@ def run_parity(
         tile=manifest.tile,
         images=tuple(reference.image.name for reference in references),
         results=tuple(results),
+        seams=tuple(seams),
         tools=tools,
         host=host,
     )

@@ -1,0 +1,175 @@
+"""Seams: what tiling adds, as the error at the borders of tiles against the error elsewhere.
+
+One image of several tiles goes through a backend in tiles and small windows, and through the
+eager model with the autoencoder on the whole image. A halo that is too small, a border that is
+blended wrongly or a graph that treats its own edges differently shows as a ratio above one, also
+where the error is far too small to be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinysr.errors import BundleError
+from tinysr.manifest import Manifest
+from tinysr.models import TinySR
+from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.color import color_fix
+from tinysr.runtime.geometry import LATENT_STRIDE, SCALE, plan
+from tinysr.runtime.network import Network, Work
+from tinysr.runtime.registry import STAGES, create
+from tinysr.runtime.render import render
+from tinysr.runtime.session import Backend, RunOptions
+
+from .gates import SEAM_RATIO, gate_db
+from .images import Pixels, photo
+from .metrics import Metrics, measure
+from .results import SeamResult
+
+__all__ = ["SeamReference", "measure_seams", "seam_ratio", "seam_reference"]
+
+PHOTO = "astronaut"
+
+_WIDTH = 8
+"""Pixels of the result on either side of a border that count as being at it."""
+
+_ODD = 5
+"""Pixels by which the image is smaller than its tiles, so that no side is a multiple of 4."""
+
+_FLOOR = 1e-6
+"""Error that is rounding: in fp32 it is nowhere smaller, and its pattern means nothing."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeamReference:
+    """The image, and what the eager model makes of it with the same transformer tiles."""
+
+    image: Pixels
+    """``[3, H, W]`` in [0, 1]: two tiles wide and high."""
+    upscaled: NDArray[np.floating[Any]]
+    """``[3, 4H, 4W]``, not clipped."""
+
+
+def seam_reference(bundle: Bundle, model: TinySR) -> SeamReference:
+    """Run the eager model on an image of two by two tiles, its autoencoder on the whole of it.
+
+    Args:
+        bundle: for its sizes; none of its graphs is opened.
+        model: that it was made from.
+    """
+    manifest = bundle.manifest
+    side = 2 * manifest.tile - LATENT_STRIDE * manifest.overlap - _ODD
+    image = photo(PHOTO, side)
+    upscaled, _ = _upscaled(
+        bundle, create("eager", RunOptions(model=model)), "fp32", image, window=2 * side
+    )
+    return SeamReference(image=image, upscaled=upscaled)
+
+
+def measure_seams(
+    bundle: Bundle, backend: Backend, reference: SeamReference
+) -> Iterable[SeamResult]:
+    """Yield the result of each precision in which the backend has all stages."""
+    for precision in backend.precisions(bundle, STAGES):
+        yield _measured(bundle, backend, precision, reference)
+
+
+def seam_ratio(error: NDArray[np.floating[Any]], at_borders: Mask) -> float:
+    """Return the mean squared error at borders over that elsewhere, both above rounding.
+
+    Args:
+        error: ``[C, H, W]``.
+        at_borders: ``[H, W]``.
+    """
+    squares = np.square(error, dtype=np.float64).mean(axis=0)
+    floor = _FLOOR**2
+    return float((squares[at_borders].mean() + floor) / (squares[~at_borders].mean() + floor))
+
+
+def _measured(
+    bundle: Bundle, backend: Backend, precision: str, reference: SeamReference
+) -> SeamResult:
+    gate = gate_db(precision)
+    metrics, ratio = Metrics(finite=False, identical=False, peak=1.0), None
+    work: Work | None = None
+    with suppress(_NotFiniteError):
+        found, work = _upscaled(
+            bundle, backend, precision, reference.image, window=_window(bundle.manifest)
+        )
+        metrics = measure(found, reference.upscaled, images=True)
+        at_borders = _at_borders(work, found.shape[1:], bundle.manifest)
+        ratio = seam_ratio(found - reference.upscaled, at_borders)
+    return SeamResult(
+        backend=backend.name,
+        target=backend.target,
+        precision=precision,
+        image=f"{PHOTO}, {reference.image.shape[2]}×{reference.image.shape[1]}",
+        tiles=len(work.tiles) if work else 0,
+        windows=len(work.layout) if work else 0,
+        metrics=metrics,
+        ratio=ratio,
+        gate_db=gate,
+        limit=SEAM_RATIO,
+        passed=metrics.passes(gate) and ratio is not None and ratio <= SEAM_RATIO,
+    )
+
+
+class _NotFiniteError(Exception):
+    """The network gave NaN or infinity."""
+
+
+def _upscaled(
+    bundle: Bundle, backend: Backend, precision: str, image: Pixels, *, window: int
+) -> tuple[NDArray[np.float32], Work]:
+    """Return what a backend makes of an image ``[3, H, W]``, not clipped, and how it was tiled."""
+    manifest = bundle.manifest
+    sizes = plan(image.shape[2], image.shape[1], manifest.tile)
+    with ExitStack() as opening:
+        sessions = {
+            stage: opening.enter_context(
+                backend.open(bundle, backend.artifact(bundle, stage, precision))
+            )
+            for stage in STAGES
+        }
+        network = Network(manifest, sessions, window=window)
+        pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
+        try:
+            rows = render(pixels, sizes, network, color_fix("none"))
+        except BundleError as error:
+            raise _NotFiniteError from error
+        return rows.take(0, rows.shape[1]), network.divide(*sizes.padded, held=0)
+
+
+def _window(manifest: Manifest) -> int:
+    """Return a window that gives half a tile: several of them lie side by side in the image."""
+    halo = max(-(-manifest.halo.encoder // LATENT_STRIDE), manifest.halo.decoder)
+    return LATENT_STRIDE * (2 * halo + manifest.tile // LATENT_STRIDE // 2)
+
+
+def _at_borders(work: Work, size: tuple[int, ...], manifest: Manifest) -> Mask:
+    tile = manifest.tile // LATENT_STRIDE
+    tops, lefts = zip(*work.tiles.corners, strict=True)
+    rows = {span.first for span in work.layout.rows} | {y for t in tops for y in (t, t + tile)}
+    columns = {s.first for s in work.layout.columns} | {x for t in lefts for x in (t, t + tile)}
+    near_row, near_column = (
+        _near(lines, length) for lines, length in zip((rows, columns), size, strict=True)
+    )
+    return near_row[:, None] | near_column[None, :]
+
+
+def _near(lines: Iterable[int], length: int) -> Mask:
+    """Return which pixels along a side are near a border; the image's own are none."""
+    near = np.zeros(length, bool)
+    for line in lines:
+        place = line * LATENT_STRIDE * SCALE
+        if 0 < place < length:
+            near[max(0, place - _WIDTH) : place + _WIDTH] = True
+    return near
