@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import runpy
 import shlex
 import shutil
+import subprocess
 import sys
 import tomllib
 import types
@@ -37,10 +39,15 @@ def blocks(document: str, language: str) -> list[str]:
     return [re.sub(rf"^{indent}", "", code, flags=re.MULTILINE) for indent, code in found]
 
 
+def lines(*, piped: bool) -> list[str]:
+    """Return the documents' commands: those with a pipe, or all others."""
+    found = [line for d in DOCUMENTS for code in blocks(d, "sh") for line in code.splitlines()]
+    return [line for line in found if line.strip() and (" | " in line) is piped]
+
+
 def commands(program: str) -> list[list[str]]:
-    """Return the arguments of every call of a program in the documents."""
-    lines = [line for d in DOCUMENTS for code in blocks(d, "sh") for line in code.splitlines()]
-    split = [shlex.split(line, comments=True) for line in lines]
+    """Return the arguments of every call of a program in the documents, alone on its line."""
+    split = [shlex.split(line, comments=True) for line in lines(piped=False)]
     return [words[1:] for words in split if words and words[0] == program]
 
 
@@ -84,7 +91,17 @@ def test_quick_commands_do_what_they_are_shown_for(
             cli.main()
         assert not ended.value.code, words
     assert Image.open(project / "photo-x4.png").size == (128, 96)
-    assert Image.open(project / "holiday-x4" / "beach.webp").size == (128, 96)
+    assert Image.open(project / "photo-x4.jpg").size == (128, 96)
+    assert Image.open(project / "holiday-x4" / "beach.jpg").size == (128, 96)
+    assert Image.open(project / "holiday-webp" / "beach.webp").size == (64, 48)
+
+
+def test_pipes_do_what_they_are_shown_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    for line in lines(piped=True):
+        subprocess.run(line, shell=True, cwd=project, check=True, timeout=60)  # noqa: S602  ours
+    for name in ("piped-x4.png", "piped-x4.jpg"):
+        assert Image.open(project / name).size == (128, 96)
 
 
 def test_every_make_target_exists() -> None:
@@ -102,9 +119,9 @@ def test_every_extra_exists() -> None:
 
 
 def test_no_other_program_is_shown() -> None:
-    lines = [line for d in DOCUMENTS for code in blocks(d, "sh") for line in code.splitlines()]
-    programs = {line.split()[0] for line in lines if line.strip()}
-    assert programs <= {"tinysr", "make", "pip", "pre-commit"}
+    calls = [*lines(piped=False), *(call for line in lines(piped=True) for call in line.split("|"))]
+    programs = {call.split()[0] for call in calls}
+    assert programs <= {"tinysr", "make", "pip", "pre-commit", "cat"}
 
 
 def test_the_python_example_runs(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
