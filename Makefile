@@ -33,8 +33,9 @@ export: setup  ## Export MODEL to BUNDLE in PRECISION, gate included
 parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 	$(TINYSR) parity '$(BUNDLE)'
 
-bench: setup  ## Measure what the Upscaler adds to the bare session runs
+bench: setup  ## Measure what the Upscaler and whole folders cost beside the bare session runs
 	$(BIN)/python -m tinysr.benchmarks.overhead '$(BUNDLE)'
+	$(BIN)/python -m tinysr.benchmarks.throughput '$(BUNDLE)'
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	$(BIN)/pytest

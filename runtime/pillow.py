@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from tinysr.errors import ImageError
 
-from .raster import Metadata, Pixels, Raster, check_pixels
+from .metadata import sized_metadata, upright_raster
+from .raster import Metadata, Pixels, Raster, eight_bit
 
 __all__ = ["pil_from_raster", "raster_from_pil"]
 
 _DEEP = {"I;16", "I;16L", "I;16B", "I;16N"}
 _TARGETS = {"1": "L", "P": "RGB", "PA": "RGBA", "La": "LA", "RGBa": "RGBA"}
 """Modes that are converted, and to what; those not here become RGB."""
+
+_ORIENTATION = 274
 
 _KEPT = {"L", "LA", "RGB", "RGBA"}
 
@@ -26,22 +29,23 @@ def raster_from_pil(image: Image.Image) -> Raster:
     """
     try:
         image.load()
-        upright = ImageOps.exif_transpose(image)
+        orientation = image.getexif().get(_ORIENTATION)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise ImageError(f"the image is damaged: {' '.join(str(error).split())}") from error
-    pixels = _pixels(upright)
-    check_pixels(pixels)
-    info = upright.info
+    info = image.info
+    profile = info.get("icc_profile") or None
+    if image.mode == "CMYK":
+        pixels, profile = _from_cmyk(image, profile)
+    else:
+        pixels = _pixels(image)
     dpi = info.get("dpi")
-    return Raster(
-        pixels=pixels,
-        metadata=Metadata(
-            icc_profile=info.get("icc_profile") or None,
-            exif=info.get("exif") or None,
-            xmp=info.get("xmp") or None,
-            dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
-        ),
+    metadata = Metadata(
+        icc_profile=profile,
+        exif=info.get("exif") or None,
+        xmp=info.get("xmp") or None,
+        dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
     )
+    return upright_raster(pixels, metadata, orientation if orientation in range(1, 9) else None)
 
 
 def pil_from_raster(raster: Raster, mode: str | None = None) -> Image.Image:
@@ -61,20 +65,12 @@ def pil_from_raster(raster: Raster, mode: str | None = None) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if channels == 1 else pixels))
     if mode is not None and image.mode != mode:
         image = image.convert(mode)
+    metadata = sized_metadata(raster)
     for key in ("icc_profile", "exif", "xmp", "dpi"):
-        value = getattr(raster.metadata, key)
+        value = getattr(metadata, key)
         if value is not None:
             image.info[key] = value
     return image
-
-
-def eight_bit(pixels: Pixels) -> Pixels:
-    """Return pixels as uint8, each rounded to the nearest value."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype == np.uint16:
-        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return (pixels * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
 def _pixels(image: Image.Image) -> Pixels:
@@ -96,3 +92,13 @@ def _pixels(image: Image.Image) -> Pixels:
     except ValueError as error:
         raise ImageError(f"expected an image that converts to RGB, found {image.mode}") from error
     return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None]:
+    from . import vips  # noqa: PLC0415  (few images are CMYK)
+
+    ink = vips.image_from_pixels(np.asarray(image), "cmyk")
+    if profile is not None:
+        ink.set_type(vips.pyvips.GValue.blob_type, "icc-profile-data", profile)
+    found = vips.srgb_from_cmyk(ink)
+    return vips.pixels_from_image(found), bytes(found.get("icc-profile-data"))

@@ -6,6 +6,7 @@ knows about formats.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +15,24 @@ from numpy.typing import NDArray
 
 from tinysr.errors import ImageError
 
-__all__ = ["DTYPES", "Metadata", "Pixels", "Raster", "check_pixels"]
+__all__ = [
+    "DTYPES",
+    "Metadata",
+    "Pixels",
+    "Raster",
+    "check_pixels",
+    "eight_bit",
+    "sixteen_bit",
+]
 
 Pixels = NDArray[Any]
 """``[H, W, C]``: grey, grey and alpha, RGB, or RGBA. Alpha is straight, not premultiplied."""
 
 DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 """Depths: integers over their full range, floats in [0, 1]."""
+
+_BAND = 64
+"""Rows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,3 +80,25 @@ def check_pixels(pixels: Pixels) -> None:
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0.0 and high <= 1.0):  # NaN is in no range
             raise ImageError(f"expected float pixels in [0, 1], found {low:g} to {high:g}")
+
+
+def eight_bit(pixels: Pixels) -> Pixels:
+    """Return pixels as uint8, each rounded to the nearest value."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if pixels.dtype == np.uint16:
+        return _by_bands(pixels, np.uint8, lambda band: (band.astype(np.uint32) + 128) // 257)
+    return _by_bands(pixels, np.uint8, lambda band: band * np.float32(255) + np.float32(0.5))
+
+
+def sixteen_bit(pixels: Pixels) -> Pixels:
+    """Return float pixels as uint16, each rounded to the nearest value."""
+    return _by_bands(pixels, np.uint16, lambda band: band * np.float32(65535) + np.float32(0.5))
+
+
+def _by_bands(pixels: Pixels, dtype: type, convert: Callable[[Pixels], Pixels]) -> Pixels:
+    """Convert some rows at a time, so that what is between is never as large as the image."""
+    result: Pixels = np.empty(pixels.shape, dtype)
+    for top in range(0, len(pixels), _BAND):
+        result[top : top + _BAND] = convert(pixels[top : top + _BAND])
+    return result

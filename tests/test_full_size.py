@@ -1,4 +1,4 @@
-"""The full-size model's bounds: time, memory and the gate, in the real command."""
+"""Bounds at full size: the paper's model through the real command, and a result of 100 MP."""
 
 import subprocess
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tinysr.benchmarks.memory import LARGEST, LIMIT_MB, measure
 from tinysr.manifest import read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -37,3 +38,10 @@ def test_full_size_passes_its_gate(tmp_path: Path) -> None:
     folder = tmp_path / "tinysr"
     run("export", "tinysr", "-o", folder)
     assert {a.parity.result for a in read_manifest(folder).artifacts} == {"pass"}
+
+
+def test_a_result_of_100_megapixels_stays_within_its_memory(tmp_path: Path) -> None:
+    run("export", "tinysr-nano", "-o", tmp_path / "nano")
+    use = measure(str(tmp_path / "nano"), LARGEST)
+    assert use.megapixels >= 99
+    assert use.beside_mb <= LIMIT_MB

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from dataclasses import dataclass
-
-from PIL import Image, UnidentifiedImageError
 
 from tinysr.errors import ImageError
 
-from ..pillow import raster_from_pil
 from ..raster import Raster
+from .bmp import read_bmp
+from .vips_read import read_by_vips
 
 __all__ = ["Decoded", "decode"]
 
-_INPUT_FORMATS = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "TIFF": "tiff", "BMP": "bmp"}
-"""Pillow's readers that are used: some others run programs or were never meant for strangers."""
+_STARTS = {
+    b"\x89PNG\r\n\x1a\n": "png",
+    b"\xff\xd8\xff": "jpg",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+    b"BM": "bmp",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,32 +35,35 @@ class Decoded:
 def decode(data: bytes, name: str, *, max_megapixels: float) -> Decoded:
     """Decode the bytes of an image file.
 
+    Palettes become RGB or RGBA, one bit becomes 8, CMYK becomes sRGB through its profile. All
+    other values are those of the file, as is its profile: nothing is converted.
+
     Args:
         data: the whole file.
         name: of the file, for messages.
         max_megapixels: millions of pixels; a file whose header says more is not decoded.
 
     Raises:
-        ImageError: no image, damaged, too large, or a kind that is not read.
+        ImageError: no image, damaged, too large, or of a kind that is not read.
     """
+    file_format = _format(data)
+    if file_format is None:
+        found = "something else" if data else "an empty file"
+        raise ImageError(f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}")
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(_INPUT_FORMATS)) as image:
-            _check_megapixels(image.width, image.height, max_megapixels)
-            file_format = _INPUT_FORMATS[str(image.format)]
-            return Decoded(raster=raster_from_pil(image), format=file_format)
+        if file_format == "bmp":
+            raster = read_bmp(data, max_megapixels)
+        else:
+            raster = read_by_vips(data, file_format, max_megapixels)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
-    except UnidentifiedImageError as error:
-        found = "something else" if data else "an empty file"
-        raise ImageError(
-            f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-        raise ImageError(f"{name}: the image is damaged: {' '.join(str(error).split())}") from error
+    except MemoryError as error:
+        raise ImageError(f"{name}: expected an image that fits the memory: it does not") from error
+    return Decoded(raster=raster, format=file_format)
 
 
-def _check_megapixels(width: int, height: int, most: float) -> None:
-    if width * height > most * 1e6:
-        raise ImageError(
-            f"expected at most {most:g} megapixels, found {width}×{height}: raise --max-megapixels"
-        )
+def _format(data: bytes) -> str | None:
+    """Tell a format by its first bytes."""
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    return next((name for start, name in _STARTS.items() if data.startswith(start)), None)

@@ -40,7 +40,7 @@ def save(
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+        with temporary.open("x+b") as file:
             encode_into(raster, file_format, file, str(path))
         _check_existing(path, overwrite=overwrite)
         temporary.replace(path)

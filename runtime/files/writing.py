@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 
 from tinysr.errors import ImageError
 
-from ..pillow import pil_from_raster
-from ..raster import Raster, check_pixels
+from ..metadata import sized_metadata
+from ..raster import Raster, check_pixels, sixteen_bit
 from .formats import check_size
+from .pillow_write import write_jpeg, write_webp
+from .vips_write import write_png, write_tiff
 
 __all__ = ["encode_into"]
 
-_SAVE: dict[str, dict[str, Any]] = {
-    "png": {"format": "PNG", "compress_level": 4},
-    "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
-    "webp": {"format": "WEBP", "quality": 95, "method": 4},
-    "tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+_WRITERS: dict[str, Callable[[Raster, BinaryIO], None]] = {
+    "png": write_png,
+    "jpg": write_jpeg,
+    "webp": write_webp,
+    "tiff": write_tiff,
 }
 
 
 def encode_into(raster: Raster, file_format: str, file: BinaryIO, name: str) -> None:
     """Encode a raster into an open file.
 
+    TIFF holds every depth; PNG rounds floats to 16 bits, and JPEG and WebP hold 8 bits. The size
+    in EXIF and XMP data becomes that of the raster.
+
     Args:
         raster: the image.
         file_format: one of :data:`~tinysr.runtime.files.FORMATS`.
-        file: open for writing in binary.
+        file: empty, open for reading and writing in binary.
         name: of the file, for messages.
 
     Raises:
@@ -39,20 +45,9 @@ def encode_into(raster: Raster, file_format: str, file: BinaryIO, name: str) -> 
     try:
         check_size(file_format, *raster.size)
         check_pixels(raster.pixels)
-        if file_format == "jpg":
-            raster = _opaque(raster)
+        pixels = raster.pixels
+        if file_format == "png" and pixels.dtype == np.float32:
+            pixels = sixteen_bit(pixels)
+        _WRITERS[file_format](Raster(pixels=pixels, metadata=sized_metadata(raster)), file)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
-    image = pil_from_raster(raster)
-    extras = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif", "dpi", "xmp")}
-    image.save(file, **_SAVE[file_format], **extras)
-
-
-def _opaque(raster: Raster) -> Raster:
-    pixels = raster.pixels
-    if pixels.shape[2] in (1, 3):
-        return raster
-    opaque = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
-    if (pixels[..., -1] != opaque).any():
-        raise ImageError("JPEG holds no transparency; write png, webp or tiff")
-    return Raster(pixels=pixels[..., :-1], metadata=raster.metadata)

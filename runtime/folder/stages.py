@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,12 +88,14 @@ class Stages:
             item.target_bytes = target.stat().st_size
             item.target_sha256 = sha256_file(target)
             return
-        buffer = io.BytesIO()
-        encode_into(raster, item.file_format, buffer, STANDARD)
-        data = buffer.getvalue()
-        sys.stdout.buffer.write(data)
+        with tempfile.TemporaryFile() as file:  # encoders go back and forth, a pipe does not
+            encode_into(raster, item.file_format, file, STANDARD)
+            item.target_bytes = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            item.target_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
-        item.target_bytes, item.target_sha256 = len(data), hashlib.sha256(data).hexdigest()
 
     def log(self, item: Item) -> None:
         """Add a line to the log of the output folder; what was done before has one."""

@@ -20,7 +20,6 @@ from tinysr.errors import BundleError, TinySRError
 from tinysr.manifest import Source
 from tinysr.models import SCALE, load_checkpoint
 from tinysr.runtime import Upscaler
-from tinysr.runtime.images import load
 from tinysr.training.evaluate import PHOTOS, Pair, bicubic, photo_pairs, psnr, upscaled
 
 __all__ = ["EXAMPLES", "View", "draw_showcase", "main", "write_examples"]
@@ -75,7 +74,7 @@ def draw_showcase(upscaler: Upscaler, pairs: list[Pair], examples: Path) -> Imag
     for column, title in enumerate(("input, pixels enlarged", "bicubic, 4x", f"{name}, 4x")):
         draw.text((column * step[0], 2), title, _INK, font)
     for row, pair in enumerate(pairs):
-        result = np.asarray(upscaler.upscale(load(examples / f"{pair.photo}.png")))
+        result = np.asarray(upscaler.upscale(Image.open(examples / f"{pair.photo}.png")))
         for column, (pixels, note) in enumerate(_cells(pair, result)):
             left, top = column * step[0], _LINE + row * step[1]
             canvas.paste(_view(pixels, EXAMPLES[pair.photo]), (left, top))

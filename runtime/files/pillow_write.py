@@ -1,0 +1,75 @@
+"""Rasters to JPEG and WebP files, by Pillow, which writes metadata as it is given it."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tinysr.errors import ImageError
+
+from ..metadata.exif import with_resolution
+from ..pillow import pil_from_raster
+from ..raster import Raster, eight_bit
+
+__all__ = ["write_jpeg", "write_webp"]
+
+_MOST_EXIF = 65_533
+_MOST_XMP = 65_504
+"""Bytes that fit a segment of a JPEG file."""
+
+_MOST_DENSITY = 65_535
+"""Dots per inch that fit the header of a JPEG file."""
+
+
+def write_jpeg(raster: Raster, file: BinaryIO) -> None:
+    """Write 8 bits at quality 95, with colours in full resolution.
+
+    Raises:
+        ImageError: it has transparency, or metadata that no JPEG file holds.
+        OSError: the file can't be written.
+    """
+    raster = _opaque(raster)
+    found = raster.metadata
+    for name, packet, most in (("EXIF", found.exif, _MOST_EXIF), ("XMP", found.xmp, _MOST_XMP)):
+        if packet is not None and len(packet) > most:
+            raise ImageError(
+                f"JPEG holds at most {most} bytes of {name} data, found {len(packet)}; "
+                "write png, webp or tiff"
+            )
+    _save(raster, file, "JPEG", quality=95, subsampling=0)
+
+
+def write_webp(raster: Raster, file: BinaryIO) -> None:
+    """Write 8 bits at quality 95; the resolution goes into EXIF data, its only place.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    dpi = raster.metadata.dpi
+    exif = raster.metadata.exif if dpi is None else with_resolution(raster.metadata.exif, dpi)
+    _save(raster, file, "WEBP", quality=95, method=4, exif=exif)
+
+
+def _save(raster: Raster, file: BinaryIO, kind: str, **options: Any) -> None:
+    found = raster.metadata
+    packets: dict[str, Any] = {
+        "icc_profile": found.icc_profile,
+        "exif": found.exif,
+        "xmp": found.xmp,
+    }
+    if found.dpi is not None and max(found.dpi) <= _MOST_DENSITY:
+        packets["dpi"] = found.dpi
+    extras = {key: value for key, value in {**packets, **options}.items() if value is not None}
+    image = pil_from_raster(Raster(pixels=eight_bit(raster.pixels)))
+    image.save(file, format=kind, **extras)
+
+
+def _opaque(raster: Raster) -> Raster:
+    pixels = raster.pixels
+    if pixels.shape[2] in (1, 3):
+        return raster
+    opaque = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
+    if (pixels[..., -1] != opaque).any():
+        raise ImageError("JPEG holds no transparency; write png, webp or tiff")
+    return Raster(pixels=pixels[..., :-1], metadata=raster.metadata)

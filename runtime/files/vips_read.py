@@ -1,0 +1,94 @@
+"""PNG, JPEG, WebP and TIFF files to rasters, by libvips.
+
+libvips is lazy: opening reads the header, and nothing is decoded before the size was checked.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinysr.errors import ImageError
+
+from ..metadata import upright_raster
+from ..metadata.exif import resolution_of
+from ..metadata.tiff import metadata_of_tiff
+from ..raster import Metadata, Raster
+from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk
+from .limits import MOST_METADATA, check_megapixels
+from .png import END, frames_of, resolution_of_png
+
+__all__ = ["LOADERS", "read_by_vips"]
+
+LOADERS = {
+    "png": "pngload_buffer",
+    "jpg": "jpegload_buffer",
+    "webp": "webpload_buffer",
+    "tiff": "tiffload_buffer",
+}
+"""libvips's operation for each format. They are named, so that it never guesses another."""
+
+_COLOURS = {"b-w", "grey16", "srgb", "rgb16", "scrgb", "rgb", "multiband"}
+_MM_PER_INCH = 25.4
+
+
+def read_by_vips(data: bytes, file_format: str, most: float) -> Raster:
+    """Decode a file; see :func:`tinysr.runtime.files.decode`."""
+    if file_format == "png" and END not in data:
+        raise ImageError("the image is damaged: the file is truncated")
+    try:
+        image = pyvips.Operation.call(
+            LOADERS[file_format], data, access="sequential", fail_on="error"
+        )
+    except pyvips.Error as error:
+        raise damage(error) from error
+    check_megapixels(image.width, image.height, most)
+    fields = _Fields(image)
+    _check_still(data, file_format, fields)
+    orientation = fields.get("orientation")
+    if image.interpretation == "cmyk":
+        if image.bands != 4:
+            raise ImageError(f"expected CMYK of 4 channels, found {image.bands}")
+        image = srgb_from_cmyk(image)
+    elif image.interpretation not in _COLOURS:
+        raise ImageError(f"expected grey, RGB or CMYK, found {image.interpretation}")
+    exif, dpi = _exif_and_dpi(data, file_format, image, fields)
+    metadata = Metadata(
+        icc_profile=_Fields(image).packet("icc-profile-data"),
+        exif=exif,
+        xmp=fields.packet("xmp-data"),
+        dpi=dpi,
+    )
+    return upright_raster(pixels_from_image(image), metadata, orientation)
+
+
+class _Fields:
+    """What a file says beside its pixels."""
+
+    def __init__(self, image: Any) -> None:
+        self._image, self._names = image, set(image.get_fields())
+
+    def get(self, name: str) -> Any:
+        return self._image.get(name) if name in self._names else None
+
+    def packet(self, name: str) -> bytes | None:
+        found = self.get(name)
+        return bytes(found) if found and len(found) <= MOST_METADATA else None
+
+
+def _check_still(data: bytes, file_format: str, fields: _Fields) -> None:
+    pages = frames_of(data) if file_format == "png" else fields.get("n-pages") or 1
+    if pages > 1:
+        kind = "pages" if file_format == "tiff" else "frames"
+        raise ImageError(f"expected one still image, found {pages} {kind}")
+
+
+def _exif_and_dpi(
+    data: bytes, file_format: str, image: Any, fields: _Fields
+) -> tuple[bytes | None, tuple[float, float] | None]:
+    if file_format == "tiff":
+        return metadata_of_tiff(data)
+    exif = fields.packet("exif-data")
+    dpi = resolution_of_png(data) if file_format == "png" else None
+    if file_format == "jpg" and fields.get("resolution-unit"):
+        dpi = image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH
+    return exif, dpi or resolution_of(exif)

@@ -1,0 +1,6 @@
+"""What files say about their pixels: EXIF, XMP and ICC data, kept as they lie where they fit."""
+
+from .icc import colour_space, fitting_profile
+from .upright import sized_metadata, upright_raster
+
+__all__ = ["colour_space", "fitting_profile", "sized_metadata", "upright_raster"]

@@ -1,0 +1,58 @@
+"""What TIFF files hold beside pixels: EXIF data and more, part of the file's own directory."""
+
+from __future__ import annotations
+
+import mmap
+from typing import BinaryIO
+
+from ..raster import Metadata
+from . import directories
+from .directories import BYTE, UNDEFINED, Node, Value
+from .exif import RESOLUTION_TAGS, exif_of_tiff, node_of_exif, resolution, resolution_values
+
+__all__ = ["metadata_of_tiff", "put_metadata_in_tiff"]
+
+_XMP, _ICC = 700, 34675
+
+
+def metadata_of_tiff(data: bytes) -> tuple[bytes | None, tuple[float, float] | None]:
+    """Return what a TIFF file says about its picture as EXIF data of its own, and dots per inch."""
+    try:
+        layout, at = directories.header(data)
+        main = directories.read(data, at, layout)
+        return exif_of_tiff(data, main, layout), resolution(data, main)
+    except ValueError:
+        return None, None
+
+
+def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
+    """Add metadata to a TIFF file on disk that is open for reading and writing.
+
+    A new main directory, the old one's entries and the metadata's, is put behind the file's end.
+    A resolution that the old one had is left out.
+
+    Args:
+        file: a little-endian TIFF file of one directory.
+        metadata: replaces what the file has of it.
+    """
+    file.flush()
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        layout, at = directories.header(data)
+        main = directories.read(data, at, layout)
+        own = {
+            tag: entry.value(data)
+            for tag, entry in main.entries.items()
+            if tag not in RESOLUTION_TAGS
+        }
+        end = len(data) + len(data) % 2
+    exif = node_of_exif(metadata.exif)
+    added = {**exif.values, **(resolution_values(metadata.dpi) if metadata.dpi else {})}
+    if metadata.xmp is not None:
+        added[_XMP] = Value(type=BYTE, data=metadata.xmp)
+    if metadata.icc_profile is not None:
+        added[_ICC] = Value(type=UNDEFINED, data=metadata.icc_profile)
+    node = Node(values={**added, **own}, children=exif.children)
+    file.seek(end)
+    file.write(directories.packed(node, end, big=layout.big))
+    file.seek(layout.first_at)
+    file.write(layout.offset.pack(end))

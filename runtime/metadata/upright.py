@@ -1,0 +1,74 @@
+"""Pixels and what a file says about them to a raster: upright, and only what fits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..raster import Metadata, Pixels, Raster, check_pixels
+from .exif import orientation_of, sized_exif, upright_exif
+from .icc import fitting_profile
+from .xmp import sized_xmp, upright_xmp, xmp_orientation
+
+__all__ = ["sized_metadata", "upright_raster"]
+
+_TRANSPOSED = {5, 6, 7, 8}
+_DPI_RANGE = (1e-2, 1e6)
+
+
+def upright_raster(pixels: Pixels, metadata: Metadata, orientation: int | None = None) -> Raster:
+    """Apply the orientation, and drop metadata that is damaged or fits other pixels.
+
+    Args:
+        pixels: as they lie in the file.
+        metadata: as it lies in the file.
+        orientation: 1 to 8; if none is given, that of the EXIF data, else that of the XMP packet.
+
+    Raises:
+        ImageError: these are no pixels.
+    """
+    check_pixels(pixels)
+    exif, xmp = metadata.exif or None, metadata.xmp or None
+    orientation = orientation or orientation_of(exif) or xmp_orientation(xmp) or 1
+    return Raster(
+        pixels=turned(pixels, orientation),
+        metadata=Metadata(
+            icc_profile=fitting_profile(metadata.icc_profile, pixels.shape[2]),
+            exif=upright_exif(exif),
+            xmp=upright_xmp(xmp),
+            dpi=_plausible(metadata.dpi, transposed=orientation in _TRANSPOSED),
+        ),
+    )
+
+
+def sized_metadata(raster: Raster) -> Metadata:
+    """Return a raster's metadata as it is to be written: with the raster's own size."""
+    found, channels = raster.metadata, raster.pixels.shape[2]
+    return Metadata(
+        icc_profile=fitting_profile(found.icc_profile, channels),
+        exif=sized_exif(found.exif, *raster.size),
+        xmp=sized_xmp(found.xmp, *raster.size),
+        dpi=_plausible(found.dpi),
+    )
+
+
+def turned(pixels: Pixels, orientation: int) -> Pixels:
+    """Return pixels ``[H, W, C]`` as EXIF's orientation, 1 to 8, wants them shown."""
+    if orientation in _TRANSPOSED:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _plausible(
+    dpi: tuple[float, float] | None, *, transposed: bool = False
+) -> tuple[float, float] | None:
+    if dpi is None or not all(
+        math.isfinite(value) and _DPI_RANGE[0] <= value <= _DPI_RANGE[1] for value in dpi
+    ):
+        return None
+    return (dpi[1], dpi[0]) if transposed else dpi

@@ -1,0 +1,90 @@
+"""libvips, set up for images from strangers: arrays to its images and back, and CMYK to RGB."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import numpy as np
+
+from tinysr.errors import ImageError
+
+from .raster import Pixels
+
+os.environ.setdefault("VIPS_WARNING", "0")  # see below
+
+import pyvips
+
+__all__ = ["damage", "image_from_pixels", "pixels_from_image", "pyvips", "srgb_from_cmyk"]
+
+# What matters is raised; the rest would go to stderr, past whoever reads one line there.
+logging.getLogger("pyvips").addHandler(logging.NullHandler())
+
+# Remembered operations would keep the files and pixels they were called with alive.
+pyvips.cache_set_max(0)
+
+_FORMATS = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}
+_DTYPES = {name: dtype for dtype, name in _FORMATS.items()}
+_GREYS = {"uint8": "b-w", "uint16": "grey16", "float32": "b-w"}
+_COLOURS = {"uint8": "srgb", "uint16": "rgb16", "float32": "srgb"}
+_MOST_WORDS = 200
+"""Characters of an error message that are repeated."""
+
+
+def image_from_pixels(pixels: Pixels, interpretation: str | None = None) -> Any:
+    """Return pixels as a libvips image that reads them where they lie.
+
+    Args:
+        pixels: ``[H, W, C]``, contiguous, in one of :data:`~tinysr.runtime.raster.DTYPES`.
+        interpretation: libvips's name of the colour space; grey or RGB by default.
+    """
+    height, width, channels = pixels.shape
+    kind = str(pixels.dtype)
+    image = pyvips.Image.new_from_memory(pixels, width, height, channels, _FORMATS[kind])
+    names = _GREYS if channels <= 2 else _COLOURS
+    return image.copy(interpretation=interpretation or names[kind])
+
+
+def pixels_from_image(image: Any) -> Pixels:
+    """Compute a libvips image.
+
+    Raises:
+        ImageError: its values are of a kind that is not read, or it is damaged.
+    """
+    if image.format == "double":
+        image = image.cast("float")
+    if image.format not in _DTYPES:
+        raise ImageError(f"expected values of 8 or 16 bits or floats, found {image.format}")
+    try:
+        memory = image.write_to_memory()
+    except pyvips.Error as error:
+        raise damage(error) from error
+    shape = (image.height, image.width, image.bands)
+    return np.frombuffer(memory, _DTYPES[image.format]).reshape(shape)
+
+
+def srgb_from_cmyk(image: Any) -> Any:
+    """Return a CMYK image in sRGB, with sRGB's profile: as it prints, as editors show it.
+
+    Relative colorimetric with black point compensation, through the profile in its field
+    "icc-profile-data". Where that is missing or none for CMYK, libvips's own one stands for it.
+    """
+    try:
+        return image.icc_transform(
+            "srgb",
+            embedded=True,
+            input_profile="cmyk",
+            intent="relative",
+            black_point_compensation=True,
+            depth=16 if image.format == "ushort" else 8,
+        )
+    except pyvips.Error as error:
+        raise damage(error) from error
+
+
+def damage(error: Any) -> ImageError:
+    """Return libvips's words in one line."""
+    lines = dict.fromkeys(line.strip() for line in error.detail.splitlines())
+    words = ascii("; ".join(line for line in lines if line))[1:-1]
+    return ImageError(f"the image is damaged: {words[:_MOST_WORDS]}")

@@ -1,0 +1,76 @@
+"""Pictures for tests: every depth and number of channels, written by other libraries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from tinysr.runtime.files import decode
+from tinysr.runtime.raster import Raster
+
+DEPTHS = ("uint8", "uint16", "float32")
+CHANNELS = (1, 2, 3, 4)
+WHITE = {"uint8": 255, "uint16": 65535, "float32": 1}
+
+_TO_CV = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+
+
+def pixels(depth: str = "uint8", channels: int = 3, height: int = 20, width: int = 28) -> Any:
+    """Smooth colours over most of the range, alpha included; ``[H, W, C]``."""
+    y, x = np.mgrid[:height, :width]
+    planes = [x / width, y / height, (x + y) / (width + height), 1 - x / width / 2][:channels]
+    if channels == 2:
+        planes[1] = 1 - x / width / 2
+    values = np.stack(planes, axis=2) * WHITE[depth]
+    return (values if depth == "float32" else values.round()).astype(depth)
+
+
+def read(data: bytes, max_megapixels: float = 100.0) -> Raster:
+    return decode(data, "picture", max_megapixels=max_megapixels).raster
+
+
+def by_opencv(image: NDArray[Any], suffix: str, options: tuple[int, ...] = ()) -> bytes:
+    """Return an image ``[H, W, 1, 3 or 4]`` as a file."""
+    code = _TO_CV.get(image.shape[2])
+    done, data = cv2.imencode(suffix, image if code is None else cv2.cvtColor(image, code), options)
+    assert done
+    return data.tobytes()
+
+
+def seen_by_opencv(data: bytes) -> NDArray[Any]:
+    """Return what OpenCV sees in a file, ``[H, W, C]``, in its depth."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    if found.ndim == 2:
+        return found[..., None]
+    back = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[found.shape[2]]
+    return cv2.cvtColor(found, back)
+
+
+def by_tifffile(image: NDArray[Any], file: Any, **options: Any) -> None:
+    channels = image.shape[2]
+    extra = {"extrasamples": ["unassalpha"]} if channels in (2, 4) else {}
+    layout = {
+        "photometric": "minisblack" if channels <= 2 else "rgb",
+        "planarconfig": None if channels == 1 else "contig",
+    }
+    flat = image[..., 0] if channels == 1 else image
+    tifffile.imwrite(file, flat, **{**layout, **extra, **options})
+
+
+def srgb() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def of_space(profile: bytes, space: bytes) -> bytes:
+    """Return a profile that says it is of another colour space."""
+    return profile[:16] + space + profile[20:]
+
+
+def gradient(width: int = 40, height: int = 36) -> Image.Image:
+    return Image.fromarray(pixels(height=height, width=width))

@@ -1,0 +1,44 @@
+"""The benchmark of memory runs each size by itself and holds the limit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bundles import make_bundle
+from tinysr.benchmarks import memory
+from tinysr.errors import UnsupportedError
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(make_bundle(tmp_path_factory.mktemp("bundle") / "twin"))
+
+
+def test_each_size_has_a_process_and_a_peak_of_its_own(bundle: str) -> None:
+    large, small = (memory.measure(bundle, megapixels) for megapixels in (20, 1))
+    assert large.megapixels == pytest.approx(20, rel=0.01)
+    assert large.result_mb == pytest.approx(60, rel=0.01)
+    assert large.peak_mb > small.peak_mb + 100
+    assert large.steps > small.steps
+
+
+def test_it_prints_a_table_and_fails_above_the_limit(
+    bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [bundle, "--megapixels", "0.5"]
+    assert memory.main(arguments) == 0
+    assert "beside it MB" in capsys.readouterr().out
+    monkeypatch.setattr(memory, "LIMIT_MB", 1.0)
+    assert memory.main(arguments) == 1
+
+
+def test_what_fails_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UnsupportedError, match="no bundle here"):
+        memory.measure(str(tmp_path), 1)
+    assert memory.main([str(tmp_path), "--megapixels", "1"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
