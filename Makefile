@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export parity bench test test-slow lint typecheck showcase wheel clean links
+.PHONY: help setup demo export parity bench test test-slow fuzz lint typecheck showcase wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,15 +33,19 @@ export: setup  ## Export MODEL to BUNDLE in PRECISION, gate included
 parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 	$(TINYSR) parity '$(BUNDLE)'
 
-bench: setup  ## Measure what the Upscaler and whole folders cost beside the bare session runs
+bench: setup  ## Measure what the Upscaler and whole folders cost beside bare runs, and memory
 	$(BIN)/python -m tinysr.benchmarks.overhead '$(BUNDLE)'
-	$(BIN)/python -m tinysr.benchmarks.throughput '$(BUNDLE)'
+	$(BIN)/python -m tinysr.benchmarks.throughput '$(BUNDLE)' --json build/bench/throughput.json
+	$(BIN)/python -m tinysr.benchmarks.memory '$(BUNDLE)' --json build/bench/memory.json
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	$(BIN)/pytest
 
 test-slow: setup  ## Run the full-size checks (some minutes, 6 GB)
 	$(BIN)/pytest -m slow
+
+fuzz: setup  ## Read damaged image files for MINUTES (10)
+	$(BIN)/python tests/fuzzing.py --minutes $(or $(MINUTES),10)
 
 lint: setup links  ## Check style and the import contracts
 	$(BIN)/ruff check .

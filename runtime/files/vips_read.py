@@ -65,10 +65,11 @@ class _Fields:
     """What a file says beside its pixels."""
 
     def __init__(self, image: Any) -> None:
-        self._image, self._names = image, set(image.get_fields())
+        self._image = image
 
     def get(self, name: str) -> Any:
-        return self._image.get(name) if name in self._names else None
+        # Not by get_fields(), which stumbles over names of text chunks that are no UTF-8.
+        return self._image.get(name) if self._image.get_typeof(name) else None
 
     def packet(self, name: str) -> bytes | None:
         found = self.get(name)
