@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from tinysr.models import HEAD_SIZE, SCALE
 from tinysr.models.transformer import NORM_EPS, unpatchify
 
+from .typed import BORDER, Typed, as_type
+
 __all__ = [
     "Affine",
     "BakedBlock",
@@ -38,7 +40,7 @@ TANH_LIMIT = 3.0
 """The decoder clamps its latents softly to ±3: 3·tanh(z / 3)."""
 
 
-class MatMulLinear(nn.Module):
+class MatMulLinear(Typed):
     """A linear whose weight lies as MatMul reads it: a graph needs no transpose."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:
@@ -49,13 +51,13 @@ class MatMulLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[…, inputs]`` to ``[…, outputs]``."""
-        return x @ self.weight + self.bias
+        return self.own(x) @ self.weight + self.bias
 
 
 Affine = nn.Linear | MatMulLinear
 
 
-class Modulated(nn.Module):
+class Modulated(Typed):
     """LayerNorm without affine, then constant scale and shift while they are not folded."""
 
     def __init__(self, dim: int, scale: Tensor | None, shift: Tensor | None) -> None:
@@ -69,13 +71,13 @@ class Modulated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        x = F.layer_norm(x, (self.dim,), eps=NORM_EPS)
+        x = F.layer_norm(self.own(x), (self.dim,), eps=NORM_EPS)
         if self.scale is not None:
             x = x * self.scale
         return x if self.shift is None else x + self.shift
 
 
-class BakedFeedForward(nn.Module):
+class BakedFeedForward(Typed):
     """dim → 4·dim → dim, with the tanh form of GELU between."""
 
     def __init__(self, proj_in: Affine, proj_out: Affine) -> None:
@@ -84,7 +86,7 @@ class BakedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        y: Tensor = self.proj_out(F.gelu(self.proj_in(x), approximate="tanh"))
+        y: Tensor = self.proj_out(F.gelu(self.own(self.proj_in(x)), approximate="tanh"))
         return y
 
 
@@ -103,7 +105,7 @@ class SplitAttention(nn.Module):
         return out
 
 
-class JoinedAttention(nn.Module):
+class JoinedAttention(Typed):
     """Self-attention with one linear for q, k and v, q already scaled."""
 
     def __init__(self, to_qkv: Affine, to_out: Affine) -> None:
@@ -112,12 +114,12 @@ class JoinedAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        q, k, v = self.to_qkv(x).chunk(3, dim=2)
+        q, k, v = self.own(self.to_qkv(x)).chunk(3, dim=2)
         out: Tensor = self.to_out(_attend(q, k, v, None))
         return out
 
 
-class BakedBlock(nn.Module):
+class BakedBlock(Typed):
     """A transformer block without conditioning."""
 
     def __init__(
@@ -137,11 +139,12 @@ class BakedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        x = x + _gated(self.attn(self.norm_attn(x)), self.gate_attn)
-        return x + _gated(self.ff(self.norm_ff(x)), self.gate_ff)
+        y = _gated(self.attn(self.norm_attn(x)), self.gate_attn)
+        x = self.own(x) + self.own(y)
+        return x + self.own(_gated(self.ff(self.norm_ff(x)), self.gate_ff))
 
 
-class BakedPatchEmbed(nn.Module):
+class BakedPatchEmbed(Typed):
     """Latents → tokens, with the positions of one tile."""
 
     def __init__(self, proj: nn.Conv2d, positions: Tensor) -> None:
@@ -154,7 +157,7 @@ class BakedPatchEmbed(nn.Module):
         """Map ``[N, C, h, w]`` to ``[N, h/patch · w/patch, dim]``."""
         tokens: Tensor = self.proj(z)
         length, dim = self.positions.shape[1:]
-        return tokens.reshape(-1, dim, length).transpose(1, 2) + self.positions
+        return self.own(tokens.reshape(-1, dim, length).transpose(1, 2)) + self.positions
 
 
 class BakedTransformer(nn.Module):
@@ -188,7 +191,7 @@ class BakedTransformer(nn.Module):
         for block in self.transformer_blocks:
             x = block(x)
         v = self.proj_out(self.norm_out(x))
-        return unpatchify(v, self.grid, self.grid, self.patch)
+        return as_type(unpatchify(v, self.grid, self.grid, self.patch), BORDER)
 
 
 class InterpolatedResize(nn.Module):
@@ -216,10 +219,10 @@ class BakedEncoder(nn.Module):
         if self.range_map:
             x = ((x * 2 - 1) + 1) / 2
         z: Tensor = self.layers(x)
-        return z if self.gain is None else z * self.gain
+        return as_type(z if self.gain is None else z * self.gain, BORDER)
 
 
-class BakedDecoder(nn.Module):
+class BakedDecoder(Typed):
     """Latents → image, about [0, 1]."""
 
     def __init__(self, layers: nn.Sequential, *, gain: float | None) -> None:
@@ -234,9 +237,10 @@ class BakedDecoder(nn.Module):
         """Map ``[N, C, h, w]`` to ``[N, 3, 8h, 8w]``."""
         if self.gain is not None:
             z = z / self.gain
+        z = self.own(z)
         x = torch.tanh(z) if self.limit is None else self.limit * torch.tanh(z / self.limit)
         image: Tensor = self.layers(x)
-        return ((image * 2 - 1) + 1) / 2 if self.range_map else image
+        return as_type(((image * 2 - 1) + 1) / 2 if self.range_map else image, BORDER)
 
 
 class BakedTinySR(nn.Module):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from tinysr.models import SCALE
 
 from ..baked import BakedTinySR, InterpolatedResize
 from ..rewrite import sharing_copy
+from ..typed import Typed
 
 __all__ = ["FixedResize", "fix_resize"]
 
@@ -21,7 +22,7 @@ _MARGIN = 2
 """Pixels of replicate padding: the kernel reaches two pixels past the border."""
 
 
-class FixedResize(nn.Module):
+class FixedResize(Typed):
     """×4 bicubic: a replicate pad and a depthwise transposed convolution with constant weights."""
 
     def __init__(self) -> None:
@@ -35,7 +36,7 @@ class FixedResize(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` to ``[N, 3, 4H, 4W]``."""
-        padded = F.pad(lr, (_MARGIN,) * 4, mode="replicate")
+        padded = F.pad(self.own(lr), (_MARGIN,) * 4, mode="replicate")
         return F.conv_transpose2d(padded, self.kernel, stride=SCALE, padding=self._crop, groups=3)
 
 

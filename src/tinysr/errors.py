@@ -4,6 +4,7 @@
     ├── ImageError              2   an image that can't be read, used or written
     ├── CheckpointError         2   a checkpoint that can't be used
     ├── BundleError             2   a bundle that is damaged, hostile or unfit
+    ├── CalibrationError        2   ranges or a precision plan that can't be used
     ├── UnsupportedError        2   an unknown or unsupported option
     ├── GateError               1   an artifact that fails its numeric gate
     └── MissingBackendError     3   a backend or extra this machine lacks
@@ -20,6 +21,7 @@ from typing import ClassVar
 
 __all__ = [
     "BundleError",
+    "CalibrationError",
     "CheckpointError",
     "GateError",
     "ImageError",
@@ -47,6 +49,10 @@ class CheckpointError(TinySRError):
 
 class BundleError(TinySRError):
     """A bundle is damaged, hostile or does not hold what was asked for."""
+
+
+class CalibrationError(TinySRError):
+    """Measured ranges or a precision plan are damaged, or those of another model."""
 
 
 class UnsupportedError(TinySRError):

@@ -1,0 +1,190 @@
+"""A precision plan: which modules compute in which floating-point type.
+
+A plan is a small TOML file that people read and edit. Everything computes in its ``precision``
+but the modules it keeps. A kept module's *own* operations stay wide, those of the modules inside
+it do not: keeping ``transformer.transformer_blocks.7`` keeps the residual sums of that block.
+``transformer.transformer_blocks.7.*`` keeps the block and everything in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from tinysr.errors import CalibrationError
+
+__all__ = [
+    "DEFAULT_MARGIN",
+    "EVERYTHING_IN",
+    "KeptModule",
+    "PrecisionPlan",
+    "Wide",
+    "check_margin",
+    "load_plan",
+    "plan_text",
+]
+
+DEFAULT_MARGIN = 4.0
+"""How many times larger than measured a value may become before fp16 overflows."""
+
+EVERYTHING_IN = ".*"
+"""After a module's name: that module and all inside it."""
+
+_MAX_BYTES = 2**20
+
+_HEADER = """\
+# TinySR precision plan. Every module computes in {precision}, but those kept below.
+# A kept module keeps its own operations; "name.*" keeps the module and everything in it.
+# After an edit: tinysr calibrate MODEL --check THIS_FILE
+"""
+
+
+def check_margin(margin: float) -> float:
+    """Return a margin that makes sense.
+
+    Raises:
+        ValueError: it is not above 0, or not a number.
+    """
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"expected a margin above 0, found {margin:g}")
+    return margin
+
+
+Wide = Literal["fp32", "bf16"]
+"""Types with the range of fp32. No target of this version has bf16."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KeptModule(_Record):
+    """A module that is kept out of the plan's precision."""
+
+    module: str
+    """A dotted path in the baked model, with ``.*`` for everything in it."""
+    precision: Wide = "fp32"
+    reason: str = ""
+    """One sentence with the measured number; for people, not read by anything."""
+
+
+class PrecisionPlan(_Record):
+    """One decision, which every target inherits."""
+
+    version: Literal[1] = 1
+    model_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """The checkpoint it was found for, as in ``Source.sha256``."""
+    tile: int = Field(ge=16)
+    """Side of the tiles it was found on, in low-resolution pixels."""
+    precision: Literal["fp16"] = "fp16"
+    margin: Annotated[float, AfterValidator(check_margin)] = DEFAULT_MARGIN
+    """The largest value outside the kept modules times this is still finite."""
+    keep: tuple[KeptModule, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """The hash of :func:`plan_text`, which is what a bundle holds."""
+        return hashlib.sha256(plan_text(self).encode()).hexdigest()
+
+    def wide(self, modules: Collection[str]) -> dict[str, Wide]:
+        """Return the kept modules among a model's computing ones, and their types.
+
+        Raises:
+            CalibrationError: the plan names a module that the model does not have, that
+                computes nothing itself, or twice in different types.
+        """
+        found: dict[str, Wide] = {}
+        for entry in self.keep:
+            for path in _matches(entry.module, modules):
+                if found.setdefault(path, entry.precision) != entry.precision:
+                    raise CalibrationError(
+                        f"the plan keeps '{path}' in {found[path]} and in {entry.precision}: "
+                        "leave one of the two"
+                    )
+        return found
+
+    def for_model(self, sha256: str) -> PrecisionPlan:
+        """Return the plan, once it is known to be that of a model.
+
+        Raises:
+            CalibrationError: it was found for another one.
+        """
+        if sha256 != self.model_sha256:
+            raise CalibrationError(
+                f"the plan is of another model: expected SHA-256 {sha256[:12]}…, found "
+                f"{self.model_sha256[:12]}…; make one with `tinysr calibrate`"
+            )
+        return self
+
+
+def load_plan(path: Path) -> PrecisionPlan:
+    """Read a plan.
+
+    Raises:
+        CalibrationError: it can't be read, is no TOML, or does not fit.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise CalibrationError(f"{path}: expected a plan of some kilobytes, found a huge file")
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return PrecisionPlan.model_validate(data)
+    except OSError as error:
+        raise CalibrationError(f"{path}: expected a precision plan: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path}: expected a plan in TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise CalibrationError(f"{path}: at {place}: {first['msg']}") from error
+
+
+def plan_text(plan: PrecisionPlan) -> str:
+    """Return a plan as TOML; the same plan gives the same text."""
+    lines = [
+        _HEADER.format(precision=plan.precision),
+        f"version = {plan.version}",
+        f"model_sha256 = {_quoted(plan.model_sha256)}",
+        f"tile = {plan.tile}",
+        f"precision = {_quoted(plan.precision)}",
+        f"margin = {plan.margin!r}",
+    ]
+    for entry in plan.keep:
+        lines += [
+            "",
+            "[[keep]]",
+            f"module = {_quoted(entry.module)}",
+            f"precision = {_quoted(entry.precision)}",
+        ]
+        lines += [f"reason = {_quoted(entry.reason)}"] if entry.reason else []
+    return "\n".join(lines) + "\n"
+
+
+def _matches(name: str, modules: Collection[str]) -> list[str]:
+    whole = name.endswith(EVERYTHING_IN)
+    root = name.removesuffix(EVERYTHING_IN)
+    inside = [path for path in modules if path.startswith(f"{root}.")]
+    own = [root] if root in modules else []
+    found = own + inside if whole else own
+    if found:
+        return found
+    if inside:
+        raise CalibrationError(
+            f"the plan keeps '{name}', which computes nothing itself: "
+            f"expected '{root}{EVERYTHING_IN}' for everything in it"
+        )
+    close = get_close_matches(root, modules, n=1, cutoff=0.0)
+    raise CalibrationError(
+        f"the plan keeps '{name}', which the model does not have: did you mean '{close[0]}'?"
+    )
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)  # a TOML basic string is a JSON string
