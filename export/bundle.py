@@ -12,6 +12,7 @@ from tinysr.manifest import (
     MANIFEST_NAME,
     Artifact,
     BakeProof,
+    FileEntry,
     Host,
     Manifest,
     Source,
@@ -21,12 +22,14 @@ from tinysr.manifest import (
 from tinysr.models import SCALE, Loaded
 from tinysr.models.receptive_field import feature_bytes, halo
 
+from .apply_plan import apply_plan
 from .bake import bake, prove_baked
 from .baked import BakedTinySR
-from .files import atomic_folder
+from .files import atomic_folder, file_entry
 from .graph import example_input
 from .onnx_target import build_onnx
-from .options import ExportOptions, Finish, Progress
+from .options import PRECISIONS, ExportOptions, Finish, Progress
+from .precision import PrecisionPlan, plan_text
 
 __all__ = ["TARGETS", "Gate", "check_targets", "export_bundle"]
 
@@ -34,12 +37,15 @@ Gate = Callable[[Path], None]
 """Called with the bundle, still in its temporary place. Raising GateError keeps the bundle from
 its name."""
 
-Builder = Callable[[BakedTinySR, Path, ExportOptions, Mapping[str, str], Progress], Finish]
+Builder = Callable[[BakedTinySR, Path, ExportOptions, str, Mapping[str, str], Progress], Finish]
+"""Called once for each precision, with the model in its types."""
 
 TARGETS: dict[str, Builder] = {"onnx": build_onnx}
 """What a model can be exported to."""
 
 _TOOLS = ("tinysr", "torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "numpy")
+
+_PLAN = "calibration/plan.toml"
 
 _OVERLAP_SHARE = 8
 """A transformer tile shares an eighth of its side with its neighbours: 8 of 64 latents."""
@@ -68,9 +74,17 @@ def export_bundle(
         GateError: a proof or the gate failed. When it was the gate, the bundle is kept as
             ``<target>.rejected``, for whoever must find out why.
         BundleError: ``target`` is taken or can't be written.
-        UnsupportedError: an option is unknown.
+        UnsupportedError: an option is unknown, or fp16 is asked for without a plan.
+        CalibrationError: the plan is another model's, or names modules that this one lacks.
     """
     check_targets(options.targets)
+    if options.precision != "fp32" and options.plan is None:
+        raise UnsupportedError(
+            f"{options.precision} needs a precision plan, found none: make one with "
+            "`tinysr calibrate`"
+        )
+    if options.plan is not None:
+        options.plan.for_model(loaded.source.sha256)
     with atomic_folder(target, overwrite=overwrite) as work:
         _build(loaded, work, target.name, options, progress)
         if gate is not None:
@@ -100,17 +114,41 @@ def _build(
     baked = bake(loaded.model, options.tile)
     progress("holding the baked model against the eager one")
     proof = prove_baked(loaded.model, baked, example_input(baked, "upscale", options.tile, 1))
-    metadata = _metadata(loaded.source, baked, options)
-    finishes = [
-        TARGETS[target](baked, work, options, metadata, progress) for target in options.targets
-    ]
+    plan = _write_plan(work, options.plan)
+    finishes: list[Finish] = []
+    for precision in PRECISIONS[options.precision]:
+        model = _in_types(baked, options.plan, precision)
+        metadata = _metadata(loaded.source, baked, options, precision)
+        finishes += [
+            TARGETS[target](model, work, options, precision, metadata, progress)
+            for target in options.targets
+        ]
     latent_scale = baked.latent_scale
-    del baked  # at full size 1.4 GB, which checking the graphs needs
+    del baked, model  # at full size 2 GB, which checking the graphs needs
     artifacts = tuple(artifact for finish in finishes for artifact in finish())
     manifest = _manifest(
-        loaded, name, options, latent_scale=latent_scale, proof=proof, artifacts=artifacts
+        loaded,
+        name,
+        options,
+        latent_scale=latent_scale,
+        proof=proof,
+        plan=plan,
+        artifacts=artifacts,
     )
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
+
+
+def _in_types(baked: BakedTinySR, plan: PrecisionPlan | None, precision: str) -> BakedTinySR:
+    return baked if plan is None or precision == "fp32" else apply_plan(baked, plan)
+
+
+def _write_plan(work: Path, plan: PrecisionPlan | None) -> FileEntry | None:
+    if plan is None:
+        return None
+    path = work / _PLAN
+    path.parent.mkdir()
+    path.write_text(plan_text(plan), encoding="utf-8")
+    return file_entry(work, path)
 
 
 def _manifest(
@@ -120,6 +158,7 @@ def _manifest(
     *,
     latent_scale: float,
     proof: BakeProof,
+    plan: FileEntry | None,
     artifacts: tuple[Artifact, ...],
 ) -> Manifest:
     model = loaded.model
@@ -135,6 +174,7 @@ def _manifest(
         latent_scale=latent_scale,
         source=loaded.source,
         bake=proof,
+        precision_plan=plan,
         artifacts=artifacts,
         tools={tool: importlib.metadata.version(tool) for tool in _TOOLS},
         host=Host(
@@ -148,12 +188,15 @@ def _overlap(latent_tile: int) -> int:
     return -(-latent_tile // (2 * _OVERLAP_SHARE)) * 2
 
 
-def _metadata(source: Source, baked: BakedTinySR, options: ExportOptions) -> dict[str, str]:
-    return {
+def _metadata(
+    source: Source, baked: BakedTinySR, options: ExportOptions, precision: str
+) -> dict[str, str]:
+    plan = {"plan_sha256": options.plan.sha256} if options.plan and precision != "fp32" else {}
+    return plan | {
         "checkpoint": source.name,
         "checkpoint_sha256": source.sha256,
         "latent_scale": repr(baked.latent_scale),
-        "precision": options.precision,
+        "precision": precision,
         "scale": str(SCALE),
         "tile": str(options.tile),
     }

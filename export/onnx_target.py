@@ -22,7 +22,6 @@ from .weights import WeightFile, attach
 __all__ = ["build_onnx"]
 
 FOLDER = "onnx"
-WEIGHTS = "weights.bin"
 
 _STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
@@ -31,15 +30,17 @@ def build_onnx(
     baked: BakedTinySR,
     bundle: Path,
     options: ExportOptions,
+    precision: str,
     metadata: Mapping[str, str],
     progress: Progress,
 ) -> Finish:
     """Write the weights' one file and trace the four graphs that share it.
 
     Args:
-        baked: a fully baked model.
+        baked: a fully baked model, in the types of the precision.
         bundle: the bundle's folder; ``onnx/`` is made in it.
-        options: tile, batch and precision.
+        options: tile and batch.
+        precision: which of the bundle's precisions this is; all but fp32 stands in file names.
         metadata: texts for the graphs' metadata.
         progress: told what is being done.
 
@@ -47,12 +48,13 @@ def build_onnx(
         What simplifies, checks and describes the graphs. It needs the model no more.
     """
     folder = bundle / FOLDER
-    folder.mkdir()
-    progress("writing the weights")
-    weights = WeightFile(folder / WEIGHTS, baked.state_dict())
+    folder.mkdir(exist_ok=True)
+    suffix = "" if precision == "fp32" else f".{precision}"
+    progress(f"writing the weights in {precision}")
+    weights = WeightFile(folder / f"weights{suffix}.bin", baked.state_dict())
     graphs: list[StageGraph] = []
     for stage in _STAGES:
-        progress(f"exporting the {stage}")
+        progress(f"exporting the {stage} in {precision}")
         graphs.append(stage_graph(baked, stage, tile=options.tile, batch=options.batch))
     graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
     images = {
@@ -65,9 +67,10 @@ def build_onnx(
         artifacts = []
         for graph in graphs:
             progress(f"simplifying the {graph.stage} graph and checking that nothing changed")
-            path, proof = _write(graph, folder, weights, metadata, images[graph.stage])
+            path = folder / f"{graph.stage}{suffix}.onnx"
+            proof = _write(graph, path, weights, metadata, images[graph.stage])
             artifacts.append(
-                _artifact(bundle, path, graph.stage, data=data, proof=proof, options=options)
+                _artifact(bundle, path, graph.stage, precision, data=data, proof=proof)
             )
         return tuple(artifacts)
 
@@ -76,13 +79,13 @@ def build_onnx(
 
 def _write(
     graph: StageGraph,
-    folder: Path,
+    path: Path,
     weights: WeightFile,
     metadata: Mapping[str, str],
     image: np.ndarray,
-) -> tuple[Path, Simplification]:
+) -> Simplification:
     """Write the simplified graph, holding it against the plain one, which goes again."""
-    path, plain = folder / f"{graph.stage}.onnx", folder / f"{graph.stage}.plain.onnx"
+    plain = path.with_suffix(".plain.onnx")
     onnx.save(attach(graph.model, graph.weights, weights), plain)
     model = attach(simplify(graph).model, graph.weights, weights)
     _describe(model, graph.stage, metadata)
@@ -90,7 +93,7 @@ def _write(
     onnx.checker.check_model(path, full_check=True)
     proof = prove_simplified(plain, path, image)
     plain.unlink()
-    return path, proof
+    return proof
 
 
 def _describe(model: onnx.ModelProto, stage: Stage, metadata: Mapping[str, str]) -> None:
@@ -107,16 +110,16 @@ def _artifact(
     bundle: Path,
     path: Path,
     stage: Stage,
+    precision: str,
     *,
     data: FileEntry,
     proof: Simplification,
-    options: ExportOptions,
 ) -> Artifact:
     graph = onnx.load(path, load_external_data=False).graph
     return Artifact(
         target="onnx",
         stage=stage,
-        precision=options.precision,
+        precision=precision,
         file=file_entry(bundle, path),
         data=(data,),
         inputs=tuple(_port(value) for value in graph.input),

@@ -184,6 +184,8 @@ class Manifest(_Record):
     """Latents in the graphs are the eager model's z times this: scaling factors are folded."""
     source: Source
     bake: BakeProof
+    precision_plan: FileEntry | None = None
+    """What decided which modules of the fp16 artifacts stay wide; null when there are none."""
     artifacts: tuple[Artifact, ...]
     tools: dict[str, str]
     """Versions of what the bundle was made with."""
