@@ -1,0 +1,53 @@
+"""A true fp16 evaluator: every operation's result is rounded to fp16, also where a CPU would not.
+
+ONNX Runtime's CPU provider computes fp16 graphs in fp32 and drops the casts between neighbouring
+operations, so that a value past 65504 passes there and becomes infinite on a GPU. Here it becomes
+infinite as it would there. Steps inside norms, softmax and GELU are rounded too (:mod:`.inner`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, fx
+
+from .inner import OUTPUT
+from .trace import Op, Trace
+from .walk import Walker
+
+__all__ = ["FP16_MAX", "FP16_OVERFLOWS", "HalfWalker"]
+
+FP16_MAX = float(torch.finfo(torch.float16).max)
+"""The largest finite value: 65504."""
+
+FP16_OVERFLOWS = 65520.0
+"""Halfway to the next step after :data:`FP16_MAX`: from here on, rounding gives infinity."""
+
+
+class HalfWalker(Walker):
+    """Runs a model in fp16, all but the modules that a plan keeps."""
+
+    def __init__(self, trace: Trace, wide: Collection[str]) -> None:
+        """Take the kept modules: ``PrecisionPlan.wide``'s keys."""
+        super().__init__(trace)
+        self._wide = frozenset(wide)
+
+    def reading(self, op: Op, source: fx.Node, value: Tensor) -> Tensor:
+        """Cast at an island's border; weights are stored in their module's type."""
+        return _rounded(value) if self._narrow(op) and not self._rounded_before(source) else value
+
+    def computed(self, op: Op, value: Tensor) -> Tensor:
+        """Round a result to its module's type."""
+        return _rounded(value) if self._narrow(op) else value
+
+    def _narrow(self, op: Op) -> bool:
+        return op.unit is not None and op.unit not in self._wide
+
+    def _rounded_before(self, node: fx.Node) -> bool:
+        steps = self.trace.steps.get(node)
+        return steps is not None and self._narrow(steps[OUTPUT])
+
+
+def _rounded(value: Tensor) -> Tensor:
+    return value.half().float()
