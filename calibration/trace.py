@@ -22,6 +22,8 @@ __all__ = ["Op", "Trace", "trace"]
 
 _ATEN = torch.ops.aten
 
+_SOFTMAX = _ATEN._softmax.default
+
 _MOVES: frozenset[Any] = frozenset(
     {
         operator.getitem,
@@ -111,7 +113,7 @@ def _operations(
     steps: dict[fx.Node, dict[str, Op]] = {}
     made: dict[fx.Node, str] = {}
     names: Counter[str] = Counter()
-    logits = {_source(node.args[0], made=None) for node in graph.nodes if _is_softmax(node)}
+    logits = {_source(node.args[0]) for node in graph.nodes if node.target is _SOFTMAX}
     for node in graph.nodes:
         if not _computes(node):
             if node.op == "call_function" and isinstance(node.args[0], fx.Node):
@@ -143,14 +145,10 @@ def _computes(node: fx.Node) -> bool:
     return bool(first.dtype.is_floating_point)
 
 
-def _source(node: Any, made: None) -> Any:
+def _source(node: Any) -> Any:
     while isinstance(node, fx.Node) and node.target in _MOVES:
         node = node.args[0]
     return node
-
-
-def _is_softmax(node: fx.Node) -> bool:
-    return node.target is _ATEN._softmax.default
 
 
 def _kind(node: fx.Node) -> str:

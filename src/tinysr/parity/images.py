@@ -18,7 +18,17 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tinysr.errors import ImageError
 
-__all__ = ["PHOTOS", "TILE", "SuiteImage", "fit", "photo", "suite", "user_images"]
+__all__ = [
+    "PHOTOS",
+    "TILE",
+    "SuiteImage",
+    "fit",
+    "image_paths",
+    "photo",
+    "suite",
+    "user_image",
+    "user_images",
+]
 
 TILE = 128
 """Side of the tiles that the photos are stored at, in pixels."""
@@ -75,13 +85,31 @@ def user_images(folder: Path, tile: int) -> tuple[SuiteImage, ...]:
     Raises:
         ImageError: the folder can't be read, holds no image, or holds one that can't be read.
     """
+    return tuple(user_image(path, tile) for path in image_paths(folder))
+
+
+def image_paths(folder: Path) -> tuple[Path, ...]:
+    """Return the image files of a folder, in the order of their names.
+
+    Raises:
+        ImageError: the folder can't be read, or holds no image.
+    """
     try:
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
     except OSError as error:
         raise ImageError(f"{folder}: expected a folder of images: {error.strerror}") from error
     if not paths:
         raise ImageError(f"{folder}: no images here (looked for {', '.join(sorted(_SUFFIXES))})")
-    return tuple(SuiteImage(name=p.name, kind="user", pixels=fit(_read(p), tile)) for p in paths)
+    return tuple(paths)
+
+
+def user_image(path: Path, tile: int) -> SuiteImage:
+    """Return an image file as a tile like the suite's.
+
+    Raises:
+        ImageError: it can't be read.
+    """
+    return SuiteImage(name=path.name, kind="user", pixels=fit(_read(path), tile))
 
 
 def photo(name: str, side: int) -> Pixels:

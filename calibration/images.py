@@ -1,0 +1,99 @@
+"""What a model is calibrated on: degraded photos, and the tiles on which ports have failed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from tinysr.errors import CalibrationError
+from tinysr.models import SCALE
+from tinysr.parity import SuiteImage, photo, suite
+from tinysr.parity.images import PHOTOS, image_paths, user_image
+from tinysr.training.degradation import degrade
+
+__all__ = ["SEED", "CalibrationImage", "calibration_images", "image_sha256"]
+
+SEED = 80
+"""The paper's seed (appendix A)."""
+
+_VERSIONS = 3
+"""Degraded versions of each photo: 32 images together with the suite."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrationImage:
+    """An image that is read or made when its turn comes."""
+
+    name: str
+    load: Callable[[], SuiteImage]
+    """Raises ImageError when a file can't be read."""
+
+
+def calibration_images(
+    tile: int, *, folder: Path | None = None, seed: int = SEED, limit: int | None = None
+) -> tuple[CalibrationImage, ...]:
+    """Return the images to measure, in their order.
+
+    The parity suite comes first, always: its flat and synthetic tiles are where half precision
+    has failed, and its photos are what the gate is held on. Then come the images of a folder, or
+    without one degraded versions of the suite's photos, seen at a quarter of their size.
+
+    Args:
+        tile: side in low-resolution pixels.
+        folder: images of the user's, cropped to their centre or mirrored outwards.
+        seed: of the degradations.
+        limit: take only so many.
+
+    Raises:
+        ImageError: the folder can't be read, or holds no image.
+        CalibrationError: the limit leaves no image.
+    """
+    if limit is not None and limit < 1:
+        raise CalibrationError(f"expected a limit of at least 1 image, found {limit}")
+    own = [
+        CalibrationImage(name=image.name, load=partial(_itself, image)) for image in suite(tile)
+    ]
+    more = _degraded(tile, seed) if folder is None else _files(folder, tile)
+    return tuple(islice((*own, *more), limit))
+
+
+def image_sha256(image: SuiteImage) -> str:
+    """Return the hash of an image's pixels and their shape."""
+    digest = hashlib.sha256(repr(image.pixels.shape).encode())
+    digest.update(np.ascontiguousarray(image.pixels, np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _itself(image: SuiteImage) -> SuiteImage:
+    return image
+
+
+def _files(folder: Path, tile: int) -> list[CalibrationImage]:
+    return [
+        CalibrationImage(name=path.name, load=partial(user_image, path, tile))
+        for path in image_paths(folder)
+    ]
+
+
+def _degraded(tile: int, seed: int) -> list[CalibrationImage]:
+    return [
+        CalibrationImage(
+            name=f"{name}, degraded {version}",
+            load=partial(_degrade, name, tile, (seed, index, version)),
+        )
+        for version in range(1, _VERSIONS + 1)
+        for index, name in enumerate(PHOTOS)
+    ]
+
+
+def _degrade(name: str, tile: int, seed: tuple[int, int, int]) -> SuiteImage:
+    high = np.ascontiguousarray(photo(name, tile * SCALE).transpose(1, 2, 0))
+    low = degrade(high, np.random.default_rng(seed))
+    pixels = np.ascontiguousarray(low.transpose(2, 0, 1), np.float32)
+    return SuiteImage(name=f"{name}, degraded {seed[-1]}", kind="photo", pixels=pixels)

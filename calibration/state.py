@@ -1,0 +1,143 @@
+"""What was measured so far: one file per image, so that an interrupted calibration goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tinysr.errors import CalibrationError
+
+from .histogram import BINS, Seen
+from .trace import Op
+
+__all__ = ["State", "write_atomically"]
+
+_HEAD = "state.json"
+_FOLDER = "measured"
+_KEYS = ("absmax", "overflowing", "values", "counts")
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_sha256: str
+    tile: int
+    ops_sha256: str
+    """Of the names of all operations, in order: another version may take a model apart otherwise."""
+
+
+class State:
+    """A folder with one measured file for each image's hash."""
+
+    def __init__(self, folder: Path, ops: Sequence[Op], *, model_sha256: str, tile: int) -> None:
+        """Open the state of a model, or begin one.
+
+        Raises:
+            CalibrationError: the folder holds that of another model or tile, or can't be used.
+        """
+        self._folder = folder
+        self._count = len(ops)
+        names = "\n".join(op.name for op in ops)
+        head = _Head(
+            model_sha256=model_sha256,
+            tile=tile,
+            ops_sha256=hashlib.sha256(names.encode()).hexdigest(),
+        )
+        path = folder / _HEAD
+        if path.exists():
+            _check(_read_head(path), head, folder)
+            return
+        write_atomically(path, head.model_dump_json(indent=2).encode() + b"\n")
+
+    def get(self, image_sha256: str) -> list[Seen] | None:
+        """Return what was seen on an image, per operation; None when it is still to be measured.
+
+        A file that is damaged counts as none.
+        """
+        try:
+            with np.load(self._path(image_sha256), allow_pickle=False) as data:
+                absmax, overflowing, values, counts = (data[key] for key in _KEYS)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+        if not self._fits(absmax, overflowing, values, counts):
+            return None
+        return [
+            Seen(absmax=float(a), overflowing=int(o), values=int(v), counts=c)
+            for a, o, v, c in zip(absmax, overflowing, values, counts, strict=True)
+        ]
+
+    def put(self, image_sha256: str, seen: Sequence[Seen]) -> None:
+        """Keep what was seen on an image; the file is complete or absent."""
+        with tempfile.TemporaryFile() as buffer:
+            np.savez_compressed(
+                buffer,
+                absmax=np.array([s.absmax for s in seen], np.float64),
+                overflowing=np.array([s.overflowing for s in seen], np.int64),
+                values=np.array([s.values for s in seen], np.int64),
+                counts=np.stack([s.counts for s in seen]).astype(np.int64),
+            )
+            buffer.seek(0)
+            write_atomically(self._path(image_sha256), buffer.read())
+
+    def _fits(self, *arrays: NDArray[np.generic]) -> bool:
+        lengths = {len(array) for array in arrays}
+        return lengths == {self._count} and arrays[-1].shape[1:] == (BINS,)
+
+    def _path(self, image_sha256: str) -> Path:
+        return self._folder / _FOLDER / f"{image_sha256}.npz"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file, its folder included, so that it is complete or absent.
+
+    Raises:
+        CalibrationError: it can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise CalibrationError(f"{path}: can't be written: {error.strerror}") from error
+
+
+def _read_head(path: Path) -> _Head:
+    try:
+        return _Head.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise CalibrationError(
+            f"{path}: expected the state of a calibration, found none that can be read; "
+            "remove the folder, or choose another --output"
+        ) from error
+
+
+def _check(found: _Head, expected: _Head, folder: Path) -> None:
+    if found == expected:
+        return
+    if found.model_sha256 != expected.model_sha256:
+        what = (
+            f"the model with SHA-256 {expected.model_sha256[:12]}…, found the calibration of "
+            f"{found.model_sha256[:12]}…"
+        )
+    elif found.tile != expected.tile:
+        what = f"tiles of {expected.tile}, found a calibration on tiles of {found.tile}"
+    else:
+        what = "the operations of this version, found those of another"
+    raise CalibrationError(
+        f"{folder}: expected {what}; remove the folder, or choose another --output"
+    )
