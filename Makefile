@@ -74,4 +74,4 @@ wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside
 	rm -rf src/tinysr/_bundle build/lib
 
 clean:  ## Remove what was built; .venv and runs stay
-	rm -rf build dist bundles src/tinysr/_bundle *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist bundles calibrated src/tinysr/_bundle *.egg-info .pytest_cache .mypy_cache .ruff_cache

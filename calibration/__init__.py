@@ -1,1 +1,49 @@
 """Ranges, headroom and precision plans, measured once for every backend."""
+
+from .calibrate import Calibration, CalibrationOptions, Verdict, calibrate, check
+from .evaluate import Evaluation, Score, Truth, evaluate, score, truths
+from .files import PLAN, PLOT, RANGES, REPORT, write_calibration
+from .finder import find_plan
+from .half import FP16_MAX, HalfWalker
+from .images import SEED, CalibrationImage, calibration_images, image_sha256
+from .measure import measure_ranges
+from .ranges import ModuleRange, OpRange, Ranges, load_ranges
+from .state import State
+from .trace import Op, Trace, trace
+from .walk import Walker
+
+__all__ = [
+    "FP16_MAX",
+    "PLAN",
+    "PLOT",
+    "RANGES",
+    "REPORT",
+    "SEED",
+    "Calibration",
+    "CalibrationImage",
+    "CalibrationOptions",
+    "Evaluation",
+    "HalfWalker",
+    "ModuleRange",
+    "Op",
+    "OpRange",
+    "Ranges",
+    "Score",
+    "State",
+    "Trace",
+    "Truth",
+    "Verdict",
+    "Walker",
+    "calibrate",
+    "calibration_images",
+    "check",
+    "evaluate",
+    "find_plan",
+    "image_sha256",
+    "load_ranges",
+    "measure_ranges",
+    "score",
+    "trace",
+    "truths",
+    "write_calibration",
+]

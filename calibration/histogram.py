@@ -48,7 +48,7 @@ def see(value: Tensor) -> Seen:
     """Measure a tensor in fp32: one pass over it, and one over a sample."""
     flat = value.reshape(-1)
     low, high = (float(end) for end in torch.aminmax(flat))
-    absmax = max(-low, high) if low == low else low  # NaN stays
+    absmax = float(np.maximum(-low, high))  # NaN stays
     overflowing = int((flat.abs() >= FP16_OVERFLOWS).sum()) if absmax >= FP16_OVERFLOWS else 0
     sample = flat[:: _stride(flat.numel())].contiguous().view(torch.int32)
     bins = torch.bitwise_and(sample, _MAGNITUDE) >> _SHIFT

@@ -56,9 +56,7 @@ def calibration_images(
     """
     if limit is not None and limit < 1:
         raise CalibrationError(f"expected a limit of at least 1 image, found {limit}")
-    own = [
-        CalibrationImage(name=image.name, load=partial(_itself, image)) for image in suite(tile)
-    ]
+    own = [CalibrationImage(name=image.name, load=partial(_itself, image)) for image in suite(tile)]
     more = _degraded(tile, seed) if folder is None else _files(folder, tile)
     return tuple(islice((*own, *more), limit))
 

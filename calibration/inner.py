@@ -86,8 +86,6 @@ WRITTEN_OUT: dict[Any, WrittenOut] = {
     _ATEN._softmax.default: WrittenOut(
         name="softmax", labels=("shifted", "exp", "sum"), compute=_softmax
     ),
-    _ATEN.gelu.default: WrittenOut(
-        name="gelu", labels=("cube", "argument", "gain"), compute=_gelu
-    ),
+    _ATEN.gelu.default: WrittenOut(name="gelu", labels=("cube", "argument", "gain"), compute=_gelu),
 }
 """By operation; all others are one step."""

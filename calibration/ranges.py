@@ -123,9 +123,7 @@ def op_range(op: Op, seen: Sequence[Seen], images: Sequence[ImageEntry]) -> OpRa
         reads=op.reads,
         absmax=seen[largest].absmax,
         image=images[largest].name,
-        percentiles={
-            f"{p:g}": min(percentile(counts, p), seen[largest].absmax) for p in PERCENTS
-        },
+        percentiles={f"{p:g}": min(percentile(counts, p), seen[largest].absmax) for p in PERCENTS},
         flushed=share_between(counts, float(bin_edges()[1]), _FLUSHED_BELOW),
         subnormal=share_between(counts, _FLUSHED_BELOW, _NORMAL_FROM),
         overflowing=sum(s.overflowing for s in seen) / sum(s.values for s in seen),

@@ -31,7 +31,7 @@ class _Head(BaseModel):
     model_sha256: str
     tile: int
     ops_sha256: str
-    """Of the names of all operations, in order: another version may take a model apart otherwise."""
+    """Of the names of all operations: another version may take a model apart differently."""
 
 
 class State:

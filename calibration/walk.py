@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -49,8 +50,7 @@ class Walker(fx.Interpreter):
             return super().run_node(n)
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         args = tuple(
-            self._read(steps[OUTPUT], node, value)
-            for node, value in zip(n.args, args, strict=True)
+            self._read(steps[OUTPUT], node, value) for node, value in zip(n.args, args, strict=True)
         )
         written = WRITTEN_OUT.get(n.target)
         if written is not None:
@@ -62,5 +62,5 @@ class Walker(fx.Interpreter):
             return self.reading(op, self.trace.source(node), value)
         return value
 
-    def _step(self, steps: dict[str, Op], label: str, value: Tensor) -> Tensor:
+    def _step(self, steps: Mapping[str, Op], label: str, value: Tensor) -> Tensor:
         return self.computed(steps[label], value)

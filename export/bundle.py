@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tinysr.errors import BundleError, GateError, choices
+from tinysr.errors import BundleError, GateError, UnsupportedError, choices
 from tinysr.manifest import (
     MANIFEST_NAME,
     Artifact,

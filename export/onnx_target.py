@@ -26,7 +26,7 @@ FOLDER = "onnx"
 _STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 
-def build_onnx(
+def build_onnx(  # noqa: PLR0917  what every target's builder takes
     baked: BakedTinySR,
     bundle: Path,
     options: ExportOptions,

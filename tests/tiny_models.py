@@ -39,11 +39,29 @@ def tiny_model(*, separable: tuple[bool, bool] = (True, False), seed: int = 7) -
 
 def tiny_loaded(*, separable: tuple[bool, bool] = (True, False), seed: int = 7) -> Loaded:
     """Return the model as a checkpoint's loader would."""
-    model = tiny_model(separable=separable, seed=seed)
+    return as_loaded(tiny_model(separable=separable, seed=seed))
+
+
+def as_loaded(model: TinySR, name: str = "tiny") -> Loaded:
+    """Return a model as a checkpoint's loader would."""
     source = Source(
-        kind="single-file", name="tiny", sha256=tensors_sha256(model.state_dict()), trained=False
+        kind="single-file", name=name, sha256=tensors_sha256(model.state_dict()), trained=False
     )
     return Loaded(model=model, source=source)
+
+
+def explosive_model(gate: float = 2e5) -> TinySR:
+    """Return a model that fp32 computes well, and fp16 not at all.
+
+    The gates of both feed-forwards lift the residual stream far past fp16's largest value; the
+    last norm brings it back.
+    """
+    model = tiny_model()
+    with torch.no_grad():
+        for block in model.transformer.blocks:
+            dim = block.norm1.linear.out_features // 6
+            block.norm1.linear.bias[5 * dim :] = gate
+    return model
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -42,6 +42,7 @@ def _options(
 
 def _register() -> None:
     """Add every command; the modules import nothing heavy until one runs."""
+    from .calibrate import calibrate
     from .doctor import doctor
     from .export import export
     from .inspect import inspect
@@ -49,7 +50,7 @@ def _register() -> None:
     from .train import train
     from .upscale import upscale
 
-    for command in (upscale, export, parity, inspect, doctor, train):
+    for command in (upscale, export, parity, calibrate, inspect, doctor, train):
         app.command()(command)
 
 

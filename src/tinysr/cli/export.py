@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .memory import peak_memory
 from .parity import backends_for, print_report, progress_bar
 
 if TYPE_CHECKING:
@@ -36,7 +36,15 @@ def export(
         list[str] | None,
         typer.Option("-t", "--target", help="Repeat for several.  [default: onnx]"),
     ] = None,
-    precision: Annotated[str, typer.Option(help="Of weights and arithmetic.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(help="fp32, or fp16: graphs in fp16 beside those in fp32.")
+    ] = "fp32",
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            help="A precision plan, from `tinysr calibrate`.  [default: found on the way]"
+        ),
+    ] = None,
     tile: Annotated[int, typer.Option(help="Side of a tile, in low-resolution pixels.")] = 128,
     batch: Annotated[
         str, typer.Option(help="Tiles a graph takes at once: a number, or 'dynamic'.")
@@ -65,11 +73,13 @@ def export(
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
     from tinysr.export import ExportOptions, check_target, check_targets, export_bundle
+    from tinysr.export.precision import load_plan
     from tinysr.models import load_checkpoint
 
     options = ExportOptions(
         targets=tuple(dict.fromkeys(target or ("onnx",))),
         precision=precision,
+        plan=load_plan(plan) if plan else None,
         tile=tile,
         batch=_batch(batch),
     )
@@ -80,6 +90,7 @@ def export(
     with progress_bar() as tell:
         tell("reading the model", 0, 1)
         loaded = load_checkpoint(model, layers=_layers(layers))
+        options = _with_plan(loaded, options, tell)
         manifest = export_bundle(
             loaded,
             place,
@@ -89,6 +100,21 @@ def export(
             progress=lambda text: tell(text, 0, 1),
         )
     _summary(Console(soft_wrap=True, highlight=False), place, manifest, clock)
+
+
+def _with_plan(loaded: Loaded, options: ExportOptions, tell: Progress) -> ExportOptions:
+    """Return the options with a plan, found on the built-in images when fp16 needs one."""
+    from dataclasses import replace
+
+    from tinysr.calibration import CalibrationOptions, calibrate
+    from tinysr.errors import GateError
+
+    if options.precision == "fp32" or options.plan is not None:
+        return options
+    found = calibrate(loaded, CalibrationOptions(tile=options.tile), tell)
+    if not found.verdict.passed:
+        raise GateError(f"no precision plan holds: {found.verdict.failure}")
+    return replace(options, plan=found.plan)
 
 
 class _Clock:
@@ -141,17 +167,10 @@ def _summary(console: Console, place: Path, manifest: Manifest, clock: _Clock) -
         f"  baked in fp32: {manifest.bake.difference:.1e} from the eager model "
         f"(at most {manifest.bake.tolerance:.0e})"
     )
+    if manifest.precision_plan is not None:
+        console.print(f"  fp16 by the plan {place / manifest.precision_plan.path}")
     gate = f"gate {clock.gate:.1f} s" if clock.gate else "[yellow]not gated[/]"
-    console.print(f"  export {clock.export:.1f} s, {gate}, peak memory {_peak_memory()}")
-
-
-def _peak_memory() -> str:
-    if sys.platform == "win32":
-        return "not measured"
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes in what the system counts
-    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f} GB"
+    console.print(f"  export {clock.export:.1f} s, {gate}, peak memory {peak_memory()}")
 
 
 def _batch(text: str) -> int | None:

@@ -1,0 +1,171 @@
+"""`tinysr calibrate`: ranges of every operation, and the modules that must stay out of fp16."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .memory import peak_memory
+from .parity import load_source, progress_bar
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from tinysr.calibration import Calibration
+    from tinysr.models import Loaded
+
+__all__ = ["calibrate"]
+
+FAILED = 1
+"""The exit code when a plan does not hold."""
+
+
+def calibrate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A preset, a checkpoint, or the folder of a bundle made from a preset."
+        ),
+    ] = "tinysr-nano",
+    *,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of low-resolution images, in place of degraded photos. "
+            "The parity suite is always measured."
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="How many times larger than measured a value may become.  "
+            "[default: 4, or the checked plan's]"
+        ),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Measure only so many images.")] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(help="Find no plan, but say whether this one holds; exit code 1 if not."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="A folder.  [default: calibrated/MODEL]"),
+    ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of a tile, in low-resolution pixels.  "
+            "[default: 128, or that of the bundle or the checked plan]"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the degradations.")] = 80,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
+    ] = False,
+) -> None:
+    """Measure a model's ranges, and find the modules that must stay out of fp16.
+
+    OUTPUT gets plan.toml, ranges.json, headroom.png and report.html. Run it again after Ctrl-C,
+    and only what is missing is measured.
+    """
+    from rich.console import Console
+
+    from tinysr.errors import require
+
+    for package in ("torch", "onnx", "jinja2", "matplotlib"):
+        require(package, extra="calibrate")
+    from tinysr import calibration
+    from tinysr.export import DEFAULT_TILE
+    from tinysr.export.precision import load_plan
+
+    start = time.perf_counter()
+    plan = load_plan(check) if check else None
+    if plan is not None and margin is not None:
+        plan = plan.model_copy(update={"margin": margin})
+    defaults = {} if margin is None else {"margin": margin}
+    with progress_bar() as tell:
+        tell("reading the model", 0, 1)
+        loaded, own_tile = _loaded(model)
+        folder = output or Path("calibrated") / Path(model).stem
+        options = calibration.CalibrationOptions(
+            tile=tile or own_tile or (plan.tile if plan else DEFAULT_TILE),
+            images=images,
+            limit=limit,
+            seed=seed,
+            state=folder / "state",
+            **defaults,
+        )
+        if plan is None:
+            found = calibration.calibrate(loaded, options, tell)
+        else:
+            found = calibration.check(loaded, plan, options, tell)
+        calibration.write_calibration(folder, found, plan=plan is None)
+    seconds = time.perf_counter() - start
+    if as_json:
+        typer.echo(json.dumps(_data(found, seconds), indent=2))
+    else:
+        _print(Console(soft_wrap=True, highlight=False), found, folder, seconds)
+    if not found.verdict.passed:
+        from tinysr.errors import GateError
+
+        raise GateError(f"the plan does not hold: {found.verdict.failure}")
+
+
+def _loaded(model: str) -> tuple[Loaded, int | None]:
+    """Return a model, and the tile of the bundle when it is one."""
+    from tinysr.manifest import MANIFEST_NAME, read_manifest
+    from tinysr.models import load_checkpoint
+
+    if (Path(model) / MANIFEST_NAME).is_file():
+        manifest = read_manifest(Path(model))
+        return load_source(manifest.source, None), manifest.tile
+    return load_checkpoint(model), None
+
+
+def _data(found: Calibration, seconds: float) -> dict[str, Any]:
+    tightest = min(found.ranges.modules, key=lambda module: module.headroom)
+    return {
+        "model": found.ranges.source.model_dump(),
+        "tile": found.ranges.tile,
+        "seed": found.ranges.seed,
+        "images": [image.model_dump() for image in found.ranges.images],
+        "plan": found.plan.model_dump(),
+        "plan_sha256": found.plan.sha256,
+        "modules": len(found.ranges.modules),
+        "tightest": tightest.model_dump(),
+        "verdict": {"passed": found.verdict.passed, **found.verdict.model_dump()},
+        "seconds": round(seconds, 1),
+    }
+
+
+def _print(console: Console, found: Calibration, folder: Path, seconds: float) -> None:
+    from rich.markup import escape
+
+    ranges, plan, evaluation = found.ranges, found.plan, found.verdict.evaluation
+    tightest = min(ranges.modules, key=lambda module: module.headroom)
+    console.print(
+        f"[bold]{escape(ranges.source.name)}[/]: {len(ranges.ops)} values of "
+        f"{len(ranges.modules)} modules, measured on {len(ranges.images)} images of {ranges.tile}×"
+        f"{ranges.tile}"
+    )
+    console.print(
+        f"  largest: {tightest.absmax:.4g} at {escape(tightest.op)}, "
+        f"{tightest.headroom:.1f} powers of two under fp16's largest"
+    )
+    for entry in plan.keep:
+        console.print(f"  kept {entry.precision}: {escape(entry.module)}: {escape(entry.reason)}")
+    if not plan.keep:
+        console.print(
+            f"  nothing is kept in fp32: all fits in fp16 with a margin of {plan.margin:g}"
+        )
+    worst = evaluation.worst
+    number = "not finite" if not worst.finite else f"{worst.psnr_db or float('inf'):.1f} dB"
+    console.print(
+        f"  in true fp16: {number} on the worst of {len(evaluation.scores)} images "
+        f"({escape(worst.image)}), the gate is {evaluation.gate_db:g} dB"
+    )
+    console.print(f"  {seconds:.1f} s, peak memory {peak_memory()}; report: {escape(str(folder))}")

@@ -1,0 +1,17 @@
+"""How much memory this program took."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["peak_memory"]
+
+
+def peak_memory() -> str:
+    """Return the most memory that was held so far, in words."""
+    if sys.platform == "win32":
+        return "not measured"
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes in what the system counts
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f} GB"
