@@ -1,8 +1,9 @@
 """A true fp16 evaluator: every operation's result is rounded to fp16, also where a CPU would not.
 
-ONNX Runtime's CPU provider computes fp16 graphs in fp32 and drops the casts between neighbouring
-operations, so that a value past 65504 passes there and becomes infinite on a GPU. Here it becomes
-infinite as it would there. Steps inside norms, softmax and GELU are rounded too (:mod:`.inner`).
+ONNX Runtime's CPU provider computes most fp16 operations in fp32, and drops the casts between
+neighbours: whether a value past 65504 becomes infinite there depends on what its optimiser did to
+the graph. Here it becomes infinite, as on a GPU. The steps inside norms, softmax and GELU are
+rounded too (:mod:`.inner`).
 """
 
 from __future__ import annotations
