@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export parity bench test test-slow fuzz lint typecheck showcase wheel clean links
+.PHONY: help setup demo export parity calibrate bench test test-slow fuzz lint typecheck showcase wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ export: setup  ## Export MODEL to BUNDLE in PRECISION, gate included
 
 parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 	$(TINYSR) parity '$(BUNDLE)'
+
+calibrate: setup  ## Measure MODEL's ranges and find its precision plan
+	$(TINYSR) calibrate '$(MODEL)'
 
 bench: setup  ## Measure what the Upscaler and whole folders cost beside bare runs, and memory
 	$(BIN)/python -m tinysr.benchmarks.overhead '$(BUNDLE)'
@@ -63,7 +66,8 @@ links:  # type checkers and import-linter can't follow the folder mapping; links
 showcase: setup  ## Draw the README's picture and write its figures, from the current weights
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano --overwrite
 	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano
-	$(BIN)/python -m tinysr.benchmarks.readme bundles/tinysr-nano
+	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-fp16 --precision fp16 --overwrite
+	$(BIN)/python -m tinysr.benchmarks.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
 wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside
 	rm -rf build/lib src/tinysr/_bundle

@@ -1,10 +1,11 @@
 """The figures in the README, from the commands that print them.
 
-    python -m tinysr.benchmarks.readme bundles/tinysr-nano
+    python -m tinysr.benchmarks.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
 rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->``: costs
 from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity from
-`tinysr inspect BUNDLE --json`, and the gates from the constants that parity applies.
+`tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, and the
+gates from the constants that parity applies.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ import tinysr
 from tinysr.errors import TinySRError, UnsupportedError
 from tinysr.parity import GATES_DB
 
-__all__ = ["bundle_lines", "cost_lines", "filled", "gate_lines", "main", "quality_lines"]
+__all__ = [
+    "bundle_lines",
+    "cost_lines",
+    "filled",
+    "gate_lines",
+    "main",
+    "precision_lines",
+    "quality_lines",
+]
 
 MODELS = ("tinysr", "tinysr-nano")
 
@@ -81,7 +90,6 @@ def quality_lines(card: Path = CARD) -> list[str]:
 def bundle_lines(bundle: Path) -> list[str]:
     """Return a bundle's size, and its lowest PSNR against the eager model."""
     report = _inspect(str(bundle))
-    files = {e["path"]: e["size"] for a in report["artifacts"] for e in (a["file"], *a["data"])}
     verdicts = [artifact["parity"] for artifact in report["artifacts"]]
     if any(verdict["result"] != "pass" for verdict in verdicts):
         raise UnsupportedError(f"{bundle}: expected a bundle that passed parity")
@@ -90,12 +98,47 @@ def bundle_lines(bundle: Path) -> list[str]:
     host, tools = report["host"], report["tools"]
     text = (
         f"The bundle `{report['name']}` has {len(report['artifacts'])} graphs and takes "
-        f"{sum(files.values()) / 1e6:.1f} MB. Its worst image against the eager model has "
+        f"{_megabytes(report['artifacts'])}. Its worst image against the eager model has "
         f"{worst['worst_db']:.1f} dB; the gate is {worst['gate_db']:.0f} dB. (Exported and "
         f"compared on {host['system']} {host['machine']}, CPU, with ONNX Runtime "
         f"{tools['onnxruntime']} and PyTorch {tools['torch']}.)"
     )
     return textwrap.wrap(text, 100, break_on_hyphens=False)
+
+
+def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
+    """Return a table of a bundle's precisions, and what was measured for it.
+
+    Args:
+        bundle: one that was exported with ``--precision fp16``, and passed parity.
+        calibration: what `tinysr calibrate MODEL --json` prints.
+    """
+    artifacts = _inspect(str(bundle))["artifacts"]
+    rows = []
+    for precision in dict.fromkeys(a["precision"] for a in artifacts):
+        own = [a for a in artifacts if a["precision"] == precision]
+        worst = min(a["parity"]["worst_db"] for a in own if a["stage"] == "upscale")
+        gate = own[0]["parity"]["gate_db"]
+        rows.append(f"| {precision} | {_megabytes(own)} | {worst:.1f} dB | {gate:.0f} dB |")
+    kept, tightest = calibration["plan"]["keep"], calibration["tightest"]
+    evaluation = calibration["verdict"]["evaluation"]
+    scores = [s for s in evaluation["scores"] if s["psnr_db"] is not None]
+    worst = min(scores, key=lambda score: score["psnr_db"])
+    text = (
+        f"`tinysr calibrate {calibration['model']['name']}` measured {calibration['modules']} "
+        f"modules on {len(calibration['images'])} images. The largest value is "
+        f"{tightest['absmax']:.0f}, at `{tightest['op']}`, {tightest['headroom']:.1f} powers of "
+        f"two under fp16's largest; {len(kept) or 'no'} modules are kept in fp32. In true fp16 the "
+        f"worst of {len(evaluation['scores'])} images ({worst['image']}) has "
+        f"{worst['psnr_db']:.1f} dB."
+    )
+    return [
+        "| precision | graphs and weights | worst image, upscale on ONNX Runtime | gate |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *textwrap.wrap(text, 100, break_on_hyphens=False, break_long_words=False),
+    ]
 
 
 def gate_lines() -> list[str]:
@@ -118,11 +161,20 @@ def filled(text: str, name: str, lines: Sequence[str]) -> str:
     return "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
 
 
+def _megabytes(artifacts: Sequence[dict[str, Any]]) -> str:
+    files = {e["path"]: e["size"] for a in artifacts for e in (a["file"], *a["data"])}
+    return f"{sum(files.values()) / 1e6:.1f} MB"
+
+
 def _inspect(target: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", "from tinysr.cli import main; main()", "inspect", target]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)  # noqa: S603
+    return _said("inspect", target)
+
+
+def _said(command: str, target: str) -> dict[str, Any]:
+    program = [sys.executable, "-c", "from tinysr.cli import main; main()", command, target]
+    done = subprocess.run([*program, "--json"], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
-        raise UnsupportedError(f"tinysr inspect {target}: {done.stderr.strip()}")
+        raise UnsupportedError(f"tinysr {command} {target}: {done.stderr.strip()}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
@@ -146,6 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the README's figures; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.readme")
     parser.add_argument("bundle", type=Path, help="the folder of tinysr-nano's bundle")
+    parser.add_argument("--fp16", type=Path, help="its bundle with fp16, for the precisions")
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     options = parser.parse_args(arguments)
     text = options.readme.read_text(encoding="utf-8")
@@ -156,6 +209,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "costs": cost_lines(),
             "gates": gate_lines(),
         }
+        if options.fp16 is not None:
+            figures["precision"] = precision_lines(options.fp16, _said("calibrate", MODELS[1]))
         for name, lines in figures.items():
             text = filled(text, name, ["", *lines, ""])
     except TinySRError as error:

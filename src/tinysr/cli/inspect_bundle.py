@@ -22,24 +22,28 @@ def bundle_report(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     checks = {entry.path: _check(folder, entry) for entry in _entries(manifest)}
     report = {"kind": "bundle", **manifest.model_dump(mode="json")}
-    for artifact in report["artifacts"]:
-        for entry in (artifact["file"], *artifact["data"]):
-            entry["check"] = checks[entry["path"]]
+    for entry in _files(report):
+        entry["check"] = checks[entry["path"]]
     return report
 
 
 def damaged_files(report: dict[str, Any]) -> list[str]:
     """Return the files that are not as the manifest says, each with what is wrong."""
     bad: dict[str, None] = {}  # an ordered set: graphs share their weights
-    for artifact in report["artifacts"]:
-        for entry in (artifact["file"], *artifact["data"]):
-            if entry["check"] != "ok":
-                bad[f"{entry['path']} ({entry['check']})"] = None
+    for entry in _files(report):
+        if entry["check"] != "ok":
+            bad[f"{entry['path']} ({entry['check']})"] = None
     return list(bad)
 
 
 def _entries(manifest: Manifest) -> list[FileEntry]:
-    return [entry for a in manifest.artifacts for entry in (a.file, *a.data)]
+    entries = [entry for a in manifest.artifacts for entry in (a.file, *a.data)]
+    return entries + ([manifest.precision_plan] if manifest.precision_plan else [])
+
+
+def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
+    files = [entry for a in report["artifacts"] for entry in (a["file"], *a["data"])]
+    return files + ([report["precision_plan"]] if report["precision_plan"] else [])
 
 
 def _check(folder: Path, entry: FileEntry) -> str:
@@ -75,7 +79,7 @@ def print_bundle(report: dict[str, Any]) -> None:
     }
     for name, text in lines.items():
         console.print(f"[bold]{name:>9}[/]  {escape(text)}", soft_wrap=True)
-    console.print(_artifact_table(report["artifacts"]), _file_table(report["artifacts"]))
+    console.print(_artifact_table(report["artifacts"]), _file_table(_files(report)))
 
 
 def _artifact_table(artifacts: list[dict[str, Any]]) -> Any:
@@ -104,12 +108,12 @@ def _verdict(verdict: dict[str, Any]) -> str:
     return text
 
 
-def _file_table(artifacts: list[dict[str, Any]]) -> Any:
+def _file_table(entries: list[dict[str, Any]]) -> Any:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table("file", "MiB", "check")
-    files = {e["path"]: e for a in artifacts for e in (a["file"], *a["data"])}
+    files = {entry["path"]: entry for entry in entries}
     for path, entry in files.items():
         table.add_row(escape(path), f"{entry['size'] / 2**20:.1f}", _mark(entry["check"]))
     return table
