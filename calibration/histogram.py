@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .half import FP16_OVERFLOWS
 
-__all__ = ["BINS", "Seen", "bin_edges", "percentile", "see", "share_between"]
+__all__ = ["BINS", "Measured", "Seen", "bin_edges", "percentile", "see", "share_between"]
 
 _SUB_BITS = 3
 _SHIFT = 23 - _SUB_BITS
@@ -28,7 +28,7 @@ BINS = 256 << _SUB_BITS
 _MOST_SAMPLES = 2**16
 """Values of one tensor that are counted; the largest one is looked for among all."""
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.signedinteger]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +42,36 @@ class Seen:
     values: int
     counts: Counts
     """``[BINS]``, of evenly spaced values."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """What was seen of every operation on one image, a row for each.
+
+    Arrays that are allocated once: thousands of small ones, kept between the large tensors of a
+    run, would pin the memory that those leave.
+    """
+
+    absmax: NDArray[np.float64]
+    overflowing: NDArray[np.int64]
+    values: NDArray[np.int64]
+    counts: NDArray[np.int32]
+    """``[operations, BINS]``."""
+
+    @classmethod
+    def empty(cls, rows: int) -> Measured:
+        """Return room for so many operations, nothing seen."""
+        return cls(
+            absmax=np.zeros(rows),
+            overflowing=np.zeros(rows, np.int64),
+            values=np.zeros(rows, np.int64),
+            counts=np.zeros((rows, BINS), np.int32),
+        )
+
+    def put(self, row: int, seen: Seen) -> None:
+        """Fill in one operation."""
+        self.absmax[row], self.counts[row] = seen.absmax, seen.counts
+        self.overflowing[row], self.values[row] = seen.overflowing, seen.values
 
 
 def see(value: Tensor) -> Seen:

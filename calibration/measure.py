@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,9 +12,9 @@ from tinysr.errors import CheckpointError
 from tinysr.manifest import Source
 from tinysr.parity import Progress
 
-from .histogram import Seen, see
+from .histogram import Measured, see
 from .images import CalibrationImage, image_sha256
-from .ranges import ImageEntry, Ranges, module_ranges, op_range
+from .ranges import ImageEntry, Ranges, Totals, module_ranges
 from .state import State
 from .trace import Op, Trace
 from .walk import Walker
@@ -27,10 +27,11 @@ class _Measuring(Walker):
 
     def __init__(self, trace: Trace) -> None:
         super().__init__(trace)
-        self.seen: dict[str, Seen] = {}
+        self._rows = {op.name: row for row, op in enumerate(trace.ops)}
+        self.measured = Measured.empty(len(trace.ops))
 
     def computed(self, op: Op, value: Tensor) -> Tensor:
-        self.seen[op.name] = see(value)
+        self.measured.put(self._rows[op.name], see(value))
         return value
 
 
@@ -59,41 +60,36 @@ def measure_ranges(
         ImageError: an image can't be read.
         CheckpointError: a value is NaN or infinite in fp32.
     """
-    entries: list[ImageEntry] = []
-    columns: list[list[Seen]] = []
+    totals = Totals(trace.ops)
     for done, entry in enumerate(images):
         if progress:
             progress(f"measuring {entry.name}", done, len(images))
         image = entry.load()
         digest = image_sha256(image)
-        seen = state.get(digest) if state else None
-        if seen is None:
-            seen = _measured(trace, torch.from_numpy(image.pixels)[None], entry.name)
+        measured = state.get(digest) if state else None
+        if measured is None:
+            measured = _measured(trace, torch.from_numpy(image.pixels)[None], entry.name)
             if state:
-                state.put(digest, seen)
-        entries.append(ImageEntry(name=entry.name, sha256=digest))
-        columns.append(seen)
-    ops = tuple(
-        op_range(op, [column[row] for column in columns], entries)
-        for row, op in enumerate(trace.ops)
-    )
+                state.put(digest, measured)
+        totals.add(ImageEntry(name=entry.name, sha256=digest), measured)
+    ops = totals.ranges()
     return Ranges(
         source=source,
         tile=tile,
         seed=seed,
-        images=tuple(entries),
+        images=tuple(totals.images),
         ops=ops,
         modules=module_ranges(ops, trace.units),
     )
 
 
-def _measured(trace: Trace, image: Tensor, name: str) -> list[Seen]:
+def _measured(trace: Trace, image: Tensor, name: str) -> Measured:
     walker = _Measuring(trace)
     walker(image)
-    for op in trace.ops:
-        if not math.isfinite(walker.seen[op.name].absmax):
+    for op, finite in zip(trace.ops, np.isfinite(walker.measured.absmax), strict=True):
+        if not finite:
             raise CheckpointError(
                 f"'{op.name}' gives NaN or infinity in fp32 on the image '{name}': "
                 "the model's weights can't be used"
             )
-    return [walker.seen[op.name] for op in trace.ops]
+    return walker.measured

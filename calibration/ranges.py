@@ -14,10 +14,19 @@ from tinysr.errors import CalibrationError
 from tinysr.manifest import Source
 
 from .half import FP16_MAX
-from .histogram import BINS, Seen, bin_edges, percentile, share_between
+from .histogram import BINS, Measured, bin_edges, percentile, share_between
 from .trace import Op
 
-__all__ = ["PERCENTS", "ImageEntry", "ModuleRange", "OpRange", "Ranges", "module_ranges"]
+__all__ = [
+    "PERCENTS",
+    "ImageEntry",
+    "ModuleRange",
+    "OpRange",
+    "Ranges",
+    "Totals",
+    "load_ranges",
+    "module_ranges",
+]
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9, 99.99)
 
@@ -112,27 +121,47 @@ def load_ranges(path: Path) -> Ranges:
         raise CalibrationError(f"{path}: at {place}: {first['msg']}") from error
 
 
-def op_range(op: Op, seen: Sequence[Seen], images: Sequence[ImageEntry]) -> OpRange:
-    """Join what was seen of an operation on each image."""
-    largest = max(range(len(seen)), key=lambda index: seen[index].absmax)
-    counts = np.sum([s.counts for s in seen], axis=0)
-    return OpRange(
-        name=op.name,
-        module=op.module,
-        unit=op.unit,
-        reads=op.reads,
-        absmax=seen[largest].absmax,
-        image=images[largest].name,
-        percentiles={f"{p:g}": min(percentile(counts, p), seen[largest].absmax) for p in PERCENTS},
-        flushed=share_between(counts, float(bin_edges()[1]), _FLUSHED_BELOW),
-        subnormal=share_between(counts, _FLUSHED_BELOW, _NORMAL_FROM),
-        overflowing=sum(s.overflowing for s in seen) / sum(s.values for s in seen),
-        histogram={
-            f"{bin_edges()[place]:.6g}": int(counts[place])
-            for place in range(BINS)
-            if counts[place]
-        },
-    )
+class Totals:
+    """What was seen on all images so far; each is forgotten once it was added."""
+
+    def __init__(self, ops: Sequence[Op]) -> None:
+        self._ops = ops
+        self._absmax = np.full(len(ops), -1.0)
+        self._image = np.zeros(len(ops), np.int64)
+        self._overflowing = np.zeros(len(ops), np.int64)
+        self._values = np.zeros(len(ops), np.int64)
+        self._counts = np.zeros((len(ops), BINS), np.int64)
+        self.images: list[ImageEntry] = []
+
+    def add(self, image: ImageEntry, measured: Measured) -> None:
+        """Add an image."""
+        larger = measured.absmax > self._absmax
+        self._absmax[larger] = measured.absmax[larger]
+        self._image[larger] = len(self.images)
+        self._overflowing += measured.overflowing
+        self._values += measured.values
+        self._counts += measured.counts
+        self.images.append(image)
+
+    def ranges(self) -> tuple[OpRange, ...]:
+        """Return the range of each operation."""
+        return tuple(self._range(row, op) for row, op in enumerate(self._ops))
+
+    def _range(self, row: int, op: Op) -> OpRange:
+        counts, edges, absmax = self._counts[row], bin_edges(), float(self._absmax[row])
+        return OpRange(
+            name=op.name,
+            module=op.module,
+            unit=op.unit,
+            reads=op.reads,
+            absmax=absmax,
+            image=self.images[self._image[row]].name,
+            percentiles={f"{p:g}": min(percentile(counts, p), absmax) for p in PERCENTS},
+            flushed=share_between(counts, float(edges[1]), _FLUSHED_BELOW),
+            subnormal=share_between(counts, _FLUSHED_BELOW, _NORMAL_FROM),
+            overflowing=float(self._overflowing[row] / self._values[row]),
+            histogram={f"{edges[bin_]:.6g}": int(counts[bin_]) for bin_ in np.flatnonzero(counts)},
+        )
 
 
 def module_ranges(ops: Sequence[OpRange], units: Sequence[str]) -> tuple[ModuleRange, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tinysr.errors import CalibrationError
 
-from .histogram import BINS, Seen
+from .histogram import Measured
 from .trace import Op
 
 __all__ = ["State", "write_atomically"]
@@ -57,39 +59,29 @@ class State:
             return
         write_atomically(path, head.model_dump_json(indent=2).encode() + b"\n")
 
-    def get(self, image_sha256: str) -> list[Seen] | None:
-        """Return what was seen on an image, per operation; None when it is still to be measured.
+    def get(self, image_sha256: str) -> Measured | None:
+        """Return what was seen on an image; None when it is still to be measured.
 
         A file that is damaged counts as none.
         """
+        empty = Measured.empty(0)
         try:
             with np.load(self._path(image_sha256), allow_pickle=False) as data:
-                absmax, overflowing, values, counts = (data[key] for key in _KEYS)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                arrays = {key: data[key] for key in _KEYS}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return None
-        if not self._fits(absmax, overflowing, values, counts):
-            return None
-        return [
-            Seen(absmax=float(a), overflowing=int(o), values=int(v), counts=c)
-            for a, o, v, c in zip(absmax, overflowing, values, counts, strict=True)
-        ]
+        for key, array in arrays.items():
+            like: NDArray[np.generic] = getattr(empty, key)
+            if array.shape != (self._count, *like.shape[1:]) or array.dtype != like.dtype:
+                return None
+        return Measured(**arrays)
 
-    def put(self, image_sha256: str, seen: Sequence[Seen]) -> None:
+    def put(self, image_sha256: str, measured: Measured) -> None:
         """Keep what was seen on an image; the file is complete or absent."""
-        with tempfile.TemporaryFile() as buffer:
-            np.savez_compressed(
-                buffer,
-                absmax=np.array([s.absmax for s in seen], np.float64),
-                overflowing=np.array([s.overflowing for s in seen], np.int64),
-                values=np.array([s.values for s in seen], np.int64),
-                counts=np.stack([s.counts for s in seen]).astype(np.int64),
-            )
-            buffer.seek(0)
-            write_atomically(self._path(image_sha256), buffer.read())
-
-    def _fits(self, *arrays: NDArray[np.generic]) -> bool:
-        lengths = {len(array) for array in arrays}
-        return lengths == {self._count} and arrays[-1].shape[1:] == (BINS,)
+        buffer = io.BytesIO()
+        arrays = {key: getattr(measured, key) for key in _KEYS}
+        np.savez_compressed(buffer, **arrays)
+        write_atomically(self._path(image_sha256), buffer.getvalue())
 
     def _path(self, image_sha256: str) -> Path:
         return self._folder / _FOLDER / f"{image_sha256}.npz"

@@ -33,7 +33,7 @@ from tinysr.calibration import (
 )
 from tinysr.calibration import measure as measuring
 from tinysr.calibration.finder import find_plan, grouped
-from tinysr.calibration.histogram import percentile, see, share_between
+from tinysr.calibration.histogram import Measured, percentile, see, share_between
 from tinysr.errors import CalibrationError, CheckpointError, ImageError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.apply_plan import apply_plan
@@ -289,11 +289,11 @@ def test_an_interrupted_calibration_goes_on(
     measured: list[str] = []
     run = measuring._measured
 
-    def counted(of: Trace, image: torch.Tensor, name: str) -> list[object]:
+    def counted(of: Trace, image: torch.Tensor, name: str) -> Measured:
         if len(measured) == 2:
             raise KeyboardInterrupt
         measured.append(name)
-        return run(of, image, name)  # type: ignore[return-value]
+        return run(of, image, name)
 
     monkeypatch.setattr(measuring, "_measured", counted)
     with pytest.raises(KeyboardInterrupt):
@@ -312,11 +312,13 @@ def test_an_interrupted_calibration_goes_on(
 
 def test_a_damaged_measurement_is_made_again(traced: Trace, tmp_path: Path) -> None:
     state = State(tmp_path, traced.ops, model_sha256="0" * 64, tile=TILE)
-    seen = [see(noise(8)) for _ in traced.ops]
-    state.put("a" * 64, seen)
+    measured = Measured.empty(len(traced.ops))
+    measured.put(3, see(noise(8)))
+    state.put("a" * 64, measured)
     again = state.get("a" * 64)
     assert again is not None
-    assert [s.absmax for s in again] == [s.absmax for s in seen]
+    assert np.array_equal(again.absmax, measured.absmax)
+    assert np.array_equal(again.counts, measured.counts)
     (file,) = (tmp_path / "measured").iterdir()
     file.write_bytes(file.read_bytes()[:100])
     assert state.get("a" * 64) is None
