@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinysr.benchmarks.memory import LARGEST, LIMIT_MB, measure
+from tinysr.calibration import load_ranges
 from tinysr.manifest import read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -15,6 +16,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 TINYSR = Path(sys.executable).parent / "tinysr"
 EXPORT_SECONDS = 90
 EXPORT_BYTES = 6e9
+HALF_SECONDS = 120
+CALIBRATE_SECONDS = 900
+CALIBRATION_TILES = 32
+CALIBRATE_BYTES = 8e9
 
 
 def run(*command: str | Path) -> None:
@@ -38,6 +43,23 @@ def test_full_size_passes_its_gate(tmp_path: Path) -> None:
     folder = tmp_path / "tinysr"
     run("export", "tinysr", "-o", folder)
     assert {a.parity.result for a in read_manifest(folder).artifacts} == {"pass"}
+
+
+def test_full_size_is_calibrated_and_exported_in_fp16_within_its_bounds(tmp_path: Path) -> None:
+    """In one test, because the plan takes minutes to find, and the export is timed with it."""
+    start = time.perf_counter()
+    run("calibrate", "tinysr", "-o", tmp_path / "calibrated")
+    assert time.perf_counter() - start <= CALIBRATE_SECONDS
+    assert peak_memory_of_children() <= CALIBRATE_BYTES
+    plan = tmp_path / "calibrated" / "plan.toml"
+    assert len(load_ranges(plan.with_name("ranges.json")).images) == CALIBRATION_TILES
+    start = time.perf_counter()
+    half = ("--precision", "fp16", "--plan", plan)
+    run("export", "tinysr", "-o", tmp_path / "tinysr", *half, "--no-gate")
+    assert time.perf_counter() - start <= HALF_SECONDS
+    manifest = read_manifest(tmp_path / "tinysr")
+    sizes = {a.precision: sum(d.size for d in a.data) for a in manifest.artifacts}
+    assert 0.5 <= sizes["fp16"] / sizes["fp32"] <= 0.51
 
 
 def test_a_result_of_100_megapixels_stays_within_its_memory(tmp_path: Path) -> None:
