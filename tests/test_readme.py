@@ -192,6 +192,29 @@ def test_a_bundle_says_its_size_and_its_worst_image(tmp_path: Path) -> None:
         readme.bundle_lines(bundle)
 
 
+def test_precisions_are_told_with_what_was_measured(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "twin")
+    score = {"image": "white", "psnr_db": 57.53}
+    equal = {"image": "black", "psnr_db": None}
+    calibration = {
+        "model": {"name": "twin"},
+        "modules": 12,
+        "images": [{}] * 32,
+        "plan": {"keep": []},
+        "tightest": {"absmax": 1023.0, "op": "norm:layer_norm.squared sum", "headroom": 6.0},
+        "verdict": {"evaluation": {"scores": [score, equal]}},
+    }
+    lines = readme.precision_lines(bundle, calibration)
+    assert "| fp32 | 0.0 MB | 123.4 dB | 80 dB |" in lines
+    text = " ".join(lines)
+    assert "12 modules on 32 images" in text
+    assert "no modules are kept in fp32" in text
+    assert "worst of 2 images (white) has 57.5 dB" in text
+    edit_manifest(bundle, lambda m: m["artifacts"][1]["parity"].update(result="fail"))
+    with pytest.raises(UnsupportedError, match="passed parity in fp32"):
+        readme.precision_lines(bundle, calibration)
+
+
 def test_without_a_bundle_the_readme_stays_as_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
