@@ -23,6 +23,8 @@ import numpy as np
 from tinysr.errors import TinySRError, UnsupportedError
 from tinysr.runtime import Upscaler
 
+from .record import write_record
+
 __all__ = ["LARGEST", "LIMIT_MB", "Use", "main", "measure"]
 
 LIMIT_MB = 1500.0
@@ -76,6 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.memory")
     parser.add_argument("bundle")
     parser.add_argument("--megapixels", type=float, nargs="+", default=MEGAPIXELS)
+    parser.add_argument("--json", type=Path, help="a file for the measurement")
     parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     try:
@@ -86,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TinySRError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    if options.json is not None:
+        write_record(options.json, [asdict(use) for use in uses])
     _print(uses)
     held = [use for use in uses if use.megapixels <= LARGEST * 1.01]
     return int(max(use.beside_mb for use in held) > LIMIT_MB) if held else 0

@@ -4,8 +4,9 @@
 
 rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->``: costs
 from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity from
-`tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, and the
-gates from the constants that parity applies.
+`tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, the
+gates from the constants that parity applies, memory and throughput from the measurements in
+`benchmarks/results`.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ import tinysr
 from tinysr.errors import TinySRError, UnsupportedError
 from tinysr.parity import GATES_DB
 
+from .record import RESULTS, provenance, read_record
+
 __all__ = [
     "bundle_lines",
     "cost_lines",
     "filled",
     "gate_lines",
     "main",
+    "memory_lines",
     "precision_lines",
     "quality_lines",
+    "throughput_lines",
 ]
 
 MODELS = ("tinysr", "tinysr-nano")
@@ -103,7 +108,7 @@ def bundle_lines(bundle: Path) -> list[str]:
         f"compared on {host['system']} {host['machine']}, CPU, with ONNX Runtime "
         f"{tools['onnxruntime']} and PyTorch {tools['torch']}.)"
     )
-    return textwrap.wrap(text, 100, break_on_hyphens=False)
+    return _wrapped(text)
 
 
 def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
@@ -140,7 +145,7 @@ def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        *textwrap.wrap(text, 100, break_on_hyphens=False, break_long_words=False),
+        *_wrapped(text),
     ]
 
 
@@ -148,6 +153,37 @@ def gate_lines() -> list[str]:
     """Return the table of the gates."""
     rows = [f"| {_PRECISIONS.get(name, name)} | {gate:.0f} |" for name, gate in GATES_DB.items()]
     return ["| precision | lowest PSNR, dB |", "|---|---|", *rows]
+
+
+def memory_lines() -> list[str]:
+    """Return the table of the memory that results of several sizes took."""
+    record = read_record(RESULTS / "memory.json")
+    rows = [
+        f"| {use['megapixels']:.0f} | {use['result_mb']:.0f} | "
+        f"{use['peak_mb'] - use['result_mb']:.0f} | {use['steps']} |"
+        for use in record["figures"]
+    ]
+    return [
+        "| result, megapixels | its own size, MB | peak beside it, MB | runs of a graph |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *_wrapped(f"({provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, with all "
+                  "that Python and the libraries take.)"),
+    ]  # fmt: skip
+
+
+def throughput_lines() -> list[str]:
+    """Return what a folder's speed is of that of inference alone."""
+    record = read_record(RESULTS / "throughput.json")
+    found = record["figures"]
+    return _wrapped(
+        f"A folder of {found['photos']} photos runs at {found['share']:.1%} of the speed of "
+        f"inference alone ({found['lowest']:.1%} to {found['highest']:.1%} in {found['repeats']} "
+        f"pairs): {found['megapixels'] / found['folder']:.2f} megapixels of results per second, "
+        "reading, hashing, writing and colour fix included. "
+        f"({provenance(record)}; `tinysr-nano`; `make bench` measures it.)"
+    )
 
 
 def filled(text: str, name: str, lines: Sequence[str]) -> str:
@@ -162,6 +198,10 @@ def filled(text: str, name: str, lines: Sequence[str]) -> str:
     if not (found and closed):
         raise UnsupportedError(f"expected the markers {begin} and {end}, found none")
     return "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
 def _megabytes(artifacts: Sequence[dict[str, Any]]) -> str:
@@ -211,6 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "quality": quality_lines(),
             "costs": cost_lines(),
             "gates": gate_lines(),
+            "memory": memory_lines(),
+            "throughput": throughput_lines(),
         }
         if options.fp16 is not None:
             figures["precision"] = precision_lines(options.fp16, _said("calibrate", MODELS[1]))

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -28,6 +28,8 @@ from tinysr.runtime import Upscaler
 from tinysr.runtime.files import decode
 from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
 from tinysr.runtime.raster import Pixels
+
+from .record import write_record
 
 __all__ = ["LIMIT", "Throughput", "main", "make_photos", "measure"]
 
@@ -120,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--photos", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--warmup", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="a file for the measurement")
     options = parser.parse_args(arguments)
     try:
         with (
@@ -135,6 +138,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 warmup=options.warmup,
             )
             sys.stdout.write(f"{upscaler.choice}\n{_lines(found)}\n")
+            if options.json is not None:
+                write_record(options.json, asdict(found))
     except TinySRError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return error.exit_code

@@ -12,13 +12,15 @@ from tinysr.errors import ImageError
 
 from .raster import Pixels
 
-os.environ.setdefault("VIPS_WARNING", "0")  # see below
+os.environ.setdefault("VIPS_WARNING", "0")  # silences libvips once pyvips no longer listens
 
 import pyvips
 
 __all__ = ["damage", "image_from_pixels", "pixels_from_image", "pyvips", "srgb_from_cmyk"]
 
-# What matters is raised; the rest would go to stderr, past whoever reads one line there.
+# What matters is raised. Warnings would go to stderr, past whoever reads one line there: pyvips
+# logs them, and stumbles over those that quote bytes of the file that are no UTF-8.
+pyvips._remove_log_handler()
 logging.getLogger("pyvips").addHandler(logging.NullHandler())
 
 # Remembered operations would keep the files and pixels they were called with alive.

@@ -9,6 +9,7 @@ import pytest
 
 from bundles import make_bundle
 from tinysr.benchmarks import memory
+from tinysr.benchmarks.record import provenance, read_record
 from tinysr.errors import UnsupportedError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
@@ -28,11 +29,15 @@ def test_each_size_has_a_process_and_a_peak_of_its_own(bundle: str) -> None:
 
 
 def test_it_prints_a_table_and_fails_above_the_limit(
-    bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bundle: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    arguments = [bundle, "--megapixels", "0.5"]
+    file = tmp_path / "new" / "memory.json"
+    arguments = [bundle, "--megapixels", "0.5", "--json", str(file)]
     assert memory.main(arguments) == 0
     assert "beside it MB" in capsys.readouterr().out
+    record = read_record(file)
+    assert record["figures"][0]["megapixels"] == pytest.approx(0.5, rel=0.01)
+    assert str(record["host"]["cores"]) in provenance(record)
     monkeypatch.setattr(memory, "LIMIT_MB", 1.0)
     assert memory.main(arguments) == 1
 
@@ -42,3 +47,10 @@ def test_what_fails_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[st
         memory.measure(str(tmp_path), 1)
     assert memory.main([str(tmp_path), "--megapixels", "1"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"date": 1}'])
+def test_other_files_are_no_records(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UnsupportedError, match="expected a measurement"):
+        read_record(tmp_path / "a.json")

@@ -18,6 +18,7 @@ from pictures import by_tifffile, photo, pixels, read
 from PIL import Image
 
 from tinysr.errors import ImageError
+from tinysr.runtime import vips
 from tinysr.runtime.files import FORMATS
 
 KEPT = sorted((Path(__file__).parent / "hostile").glob("*"))
@@ -176,3 +177,8 @@ def test_decoders_say_nothing_themselves(name: str, damage: str, tmp_path: Path)
     words = [sys.executable, "-c", code, tmp_path / "picture"]
     ended = subprocess.run(words, capture_output=True, check=True)  # noqa: S603
     assert (ended.stdout, ended.stderr) == (b"", b"")
+
+
+def test_nobody_listens_to_warnings() -> None:
+    """pyvips would: it printed a traceback over a warning that quoted bytes that are no UTF-8."""
+    assert vips.pyvips._log_handler_id is None
