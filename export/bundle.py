@@ -25,11 +25,13 @@ from tinysr.models.receptive_field import feature_bytes, halo
 from .apply_plan import apply_plan
 from .bake import bake, prove_baked
 from .baked import BakedTinySR
+from .equalise import equalised
 from .files import atomic_folder, file_entry
 from .graph import example_input
 from .onnx_target import build_onnx
-from .options import PRECISIONS, ExportOptions, Finish, Progress
+from .options import PRECISIONS, ExportOptions, Finish, Plan, Progress
 from .precision import PrecisionPlan, plan_text
+from .quantization import QUANTIZED, quantization_text
 
 __all__ = ["TARGETS", "Gate", "check_targets", "export_bundle"]
 
@@ -46,6 +48,8 @@ TARGETS: dict[str, Builder] = {"onnx": build_onnx}
 _TOOLS = ("tinysr", "torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "numpy")
 
 _PLAN = "calibration/plan.toml"
+
+_QUANTIZATION = "calibration/{precision}.toml"
 
 _OVERLAP_SHARE = 8
 """A transformer tile shares an eighth of its side with its neighbours: 8 of 64 latents."""
@@ -74,17 +78,16 @@ def export_bundle(
         GateError: a proof or the gate failed. When it was the gate, the bundle is kept as
             ``<target>.rejected``, for whoever must find out why.
         BundleError: ``target`` is taken or can't be written.
-        UnsupportedError: an option is unknown, or fp16 is asked for without a plan.
+        UnsupportedError: an option is unknown, or a precision is asked for without a plan.
         CalibrationError: the plan is another model's, or names modules that this one lacks.
     """
     check_targets(options.targets)
-    if options.precision != "fp32" and options.plan is None:
+    if missing := options.missing():
         raise UnsupportedError(
-            f"{options.precision} needs a precision plan, found none: make one with "
-            "`tinysr calibrate`"
+            f"{missing[0]} needs a precision plan, found none: make one with `tinysr calibrate`"
         )
-    if options.plan is not None:
-        options.plan.for_model(loaded.source.sha256)
+    for plan in options.plans:
+        plan.for_model(loaded.source.sha256)
     with atomic_folder(target, overwrite=overwrite) as work:
         _build(loaded, work, target.name, options, progress)
         if gate is not None:
@@ -114,10 +117,10 @@ def _build(
     baked = bake(loaded.model, options.tile)
     progress("holding the baked model against the eager one")
     proof = prove_baked(loaded.model, baked, example_input(baked, "upscale", options.tile, 1))
-    plan = _write_plan(work, options.plan)
+    plans = _write_plans(work, options)
     finishes: list[Finish] = []
     for precision in PRECISIONS[options.precision]:
-        model = _in_types(baked, options.plan, precision)
+        model = _in_types(baked, options.plan_for(precision))
         metadata = _metadata(loaded.source, baked, options, precision)
         finishes += [
             TARGETS[target](model, work, options, precision, metadata, progress)
@@ -132,23 +135,29 @@ def _build(
         options,
         latent_scale=latent_scale,
         proof=proof,
-        plan=plan,
+        plans=plans,
         artifacts=artifacts,
     )
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
 
 
-def _in_types(baked: BakedTinySR, plan: PrecisionPlan | None, precision: str) -> BakedTinySR:
-    return baked if plan is None or precision == "fp32" else apply_plan(baked, plan)
+def _in_types(baked: BakedTinySR, plan: Plan | None) -> BakedTinySR:
+    if isinstance(plan, PrecisionPlan):
+        return apply_plan(baked, plan)
+    return baked if plan is None else equalised(baked, plan.equalise)
 
 
-def _write_plan(work: Path, plan: PrecisionPlan | None) -> FileEntry | None:
-    if plan is None:
-        return None
-    path = work / _PLAN
-    path.parent.mkdir()
-    path.write_text(plan_text(plan), encoding="utf-8")
-    return file_entry(work, path)
+def _write_plans(work: Path, options: ExportOptions) -> dict[str, FileEntry]:
+    """Write the plans of all precisions but fp32, which needs none."""
+    entries = {}
+    for plan in options.plans:
+        half = isinstance(plan, PrecisionPlan)
+        path = work / (_PLAN if half else _QUANTIZATION.format(precision=plan.precision))
+        path.parent.mkdir(exist_ok=True)
+        text = plan_text(plan) if isinstance(plan, PrecisionPlan) else quantization_text(plan)
+        path.write_text(text, encoding="utf-8")
+        entries[plan.precision] = file_entry(work, path)
+    return entries
 
 
 def _manifest(
@@ -158,7 +167,7 @@ def _manifest(
     *,
     latent_scale: float,
     proof: BakeProof,
-    plan: FileEntry | None,
+    plans: Mapping[str, FileEntry],
     artifacts: tuple[Artifact, ...],
 ) -> Manifest:
     model = loaded.model
@@ -174,7 +183,8 @@ def _manifest(
         latent_scale=latent_scale,
         source=loaded.source,
         bake=proof,
-        precision_plan=plan,
+        precision_plan=plans.get("fp16"),
+        quantization_plans={name: plans[name] for name in QUANTIZED if name in plans},
         artifacts=artifacts,
         tools={tool: importlib.metadata.version(tool) for tool in _TOOLS},
         host=Host(
@@ -191,8 +201,8 @@ def _overlap(latent_tile: int) -> int:
 def _metadata(
     source: Source, baked: BakedTinySR, options: ExportOptions, precision: str
 ) -> dict[str, str]:
-    plan = {"plan_sha256": options.plan.sha256} if options.plan and precision != "fp32" else {}
-    return plan | {
+    plan = options.plan_for(precision)
+    return ({"plan_sha256": plan.sha256} if plan else {}) | {
         "checkpoint": source.name,
         "checkpoint_sha256": source.sha256,
         "latent_scale": repr(baked.latent_scale),

@@ -50,10 +50,16 @@ def upscale_graph(stages: Sequence[StageGraph], *, tile: int, batch: int | None)
     )
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
+        opset_imports=[helper.make_opsetid("", _opset(stages))],
         ir_version=stages[0].model.ir_version,
     )
     return StageGraph(stage="upscale", model=model, weights=weights)
+
+
+def _opset(stages: Sequence[StageGraph]) -> int:
+    """Return the stages' version; those that hold integers have a later one."""
+    found = [e.version for s in stages for e in s.model.opset_import if e.domain == ""]
+    return max(OPSET, *found)
 
 
 def _image(name: str, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
+from torch import Tensor
 
 from tinysr.manifest import Artifact, FileEntry, Port, Simplification, Stage
 
@@ -16,6 +19,8 @@ from .compose import upscale_graph
 from .files import file_entry
 from .graph import StageGraph, example_input, stage_graph, stage_input, stage_output
 from .options import ExportOptions, Finish, Progress
+from .quantization import QuantizationPlan
+from .quantized import quantized_graphs
 from .simplify import prove_simplified, simplify
 from .weights import WeightFile, attach
 
@@ -50,12 +55,16 @@ def build_onnx(  # noqa: PLR0917  what every target's builder takes
     folder = bundle / FOLDER
     folder.mkdir(exist_ok=True)
     suffix = "" if precision == "fp32" else f".{precision}"
-    progress(f"writing the weights in {precision}")
-    weights = WeightFile(folder / f"weights{suffix}.bin", baked.state_dict())
     graphs: list[StageGraph] = []
     for stage in _STAGES:
         progress(f"exporting the {stage} in {precision}")
         graphs.append(stage_graph(baked, stage, tile=options.tile, batch=options.batch))
+    plan = options.plan_for(precision)
+    tensors: Mapping[str, Tensor | NDArray[Any]] = baked.state_dict()
+    if isinstance(plan, QuantizationPlan):
+        progress(f"quantizing to {precision}")
+        graphs, tensors = quantized_graphs([simplify(graph) for graph in graphs], baked, plan)
+    weights = WeightFile(folder / f"weights{suffix}.bin", tensors)
     graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
     images = {
         graph.stage: example_input(baked, graph.stage, options.tile, options.batch or 1).numpy()
@@ -68,7 +77,11 @@ def build_onnx(  # noqa: PLR0917  what every target's builder takes
         for graph in graphs:
             progress(f"simplifying the {graph.stage} graph and checking that nothing changed")
             path = folder / f"{graph.stage}{suffix}.onnx"
-            proof = _write(graph, path, weights, metadata, images[graph.stage])
+            if isinstance(plan, QuantizationPlan):  # rounding hides what a proof looks for
+                proof = None
+                _write(graph, path, weights, metadata)
+            else:
+                proof = _write_proved(graph, path, weights, metadata, images[graph.stage])
             artifacts.append(
                 _artifact(bundle, path, graph.stage, precision, data=data, proof=proof)
             )
@@ -77,7 +90,7 @@ def build_onnx(  # noqa: PLR0917  what every target's builder takes
     return finish
 
 
-def _write(
+def _write_proved(
     graph: StageGraph,
     path: Path,
     weights: WeightFile,
@@ -87,13 +100,19 @@ def _write(
     """Write the simplified graph, holding it against the plain one, which goes again."""
     plain = path.with_suffix(".plain.onnx")
     onnx.save(attach(graph.model, graph.weights, weights), plain)
-    model = attach(simplify(graph).model, graph.weights, weights)
-    _describe(model, graph.stage, metadata)
-    onnx.save(model, path)
-    onnx.checker.check_model(path, full_check=True)
+    _write(simplify(graph), path, weights, metadata)
     proof = prove_simplified(plain, path, image)
     plain.unlink()
     return proof
+
+
+def _write(
+    graph: StageGraph, path: Path, weights: WeightFile, metadata: Mapping[str, str]
+) -> None:
+    model = attach(graph.model, graph.weights, weights)
+    _describe(model, graph.stage, metadata)
+    onnx.save(model, path)
+    onnx.checker.check_model(path, full_check=True)
 
 
 def _describe(model: onnx.ModelProto, stage: Stage, metadata: Mapping[str, str]) -> None:
@@ -113,7 +132,7 @@ def _artifact(
     precision: str,
     *,
     data: FileEntry,
-    proof: Simplification,
+    proof: Simplification | None,
 ) -> Artifact:
     graph = onnx.load(path, load_external_data=False).graph
     return Artifact(

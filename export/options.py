@@ -10,11 +10,21 @@ from tinysr.manifest import Artifact
 
 from .bake import DEFAULT_TILE
 from .precision import PrecisionPlan
+from .quantization import QUANTIZED, QuantizationPlan
 
-__all__ = ["PRECISIONS", "ExportOptions", "Finish", "Progress"]
+__all__ = ["PRECISIONS", "ExportOptions", "Finish", "Plan", "Progress"]
 
-PRECISIONS: dict[str, tuple[str, ...]] = {"fp32": ("fp32",), "fp16": ("fp32", "fp16")}
+PRECISIONS: dict[str, tuple[str, ...]] = {
+    "fp32": ("fp32",),
+    "fp16": ("fp32", "fp16"),
+    "int8": ("fp32", "int8"),
+    "w8": ("fp32", "w8"),
+    "w4": ("fp32", "w4"),
+    "all": ("fp32", "fp16", *QUANTIZED),
+}
 """What can be asked for, and the precisions that a bundle then holds."""
+
+Plan = PrecisionPlan | QuantizationPlan
 
 Progress = Callable[[str], None]
 """Called with a few words when a step begins."""
@@ -32,6 +42,8 @@ class ExportOptions:
     """One of :data:`PRECISIONS`."""
     plan: PrecisionPlan | None = None
     """Which modules stay wide: needed for fp16, and refused without it."""
+    quantization: tuple[QuantizationPlan, ...] = ()
+    """One for each quantized precision: needed for it, and refused without it."""
     tile: int = DEFAULT_TILE
     """Side of a tile in low-resolution pixels."""
     batch: int | None = 1
@@ -40,18 +52,39 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise choices("precision", self.precision, PRECISIONS)
-        if self.plan is not None and self.precision == "fp32":
-            raise UnsupportedError(
-                "a precision plan says what stays out of fp16: expected the precision fp16, "
-                "found fp32"
-            )
-        if self.plan is not None and self.plan.tile != self.tile:
-            raise UnsupportedError(
-                f"the precision plan was found on tiles of {self.plan.tile}, and the export's are "
-                f"{self.tile}: expected the same; make a plan with `tinysr calibrate --tile "
-                f"{self.tile}`"
-            )
+        for plan in self.plans:
+            self._check(plan)
+        names = [plan.precision for plan in self.plans]
+        if len(set(names)) != len(names):
+            raise UnsupportedError(f"expected one plan for each precision, found {names}")
         if self.batch is not None and self.batch < 1:
             raise UnsupportedError(
                 f"expected a batch of at least 1 or 'dynamic', found {self.batch}"
+            )
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """All plans."""
+        return (*([self.plan] if self.plan else []), *self.quantization)
+
+    def plan_for(self, precision: str) -> Plan | None:
+        """Return the plan of a precision, when there is one."""
+        return next((plan for plan in self.plans if plan.precision == precision), None)
+
+    def missing(self) -> tuple[str, ...]:
+        """Return the precisions asked for that still need a plan."""
+        wanted = PRECISIONS[self.precision]
+        return tuple(p for p in wanted if p != "fp32" and self.plan_for(p) is None)
+
+    def _check(self, plan: Plan) -> None:
+        if plan.precision not in PRECISIONS[self.precision]:
+            raise UnsupportedError(
+                f"a plan says what stays out of {plan.precision}: expected the precision "
+                f"{plan.precision}, found {self.precision}"
+            )
+        if plan.tile != self.tile:
+            raise UnsupportedError(
+                f"the plan for {plan.precision} was found on tiles of {plan.tile}, and the "
+                f"export's are {self.tile}: expected the same; make a plan for tiles of "
+                f"{self.tile}"
             )

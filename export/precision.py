@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,11 +25,15 @@ __all__ = [
     "DEFAULT_MARGIN",
     "EVERYTHING_IN",
     "KeptModule",
+    "PlanRecord",
     "PrecisionPlan",
     "Wide",
     "check_margin",
     "load_plan",
+    "matching",
     "plan_text",
+    "quoted",
+    "read_plan",
 ]
 
 DEFAULT_MARGIN = 4.0
@@ -39,6 +43,8 @@ EVERYTHING_IN = ".*"
 """After a module's name: that module and all inside it."""
 
 _MAX_BYTES = 2**20
+
+P = TypeVar("P", bound="PlanRecord")
 
 _HEADER = """\
 # TinySR precision plan. Every module computes in {precision}, but those kept below.
@@ -62,11 +68,13 @@ Wide = Literal["fp32", "bf16"]
 """Types with the range of fp32. No target of this version has bf16."""
 
 
-class _Record(BaseModel):
+class PlanRecord(BaseModel):
+    """A part of a plan: what it does not know, it refuses."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class KeptModule(_Record):
+class KeptModule(PlanRecord):
     """A module that is kept out of the plan's precision."""
 
     module: str
@@ -76,7 +84,7 @@ class KeptModule(_Record):
     """One sentence with the measured number; for people, not read by anything."""
 
 
-class PrecisionPlan(_Record):
+class PrecisionPlan(PlanRecord):
     """One decision, which every target inherits."""
 
     version: Literal[1] = 1
@@ -103,7 +111,7 @@ class PrecisionPlan(_Record):
         """
         found: dict[str, Wide] = {}
         for entry in self.keep:
-            for path in _matches(entry.module, modules):
+            for path in matching(entry.module, modules):
                 if found.setdefault(path, entry.precision) != entry.precision:
                     raise CalibrationError(
                         f"the plan keeps '{path}' in {found[path]} and in {entry.precision}: "
@@ -131,11 +139,16 @@ def load_plan(path: Path) -> PrecisionPlan:
     Raises:
         CalibrationError: it can't be read, is no TOML, or does not fit.
     """
+    return read_plan(path, PrecisionPlan)
+
+
+def read_plan(path: Path, kind: type[P]) -> P:
+    """Read a plan of a kind; raises as :func:`load_plan`."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise CalibrationError(f"{path}: expected a plan of some kilobytes, found a huge file")
         data = tomllib.loads(path.read_text(encoding="utf-8"))
-        return PrecisionPlan.model_validate(data)
+        return kind.model_validate(data)
     except OSError as error:
         raise CalibrationError(f"{path}: expected a precision plan: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -151,23 +164,30 @@ def plan_text(plan: PrecisionPlan) -> str:
     lines = [
         _HEADER.format(precision=plan.precision),
         f"version = {plan.version}",
-        f"model_sha256 = {_quoted(plan.model_sha256)}",
+        f"model_sha256 = {quoted(plan.model_sha256)}",
         f"tile = {plan.tile}",
-        f"precision = {_quoted(plan.precision)}",
+        f"precision = {quoted(plan.precision)}",
         f"margin = {plan.margin!r}",
     ]
     for entry in plan.keep:
         lines += [
             "",
             "[[keep]]",
-            f"module = {_quoted(entry.module)}",
-            f"precision = {_quoted(entry.precision)}",
+            f"module = {quoted(entry.module)}",
+            f"precision = {quoted(entry.precision)}",
         ]
-        lines += [f"reason = {_quoted(entry.reason)}"] if entry.reason else []
+        lines += [f"reason = {quoted(entry.reason)}"] if entry.reason else []
     return "\n".join(lines) + "\n"
 
 
-def _matches(name: str, modules: Collection[str]) -> list[str]:
+def matching(
+    name: str, modules: Collection[str], what: str = "module that computes"
+) -> list[str]:
+    """Return the modules that a plan's name stands for.
+
+    Raises:
+        CalibrationError: there is none; the message says which one is meant.
+    """
     whole = name.endswith(EVERYTHING_IN)
     root = name.removesuffix(EVERYTHING_IN)
     inside = [path for path in modules if path.startswith(f"{root}.")]
@@ -183,8 +203,11 @@ def _matches(name: str, modules: Collection[str]) -> list[str]:
     close = get_close_matches(root, modules, n=1, cutoff=0.0)
     raise CalibrationError(
         f"the plan keeps '{name}', which the model does not have: did you mean '{close[0]}'?"
+        if close
+        else f"the plan names '{name}', and the model has no {what}"
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as TOML has it."""
     return json.dumps(text, ensure_ascii=False)  # a TOML basic string is a JSON string

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import ml_dtypes
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = ["WeightFile", "attach"]
@@ -31,12 +33,12 @@ class _Span:
 class WeightFile:
     """Weights written once, in the order of their names."""
 
-    def __init__(self, path: Path, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, path: Path, tensors: Mapping[str, Tensor | NDArray[Any]]) -> None:
         self.path = path
         self._spans: dict[str, _Span] = {}
         with path.open("wb") as file:
             for name in sorted(tensors):
-                self._spans[name] = _write(file, tensors[name].detach().contiguous().numpy())
+                self._spans[name] = _write(file, _array(tensors[name]))
 
     def initializer(self, name: str) -> onnx.TensorProto:
         """Return an initializer that refers to a weight in the file."""
@@ -67,14 +69,31 @@ def attach(model: onnx.ModelProto, names: Iterable[str], weights: WeightFile) ->
     return result
 
 
-def _write(file: IO[bytes], array: np.ndarray) -> _Span:
-    alignment = _ALIGNMENT if array.nbytes >= _SMALL else 64
+def _array(tensor: Tensor | NDArray[Any]) -> NDArray[Any]:
+    if isinstance(tensor, Tensor):
+        tensor = tensor.detach().contiguous().numpy()
+    return np.ascontiguousarray(tensor)
+
+
+def _packed(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the values as ONNX stores them: two to a byte in 4 bits, the first one low."""
+    flat = array.reshape(-1)
+    if array.dtype != ml_dtypes.int4:
+        return flat
+    nibbles = flat.astype(np.int8).view(np.uint8) & 0xF
+    nibbles = np.append(nibbles, np.zeros(len(nibbles) % 2, np.uint8))
+    return nibbles[0::2] | (nibbles[1::2] << 4)
+
+
+def _write(file: IO[bytes], array: NDArray[Any]) -> _Span:
+    values = _packed(array)
+    alignment = _ALIGNMENT if values.nbytes >= _SMALL else 64
     file.write(b"\0" * (-file.tell() % alignment))
     offset = file.tell()
-    file.write(array.reshape(-1).data)  # unlike tofile, it says why it can't
+    file.write(values.data)  # unlike tofile, it says why it can't
     return _Span(
         offset=offset,
-        length=array.nbytes,
+        length=values.nbytes,
         shape=array.shape,
         data_type=onnx.helper.np_dtype_to_tensor_dtype(array.dtype),
     )

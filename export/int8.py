@@ -1,0 +1,162 @@
+"""A stage's graph → a graph with Q/DQ pairs, by onnxruntime's tools, in our ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from .graph import StageGraph
+from .quantize import INT8_MAX
+
+__all__ = ["int8_graph"]
+
+_OPS = ("Conv", "MatMul")
+
+_INPUT = ".input"
+"""After a layer's path: its input, quantized for it alone."""
+
+_OPTIONS: dict[str, Any] = {
+    # TensorRT takes no zero points.
+    "ActivationSymmetric": True,
+    "WeightSymmetric": True,
+    # The scale of a MatMul's weight [inputs, outputs] is one per output too.
+    "QDQOpTypePerChannelSupportToAxis": {"MatMul": 1},
+    # Sums and norms go on in fp32.
+    "OpTypesToExcludeOutputQuantization": list(_OPS),
+    # A bias is added in fp32; in int32, TensorRT refuses it.
+    "QuantizeBias": False,
+}
+
+
+def int8_graph(
+    graph: StageGraph, tensors: Mapping[str, Tensor], ranges: Mapping[str, float]
+) -> tuple[StageGraph, dict[str, NDArray[Any]]]:
+    """Quantize weights and inputs of layers to symmetric int8.
+
+    Given: a graph whose weights are inputs.
+    Result: Q/DQ on the input of every layer with a range, one scale per output in its weight.
+
+    Args:
+        graph: a stage, simplified.
+        tensors: the baked model's state.
+        ranges: largest inputs by the layer's path; those of other stages are left out.
+
+    Returns:
+        The graph, and the tensors that it reads.
+    """
+    own = {path: r for path, r in ranges.items() if f"{path}.weight" in graph.weights}
+    model, state = _with_weights(graph, tensors)
+    sources = _apart(model, own)
+    found = _quantized(model, own) if own else model
+    _joined(found, sources)
+    names = _large(found, state)
+    weights = {i.name: numpy_helper.to_array(i) for i in found.graph.initializer if i.name in names}
+    kept = [i for i in found.graph.initializer if i.name not in names]
+    del found.graph.initializer[:]
+    found.graph.initializer.extend(kept)
+    found.graph.input.extend(
+        helper.make_tensor_value_info(
+            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
+        )
+        for name, array in weights.items()
+    )
+    found.graph.ClearField("value_info")
+    result = StageGraph(stage=graph.stage, model=found, weights=tuple(sorted(weights)))
+    return result, weights
+
+
+def _with_weights(
+    graph: StageGraph, tensors: Mapping[str, Tensor]
+) -> tuple[onnx.ModelProto, set[str]]:
+    model = onnx.ModelProto()
+    model.CopyFrom(graph.model)
+    names = set(graph.weights)
+    inputs = [value for value in model.graph.input if value.name not in names]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(tensors[name].detach().contiguous().numpy(), name)
+        for name in graph.weights
+    )
+    return model, names
+
+
+def _apart(model: onnx.ModelProto, ranges: Mapping[str, float]) -> dict[str, str]:
+    """Give every layer a name of its own for its input: other readers must not see it rounded."""
+    sources: dict[str, str] = {}
+    nodes = list(model.graph.node)
+    del model.graph.node[:]
+    for node in nodes:
+        path = _layer(node)
+        if path in ranges:
+            name = f"{path}{_INPUT}"
+            sources[name] = node.input[0]
+            model.graph.node.append(helper.make_node("Identity", [node.input[0]], [name], name))
+            model.graph.value_info.append(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            )
+            node.input[0] = name
+            node.name = path
+        model.graph.node.append(node)
+    return sources
+
+
+def _layer(node: onnx.NodeProto) -> str:
+    reads = node.op_type in _OPS and node.input[1].endswith(".weight")
+    return node.input[1].removesuffix(".weight") if reads else ""
+
+
+def _quantized(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelProto:
+    from onnxruntime.quantization import (  # noqa: PLC0415 - seconds that only this step needs
+        CalibrationMethod,
+        QuantType,
+    )
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData  # noqa: PLC0415
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # noqa: PLC0415
+
+    data = {
+        f"{path}{_INPUT}": TensorData(lowest=np.float32(-r), highest=np.float32(r))
+        for path, r in ranges.items()
+    }
+    quantizer = QDQQuantizer(
+        model,
+        True,
+        False,
+        QuantType.QInt8,
+        QuantType.QInt8,
+        TensorsData(CalibrationMethod.MinMax, data),
+        list(ranges),
+        [],
+        list(_OPS),
+        _OPTIONS,
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    found: onnx.ModelProto = quantizer.model.model
+    return found
+
+
+def _joined(model: onnx.ModelProto, sources: Mapping[str, str]) -> None:
+    """Take out the nodes that :func:`_apart` put in."""
+    nodes = [n for n in model.graph.node if not (n.op_type == "Identity" and n.name in sources)]
+    for node in nodes:
+        for index, name in enumerate(node.input):
+            if name in sources:
+                node.input[index] = sources[name]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _large(model: onnx.ModelProto, state: set[str]) -> set[str]:
+    """Return the tensors that go into the file of weights: the state's, and what became of it."""
+    return {
+        i.name
+        for i in model.graph.initializer
+        if i.name in state or i.name.split(".weight_")[0] + ".weight" in state
+    }
