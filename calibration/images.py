@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinysr.errors import CalibrationError
 from tinysr.models import SCALE
@@ -17,7 +18,14 @@ from tinysr.parity import SuiteImage, photo, suite
 from tinysr.parity.images import PHOTOS, image_paths, user_image
 from tinysr.training.degradation import degrade
 
-__all__ = ["SEED", "CalibrationImage", "calibration_images", "image_sha256"]
+__all__ = [
+    "SEED",
+    "CalibrationImage",
+    "DegradedPhoto",
+    "calibration_images",
+    "degraded_photos",
+    "image_sha256",
+]
 
 SEED = 80
 """The paper's seed (appendix A)."""
@@ -33,6 +41,20 @@ class CalibrationImage:
     name: str
     load: Callable[[], SuiteImage]
     """Raises ImageError when a file can't be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DegradedPhoto:
+    """A photo and what degradation left of it."""
+
+    low: SuiteImage
+    high: NDArray[np.float32]
+    """The ground truth: ``[3, 4·tile, 4·tile]``, in [0, 1]."""
+
+
+def degraded_photos(tile: int, seed: int = SEED) -> tuple[DegradedPhoto, ...]:
+    """Return one degraded version of each of the suite's photos, with its ground truth."""
+    return tuple(_pair(name, tile, (seed, index, 1)) for index, name in enumerate(PHOTOS))
 
 
 def calibration_images(
@@ -91,7 +113,12 @@ def _degraded(tile: int, seed: int) -> list[CalibrationImage]:
 
 
 def _degrade(name: str, tile: int, seed: tuple[int, int, int]) -> SuiteImage:
-    high = np.ascontiguousarray(photo(name, tile * SCALE).transpose(1, 2, 0))
-    low = degrade(high, np.random.default_rng(seed))
+    return _pair(name, tile, seed).low
+
+
+def _pair(name: str, tile: int, seed: tuple[int, int, int]) -> DegradedPhoto:
+    high = photo(name, tile * SCALE)
+    low = degrade(np.ascontiguousarray(high.transpose(1, 2, 0)), np.random.default_rng(seed))
     pixels = np.ascontiguousarray(low.transpose(2, 0, 1), np.float32)
-    return SuiteImage(name=f"{name}, degraded {seed[-1]}", kind="photo", pixels=pixels)
+    image = SuiteImage(name=f"{name}, degraded {seed[-1]}", kind="photo", pixels=pixels)
+    return DegradedPhoto(low=image, high=high)
