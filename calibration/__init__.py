@@ -5,8 +5,16 @@ from .evaluate import Evaluation, Score, Truth, evaluate, score, truths
 from .files import PLAN, PLOT, RANGES, REPORT, write_calibration
 from .finder import find_plan
 from .half import FP16_MAX, HalfWalker
-from .images import SEED, CalibrationImage, calibration_images, image_sha256
+from .images import (
+    SEED,
+    CalibrationImage,
+    DegradedPhoto,
+    calibration_images,
+    degraded_photos,
+    image_sha256,
+)
 from .measure import measure_ranges
+from .quantization import LOST_DB, BudgetResult, find_quantization, held_to_budget
 from .ranges import ModuleRange, OpRange, Ranges, load_ranges
 from .state import State
 from .trace import Op, Trace, trace
@@ -14,14 +22,17 @@ from .walk import Walker
 
 __all__ = [
     "FP16_MAX",
+    "LOST_DB",
     "PLAN",
     "PLOT",
     "RANGES",
     "REPORT",
     "SEED",
+    "BudgetResult",
     "Calibration",
     "CalibrationImage",
     "CalibrationOptions",
+    "DegradedPhoto",
     "Evaluation",
     "HalfWalker",
     "ModuleRange",
@@ -37,8 +48,11 @@ __all__ = [
     "calibrate",
     "calibration_images",
     "check",
+    "degraded_photos",
     "evaluate",
     "find_plan",
+    "find_quantization",
+    "held_to_budget",
     "image_sha256",
     "load_ranges",
     "measure_ranges",

@@ -149,7 +149,7 @@ def _in_types(baked: BakedTinySR, plan: Plan | None) -> BakedTinySR:
 
 def _write_plans(work: Path, options: ExportOptions) -> dict[str, FileEntry]:
     """Write the plans of all precisions but fp32, which needs none."""
-    entries = {}
+    entries: dict[str, FileEntry] = {}
     for plan in options.plans:
         half = isinstance(plan, PrecisionPlan)
         path = work / (_PLAN if half else _QUANTIZATION.format(precision=plan.precision))

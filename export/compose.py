@@ -58,7 +58,7 @@ def upscale_graph(stages: Sequence[StageGraph], *, tile: int, batch: int | None)
 
 def _opset(stages: Sequence[StageGraph]) -> int:
     """Return the stages' version; those that hold integers have a later one."""
-    found = [e.version for s in stages for e in s.model.opset_import if e.domain == ""]
+    found: list[int] = [e.version for s in stages for e in s.model.opset_import if e.domain == ""]
     return max(OPSET, *found)
 
 

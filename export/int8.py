@@ -12,7 +12,6 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from .graph import StageGraph
-from .quantize import INT8_MAX
 
 __all__ = ["int8_graph"]
 

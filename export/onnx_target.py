@@ -106,9 +106,7 @@ def _write_proved(
     return proof
 
 
-def _write(
-    graph: StageGraph, path: Path, weights: WeightFile, metadata: Mapping[str, str]
-) -> None:
+def _write(graph: StageGraph, path: Path, weights: WeightFile, metadata: Mapping[str, str]) -> None:
     model = attach(graph.model, graph.weights, weights)
     _describe(model, graph.stage, metadata)
     onnx.save(model, path)

@@ -180,9 +180,7 @@ def plan_text(plan: PrecisionPlan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def matching(
-    name: str, modules: Collection[str], what: str = "module that computes"
-) -> list[str]:
+def matching(name: str, modules: Collection[str], what: str = "module that computes") -> list[str]:
     """Return the modules that a plan's name stands for.
 
     Raises:

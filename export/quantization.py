@@ -76,7 +76,7 @@ class QuantizationPlan(PlanRecord):
     method: str = ""
     """How the ranges were found."""
     keep: tuple[KeptLayer, ...] = ()
-    ranges: dict[str, Annotated[float, AfterValidator(_positive)]] = {}
+    ranges: dict[str, Annotated[float, AfterValidator(_positive)]] = Field(default_factory=dict)
     """Of layers' inputs, by the layer: -range to range becomes -127 to 127. Only for int8."""
     equalise: tuple[Equalised, ...] = ()
 

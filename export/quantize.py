@@ -104,7 +104,8 @@ def quantize(weight: Tensor, *, axis: int, block: int, bits: int) -> QuantizedWe
     """
     largest = INT8_MAX if bits == 8 else _INT4_MAX
     if block:
-        grouped = weight.unflatten(axis, (-1, block))
+        shape = (*weight.shape[:axis], -1, block, *weight.shape[axis + 1 :])
+        grouped = weight.reshape(shape)
         dims: tuple[int, ...] = (axis + 1,)
     else:
         grouped = weight

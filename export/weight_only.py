@@ -52,17 +52,16 @@ def weight_only_graph(graph: StageGraph, weights: Mapping[str, QuantizedWeight])
     for path, weight in own.items():
         integers, scales = weight.arrays()
         inputs += [_input(integer_name(path), integers), _input(scale_name(path), scales)]
-        attributes = {"axis": weight.axis}
-        attributes |= {"block_size": weight.block} if weight.block else {}
-        new.append(
-            helper.make_node(
-                "DequantizeLinear",
-                [integer_name(path), scale_name(path)],
-                [f"{path}{_SUFFIX}"],
-                name=f"{path}{_SUFFIX}",
-                **attributes,
-            )
+        node = helper.make_node(
+            "DequantizeLinear",
+            [integer_name(path), scale_name(path)],
+            [f"{path}{_SUFFIX}"],
+            f"{path}{_SUFFIX}",
+            axis=weight.axis,
         )
+        if weight.block:
+            node.attribute.append(helper.make_attribute("block_size", weight.block))
+        new.append(node)
     del model.graph.input[:], model.graph.node[:]
     model.graph.input.extend(inputs)
     model.graph.node.extend([*new, *nodes])

@@ -43,6 +43,7 @@ def _options(
 def _register() -> None:
     """Add every command; the modules import nothing heavy until one runs."""
     from .calibrate import calibrate
+    from .compare import compare
     from .doctor import doctor
     from .export import export
     from .inspect import inspect
@@ -50,7 +51,7 @@ def _register() -> None:
     from .train import train
     from .upscale import upscale
 
-    for command in (upscale, export, parity, calibrate, inspect, doctor, train):
+    for command in (upscale, export, parity, calibrate, compare, inspect, doctor, train):
         app.command()(command)
 
 

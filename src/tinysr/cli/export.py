@@ -37,12 +37,16 @@ def export(
         typer.Option("-t", "--target", help="Repeat for several.  [default: onnx]"),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="fp32, or fp16: graphs in fp16 beside those in fp32.")
+        str,
+        typer.Option(
+            help="fp32, fp16, int8 (weights and activations), w8 or w4 (weights in 8 or 4 bits): "
+            "graphs beside those in fp32; or all."
+        ),
     ] = "fp32",
     plan: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="A precision plan, from `tinysr calibrate`.  [default: found on the way]"
+            help="A plan for the precision; repeat for several.  [default: found on the way]"
         ),
     ] = None,
     tile: Annotated[int, typer.Option(help="Side of a tile, in low-resolution pixels.")] = 128,
@@ -73,13 +77,16 @@ def export(
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
     from tinysr.export import ExportOptions, check_target, check_targets, export_bundle
-    from tinysr.export.precision import load_plan
+    from tinysr.export.plans import load_any_plan
+    from tinysr.export.precision import PrecisionPlan
     from tinysr.models import load_checkpoint
 
+    plans = [load_any_plan(path) for path in plan or ()]
     options = ExportOptions(
         targets=tuple(dict.fromkeys(target or ("onnx",))),
         precision=precision,
-        plan=load_plan(plan) if plan else None,
+        plan=next((p for p in plans if isinstance(p, PrecisionPlan)), None),
+        quantization=tuple(p for p in plans if not isinstance(p, PrecisionPlan)),
         tile=tile,
         batch=_batch(batch),
     )
@@ -90,7 +97,7 @@ def export(
     with progress_bar() as tell:
         tell("reading the model", 0, 1)
         loaded = load_checkpoint(model, layers=_layers(layers))
-        options = _with_plan(loaded, options, tell)
+        options = _with_plans(loaded, options, tell)
         manifest = export_bundle(
             loaded,
             place,
@@ -102,19 +109,27 @@ def export(
     _summary(Console(soft_wrap=True, highlight=False), place, manifest, clock)
 
 
-def _with_plan(loaded: Loaded, options: ExportOptions, tell: Progress) -> ExportOptions:
-    """Return the options with a plan, found on the built-in images when fp16 needs one."""
+def _with_plans(loaded: Loaded, options: ExportOptions, tell: Progress) -> ExportOptions:
+    """Return the options with the plans that are missing, found on the built-in images."""
     from dataclasses import replace
 
-    from tinysr.calibration import CalibrationOptions, calibrate
+    from tinysr.calibration import CalibrationOptions, calibrate, find_quantization
     from tinysr.errors import GateError
+    from tinysr.export.quantization import QUANTIZED
 
-    if options.precision == "fp32" or options.plan is not None:
-        return options
-    found = calibrate(loaded, CalibrationOptions(tile=options.tile), tell)
-    if not found.verdict.passed:
-        raise GateError(f"no precision plan holds: {found.verdict.failure}")
-    return replace(options, plan=found.plan)
+    missing = options.missing()
+    plan, quantization = options.plan, options.quantization
+    if "fp16" in missing:
+        found = calibrate(loaded, CalibrationOptions(tile=options.tile), tell)
+        if not found.verdict.passed:
+            raise GateError(f"no precision plan holds: {found.verdict.failure}")
+        plan = found.plan
+    quantization += tuple(
+        find_quantization(loaded, precision, tile=options.tile, progress=tell)
+        for precision in QUANTIZED
+        if precision in missing
+    )
+    return replace(options, plan=plan, quantization=quantization)
 
 
 class _Clock:
@@ -169,6 +184,8 @@ def _summary(console: Console, place: Path, manifest: Manifest, clock: _Clock) -
     )
     if manifest.precision_plan is not None:
         console.print(f"  fp16 by the plan {place / manifest.precision_plan.path}")
+    for precision, entry in manifest.quantization_plans.items():
+        console.print(f"  {precision} by the plan {place / entry.path}")
     gate = f"gate {clock.gate:.1f} s" if clock.gate else "[yellow]not gated[/]"
     console.print(f"  export {clock.export:.1f} s, {gate}, peak memory {peak_memory()}")
 

@@ -1,0 +1,100 @@
+"""A comparison as a plot and as a page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import Any
+
+from tinysr.errors import require
+
+from .compare import Comparison, Row
+
+__all__ = ["HEAD", "caption", "cells", "comparison_png", "html_text"]
+
+HEAD = ("precision", "size", "worst vs eager", "gate", "mean vs eager", "vs truth", "ms per tile")
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """Return a row as it is told, in the order of :data:`HEAD`."""
+    return (
+        row.precision,
+        f"{row.bytes / 1e6:.1f} MB",
+        f"{_db(row.worst_db)} ({row.worst_image})",
+        f"{row.gate_db:.0f} dB" + ("" if row.passed else ", failed"),
+        _db(row.mean_db),
+        f"{row.truth_db:.2f} dB",
+        f"{row.milliseconds:.0f} ± {row.spread / 2:.0f}",
+    )
+
+
+def comparison_png(found: Comparison) -> bytes:
+    """Draw quality against size, and against speed: a point for each precision.
+
+    Raises:
+        MissingBackendError: matplotlib is not installed.
+    """
+    figures: Any = require("matplotlib.figure", extra="calibrate")
+    figure = figures.Figure(figsize=(9, 4), dpi=150, layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for row in found.rows:
+        if row.worst_db is None:
+            continue
+        for axes, x in ((left, row.bytes / 1e6), (right, row.milliseconds)):
+            axes.plot(x, row.worst_db, "o", color="#2f7ed8" if row.passed else "#d1493f")
+            axes.annotate(
+                row.precision, (x, row.worst_db), (6, 4), textcoords="offset points", fontsize=9
+            )
+    left.set_ylabel("worst PSNR against eager, dB", fontsize=9)
+    left.set_xlabel("graphs and weights, MB", fontsize=9)
+    right.set_xlabel(f"ms for a tile of {found.tile}, {found.backend}", fontsize=9)
+    for axes in (left, right):
+        axes.set_xlim(left=0)
+        axes.margins(0.15)
+        axes.grid(color="#dddddd", linewidth=0.6)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def html_text(found: Comparison, plot: bytes) -> str:
+    """Return a page that needs nothing but itself. What comes from a bundle is escaped."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in HEAD)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(row)) + "</tr>\n"
+        for row in found.rows
+    )
+    image = base64.b64encode(plot).decode()
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8">
+<title>{escape(found.bundle)}: precisions</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse }}
+th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd }}
+img {{ max-width: 100% }}
+</style>
+<h1>{escape(found.bundle)}: quality, size, speed</h1>
+<table><tr>{head}</tr>
+{rows}</table>
+<p>{escape(caption(found))}</p>
+<img alt="worst PSNR against size and against time" src="data:image/png;base64,{image}">
+</html>
+"""
+
+
+def caption(found: Comparison) -> str:
+    """Return what was measured, and how."""
+    return (
+        f"PSNR against the eager model on {found.images} images, and against the ground truth of "
+        f"{found.photos} degraded photos. Tiles of {found.tile}×{found.tile}, {found.backend} on "
+        f"{found.machine} with {found.threads} CPUs: median ± half the interquartile range of "
+        f"{found.repeats} rounds after {found.warmup} of warm-up, the precisions in turns."
+    )
+
+
+def _db(value: float | None) -> str:
+    return "—" if value is None else f"{value:.1f} dB"

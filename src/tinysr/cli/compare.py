@@ -1,0 +1,87 @@
+"""`tinysr compare`: quality against size against speed, for a bundle's precisions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .parity import backends_for, load_source, progress_bar
+
+if TYPE_CHECKING:
+    from tinysr.benchmarks.compare import Comparison
+
+__all__ = ["compare"]
+
+JSON, PLOT, PAGE = "compare.json", "compare.png", "compare.html"
+
+
+def compare(
+    bundle: Annotated[
+        Path, typer.Argument(help="A bundle, best with all precisions: `export --precision all`.")
+    ],
+    *,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="The checkpoint the bundle was made from, when it was no preset."),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each precision.")] = 11,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help=f"A folder for {JSON}, {PLOT} and {PAGE}."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
+    ] = False,
+) -> None:
+    """Hold every precision against the eager model and the ground truth, and time it."""
+    from tinysr.errors import UnsupportedError, require
+
+    for package in ("torch", "matplotlib"):
+        require(package, extra="calibrate")
+    from tinysr.benchmarks.compare import compare as compare_bundle
+    from tinysr.calibration import degraded_photos
+    from tinysr.parity import eager_reference, suite
+    from tinysr.runtime.bundle import Bundle
+
+    if output is not None and output.exists() and not output.is_dir():
+        raise UnsupportedError(f"{output}: expected a folder to write to, found a file")
+    opened = Bundle(bundle)
+    tile = opened.manifest.tile
+    with progress_bar() as tell:
+        backend = backends_for(opened, ["onnxruntime"])[0]
+        loaded = load_source(opened.manifest.source, model)
+        references = eager_reference(loaded.model, suite(tile), tell)
+        photos = [(photo.low.pixels, photo.high) for photo in degraded_photos(tile)]
+        found = compare_bundle(opened, backend, references, photos, repeats=repeats, progress=tell)
+    if output is not None:
+        _write(output, found)
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        _print(found)
+
+
+def _write(folder: Path, found: Comparison) -> None:
+    from tinysr.benchmarks.compare_report import comparison_png, html_text
+    from tinysr.parity.record import write_atomically
+
+    folder.mkdir(parents=True, exist_ok=True)
+    plot = comparison_png(found)
+    write_atomically(folder / JSON, found.model_dump_json(indent=2) + "\n")
+    (folder / PLOT).write_bytes(plot)
+    write_atomically(folder / PAGE, html_text(found, plot))
+
+
+def _print(found: Comparison) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from tinysr.benchmarks.compare_report import HEAD, caption, cells
+
+    table = Table(*HEAD, title=escape(found.bundle), caption=escape(caption(found)))
+    for row in found.rows:
+        table.add_row(*(escape(cell) for cell in cells(row)))
+    Console().print(table)
