@@ -180,8 +180,8 @@ def _speed(times: Sequence[float]) -> dict[str, float]:
 def _run(session: Session, pixels: Pixels) -> Pixels:
     (source,), (sink,) = session.artifact.inputs, session.artifact.outputs
     batch = source.shape[0] if isinstance(source.shape[0], int) else 1
-    found = session.run({source.name: np.stack([pixels] * batch)})[sink.name][0]
-    return found.astype(np.float32)
+    found: Pixels = session.run({source.name: np.stack([pixels] * batch)})[sink.name][0]
+    return found
 
 
 def _bytes(artifacts: Sequence[Artifact], precision: str) -> int:

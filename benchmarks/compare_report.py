@@ -72,7 +72,7 @@ def html_text(found: Comparison, plot: bytes) -> str:
 <html lang="en"><meta charset="utf-8">
 <title>{escape(found.bundle)}: precisions</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto }}
 table {{ border-collapse: collapse }}
 th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd }}
 img {{ max-width: 100% }}

@@ -307,7 +307,7 @@ def test_a_failed_proof_leaves_nothing(place: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"precision": "fp12"}, "unknown precision 'fp12': expected one of fp16, fp32"),
+        ({"precision": "fp12"}, "unknown precision 'fp12': expected one of all, fp16, fp32"),
         ({"batch": 0}, "expected a batch of at least 1 or 'dynamic', found 0"),
         ({"targets": ("onnx", "abacus")}, "unknown target 'abacus'"),
         ({"tile": 18}, "divides by 4, found 18"),
