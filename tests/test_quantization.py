@@ -38,7 +38,7 @@ from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 
 QKV = "transformer.transformer_blocks.0.attn.to_qkv"
 CONV = "decoder.layers.2.conv.2"
-SAME = 2e-2
+SAME = 5e-3
 """Of a graph against its simulation: a value between two integers may fall to either."""
 
 
@@ -89,6 +89,15 @@ def export(loaded: Loaded, folder: Path, plan: QuantizationPlan) -> Manifest:
 
 def graph(folder: Path, stage: str, precision: str) -> onnx.ModelProto:
     return onnx.load(folder / "onnx" / f"{stage}.{precision}.onnx")
+
+
+def as_written(path: Path, given: np.ndarray) -> np.ndarray:
+    """Run a graph without optimizations, which move rounding about."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options)
+    found: np.ndarray = session.run(None, {session.get_inputs()[0].name: given})[0]
+    return found
 
 
 def test_a_plan_is_read_as_it_was_written(
@@ -195,12 +204,10 @@ def test_graphs_compute_what_the_simulation_does(
     image = noise(1, 3, TILE, TILE)
     for stage in ("encoder", "decoder", "upscale"):
         given = fake.encoder(image) if stage == "decoder" else image
-        session = onnxruntime.InferenceSession(
-            tmp_path / "made" / "onnx" / f"{stage}.{precision}.onnx"
-        )
-        found = session.run(None, {session.get_inputs()[0].name: given.numpy()})[0]
+        path = tmp_path / "made" / "onnx" / f"{stage}.{precision}.onnx"
+        found = as_written(path, given.numpy())
         expected = fake(given) if stage == "upscale" else fake.get_submodule(stage)(given)
-        assert difference(torch.from_numpy(found), expected) <= SAME
+        assert (torch.from_numpy(found) - expected).square().mean().sqrt() <= SAME * expected.std()
     entry = manifest.quantization_plans[precision]
     assert load_quantization(tmp_path / "made" / entry.path) == plan
     sizes = {a.precision: sum(d.size for d in a.data) for a in manifest.artifacts}
