@@ -67,6 +67,9 @@ showcase: setup  ## Draw the README's picture and write its figures, from the cu
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano --overwrite
 	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-fp16 --precision fp16 --overwrite
+	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-all --precision all --overwrite
+	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared
+	cp build/compared/compare.json benchmarks/results/precisions.json
 	$(BIN)/python -m tinysr.benchmarks.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
 wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from html import escape
 from typing import Any
 
@@ -11,7 +12,7 @@ from tinysr.errors import require
 
 from .compare import Comparison, Row
 
-__all__ = ["HEAD", "caption", "cells", "comparison_png", "html_text"]
+__all__ = ["HEAD", "caption", "cells", "comparison_png", "html_text", "markdown_lines"]
 
 HEAD = ("precision", "size", "worst vs eager", "gate", "mean vs eager", "vs truth", "ms per tile")
 
@@ -27,6 +28,17 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.truth_db:.2f} dB",
         f"{row.milliseconds:.0f} ± {row.spread / 2:.0f}",
     )
+
+
+def markdown_lines(found: Comparison) -> list[str]:
+    """Return the comparison as a table and its caption, for documents."""
+    return [
+        f"| {' | '.join(HEAD)} |",
+        f"|{'---|' * len(HEAD)}",
+        *(f"| {' | '.join(cells(row))} |" for row in found.rows),
+        "",
+        *textwrap.wrap(caption(found), 100, break_on_hyphens=False),
+    ]
 
 
 def comparison_png(found: Comparison) -> bytes:

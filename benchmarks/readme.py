@@ -5,8 +5,8 @@
 rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->``: costs
 from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity from
 `tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, the
-gates from the constants that parity applies, memory and throughput from the measurements in
-`benchmarks/results`.
+gates from the constants that parity applies, memory, throughput and the comparison of precisions
+from the measurements in `benchmarks/results`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 import tinysr
 from tinysr.errors import TinySRError, UnsupportedError
 from tinysr.parity import GATES_DB
 
+from .compare import Comparison
+from .compare_report import markdown_lines
 from .record import RESULTS, provenance, read_record
 
 __all__ = [
     "bundle_lines",
+    "comparison_lines",
     "cost_lines",
     "filled",
     "gate_lines",
@@ -149,6 +154,18 @@ def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
     ]
 
 
+def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
+    """Return the table of all precisions, from what `tinysr compare` measured."""
+    record = read_record(file)
+    try:
+        found = Comparison.model_validate(record["figures"])
+    except ValidationError as error:
+        raise UnsupportedError(
+            f"{file}: expected what `tinysr compare -o` writes, found other JSON"
+        ) from error
+    return [*markdown_lines(found), *_wrapped(f"({provenance(record)}.)")]
+
+
 def gate_lines() -> list[str]:
     """Return the table of the gates."""
     rows = [f"| {_PRECISIONS.get(name, name)} | {gate:.0f} |" for name, gate in GATES_DB.items()]
@@ -253,6 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "gates": gate_lines(),
             "memory": memory_lines(),
             "throughput": throughput_lines(),
+            "comparison": comparison_lines(),
         }
         if options.fp16 is not None:
             figures["precision"] = precision_lines(options.fp16, _said("calibrate", MODELS[1]))

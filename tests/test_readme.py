@@ -28,7 +28,7 @@ from tinysr.runtime import Bundle, create
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
-SLOW = ("export", "parity", "calibrate", "train")
+SLOW = ("export", "parity", "calibrate", "compare", "train")
 """Commands that take longer than a test may; `make demo` and their own tests run them."""
 
 
@@ -174,6 +174,7 @@ def test_the_figures_are_those_of_this_version() -> None:
         readme.gate_lines(),
         readme.memory_lines(),
         readme.throughput_lines(),
+        readme.comparison_lines(),
     )
     for lines in current:
         assert "\n".join(lines) in text, "the README's figures are old: run `make showcase`"

@@ -65,11 +65,12 @@ def compare(
 
 def _write(folder: Path, found: Comparison) -> None:
     from tinysr.benchmarks.compare_report import comparison_png, html_text
+    from tinysr.benchmarks.record import write_record
     from tinysr.parity.record import write_atomically
 
     folder.mkdir(parents=True, exist_ok=True)
     plot = comparison_png(found)
-    write_atomically(folder / JSON, found.model_dump_json(indent=2) + "\n")
+    write_record(folder / JSON, found.model_dump(mode="json"))
     (folder / PLOT).write_bytes(plot)
     write_atomically(folder / PAGE, html_text(found, plot))
 
