@@ -85,6 +85,6 @@ class ExportOptions:
         if plan.tile != self.tile:
             raise UnsupportedError(
                 f"the plan for {plan.precision} was found on tiles of {plan.tile}, and the "
-                f"export's are {self.tile}: expected the same; make a plan for tiles of "
-                f"{self.tile}"
+                f"export's are {self.tile}: expected the same; leave --plan out, or make one with "
+                f"`tinysr calibrate --tile {self.tile}`"
             )
