@@ -9,8 +9,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,11 +90,21 @@ def find_quantization(
     *,
     tile: int,
     seed: int = SEED,
+    state: Path | None = None,
     progress: Progress | None = None,
 ) -> QuantizationPlan:
     """Find the plan of a model for a precision.
 
+    Args:
+        loaded: the model.
+        precision: what its layers are to be in.
+        tile: side in low-resolution pixels.
+        seed: of the degradations.
+        state: a folder that keeps the sensitivities, so that an interrupted search goes on.
+        progress: told what is being measured.
+
     Raises:
+        CalibrationError: the state can't be written.
         GateError: no plan holds the budget.
     """
     tell = progress or (lambda *_: None)
@@ -100,7 +113,8 @@ def find_quantization(
     model = equalised(baked, found.equalise)
     examples = _examples(model, tile)
     wanted = dict.fromkeys(layers(model), _FORMATS[precision])
-    measured = shares(model, found.values, wanted, examples, tell)
+    cache = state and state / _cache_name(loaded.source.sha256, precision, tile, found)
+    measured = shares(model, found.values, wanted, examples, tell=tell, cache=cache)
     budget = _Budget(baked, tile, seed, gate_db(precision), tell)
     target = gate_db(precision) + ROOM_DB
     for _ in range(_MOST_TRIES):
@@ -181,6 +195,12 @@ def _ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> _Ranges
             taken += [e for e in entries if e.module.startswith(f"{stage}.")]
         methods.append(f"{stage}: {name}" + (", equalised" if equal else ""))
     return _Ranges(method="; ".join(methods), values=values, equalise=tuple(taken))
+
+
+def _cache_name(sha256: str, precision: Format, tile: int, ranges: _Ranges) -> str:
+    told = [e.model_dump() for e in ranges.equalise]
+    key = json.dumps([sha256, tile, _EXAMPLES, _CROP, dict(ranges.values), told])
+    return f"shares-{precision}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
 def _examples(model: BakedTinySR, tile: int) -> dict[Stage, list[Example]]:

@@ -6,13 +6,16 @@ all do together. That makes the choice a matter of sums, which are checked after
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from tinysr.export.baked import BakedTinySR
 from tinysr.export.quantization import Format
@@ -20,12 +23,15 @@ from tinysr.manifest import Stage
 from tinysr.parity.metrics import value_range
 
 from .fake import fake_quantized
+from .state import write_atomically
 
 __all__ = ["STAGES", "Example", "Shares", "errors", "promote", "shares", "worst_db"]
 
 STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 Array = NDArray[np.float32]
+
+_CACHED = TypeAdapter(dict[str, dict[Format, list[float]]])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,18 +71,46 @@ def shares(
     ranges: Mapping[str, float],
     wanted: Mapping[str, Sequence[Format]],
     examples: Mapping[Stage, Sequence[Example]],
+    *,
     tell: Callable[[str, int, int], None],
+    cache: Path | None = None,
 ) -> dict[str, dict[Format, NDArray[np.float64]]]:
-    """Quantize one layer at a time, in each of its formats."""
-    found: dict[str, dict[Format, NDArray[np.float64]]] = {}
+    """Quantize one layer at a time, in each of its formats.
+
+    Args:
+        model: baked, in fp32, and equalised.
+        ranges: of the layers in int8.
+        wanted: the formats to measure, by the layer.
+        examples: of each stage.
+        tell: told about every layer.
+        cache: a file that keeps what was measured for just these arguments: its name says which.
+
+    Raises:
+        CalibrationError: the file can't be written.
+    """
+    found = _cached(cache)
     for done, (path, formats) in enumerate(wanted.items()):
+        if found.get(path, {}).keys() == set(formats):
+            continue
         tell(f"rounding {path} alone", done, len(wanted))
         stage = stage_of(path)
         found[path] = {
             form: errors(fake_quantized(model, {path: form}, ranges), stage, examples[stage])
             for form in formats
         }
-    return found
+        if cache is not None:
+            data = {p: {f: s.tolist() for f, s in own.items()} for p, own in found.items()}
+            write_atomically(cache, json.dumps(data).encode())
+    return {path: found[path] for path in wanted}
+
+
+def _cached(file: Path | None) -> dict[str, dict[Format, NDArray[np.float64]]]:
+    """Return what a file holds; one that is missing or damaged counts as empty."""
+    try:
+        data = _CACHED.validate_json(file.read_bytes()) if file else {}
+    except (OSError, ValidationError):
+        return {}
+    return {p: {f: np.array(s) for f, s in own.items()} for p, own in data.items()}
 
 
 def promote(measured: Shares, stage: Stage, target_db: float) -> dict[str, Format | None]:

@@ -38,7 +38,7 @@ QUANTIZED: tuple[Format, ...] = ("int8", "w8", "w4")
 _HEADER = """\
 # TinySR quantization plan. Every layer is in {precision}, but those kept below.
 # "name.*" keeps a module and everything in it.
-# After an edit: tinysr export MODEL --precision {precision} --plan THIS_FILE
+# After an edit: tinysr calibrate MODEL --precision {precision} --check THIS_FILE
 """
 
 

@@ -169,3 +169,37 @@ def test_export_refuses_plans_that_do_not_fit(run: Run, tiny: Path) -> None:
     code, _, err = run(*words)
     assert code == 2
     assert "expected the precision fp16, found fp32" in err
+
+
+def test_integers_are_planned_and_an_edited_plan_is_checked(run: Run, tiny: Path) -> None:
+    words = ("calibrate", tiny, "-o", "out", "--precision", "w4")
+    code, out, err = run(*words, "--tile", TILE)
+    assert (code, err) == (0, "")
+    assert "(at least 28)" in out
+    text = Path("out/w4.toml").read_text()
+    assert "dB on '" in text
+    assert len(list(Path("out/state").glob("shares-w4-*.json"))) == 1
+    Path("all.toml").write_text(text[: text.index("[[keep]]")])
+    code, out, err = run(*words, "--check", "all.toml", "--json")
+    assert code == 1
+    assert json.loads(out)["passed"] is False
+    assert "the plan does not hold" in err
+    code, _, err = run(*words, "--check", "all.toml", "--tile", 32)
+    assert code == 2
+    assert f"expected --tile {TILE}, found 32" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--precision", "int3"), "unknown precision 'int3': expected one of fp16, int8, w4, w8"),
+        (("--precision", "w8", "--margin", 4), "--margin is for fp16: leave it out for w8"),
+        (("--precision", "w8", "--check", "none.toml"), "expected a precision plan: No such file"),
+    ],
+)
+def test_integers_that_can_not_be_planned_are_refused(
+    words: tuple[str, ...], problem: str, run: Run, tiny: Path
+) -> None:
+    code, _, err = run("calibrate", tiny, *words)
+    assert code == 2
+    assert problem in err

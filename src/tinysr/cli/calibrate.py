@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tinysr.calibration import Calibration
     from tinysr.models import Loaded
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "load_model"]
 
 FAILED = 1
 """The exit code when a plan does not hold."""
@@ -51,6 +51,13 @@ def calibrate(
         Path | None,
         typer.Option(help="Find no plan, but say whether this one holds; exit code 1 if not."),
     ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="fp16; or int8, w8 or w4, for which only --output, --tile, --seed and --check "
+            "count."
+        ),
+    ] = "fp16",
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="A folder.  [default: calibrated/MODEL]"),
@@ -82,14 +89,23 @@ def calibrate(
     from tinysr.export import DEFAULT_TILE
     from tinysr.export.precision import load_plan
 
+    from .quantize import quantize
+
     start = time.perf_counter()
+    if precision != "fp16":
+        _refuse(precision, {"--images": images, "--margin": margin, "--limit": limit})
+        folder = output or Path("calibrated") / Path(model).stem
+        quantize(
+            model, precision, check=check, folder=folder, tile=tile, seed=seed, as_json=as_json
+        )
+        return
     plan = load_plan(check) if check else None
     if plan is not None and margin is not None:
         plan = plan.model_copy(update={"margin": margin})
     defaults = {} if margin is None else {"margin": margin}
     with progress_bar() as tell:
         tell("reading the model", 0, 1)
-        loaded, own_tile = _loaded(model)
+        loaded, own_tile = load_model(model)
         folder = output or Path("calibrated") / Path(model).stem
         options = calibration.CalibrationOptions(
             tile=tile or own_tile or (plan.tile if plan else DEFAULT_TILE),
@@ -115,7 +131,15 @@ def calibrate(
         raise GateError(f"the plan does not hold: {found.verdict.failure}")
 
 
-def _loaded(model: str) -> tuple[Loaded, int | None]:
+def _refuse(precision: str, options: dict[str, object]) -> None:
+    from tinysr.errors import UnsupportedError
+
+    for name, value in options.items():
+        if value is not None:
+            raise UnsupportedError(f"{name} is for fp16: leave it out for {precision}")
+
+
+def load_model(model: str) -> tuple[Loaded, int | None]:
     """Return a model, and the tile of the bundle when it is one."""
     from tinysr.manifest import MANIFEST_NAME, read_manifest
     from tinysr.models import load_checkpoint
