@@ -82,6 +82,9 @@ class OnnxRuntimeBackend(Backend):
             _share_memory()
             options.add_session_config_entry("session.use_env_allocators", "1")
             options.enable_mem_pattern = False  # one plan for each shape would be kept
+            # Multiplies quantized weights out once, and not in every run, which costs convolutions
+            # their fast layout; and rounds where the graph says so, not where a rewrite moves it.
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         if self.provider == "tensorrt":  # the ops TensorRT leaves out stay on the GPU
             chosen.append(_PROVIDERS["cuda"])
         if self.provider != "cpu":
