@@ -145,7 +145,7 @@ def test_the_calibration_of_another_model_is_not_gone_on_with(
 def test_a_bundle_of_a_checkpoint_asks_for_the_checkpoint(run: Run, tmp_path: Path) -> None:
     code, _, err = run("calibrate", make_bundle(tmp_path / "twin"))
     assert code == 2
-    assert "made from the checkpoint 'twin'" in err
+    assert "made from the checkpoint 'twin': give the checkpoint in the bundle's place" in err
 
 
 def test_export_finds_the_plan_by_itself_and_both_precisions_pass(

@@ -140,12 +140,22 @@ def _refuse(precision: str, options: dict[str, object]) -> None:
 
 
 def load_model(model: str) -> tuple[Loaded, int | None]:
-    """Return a model, and the tile of the bundle when it is one."""
+    """Return a model, and the tile of the bundle when it is one.
+
+    Raises:
+        UnsupportedError: the bundle was made from a checkpoint, and does not hold it.
+    """
+    from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME, read_manifest
     from tinysr.models import load_checkpoint
 
     if (Path(model) / MANIFEST_NAME).is_file():
         manifest = read_manifest(Path(model))
+        if manifest.source.kind != "preset":
+            raise UnsupportedError(
+                f"the bundle was made from the checkpoint '{manifest.source.name}': give the "
+                "checkpoint in the bundle's place"
+            )
         return load_source(manifest.source, None), manifest.tile
     return load_checkpoint(model), None
 
