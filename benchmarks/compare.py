@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Source
-from tinysr.parity import GATES_DB, Progress, Reference, measure
+from tinysr.parity import GATES_DB, Metrics, Progress, Reference, measure
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
@@ -47,10 +47,12 @@ class Row(_Record):
     """Lowest PSNR against eager on the suite; null when equal bit for bit or not finite."""
     worst_image: str
     mean_db: float | None
+    """Null when an image is not finite, or all are equal bit for bit."""
     passed: bool
     """Every image of the suite reaches the gate."""
-    truth_db: float
-    """Mean PSNR against the ground truth of degraded photos, clamped to [0, 1]."""
+    truth_db: float | None
+    """Mean PSNR against the ground truth of degraded photos, clamped to [0, 1]; null when one is
+    not finite."""
     milliseconds: float
     """Median for one tile."""
     spread: float
@@ -141,18 +143,28 @@ def _quality(
         for r in references
     ]
     worst, name = min(held, key=lambda pair: pair[0].rank)
-    finite = [m.psnr_db for m, _ in held if m.psnr_db is not None]
-    truths = [
-        measure(np.clip(_run(session, low), 0, 1), high, peak=1.0).psnr_db for low, high in photos
-    ]
+    truths = [measure(_clamped(_run(session, low)), high, peak=1.0) for low, high in photos]
     return {
         "gate_db": gate,
         "worst_db": worst.psnr_db,
         "worst_image": name,
-        "mean_db": statistics.fmean(finite) if finite else None,
+        "mean_db": _mean_db([m for m, _ in held]),
         "passed": all(m.passes(gate) for m, _ in held),
-        "truth_db": statistics.fmean(db for db in truths if db is not None),
+        "truth_db": _mean_db(truths),
     }
+
+
+def _clamped(found: Pixels) -> Pixels:
+    """Clamp to [0, 1] what is finite: it would make 1 of infinity."""
+    return found.clip(0, 1) if np.isfinite(found).all() else found
+
+
+def _mean_db(found: Sequence[Metrics]) -> float | None:
+    """Return the mean PSNR of all that differ at all; none when one is not finite."""
+    if not all(metrics.finite for metrics in found):
+        return None
+    numbers = [metrics.psnr_db for metrics in found if metrics.psnr_db is not None]
+    return statistics.fmean(numbers) if numbers else None
 
 
 def _times(

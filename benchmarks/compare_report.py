@@ -25,7 +25,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{_db(row.worst_db)} ({row.worst_image})",
         f"{row.gate_db:.0f} dB" + ("" if row.passed else ", failed"),
         _db(row.mean_db),
-        f"{row.truth_db:.2f} dB",
+        _db(row.truth_db, digits=2),
         f"{row.milliseconds:.0f} ± {row.spread / 2:.0f}",
     )
 
@@ -108,5 +108,5 @@ def caption(found: Comparison) -> str:
     )
 
 
-def _db(value: float | None) -> str:
-    return "—" if value is None else f"{value:.1f} dB"
+def _db(value: float | None, digits: int = 1) -> str:
+    return "—" if value is None else f"{value:.{digits}f} dB"

@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from tiny_models import TILE, tiny_loaded, tiny_model
 
-from tinysr.benchmarks.compare import Comparison, compare
+from tinysr.benchmarks.compare import Comparison, _quality, compare
 from tinysr.benchmarks.compare_report import HEAD, caption, cells, comparison_png, html_text
 from tinysr.cli import main
 from tinysr.errors import BundleError
@@ -24,6 +25,7 @@ from tinysr.models.checkpoints import save_single_file
 from tinysr.parity import eager_reference, suite
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.session import Session
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -83,6 +85,8 @@ def test_every_precision_is_measured(found: Comparison, folder: Path) -> None:
     assert full.worst_db is not None
     assert small.worst_db is not None
     assert full.worst_db > 80 > small.worst_db > 30
+    assert full.truth_db is not None
+    assert small.truth_db is not None
     assert abs(full.truth_db - small.truth_db) < 1
     assert full.bytes > small.bytes > 0
     files = {f.path: f.size for a in read_manifest(folder).artifacts for f in (a.file, *a.data)}
@@ -99,6 +103,34 @@ def test_the_page_is_escaped_and_whole(found: Comparison) -> None:
     assert all(cell.split(" (")[0] in page for row in found.rows for cell in cells(row))
     assert len(cells(found.rows[0])) == len(HEAD)
     assert "3 rounds after 1 of warm-up" in caption(found)
+
+
+class Broken:
+    """A session that gives infinity on one image, and what it was given, ×4, on all others."""
+
+    def __init__(self, session: Session, broken: np.ndarray) -> None:
+        self.artifact, self._broken = session.artifact, broken
+
+    def run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        ((_, image),) = feed.items()
+        large = image.repeat(4, axis=2).repeat(4, axis=3)
+        if np.array_equal(image[0], self._broken):
+            large[0, 0, 0, 0] = np.inf
+        return {self.artifact.outputs[0].name: large}
+
+
+def test_infinity_is_in_no_mean(loaded: Loaded, folder: Path) -> None:
+    """Clamped, it would be white; left out, the other images would make up for it."""
+    references = eager_reference(loaded.model, suite(TILE)[:2])
+    low = references[0].image.pixels
+    photos = [(low, low.repeat(4, axis=1).repeat(4, axis=2) / 2)]
+    bundle, backend = Bundle(folder), OnnxRuntimeBackend()
+    with backend.open(bundle, bundle.artifact("onnx", "upscale", "fp32")) as session:
+        good = _quality(cast(Session, Broken(session, -low)), references, photos)
+        bad = _quality(cast(Session, Broken(session, low)), references, photos)
+    assert good["mean_db"] is not None
+    assert good["truth_db"] is not None
+    assert (bad["mean_db"], bad["truth_db"], bad["passed"]) == (None, None, False)
 
 
 def test_a_bundle_without_the_whole_model_is_refused(loaded: Loaded, folder: Path) -> None:

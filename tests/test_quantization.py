@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import onnx
@@ -12,10 +13,11 @@ import pytest
 import torch
 from tiny_models import TILE, difference, noise, tiny_loaded
 
-from tinysr.calibration import find_quantization, held_to_budget
+from tinysr.calibration import BudgetResult, find_quantization, held_to_budget
 from tinysr.calibration.fake import fake_quantized
-from tinysr.calibration.images import calibration_images
+from tinysr.calibration.images import calibration_images, degraded_photos
 from tinysr.calibration.inputs import METHODS, layer_inputs
+from tinysr.calibration.quantization import _truth_db
 from tinysr.errors import CalibrationError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.equalise import equalisable, equalised
@@ -289,3 +291,15 @@ def test_a_plan_that_rounds_too_much_does_not_hold(
     found = held_to_budget(loaded, make_plan(loaded, "int8", narrow))
     assert not found.passed
     assert "at least 32" in found.said
+
+
+def test_infinity_on_a_photo_breaks_the_budget() -> None:
+    """Clamped, it would be white, and may be near the truth."""
+    (photo, *_) = degraded_photos(TILE)
+
+    class Infinite(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.full((1, 3, 4 * TILE, 4 * TILE), torch.inf)
+
+    assert _truth_db(cast(BakedTinySR, Infinite()), photo) == -np.inf
+    assert not BudgetResult(image="", worst_db=99, lost_db=np.inf, gate_db=32).passed
