@@ -42,7 +42,7 @@ bench: setup  ## Measure what the Upscaler and whole folders cost beside bare ru
 	$(BIN)/python -m tinysr.benchmarks.memory '$(BUNDLE)' --json build/bench/memory.json
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 test-slow: setup  ## Run the full-size checks (some minutes, 6 GB)
 	$(BIN)/pytest -m slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from PIL import Image
-from tiny_models import TILE, as_loaded, explosive_model, noise, tiny_loaded, tiny_model
+from tiny_models import TILE, as_loaded, explosive_model, noise, tiny_model
 
 from tinysr.calibration import (
     FP16_MAX,
@@ -49,23 +48,7 @@ FEED_FORWARD = "transformer.transformer_blocks.1.ff"
 NORM = "transformer.transformer_blocks.1.norm_attn"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def loaded() -> Loaded:
-    return tiny_loaded()
-
-
-@pytest.fixture(scope="module")
-def baked(loaded: Loaded) -> BakedTinySR:
-    return bake(loaded.model, TILE)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
-import torch
-from tiny_models import TILE, tiny_loaded, tiny_model
+from tiny_models import TILE, tiny_model
 
 from tinysr.benchmarks.compare import Comparison, _quality, compare
 from tinysr.benchmarks.compare_report import HEAD, caption, cells, comparison_png, html_text
-from tinysr.cli import main
 from tinysr.errors import BundleError
 from tinysr.export import ExportOptions, export_bundle
 from tinysr.export.quantization import QuantizationPlan
@@ -30,17 +27,7 @@ from tinysr.runtime.session import Session
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def loaded() -> Loaded:
-    return tiny_loaded()
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +47,6 @@ def found(loaded: Loaded, folder: Path) -> Comparison:
     references = eager_reference(loaded.model, images)
     backend = OnnxRuntimeBackend()
     return compare(Bundle(folder), backend, references, [(photo, high)], repeats=3, warmup=1)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Return a function that runs the command in a folder of its own: exit code, out, err."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["tinysr", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return call
 
 
 def test_every_precision_is_measured(found: Comparison, folder: Path) -> None:

@@ -22,11 +22,6 @@ from tinysr.parity.record import save_manifest
 OPTIONS = ExportOptions(tile=TILE)
 
 
-@pytest.fixture(scope="module")
-def loaded() -> Loaded:
-    return tiny_loaded()
-
-
 @pytest.fixture(autouse=True)
 def quick_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put one small file where the graphs would be: tracing takes seconds."""

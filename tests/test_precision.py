@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from tiny_models import TILE, as_loaded, difference, noise, tiny_loaded, tiny_model
+from tiny_models import TILE, as_loaded, difference, noise, tiny_model
 
 from tinysr.errors import CalibrationError, GateError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
@@ -27,23 +26,7 @@ NORM = "transformer.transformer_blocks.0.norm_ff"
 BLOCK = "transformer.transformer_blocks.1"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def loaded() -> Loaded:
-    return tiny_loaded()
-
-
-@pytest.fixture(scope="module")
-def baked(loaded: Loaded) -> BakedTinySR:
-    return bake(loaded.model, TILE)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def plan(loaded: Loaded, *keep: str, margin: float = 4.0) -> PrecisionPlan:

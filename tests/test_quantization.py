@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from tiny_models import TILE, difference, noise, tiny_loaded
+from tiny_models import TILE, difference, noise
 
 from tinysr.calibration import BudgetResult, find_quantization, held_to_budget
 from tinysr.calibration.fake import fake_quantized
@@ -19,7 +18,7 @@ from tinysr.calibration.images import calibration_images, degraded_photos
 from tinysr.calibration.inputs import METHODS, layer_inputs
 from tinysr.calibration.quantization import _truth_db
 from tinysr.errors import CalibrationError, UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
+from tinysr.export import BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.equalise import equalisable, equalised
 from tinysr.export.plans import load_any_plan
 from tinysr.export.precision import PrecisionPlan
@@ -44,23 +43,7 @@ SAME = 5e-3
 """Of a graph against its simulation: a value between two integers may fall to either."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def loaded() -> Loaded:
-    return tiny_loaded()
-
-
-@pytest.fixture(scope="module")
-def baked(loaded: Loaded) -> BakedTinySR:
-    return bake(loaded.model, TILE)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
