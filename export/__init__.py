@@ -2,9 +2,10 @@
 
 from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .baked import BakedTinySR
-from .bundle import TARGETS, Gate, check_targets, export_bundle
+from .bundle import Gate, export_bundle
 from .files import check_target
 from .options import PRECISIONS, ExportOptions
+from .targets import TARGETS, targets_for
 
 __all__ = [
     "BAKE_TOLERANCE",
@@ -16,7 +17,7 @@ __all__ = [
     "Gate",
     "bake",
     "check_target",
-    "check_targets",
     "export_bundle",
     "prove_baked",
+    "targets_for",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tinysr.errors import BundleError, GateError, UnsupportedError, choices
+from tinysr.errors import BundleError, GateError, UnsupportedError
 from tinysr.manifest import (
     MANIFEST_NAME,
     Artifact,
@@ -28,24 +28,19 @@ from .baked import BakedTinySR
 from .equalise import equalised
 from .files import atomic_folder, file_entry
 from .graph import example_input
-from .onnx_target import build_onnx
 from .options import PRECISIONS, ExportOptions, Finish, Plan, Progress
 from .precision import PrecisionPlan, plan_text
 from .quantization import QUANTIZED, quantization_text
+from .target import Build, Target
+from .targets import targets_for
 
-__all__ = ["TARGETS", "Gate", "check_targets", "export_bundle"]
+__all__ = ["Gate", "export_bundle"]
 
 Gate = Callable[[Path], None]
 """Called with the bundle, still in its temporary place. Raising GateError keeps the bundle from
 its name."""
 
-Builder = Callable[[BakedTinySR, Path, ExportOptions, str, Mapping[str, str], Progress], Finish]
-"""Called once for each precision, with the model in its types."""
-
-TARGETS: dict[str, Builder] = {"onnx": build_onnx}
-"""What a model can be exported to."""
-
-_TOOLS = ("tinysr", "torch", "onnx", "onnxscript", "onnxsim", "onnxruntime", "numpy")
+_TOOLS = ("tinysr", "torch", "numpy")
 
 _PLAN = "calibration/plan.toml"
 
@@ -81,7 +76,7 @@ def export_bundle(
         UnsupportedError: an option is unknown, or a precision is asked for without a plan.
         CalibrationError: the plan is another model's, or names modules that this one lacks.
     """
-    check_targets(options.targets)
+    targets_for(options.targets)
     if missing := options.missing():
         raise UnsupportedError(
             f"{missing[0]} needs a precision plan, found none: make one with `tinysr calibrate`"
@@ -99,17 +94,6 @@ def export_bundle(
     return read_manifest(target)  # with the gate's verdicts
 
 
-def check_targets(names: Iterable[str]) -> None:
-    """Refuse a target that this version can't export to.
-
-    Raises:
-        UnsupportedError: one is unknown.
-    """
-    for name in names:
-        if name not in TARGETS:
-            raise choices("target", name, TARGETS)
-
-
 def _build(
     loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: Progress
 ) -> None:
@@ -118,16 +102,20 @@ def _build(
     progress("holding the baked model against the eager one")
     proof = prove_baked(loaded.model, baked, example_input(baked, "upscale", options.tile, 1))
     plans = _write_plans(work, options)
+    targets = targets_for(options.targets)
     finishes: list[Finish] = []
     for precision in PRECISIONS[options.precision]:
-        model = _in_types(baked, options.plan_for(precision))
-        metadata = _metadata(loaded.source, baked, options, precision)
-        finishes += [
-            TARGETS[target](model, work, options, precision, metadata, progress)
-            for target in options.targets
-        ]
+        build = Build(
+            model=_in_types(baked, options.plan_for(precision)),
+            bundle=work,
+            options=options,
+            precision=precision,
+            metadata=_metadata(loaded.source, baked, options, precision),
+            progress=progress,
+        )
+        finishes += [target.build(build) for target in targets]
     latent_scale = baked.latent_scale
-    del baked, model  # at full size 2 GB, which checking the graphs needs
+    del baked, build  # at full size 2 GB, which checking the graphs needs
     artifacts = tuple(artifact for finish in finishes for artifact in finish())
     manifest = _manifest(
         loaded,
@@ -137,6 +125,7 @@ def _build(
         proof=proof,
         plans=plans,
         artifacts=artifacts,
+        targets=targets,
     )
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
 
@@ -169,9 +158,11 @@ def _manifest(
     proof: BakeProof,
     plans: Mapping[str, FileEntry],
     artifacts: tuple[Artifact, ...],
+    targets: Sequence[Target],
 ) -> Manifest:
     model = loaded.model
     latent_tile = options.tile * SCALE // model.config.vae.downscale
+    tools = dict.fromkeys((*_TOOLS, *(name for target in targets for name in target.packages)))
     return Manifest(
         name=name,
         family=model.config.family,
@@ -186,7 +177,7 @@ def _manifest(
         precision_plan=plans.get("fp16"),
         quantization_plans={name: plans[name] for name in QUANTIZED if name in plans},
         artifacts=artifacts,
-        tools={tool: importlib.metadata.version(tool) for tool in _TOOLS},
+        tools={tool: importlib.metadata.version(tool) for tool in tools},
         host=Host(
             system=platform.system(), machine=platform.machine(), python=platform.python_version()
         ),

@@ -14,47 +14,42 @@ from torch import Tensor
 
 from tinysr.manifest import Artifact, FileEntry, Port, Simplification, Stage
 
-from .baked import BakedTinySR
 from .compose import upscale_graph
 from .files import file_entry
 from .graph import StageGraph, example_input, stage_graph, stage_input, stage_output
-from .options import ExportOptions, Finish, Progress
+from .options import Finish
 from .quantization import QuantizationPlan
 from .quantized import quantized_graphs
 from .simplify import prove_simplified, simplify
+from .target import Build, Target
 from .weights import WeightFile, attach
 
-__all__ = ["build_onnx"]
+__all__ = ["ONNX", "onnx_path"]
 
 FOLDER = "onnx"
 
 _STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 
-def build_onnx(  # noqa: PLR0917  what every target's builder takes
-    baked: BakedTinySR,
-    bundle: Path,
-    options: ExportOptions,
-    precision: str,
-    metadata: Mapping[str, str],
-    progress: Progress,
-) -> Finish:
-    """Write the weights' one file and trace the four graphs that share it.
+def onnx_path(bundle: Path, stage: Stage, precision: str) -> Path:
+    """Return where the graph of a stage lies in a bundle."""
+    return bundle / FOLDER / f"{stage}{_suffix(precision)}.onnx"
 
-    Args:
-        baked: a fully baked model, in the types of the precision.
-        bundle: the bundle's folder; ``onnx/`` is made in it.
-        options: tile and batch.
-        precision: which of the bundle's precisions this is; all but fp32 stands in file names.
-        metadata: texts for the graphs' metadata.
-        progress: told what is being done.
+
+def _suffix(precision: str) -> str:
+    return "" if precision == "fp32" else f".{precision}"
+
+
+def _build(build: Build) -> Finish:
+    """Write the weights' one file and trace the four graphs that share it.
 
     Returns:
         What simplifies, checks and describes the graphs. It needs the model no more.
     """
+    baked, bundle, options = build.model, build.bundle, build.options
+    precision, metadata, progress = build.precision, build.metadata, build.progress
     folder = bundle / FOLDER
     folder.mkdir(exist_ok=True)
-    suffix = "" if precision == "fp32" else f".{precision}"
     graphs: list[StageGraph] = []
     for stage in _STAGES:
         progress(f"exporting the {stage} in {precision}")
@@ -64,7 +59,7 @@ def build_onnx(  # noqa: PLR0917  what every target's builder takes
     if isinstance(plan, QuantizationPlan):
         progress(f"quantizing to {precision}")
         graphs, tensors = quantized_graphs([simplify(graph) for graph in graphs], baked, plan)
-    weights = WeightFile(folder / f"weights{suffix}.bin", tensors)
+    weights = WeightFile(folder / f"weights{_suffix(precision)}.bin", tensors)
     graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
     images = {
         graph.stage: example_input(baked, graph.stage, options.tile, options.batch or 1).numpy()
@@ -76,7 +71,7 @@ def build_onnx(  # noqa: PLR0917  what every target's builder takes
         artifacts = []
         for graph in graphs:
             progress(f"simplifying the {graph.stage} graph and checking that nothing changed")
-            path = folder / f"{graph.stage}{suffix}.onnx"
+            path = onnx_path(bundle, graph.stage, precision)
             if isinstance(plan, QuantizationPlan):  # rounding hides what a proof looks for
                 proof = None
                 _write(graph, path, weights, metadata)
@@ -151,6 +146,12 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
     return Port.model_validate({"name": value.name, "dtype": dtype, "shape": shape})
 
+
+ONNX = Target(
+    name="onnx",
+    build=_build,
+    packages=("onnx", "onnxscript", "onnxsim", "onnxruntime"),
+)
 
 _DOCUMENTATION: dict[Stage, str] = {
     "encoder": (

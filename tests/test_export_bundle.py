@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,11 @@ import torch
 from tiny_models import TILE, tiny_loaded
 
 from tinysr.errors import BundleError, GateError, TinySRError, UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions, check_target, export_bundle
-from tinysr.export.bundle import TARGETS
+from tinysr.export import ExportOptions, check_target, export_bundle, targets
 from tinysr.export.files import file_entry
-from tinysr.export.options import Finish, Progress
+from tinysr.export.onnx_target import onnx_path
+from tinysr.export.options import Finish
+from tinysr.export.target import Build, Target
 from tinysr.manifest import Artifact, Manifest, Port, Verdict, read_manifest
 from tinysr.models import Loaded, ModelConfig
 from tinysr.parity.record import save_manifest
@@ -26,18 +27,12 @@ OPTIONS = ExportOptions(tile=TILE)
 def quick_target(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put one small file where the graphs would be: tracing takes seconds."""
 
-    def build(  # noqa: PLR0917  what every builder takes
-        baked: BakedTinySR,
-        bundle: Path,
-        options: ExportOptions,
-        precision: str,
-        metadata: Mapping[str, str],
-        progress: Progress,
-    ) -> Finish:
-        path = bundle / "onnx" / "encoder.onnx"
+    def build(build: Build) -> Finish:
+        path = onnx_path(build.bundle, "encoder", build.precision)
         path.parent.mkdir()
-        progress("writing")
-        path.write_text(f"{metadata['checkpoint']} {options.tile}")
+        build.progress("writing")
+        path.write_text(f"{build.metadata['checkpoint']} {build.options.tile}")
+        bundle = build.bundle
         port = Port(name="x", dtype="float32", shape=(1,))
         return lambda: (
             Artifact(
@@ -50,7 +45,8 @@ def quick_target(monkeypatch: pytest.MonkeyPatch) -> None:
             ),
         )
 
-    monkeypatch.setitem(TARGETS, "onnx", build)
+    quick = Target(name="onnx", build=build, packages=targets.TARGETS[0].packages)
+    monkeypatch.setattr(targets, "TARGETS", (quick,))
 
 
 @pytest.fixture
@@ -316,3 +312,10 @@ def test_an_unknown_option_is_refused(
     assert isinstance(caught.value, TinySRError)
     assert not place.exists()
     assert not place.parent.exists() or beside(place) == []
+
+
+def test_what_a_target_needs_is_built_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_from = Target(name="engine", build=lambda _: tuple, needs=("onnx",), packages=())
+    monkeypatch.setattr(targets, "TARGETS", (*targets.TARGETS, made_from))
+    assert [target.name for target in targets.targets_for(["engine"])] == ["onnx", "engine"]
+    assert [target.name for target in targets.targets_for(["onnx"])] == ["onnx"]

@@ -76,7 +76,7 @@ def export(
 
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
-    from tinysr.export import ExportOptions, check_target, check_targets, export_bundle
+    from tinysr.export import ExportOptions, check_target, export_bundle, targets_for
     from tinysr.export.plans import load_any_plan
     from tinysr.export.precision import PrecisionPlan
     from tinysr.models import load_checkpoint
@@ -90,7 +90,7 @@ def export(
         tile=tile,
         batch=_batch(batch),
     )
-    check_targets(options.targets)
+    targets_for(options.targets)
     place = output or Path("bundles") / Path(model).stem
     check_target(place, overwrite=overwrite)  # before minutes are spent, not after
     clock = _Clock()
