@@ -31,7 +31,7 @@ from .graph import example_input
 from .options import PRECISIONS, ExportOptions, Finish, Plan, Progress
 from .precision import PrecisionPlan, plan_text
 from .quantization import QUANTIZED, quantization_text
-from .target import Build, Target
+from .target import Build, GraphBuild, Target
 from .targets import targets_for
 
 __all__ = ["Gate", "export_bundle"]
@@ -76,7 +76,8 @@ def export_bundle(
         UnsupportedError: an option is unknown, or a precision is asked for without a plan.
         CalibrationError: the plan is another model's, or names modules that this one lacks.
     """
-    targets_for(options.targets)
+    for chosen in targets_for(options.targets):
+        chosen.check(options.settings, PRECISIONS[options.precision])
     if missing := options.missing():
         raise UnsupportedError(
             f"{missing[0]} needs a precision plan, found none: make one with `tinysr calibrate`"
@@ -113,10 +114,21 @@ def _build(
             metadata=_metadata(loaded.source, baked, options, precision),
             progress=progress,
         )
-        finishes += [target.build(build) for target in targets]
+        finishes += [target.build(build) for target in targets if target.build]
     latent_scale = baked.latent_scale
     del baked, build  # at full size 2 GB, which checking the graphs needs
     artifacts = tuple(artifact for finish in finishes for artifact in finish())
+    graphs = GraphBuild(
+        bundle=work,
+        source=loaded.source.name,
+        tile=options.tile,
+        graphs=tuple(artifact for artifact in artifacts if artifact.target == "onnx"),
+        plans={plan.precision: plan for plan in options.plans},
+        settings=options.settings,
+        progress=progress,
+    )
+    for target in targets:
+        artifacts += target.from_graphs(graphs) if target.from_graphs else ()
     manifest = _manifest(
         loaded,
         name,

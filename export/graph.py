@@ -1,10 +1,12 @@
 """A stage of the baked model → an ONNX graph without its weights.
 
-Two conventions make everything after this simple:
+Three conventions make everything after this simple:
 
 - A value that is a module's output bears the module's dotted path, so that a graph can be held
   against the PyTorch model module by module (:mod:`tinysr.parity`). All other values bear the
   stage's name, so that graphs can be joined without clashes.
+- A node is named after the innermost module that it computes for, so that what a compiler says of
+  a node says where to look in PyTorch (:func:`node_module`).
 - Weights are graph inputs named after their parameters until the very end. Simplifying a model
   of any size then takes no more than its structure.
 """
@@ -27,7 +29,15 @@ from tinysr.manifest import Stage
 
 from .baked import BakedTinySR
 
-__all__ = ["OPSET", "StageGraph", "example_input", "stage_graph", "stage_input", "stage_output"]
+__all__ = [
+    "OPSET",
+    "StageGraph",
+    "example_input",
+    "node_module",
+    "stage_graph",
+    "stage_input",
+    "stage_output",
+]
 
 OPSET = 20
 """The first with a native GELU; from 23 on, Attention appears, which TensorRT-RTX refuses."""
@@ -73,6 +83,11 @@ def stage_input(stage: Stage) -> str:
 def stage_output(stage: Stage) -> str:
     """Return the name of a stage's output."""
     return _PORTS[stage][1]
+
+
+def node_module(node: str) -> str:
+    """Return the dotted path of the module that a node of this name computes for."""
+    return node.partition("/")[0]
 
 
 def example_input(model: BakedTinySR, stage: Stage, tile: int, batch: int) -> Tensor:
@@ -130,11 +145,12 @@ def _name_values(graph: ir.Graph, stage: Stage, paths: set[str]) -> None:
     ports = {*graph.inputs, *graph.outputs}
     last: dict[str, ir.Value] = {}
     for index, node in enumerate(graph):
-        node.name = f"{stage}/{index}"
+        scopes = _scopes(node) & paths
+        node.name = f"{max(scopes, key=len, default=stage)}/{index}"
         for value in node.outputs:
             if value not in ports:
                 value.name = f"{stage}/{value.name}"
-        for scope in _scopes(node) & paths:
+        for scope in scopes:
             last[scope] = node.outputs[0]
     # Longest path last: where a module ends with another's output, the inner one is named.
     for path in sorted(last, key=len):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from tinysr.errors import UnsupportedError, choices
 from tinysr.manifest import Artifact
@@ -12,7 +12,7 @@ from .bake import DEFAULT_TILE
 from .precision import PrecisionPlan
 from .quantization import QUANTIZED, QuantizationPlan
 
-__all__ = ["PRECISIONS", "ExportOptions", "Finish", "Plan", "Progress"]
+__all__ = ["PRECISIONS", "ExportOptions", "Finish", "Plan", "Progress", "Settings"]
 
 PRECISIONS: dict[str, tuple[str, ...]] = {
     "fp32": ("fp32",),
@@ -33,6 +33,10 @@ Finish = Callable[[], tuple[Artifact, ...]]
 """The part of a build that needs the PyTorch model no more; by then its memory is free."""
 
 
+Settings = Mapping[str, object]
+"""Options of single targets, by the target's name; a target knows its own kind."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportOptions:
     """Settings that shape every artifact of a bundle."""
@@ -48,6 +52,8 @@ class ExportOptions:
     """Side of a tile in low-resolution pixels."""
     batch: int | None = 1
     """Tiles that the transformer and upscale graphs take at once; any number when None."""
+    settings: Settings = field(default_factory=dict)
+    """What only one of the targets is asked."""
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .baked import BakedTinySR
-from .options import ExportOptions, Finish, Progress
+from tinysr.manifest import Artifact
 
-__all__ = ["Build", "Target"]
+from .baked import BakedTinySR
+from .options import ExportOptions, Finish, Plan, Progress, Settings
+
+__all__ = ["Build", "GraphBuild", "Target"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,13 +32,36 @@ class Build:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GraphBuild:
+    """A bundle's ONNX graphs, on their way into another format. The model is not needed."""
+
+    bundle: Path
+    """The bundle's folder, still in its temporary place."""
+    source: str
+    """The checkpoint's name."""
+    tile: int
+    """Side of a tile in low-resolution pixels."""
+    graphs: tuple[Artifact, ...]
+    """In all precisions that were asked for, their files in the bundle."""
+    plans: Mapping[str, Plan]
+    """By precision, where there is one."""
+    settings: Settings
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """A format that models are exported to."""
 
     name: str
     """As in ``Artifact.target``; its files lie in the bundle's folder of this name."""
-    build: Callable[[Build], Finish]
-    """Called once for each precision. Raises UnsupportedError for what the format can't hold."""
+    build: Callable[[Build], Finish] | None = None
+    """Called once for each precision. Raises UnsupportedError for what the format can't hold.
+    None for what is built from graphs alone."""
+    from_graphs: Callable[[GraphBuild], tuple[Artifact, ...]] | None = None
+    """Called once, after the ONNX graphs; also for a bundle that has them already."""
+    check: Callable[[Settings, Sequence[str]], None] = lambda settings, precisions: None
+    """Refuses settings and precisions before minutes are spent."""
     needs: tuple[str, ...] = ()
     """Targets that are built before it, because it is made from theirs."""
     packages: tuple[str, ...]

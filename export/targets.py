@@ -8,11 +8,13 @@ from tinysr.errors import choices
 
 from .onnx_target import ONNX
 from .target import Target
+from .tensorrt.target import TENSORRT
 
 __all__ = ["TARGETS", "targets_for"]
 
 TARGETS: tuple[Target, ...] = (
     ONNX,  # first: others are made from its graphs
+    TENSORRT,
 )
 
 

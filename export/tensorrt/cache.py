@@ -1,0 +1,197 @@
+"""Engines that were built before, in the user's cache directory.
+
+An entry is two files named after its key's hash: the engine, and a record with the key's parts
+and the engine's hash. Builds of one key wait for each other; others don't. The entries that were
+not used for longest are dropped when all together grow past a bound.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinysr.errors import require
+
+from .key import Key
+
+__all__ = ["MAX_BYTES", "EngineCache", "default_folder", "write_engine"]
+
+MAX_BYTES = 8 * 10**9
+"""The full-size model's engines in fp32 and fp16 take half of it."""
+
+_EXTRA = "rtx"
+
+_LOG = logging.getLogger("tinysr.export")
+
+
+def default_folder() -> Path:
+    """Return where engines are kept."""
+    platformdirs: Any = require("platformdirs", extra=_EXTRA)
+    return Path(platformdirs.user_cache_path("tinysr")) / "tensorrt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineCache:
+    """The engines of a folder."""
+
+    folder: Path
+    max_bytes: int = MAX_BYTES
+
+    def place(self, key: Key, target: Path, build: Callable[[], memoryview]) -> bool:
+        """Put an engine in place, from the cache or newly built.
+
+        A cache that can't be written is said, and does no more harm.
+
+        Args:
+            key: the engine's.
+            target: a file that is not there yet.
+            build: makes the engine when there is none, or a damaged one.
+
+        Returns:
+            Whether it was there.
+        """
+        try:
+            with self._locked(key.sha256[:2]):
+                if self._found(key):
+                    _link(self._engine(key), target)
+                    return True
+                self._say_why(key)
+                write_engine(target, build())
+                self._keep(key, target)
+        except CacheUnusableError as error:
+            _LOG.warning("engines are not cached: %s", error)
+            if not target.exists():
+                write_engine(target, build())
+        else:
+            self._trim(key)
+        return False
+
+    def _engine(self, key: Key) -> Path:
+        return self.folder / f"{key.sha256}.engine"
+
+    def _record(self, key: Key) -> Path:
+        return self.folder / f"{key.sha256}.json"
+
+    def _found(self, key: Key) -> bool:
+        """Say whether an entry is there and sound; a damaged one is removed."""
+        record, engine = self._record(key), self._engine(key)
+        if not record.exists():
+            return False
+        known = _read(record)
+        with contextlib.suppress(OSError):
+            if known.get("parts") == key.parts and _sha256(engine) == known.get("sha256"):
+                os.utime(record)  # used now: dropped later
+                return True
+        _LOG.warning("the cached engine of %s is damaged: it is built again", key.name)
+        for path in (record, engine):
+            path.unlink(missing_ok=True)
+        return False
+
+    def _say_why(self, key: Key) -> None:
+        """Say which parts of the key no cached engine of this name shares."""
+        others = [known["parts"] for _, known in self._records() if known.get("name") == key.name]
+        if not others:
+            _LOG.info("no engine of %s is cached yet", key.name)
+            return
+        nearest = min((key.differing(parts) for parts in others), key=len)
+        _LOG.info("the cached engine of %s has another %s", key.name, ", ".join(nearest))
+
+    def _keep(self, key: Key, engine: Path) -> None:
+        size = engine.stat().st_size
+        if size > self.max_bytes:
+            raise CacheUnusableError(f"{size} bytes are more than the cache's {self.max_bytes}")
+        kept, record = self._engine(key), self._record(key)
+        data = {"name": key.name, "parts": key.parts, "sha256": _sha256(engine), "size": size}
+        try:
+            kept.unlink(missing_ok=True)
+            _link(engine, kept)
+            new = record.with_suffix(".new")
+            new.write_text(json.dumps(data, indent=1), encoding="utf-8")
+            new.replace(record)  # last: an engine without a record is none
+        except OSError as error:
+            kept.unlink(missing_ok=True)
+            raise CacheUnusableError(f"{self.folder}: {error.strerror}") from error
+
+    def _trim(self, used: Key) -> None:
+        """Drop the entries that were not used for longest, but never the one just used."""
+        with self._locked("all"):
+            entries = sorted(self._records(), key=lambda entry: _age(entry[0]))
+            total = sum(int(known.get("size", 0)) for _, known in entries)
+            for record, known in entries:
+                if total <= self.max_bytes:
+                    break
+                if record == self._record(used):
+                    continue
+                record.unlink(missing_ok=True)
+                record.with_suffix(".engine").unlink(missing_ok=True)
+                total -= int(known.get("size", 0))
+
+    def _records(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        for path in self.folder.glob("*.json"):
+            known = _read(path)
+            if isinstance(known.get("parts"), dict):
+                yield path, known
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        filelock: Any = require("filelock", extra=_EXTRA)
+        locks = self.folder / "locks"
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(locks / f"{name}.lock")
+            lock.acquire()
+        except OSError as error:
+            raise CacheUnusableError(f"{self.folder}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+class CacheUnusableError(Exception):
+    """The cache can't be read or written; a build goes on without it."""
+
+
+def write_engine(target: Path, engine: memoryview) -> None:
+    """Write an engine. The bundle around it is complete or absent, so this need not be."""
+    with target.open("wb") as file:
+        file.write(engine)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Share a file between cache and bundle; where that can't be, copy it.
+
+    Neither is ever written in place, and both are checked by hash before they are used.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _read(record: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _age(record: Path) -> float:
+    try:
+        return record.stat().st_mtime
+    except OSError:  # another process dropped it
+        return 0.0
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,180 @@
+"""The two libraries that build engines, and what each of them has."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from tinysr.errors import MissingBackendError, UnsupportedError, choices
+from tinysr.runtime.tensorrt.device import gpu
+
+from .options import AUTO, CURRENT, PORTABLE, TensorRTOptions
+
+__all__ = ["FLAVORS", "Flavor", "find_flavor"]
+
+_CAPABILITY = "compute capability"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flavor:
+    """One of the libraries. Their Python interfaces are the same but for what they lack."""
+
+    name: str
+    title: str
+    """What people call it."""
+    package: str
+    """The module, as it is imported."""
+    remedy: str
+    """How it is installed."""
+    lacks: Callable[[TensorRTOptions], str]
+    """Says what is asked for and not there, with the reason; empty when all is there."""
+
+    @property
+    def installed(self) -> bool:
+        """Whether it can be imported; it is not."""
+        return importlib.util.find_spec(self.package) is not None
+
+    @cached_property
+    def module(self) -> Any:
+        """The library.
+
+        Raises:
+            MissingBackendError: it is not installed, or doesn't start.
+        """
+        try:
+            return importlib.import_module(self.package)
+        except (ImportError, OSError) as error:
+            raise MissingBackendError(
+                f"{self.title} can't be imported ({error}): {self.remedy}"
+            ) from error
+
+    @property
+    def version(self) -> str:
+        """Its version, without importing it."""
+        return importlib.metadata.version(self.package)
+
+    @property
+    def label(self) -> str:
+        """Its title and version, for messages."""
+        return f"{self.title} {self.version}"
+
+    def check(self, options: TensorRTOptions) -> None:
+        """Refuse options that it does not have.
+
+        Raises:
+            UnsupportedError: with the reason.
+            MissingBackendError: a GPU is needed for one, and there is none.
+        """
+        if problem := self.lacks(options):
+            raise UnsupportedError(f"{self.title} {problem}")
+        needing = _needing_gpu(self.name, options)
+        if needing and gpu() is None:
+            raise MissingBackendError(
+                f"{self.title} builds {needing[0]} on a machine with an NVIDIA GPU, found none: "
+                "leave the option out, or build there"
+            )
+
+
+def find_flavor(name: str) -> Flavor:
+    """Return a flavour that is installed.
+
+    `auto` takes TensorRT where there is a GPU to build for, else TensorRT-RTX.
+
+    Raises:
+        UnsupportedError: there is none of this name.
+        MissingBackendError: it is not installed.
+    """
+    if name != AUTO:
+        if name not in FLAVORS:
+            raise choices("flavor", name, (AUTO, *FLAVORS))
+        found = FLAVORS[name]
+        if not found.installed:
+            raise MissingBackendError(f"{found.title} is not installed: {found.remedy}")
+        return found
+    full, rtx = FLAVORS["tensorrt"], FLAVORS["rtx"]
+    if full.installed and gpu() is not None:
+        return full
+    if rtx.installed:
+        return rtx
+    raise MissingBackendError(
+        f"neither {full.title} with a GPU nor {rtx.title} is here: {rtx.remedy}"
+    )
+
+
+def _full_lacks(options: TensorRTOptions) -> str:
+    wanted = [c for c in options.compute_capabilities if c != CURRENT]
+    if wanted:
+        return (
+            f"builds for this machine's GPU, not for the {_CAPABILITY} {wanted[0]}: "
+            "ask for --hardware-compatibility, or for the flavor rtx"
+        )
+    if options.strip and not options.refit:
+        return "strips weights only from engines that can be refitted: add --refit"
+    return ""
+
+
+def _rtx_lacks(options: TensorRTOptions) -> str:
+    known = {name.removeprefix("SM") for name in _RTX_CAPABILITIES}
+    for capability in options.compute_capabilities:
+        number = capability.replace(".", "")
+        if capability not in (PORTABLE, CURRENT) and number not in known:
+            have = ", ".join(f"{name[2:-1]}.{name[-1]}" for name in _RTX_CAPABILITIES)
+            return (
+                f"has no {_CAPABILITY} {capability}: expected some of {have}, "
+                f"or {PORTABLE} or {CURRENT}"
+            )
+    if options.hardware != "none":
+        return (
+            "has no hardware compatibility levels, because its engines run on several GPUs "
+            "anyway: ask for --compute-capability"
+        )
+    if options.optimization_level is not None:
+        return (
+            "has no optimisation levels, because it looks for tactics when an engine is first "
+            "run: leave --optimization-level out"
+        )
+    if options.timing_cache is not None:
+        return "measures no tactics when it builds, so it has no timing cache: leave it out"
+    if options.version_compatible:
+        return (
+            "has no version-compatible engines, because its wheel lacks the lean runtime: leave "
+            "--version-compatible out, and build again for another version"
+        )
+    return ""
+
+
+_RTX_CAPABILITIES = ("SM75", "SM80", "SM86", "SM89", "SM120", "SM121")
+
+
+def _needing_gpu(flavor: str, options: TensorRTOptions) -> list[str]:
+    if flavor == "tensorrt":
+        return ["engines"]
+    wanted = {
+        "stripped engines": options.strip,
+        "engines that can be refitted": options.refit,
+        f"for the {_CAPABILITY} '{CURRENT}'": CURRENT in options.compute_capabilities,
+    }
+    return [name for name, asked in wanted.items() if asked]
+
+
+FLAVORS: dict[str, Flavor] = {
+    "tensorrt": Flavor(
+        name="tensorrt",
+        title="TensorRT",
+        package="tensorrt",
+        remedy="pip install tensorrt, on a machine with an NVIDIA GPU",
+        lacks=_full_lacks,
+    ),
+    "rtx": Flavor(
+        name="rtx",
+        title="TensorRT-RTX",
+        package="tensorrt_rtx",
+        remedy="pip install 'tinysr[rtx]'",
+        lacks=_rtx_lacks,
+    ),
+}
