@@ -3,6 +3,7 @@
 from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .baked import BakedTinySR
 from .bundle import Gate, export_bundle
+from .extend import Extension, extend_bundle
 from .files import check_target
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, targets_for
@@ -14,10 +15,12 @@ __all__ = [
     "TARGETS",
     "BakedTinySR",
     "ExportOptions",
+    "Extension",
     "Gate",
     "bake",
     "check_target",
     "export_bundle",
+    "extend_bundle",
     "prove_baked",
     "targets_for",
 ]

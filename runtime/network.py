@@ -29,6 +29,10 @@ _LATENT_SIDE = LATENT_STRIDE * SCALE
 """Pixels of the result along a latent pixel's side."""
 
 
+_ONE_TILE = 3
+"""The steps of an image that is one window and one tile."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
     """One image, divided among runs."""
@@ -81,6 +85,11 @@ class Network:
                 "which are the surroundings of what a window gives"
             )
         self._window = window
+        self._limit = _limit(sessions, surroundings, window)
+        """Latent pixels along a window's side at most, where graphs take no more."""
+        self._joined = sessions["encoder"].join(
+            {stage: sessions[stage] for stage in ("transformer", "decoder")}
+        )
 
     def divide(self, width: int, height: int, held: int) -> Work:
         """Divide an image among runs.
@@ -100,6 +109,8 @@ class Network:
             latents = height * width * 4 * self._latent_channels
             area = int(self._memory - held - latents) // self._manifest.feature_bytes
             layout = lay_out(height, width, halo=self._halo, area=area)
+            if self._limit is not None and layout.longest > self._limit:
+                layout = lay_out_squares(height, width, halo=self._halo, side=self._limit)
         return Work(layout=layout, tiles=tiles)
 
     def run(
@@ -116,6 +127,11 @@ class Network:
         Raises:
             BundleError: the result is not finite.
         """
+        if self._joined is not None and work.steps == _ONE_TILE:
+            (window,) = work.layout
+            self._put(store, window, self._joined(np.ascontiguousarray(image[None]))[0])
+            done(work.steps)
+            return
         latents = self._encode(image[None], work.layout, done)
         latents -= blend(latents, work.tiles, self._predict, batch=self._batch, done=done)
         self._decode(latents, work.layout, store, done)
@@ -153,15 +169,7 @@ class Network:
         self, latents: Array, layout: Layout, store: Store, done: Callable[[int], Any]
     ) -> None:
         def put(window: Window, part: Array) -> None:
-            values = part[0]
-            if store.shape[0] == 1:
-                values = values.mean(axis=0, keepdims=True)
-            row, column = window.y.first * _LATENT_SIDE, window.x.first * _LATENT_SIDE
-            if not store.put(row, column, values):
-                raise BundleError(
-                    f"{self._sessions['decoder'].artifact.label}: expected finite pixels, "
-                    "found NaN or infinity; see `tinysr parity`"
-                )
+            self._put(store, window, part[0])
             done(1)
 
         run_windows(
@@ -172,6 +180,16 @@ class Network:
             reads=1,
             writes=_LATENT_SIDE,
         )
+
+    def _put(self, store: Store, window: Window, values: Array) -> None:
+        if store.shape[0] == 1:
+            values = values.mean(axis=0, keepdims=True)
+        row, column = window.y.first * _LATENT_SIDE, window.x.first * _LATENT_SIDE
+        if not store.put(row, column, values):
+            raise BundleError(
+                f"{self._sessions['decoder'].artifact.label}: expected finite pixels, "
+                "found NaN or infinity; see `tinysr parity`"
+            )
 
     def _predict(self, tiles: Array) -> Array:
         return self._stage("transformer", tiles)
@@ -189,6 +207,22 @@ class Network:
     def _batch(self) -> int:
         size = self._sessions["transformer"].artifact.inputs[0].shape[0]
         return size if isinstance(size, int) else _DEFAULT_BATCH
+
+
+def _limit(sessions: Mapping[Stage, Session], surroundings: int, window: int | None) -> int | None:
+    """Return the longest side that encoder and decoder take, in latent pixels."""
+    encoder, decoder = sessions["encoder"].longest_side, sessions["decoder"].longest_side
+    sides = [encoder // LATENT_STRIDE] if encoder is not None else []
+    sides += [decoder] if decoder is not None else []
+    if not sides:
+        return None
+    pixels = min(sides) * LATENT_STRIDE
+    if pixels <= surroundings or (window or 0) > pixels:
+        raise UnsupportedError(
+            f"the engines take sides up to {pixels} pixels: expected more than {surroundings}, "
+            f"which surround what a window gives, and no larger window than that, found {window}"
+        )
+    return min(sides)
 
 
 def _latent_tile(manifest: Manifest, transformer: Session) -> int:

@@ -15,6 +15,7 @@ from tinysr.manifest import Stage, Verdict
 
 from .backends.eager import EagerBackend
 from .backends.onnxruntime import OnnxRuntimeBackend
+from .backends.tensorrt import TensorRTBackend
 from .bundle import Bundle
 from .session import Backend, RunOptions
 
@@ -24,6 +25,7 @@ AUTO = "auto"
 """The name that leaves the choice to :func:`choose`."""
 
 BACKENDS: tuple[type[Backend], ...] = (
+    TensorRTBackend,  # the fastest where there is an NVIDIA GPU
     OnnxRuntimeBackend,  # runs everywhere
     EagerBackend,  # the reference: only by name
 )
@@ -103,8 +105,10 @@ def _automatic(
 ) -> tuple[Backend, Choice]:
     if options.model is not None:
         raise UnsupportedError("a model of your own needs the backend eager, asked for by name")
-    candidates = [kind for kind in BACKENDS if not kind.reference]
-    providers = {provider for kind in candidates for provider in kind.providers}
+    everything = [kind for kind in BACKENDS if not kind.reference]
+    # What the bundle has nothing for is no choice that was not taken.
+    candidates = [kind for kind in everything if bundle.artifacts(kind.target)] or everything
+    providers = {provider for kind in everything for provider in kind.providers}
     if options.provider is not None and options.provider not in providers:
         raise choices("provider", options.provider, providers)
     others: list[str] = []

@@ -7,7 +7,7 @@ run it and opens an artifact, and a :class:`Session` that runs it. The checks ar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -51,6 +51,9 @@ class Availability:
 class Session(ABC):
     """An open graph. Use it as a context manager, or call :meth:`close`."""
 
+    longest_side: int | None = None
+    """Longest side that an input may have where its size may vary; None if there is no limit."""
+
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
         self._closed = False
@@ -72,6 +75,17 @@ class Session(ABC):
             raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
         _check(self.artifact, feeds)
         return self._run(feeds)
+
+    def join(self, later: Mapping[Stage, Session]) -> Callable[[Array], Array] | None:
+        """Return this encoder and later stages as one function of a tile; None if they can't be.
+
+        Args:
+            later: transformer and decoder, of the same backend.
+
+        Returns:
+            ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``, where values stay on the device in between.
+        """
+        return None
 
     @abstractmethod
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]: ...
@@ -157,6 +171,10 @@ class Backend(ABC):
             raise MissingBackendError(
                 f"the backend {self.name} can't run{where} here ({found.detail}): {found.remedy}"
             )
+
+    def unfit(self, bundle: Bundle, artifact: Artifact) -> str:
+        """Return why an artifact does not run on this machine, where the backend does; or ""."""
+        return ""
 
     @abstractmethod
     def open(self, bundle: Bundle, artifact: Artifact) -> Session:

@@ -57,6 +57,12 @@ class Layout:
             yield Window(y=y, x=x)
 
     @property
+    def longest(self) -> int:
+        """Side of a window, in latent pixels."""
+        y, x = self.rows[0], self.columns[0]
+        return max(y.stop - y.start, x.stop - x.start)
+
+    @property
     def area(self) -> int:
         """Of one window, in latent pixels."""
         y, x = self.rows[0], self.columns[0]

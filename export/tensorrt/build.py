@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.errors import MissingBackendError, UnsupportedError
+from tinysr.runtime.tensorrt.log import Messages
 
 from ..options import Progress
 from .flavor import Flavor
-from .log import Messages
 from .network import Parsed
 from .options import CURRENT, PORTABLE, TensorRTOptions
 from .profiles import Profile

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from tinysr.errors import MissingBackendError, UnsupportedError, choices
 from tinysr.runtime.tensorrt.device import gpu
+from tinysr.runtime.tensorrt.library import LIBRARIES, Library
 
 from .options import AUTO, CURRENT, PORTABLE, TensorRTOptions
 
@@ -20,43 +17,33 @@ __all__ = ["FLAVORS", "Flavor", "find_flavor"]
 _CAPABILITY = "compute capability"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Flavor:
-    """One of the libraries. Their Python interfaces are the same but for what they lack."""
+    """One of the libraries, as a builder. They differ in what they lack."""
 
-    name: str
-    title: str
-    """What people call it."""
-    package: str
-    """The module, as it is imported."""
-    remedy: str
-    """How it is installed."""
+    library: Library
     lacks: Callable[[TensorRTOptions], str]
     """Says what is asked for and not there, with the reason; empty when all is there."""
 
     @property
-    def installed(self) -> bool:
-        """Whether it can be imported; it is not."""
-        return importlib.util.find_spec(self.package) is not None
+    def name(self) -> str:
+        """As in the manifest."""
+        return self.library.flavor
 
-    @cached_property
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.library.title
+
+    @property
     def module(self) -> Any:
-        """The library.
-
-        Raises:
-            MissingBackendError: it is not installed, or doesn't start.
-        """
-        try:
-            return importlib.import_module(self.package)
-        except (ImportError, OSError) as error:
-            raise MissingBackendError(
-                f"{self.title} can't be imported ({error}): {self.remedy}"
-            ) from error
+        """The library's Python module."""
+        return self.library.load()
 
     @property
     def version(self) -> str:
         """Its version, without importing it."""
-        return importlib.metadata.version(self.package)
+        return self.library.version
 
     @property
     def label(self) -> str:
@@ -93,16 +80,16 @@ def find_flavor(name: str) -> Flavor:
         if name not in FLAVORS:
             raise choices("flavor", name, (AUTO, *FLAVORS))
         found = FLAVORS[name]
-        if not found.installed:
-            raise MissingBackendError(f"{found.title} is not installed: {found.remedy}")
+        if not found.library.installed:
+            raise MissingBackendError(f"{found.title} is not installed: {found.library.remedy}")
         return found
     full, rtx = FLAVORS["tensorrt"], FLAVORS["rtx"]
-    if full.installed and gpu() is not None:
+    if full.library.installed and gpu() is not None:
         return full
-    if rtx.installed:
+    if rtx.library.installed:
         return rtx
     raise MissingBackendError(
-        f"neither {full.title} with a GPU nor {rtx.title} is here: {rtx.remedy}"
+        f"neither {full.title} with a GPU nor {rtx.title} is here: {rtx.library.remedy}"
     )
 
 
@@ -162,19 +149,8 @@ def _needing_gpu(flavor: str, options: TensorRTOptions) -> list[str]:
     return [name for name, asked in wanted.items() if asked]
 
 
+_LACKS: dict[str, Callable[[TensorRTOptions], str]] = {"tensorrt": _full_lacks, "rtx": _rtx_lacks}
+
 FLAVORS: dict[str, Flavor] = {
-    "tensorrt": Flavor(
-        name="tensorrt",
-        title="TensorRT",
-        package="tensorrt",
-        remedy="pip install tensorrt, on a machine with an NVIDIA GPU",
-        lacks=_full_lacks,
-    ),
-    "rtx": Flavor(
-        name="rtx",
-        title="TensorRT-RTX",
-        package="tensorrt_rtx",
-        remedy="pip install 'tinysr[rtx]'",
-        lacks=_rtx_lacks,
-    ),
+    library.flavor: Flavor(library=library, lacks=_LACKS[library.flavor]) for library in LIBRARIES
 }

@@ -10,10 +10,10 @@ from typing import Any
 import onnx
 
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
+from tinysr.runtime.tensorrt.log import Messages, logger
 
 from ..graph import node_module
 from .flavor import Flavor
-from .log import Messages, logger
 
 __all__ = ["OPSETS", "Parsed", "parsed_network", "read_graph"]
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime: on the CPU, or on NVIDIA through CUDA or TensorRT when that is asked for."""
+"""ONNX Runtime: on the CPU, or when asked for on NVIDIA: through CUDA, TensorRT or TensorRT-RTX."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ _PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
+    "rtx": "NvTensorRTRTXExecutionProvider",
+}
+
+_GPU_PACKAGE = "pip install onnxruntime-gpu (in place of onnxruntime)"
+
+_REMEDIES = {
+    "cpu": "pip install onnxruntime",
+    "cuda": _GPU_PACKAGE,
+    "tensorrt": _GPU_PACKAGE,
+    "rtx": "install an ONNX Runtime that was built with the provider for TensorRT-RTX",
 }
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
@@ -49,7 +59,7 @@ class OnnxRuntimeBackend(Backend):
         detail = f"onnxruntime {ort.__version__} with {have}"
         if self.provider in _provided(ort):
             return Availability(ready=True, detail=detail)
-        remedy = "pip install onnxruntime-gpu (in place of onnxruntime)"
+        remedy = _REMEDIES[self.provider]
         return Availability(ready=False, detail=detail, remedy=remedy)
 
     def open(self, bundle: Bundle, artifact: Artifact) -> OnnxRuntimeSession:
@@ -85,6 +95,8 @@ class OnnxRuntimeBackend(Backend):
             # Multiplies quantized weights out once, and not in every run, which costs convolutions
             # their fast layout; and rounds where the graph says so, not where a rewrite moves it.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
+        if self.provider == "rtx":  # it takes the whole graph, or is refused
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if self.provider == "tensorrt":  # the ops TensorRT leaves out stay on the GPU
             chosen.append(_PROVIDERS["cuda"])
         if self.provider != "cpu":

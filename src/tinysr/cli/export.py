@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .extend import extend, is_bundle
 from .memory import peak_memory
 from .parity import backends_for, print_report, progress_bar
+from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,10 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 
+@with_tensorrt_options
 def export(
     model: Annotated[
         str,
-        typer.Argument(help="A preset, or a checkpoint's folder or .safetensors file."),
+        typer.Argument(
+            help="A preset, a checkpoint's folder or .safetensors file; or a bundle, to which "
+            "targets are added that are built from its graphs."
+        ),
     ] = "tinysr-nano",
     *,
     output: Annotated[
@@ -65,6 +72,7 @@ def export(
     gate: Annotated[
         bool, typer.Option("--gate/--no-gate", help="Hold every artifact against the eager model.")
     ] = True,
+    tensorrt: Mapping[str, Any],
 ) -> None:
     """Export a model: bake its constants, build its graphs, and gate them.
 
@@ -74,27 +82,38 @@ def export(
 
     from tinysr.errors import require
 
+    targets = tuple(dict.fromkeys(target or ("onnx",)))
+    if is_bundle(model):
+        require("onnx", extra="export")
+        from tinysr.export import Extension
+
+        settings = tensorrt_settings(tensorrt, targets)
+        more = Extension(targets=targets, precision=precision, settings=settings)
+        extend(Path(model), output or Path(model), more, gate=gate, overwrite=overwrite)
+        return
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
-    from tinysr.export import ExportOptions, check_target, export_bundle, targets_for
+    from tinysr.export import PRECISIONS, ExportOptions, check_target, export_bundle, targets_for
     from tinysr.export.plans import load_any_plan
     from tinysr.export.precision import PrecisionPlan
     from tinysr.models import load_checkpoint
 
     plans = [load_any_plan(path) for path in plan or ()]
     options = ExportOptions(
-        targets=tuple(dict.fromkeys(target or ("onnx",))),
+        targets=targets,
         precision=precision,
         plan=next((p for p in plans if isinstance(p, PrecisionPlan)), None),
         quantization=tuple(p for p in plans if not isinstance(p, PrecisionPlan)),
         tile=tile,
         batch=_batch(batch),
+        settings=tensorrt_settings(tensorrt, targets),
     )
-    targets_for(options.targets)
+    for chosen in targets_for(options.targets):
+        chosen.check(options.settings, PRECISIONS[options.precision])
     place = output or Path("bundles") / Path(model).stem
     check_target(place, overwrite=overwrite)  # before minutes are spent, not after
     clock = _Clock()
-    with progress_bar() as tell:
+    with build_notes(), progress_bar() as tell:
         tell("reading the model", 0, 1)
         loaded = load_checkpoint(model, layers=_layers(layers))
         options = _with_plans(loaded, options, tell)

@@ -98,7 +98,13 @@ def backends_for(bundle: Bundle, names: list[str]) -> list[Backend]:
     if chosen:
         return chosen
     every = [kind() for kind in BACKENDS if not kind.reference]
-    fitting = [b for b in every if bundle.artifacts(b.target) and b.availability().ready]
+    fitting = [
+        b
+        for b in every
+        if (own := bundle.artifacts(b.target))
+        and b.availability().ready
+        and not any(b.unfit(bundle, artifact) for artifact in own)
+    ]
     if not fitting:
         raise BundleError(
             f"{bundle.folder}: no backend of this machine can open its artifacts: "

@@ -1,0 +1,100 @@
+"""TensorRT engines on an NVIDIA GPU, with TensorRT or TensorRT-RTX and CUDA's own bindings."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from tinysr.errors import MissingBackendError
+from tinysr.manifest import Artifact, Stage
+
+from ..bundle import Bundle
+from ..session import Array, Availability, Backend, Session
+from ..tensorrt.chain import Chain
+from ..tensorrt.cuda import Cuda
+from ..tensorrt.device import EXTRA, cuda_runtime, gpu, no_gpu
+from ..tensorrt.engine import load_engine, why_unfit
+from ..tensorrt.execution import Execution
+from ..tensorrt.library import LIBRARIES
+from ..tensorrt.refit import refit
+from ..tensorrt.runtime_cache import cache_for
+
+__all__ = ["TensorRTBackend", "TensorRTSession"]
+
+
+class TensorRTBackend(Backend):
+    """Runs engines, each with the library that built it."""
+
+    name: ClassVar[str] = "tensorrt"
+    target: ClassVar[str] = "tensorrt"
+
+    def availability(self) -> Availability:
+        """Say whether a library, the bindings and a GPU are here."""
+        have = [f"{x.title} {x.version}" for x in LIBRARIES if x.installed]
+        if not have:
+            remedy = f"pip install 'tinysr[{EXTRA}]', or pip install tensorrt"
+            return Availability(ready=False, detail="no TensorRT", remedy=remedy)
+        detail = " and ".join(have)
+        try:
+            cuda_runtime()
+        except MissingBackendError as error:
+            return Availability(
+                ready=False,
+                detail=f"{detail}, no CUDA bindings",
+                remedy=str(error).split(": ")[-1],
+            )
+        found = gpu()
+        if found is None:
+            return Availability(
+                ready=False,
+                detail=f"{detail}, {no_gpu()}",
+                remedy="install the NVIDIA driver on a machine with an NVIDIA GPU",
+            )
+        device = f"{found.name}, compute capability {found.capability}, CUDA {found.driver}"
+        return Availability(ready=True, detail=f"{detail} on {device}")
+
+    def unfit(self, bundle: Bundle, artifact: Artifact) -> str:
+        """Say whether the engine was built for another GPU or version."""
+        return why_unfit(artifact, bundle.folder / artifact.file.path)
+
+    def open(self, bundle: Bundle, artifact: Artifact) -> TensorRTSession:
+        """Load an engine, after its hashes were checked and it was found to fit.
+
+        Raises:
+            BundleError: a file is missing or changed, or the engine does not fit this machine.
+            MissingBackendError: a library, a driver or a GPU is missing.
+        """
+        self.demand()
+        engine = load_engine(artifact, bundle.path(artifact))
+        if artifact.options.get("strip"):
+            refit(artifact, engine, bundle.folder)
+        kernels = cache_for(artifact.file.sha256) if engine.library.flavor == "rtx" else None
+        return TensorRTSession(Execution(artifact, engine, Cuda(cuda_runtime()), kernels))
+
+
+class TensorRTSession(Session):
+    """An engine in its execution context."""
+
+    def __init__(self, execution: Execution) -> None:
+        super().__init__(execution.artifact)
+        self.execution = execution
+        longest = execution.artifact.options.get("longest_side")
+        self.longest_side = longest if isinstance(longest, int) else None
+
+    def join(self, later: Mapping[Stage, Session]) -> Callable[[Array], Array] | None:
+        """Return the stages of one tile as one function, without a way through the host."""
+        stages: dict[Stage, Execution] = {"encoder": self.execution}
+        for stage, session in later.items():
+            if not isinstance(session, TensorRTSession):
+                return None
+            stages[stage] = session.execution
+        driver: Any = importlib.import_module("cuda.bindings.driver")
+        return Chain(self.execution.cuda, stages, driver).run
+
+    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        (array,), (out,) = feeds.values(), self.artifact.outputs
+        return {out.name: self.execution.run(array)}
+
+    def _close(self) -> None:
+        self.execution.close()

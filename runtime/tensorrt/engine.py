@@ -1,0 +1,119 @@
+"""An engine's file → an engine on this device, or the reason why it does not run here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinysr.errors import BundleError, MissingBackendError
+from tinysr.manifest import Artifact
+
+from .device import gpu
+from .library import Library, library_for
+from .log import Messages, logger
+
+__all__ = ["Engine", "load_engine", "why_unfit"]
+
+_AGAIN = "build it again with `tinysr export BUNDLE -t tensorrt`"
+
+_WORDS = {
+    "VERSION_MISMATCH": "it was built with another version of TensorRT-RTX",
+    "UNSUPPORTED_CC": "it was built for other GPUs",
+    "OLD_CUDA_DRIVER": "the NVIDIA driver here is too old",
+    "OLD_CUDA_RUNTIME": "the CUDA runtime here is too old",
+    "INSUFFICIENT_GPU_MEMORY": "the GPU's memory does not suffice",
+    "MALFORMED_ENGINE": "the file is no engine, or was cut short",
+    "CUDA_ERROR": "CUDA does not work here",
+}
+
+_HEADER = 64
+"""Bytes that TensorRT-RTX reads of an engine to judge it, unless it says another number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """An engine that is loaded."""
+
+    library: Library
+    module: Any
+    """The library's Python module."""
+    engine: Any
+    runtime: Any
+    """Lives as long as the engine."""
+    messages: Messages
+
+
+def why_unfit(artifact: Artifact, path: Path) -> str:
+    """Return why an engine does not run on this machine; empty if it should.
+
+    The file's header is read, and nothing is loaded onto the device.
+
+    Raises:
+        BundleError: the manifest does not say what built it.
+    """
+    library = library_for(artifact)
+    if not library.installed:
+        return f"{library.title} is not installed: {library.remedy}"
+    if problem := _other_version(artifact, library):
+        return problem
+    if library.flavor == "rtx":
+        module = library.load()
+        return _invalid(module, module.Runtime(logger(module, Messages())), path)
+    return _other_gpu(artifact)
+
+
+def load_engine(artifact: Artifact, path: Path) -> Engine:
+    """Load an engine, once it is known to fit.
+
+    Raises:
+        BundleError: it is damaged, or of another version or GPU.
+        MissingBackendError: the library is not here.
+    """
+    library = library_for(artifact)
+    module, messages = library.load(), Messages()
+    if problem := why_unfit(artifact, path):
+        raise BundleError(f"{artifact.label}: {path}: {problem}")
+    runtime = module.Runtime(logger(module, messages))
+    engine = runtime.deserialize_cuda_engine(path.read_bytes())
+    if engine is None:
+        error = MissingBackendError if messages.lack_of_memory else BundleError
+        raise error(
+            f"{artifact.label}: {path}: {library.title} {library.version} can't load it "
+            f"({messages.first}); {_AGAIN}"
+        )
+    return Engine(library=library, module=module, engine=engine, runtime=runtime, messages=messages)
+
+
+def _other_version(artifact: Artifact, library: Library) -> str:
+    built, here = artifact.options.get("version"), library.version
+    if built == here or artifact.options.get("version_compatible"):
+        return ""
+    return f"it was built with {library.title} {built}, found {here} here; {_AGAIN}"
+
+
+def _other_gpu(artifact: Artifact) -> str:
+    """Compare GPUs where the library can't judge a file: full TensorRT only tries."""
+    built, here = str(artifact.options.get("gpu", "")), gpu()
+    if here is None or f"{here.name} ({here.capability})" == built:
+        return ""
+    same = built.endswith("same-compute-capability") and f"({here.capability})" in built
+    ampere = built.endswith("ampere+") and float(here.capability) >= 8.0
+    return "" if same or ampere else f"it was built on {built}, found {here.name} here; {_AGAIN}"
+
+
+def _invalid(module: Any, runtime: Any, path: Path) -> str:
+    with path.open("rb") as file:
+        header = file.read(int(getattr(runtime, "engine_header_size", _HEADER)))
+    validity, diagnostics = runtime.get_engine_validity(header)
+    if validity != module.EngineValidity.INVALID:
+        return ""
+    reasons = "; ".join(_reasons(module, int(diagnostics))) or "TensorRT-RTX gives no reason"
+    return f"{reasons}; {_AGAIN}"
+
+
+def _reasons(module: Any, diagnostics: int) -> Iterator[str]:
+    for name, words in _WORDS.items():
+        if diagnostics & int(getattr(module.EngineInvalidityDiagnostics, name)):
+            yield words

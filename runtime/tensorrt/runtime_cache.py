@@ -1,0 +1,64 @@
+"""TensorRT-RTX compiles kernels when an engine first runs; they are kept for the next time."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .engine import Engine
+
+__all__ = ["RuntimeCache", "cache_for"]
+
+
+class RuntimeCache:
+    """The compiled kernels of one engine, in a file. One that does not fit is made anew."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._cache: Any = None
+        self._known = b""
+
+    def attach(self, engine: Engine) -> Any:
+        """Return a configuration for an execution context, with the kernels that are known.
+
+        Kernels are compiled for each shape at once: a CUDA graph would keep the first ones.
+        """
+        config = engine.engine.create_runtime_config()
+        strategies = engine.module.DynamicShapesKernelSpecializationStrategy
+        config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
+        self._cache = config.create_runtime_cache()
+        with contextlib.suppress(OSError):
+            self._known = self._path.read_bytes()
+        if self._known:
+            self._cache.deserialize(self._known)  # it judges by itself whether they fit
+        config.set_runtime_cache(self._cache)
+        return config
+
+    def save(self) -> None:
+        """Write the kernels, whole or not at all; a full disk only costs the next start."""
+        data = bytes(memoryview(self._cache.serialize()))
+        if data == self._known:
+            return
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle, new = tempfile.mkstemp(dir=self._path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                Path(new).replace(self._path)
+            finally:
+                Path(new).unlink(missing_ok=True)
+
+
+def cache_for(sha256: str) -> RuntimeCache | None:
+    """Return the cache of an engine by its hash; None without a place for caches."""
+    try:
+        platformdirs: Any = importlib.import_module("platformdirs")
+    except ModuleNotFoundError:
+        return None
+    folder = Path(platformdirs.user_cache_path("tinysr")) / "tensorrt" / "kernels"
+    return RuntimeCache(folder / f"{sha256}.bin")

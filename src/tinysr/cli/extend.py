@@ -1,0 +1,109 @@
+"""`tinysr export BUNDLE`: formats that are built from the graphs of a bundle."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .memory import peak_memory
+from .parity import load_source, print_report, progress_bar
+from .tensorrt import build_notes
+
+if TYPE_CHECKING:
+    from tinysr.export import Extension, Gate
+    from tinysr.parity import Progress
+    from tinysr.runtime.bundle import Bundle
+    from tinysr.runtime.session import Backend
+
+__all__ = ["extend", "is_bundle"]
+
+
+def is_bundle(model: str) -> bool:
+    """Say whether a model's name is a bundle's folder."""
+    from tinysr.manifest import MANIFEST_NAME
+
+    return (Path(model) / MANIFEST_NAME).is_file()
+
+
+def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overwrite: bool) -> None:
+    """Build the formats, gate what can run here, and say what was made."""
+    from rich.console import Console
+
+    from tinysr.export import check_target, extend_bundle
+    from tinysr.runtime.bundle import Bundle
+
+    check_target(place, overwrite=overwrite)
+    start = time.perf_counter()
+    bundle = Bundle(folder)
+    with build_notes(), progress_bar() as tell:
+        manifest = extend_bundle(
+            bundle,
+            place,
+            extension,
+            gate=_gate(bundle, extension, tell) if gate else None,
+            overwrite=overwrite,
+            progress=lambda text: tell(text, 0, 1),
+        )
+    console = Console(soft_wrap=True, highlight=False)
+    new = [a for a in manifest.artifacts if a.target in extension.targets]
+    console.print(
+        f"[bold]{place}[/]: {len(new)} artifacts more, "
+        f"{sum(a.file.size for a in new) / 1e6:.1f} MB, from the graphs of {folder}"
+    )
+    for artifact in new:
+        verdict = artifact.parity
+        said = verdict.note if verdict.result == "not run" else verdict.result
+        console.print(f"  {artifact.label}: {artifact.file.size / 1e6:.1f} MB, {said}")
+    console.print(f"  {time.perf_counter() - start:.1f} s, peak memory {peak_memory()}")
+
+
+def _gate(bundle: Bundle, extension: Extension, tell: Progress) -> Gate:
+    def gate(work: Path) -> None:
+        from tinysr.runtime.bundle import Bundle
+
+        if backends := _backends(Bundle(work), extension):
+            _hold(bundle, work, backends, tell)
+
+    return gate
+
+
+def _backends(bundle: Bundle, extension: Extension) -> list[Backend]:
+    """Return the backends that can run the new artifacts here."""
+    from tinysr.runtime.registry import BACKENDS
+
+    kinds = [kind() for kind in BACKENDS if kind.target in extension.targets]
+    return [
+        kind
+        for kind in kinds
+        if kind.availability().ready
+        and not any(kind.unfit(bundle, artifact) for artifact in bundle.artifacts(kind.target))
+    ]
+
+
+def _hold(bundle: Bundle, work: Path, backends: list[Backend], tell: Progress) -> None:
+    """Hold the new artifacts against the eager model."""
+    from rich.console import Console
+
+    from tinysr.errors import GateError, UnsupportedError
+    from tinysr.export import bake
+    from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
+
+    source, tile = bundle.manifest.source, bundle.manifest.tile
+    if source.kind != "preset":
+        raise UnsupportedError(
+            f"the gate needs the checkpoint '{source.name}', which a bundle does not hold: add "
+            "--no-gate, then run `tinysr parity` with --model"
+        )
+    loaded = load_source(source, None)
+    report = gate_bundle(
+        work,
+        eager_reference(loaded.model, suite(tile), tell),
+        backends=backends,
+        seam=seam_reference(bundle, loaded.model),
+        baked=lambda: bake(loaded.model, tile),
+        progress=tell,
+    )
+    print_report(Console(), report)
+    if not report.passed:
+        raise GateError(report.failure)
