@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from tinysr.errors import MissingBackendError, UnsupportedError
 from tinysr.runtime.tensorrt.log import Messages
 
 from ..options import Progress
-from .flavor import Flavor
-from .network import Parsed
+from .flavor import Flavor, needs_gpu
+from .isolated import isolated
+from .network import Parsed, parsed_network
 from .options import CURRENT, PORTABLE, TensorRTOptions
 from .profiles import Profile
 
-__all__ = ["EngineBuild", "build_engine"]
+__all__ = ["EngineBuild", "build_engine", "engine_from_network"]
 
 _HARDWARE = {"ampere+": "AMPERE_PLUS", "same-compute-capability": "SAME_COMPUTE_CAPABILITY"}
 
@@ -32,27 +34,53 @@ _FLAGS = {
 class EngineBuild:
     """One engine to be built."""
 
+    graph: Path
+    """The ONNX graph, its weights beside it."""
     label: str
     """The engine's name, for messages."""
     profile: Profile
     options: TensorRTOptions
-    progress: Progress
 
 
-def build_engine(flavor: Flavor, parsed: Parsed, build: EngineBuild) -> memoryview:
-    """Return the serialized engine of a network.
+def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: Progress) -> None:
+    """Build an engine into a file. The bundle around it is complete or absent, so this need not be.
+
+    Where no GPU is needed, the work is done in a process of its own.
 
     Args:
-        flavor: that the network was parsed with.
-        parsed: the network.
-        build: what is asked for.
+        flavor: with what.
+        build: what.
+        target: the file.
+        progress: told about TensorRT's phases.
 
     Raises:
         UnsupportedError: TensorRT can't build it; the message has its words.
         MissingBackendError: this machine's memory does not suffice.
+        OSError: the file can't be written.
+    """
+
+    def work(tell: Progress) -> None:
+        parsed = parsed_network(flavor, build.graph, build.label)
+        with target.open("wb") as file:
+            file.write(engine_from_network(flavor, parsed, build, tell))
+
+    if needs_gpu(flavor, build.options) or not hasattr(os, "fork"):
+        work(progress)  # CUDA does not survive a fork
+    else:
+        isolated(work, label=build.label, progress=progress)
+
+
+def engine_from_network(
+    flavor: Flavor, parsed: Parsed, build: EngineBuild, progress: Progress = lambda _: None
+) -> memoryview:
+    """Return the serialized engine of a network.
+
+    Raises:
+        UnsupportedError: TensorRT can't build it; the message has its words.
+        MissingBackendError: this machine's memory does not suffice, as far as TensorRT says so.
     """
     config = _config(flavor, parsed.builder, build)
-    monitor = _monitor(flavor.module, build)
+    monitor = _monitor(flavor.module, build, progress)
     config.progress_monitor = monitor
     engine = parsed.builder.build_serialized_network(parsed.network, config)
     if monitor.interrupted:
@@ -118,7 +146,7 @@ def _keep_timings(config: Any, options: TensorRTOptions) -> None:
     new.replace(path)
 
 
-def _monitor(module: Any, build: EngineBuild) -> Any:
+def _monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
     """Return TensorRT's progress monitor, which tells ours, and stops the build on Ctrl-C."""
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]
@@ -141,7 +169,7 @@ def _monitor(module: Any, build: EngineBuild) -> Any:
 
         def _tell(self, text: str) -> None:
             try:
-                build.progress(text)
+                progress(text)
             except KeyboardInterrupt:
                 self.interrupted = True
 

@@ -22,7 +22,7 @@ from tinysr.errors import require
 
 from .key import Key
 
-__all__ = ["MAX_BYTES", "EngineCache", "default_folder", "write_engine"]
+__all__ = ["MAX_BYTES", "EngineCache", "default_folder"]
 
 MAX_BYTES = 8 * 10**9
 """The full-size model's engines in fp32 and fp16 take half of it."""
@@ -45,7 +45,7 @@ class EngineCache:
     folder: Path
     max_bytes: int = MAX_BYTES
 
-    def place(self, key: Key, target: Path, build: Callable[[], memoryview]) -> bool:
+    def place(self, key: Key, target: Path, build: Callable[[Path], object]) -> bool:
         """Put an engine in place, from the cache or newly built.
 
         A cache that can't be written is said, and does no more harm.
@@ -53,7 +53,7 @@ class EngineCache:
         Args:
             key: the engine's.
             target: a file that is not there yet.
-            build: makes the engine when there is none, or a damaged one.
+            build: writes the engine when there is none, or a damaged one.
 
         Returns:
             Whether it was there.
@@ -64,12 +64,12 @@ class EngineCache:
                     _link(self._engine(key), target)
                     return True
                 self._say_why(key)
-                write_engine(target, build())
+                build(target)
                 self._keep(key, target)
         except CacheUnusableError as error:
             _LOG.warning("engines are not cached: %s", error)
             if not target.exists():
-                write_engine(target, build())
+                build(target)
         else:
             self._trim(key)
         return False
@@ -158,12 +158,6 @@ class EngineCache:
 
 class CacheUnusableError(Exception):
     """The cache can't be read or written; a build goes on without it."""
-
-
-def write_engine(target: Path, engine: memoryview) -> None:
-    """Write an engine. The bundle around it is complete or absent, so this need not be."""
-    with target.open("wb") as file:
-        file.write(engine)
 
 
 def _link(source: Path, target: Path) -> None:

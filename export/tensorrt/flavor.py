@@ -12,7 +12,7 @@ from tinysr.runtime.tensorrt.library import LIBRARIES, Library
 
 from .options import AUTO, CURRENT, PORTABLE, TensorRTOptions
 
-__all__ = ["FLAVORS", "Flavor", "find_flavor"]
+__all__ = ["FLAVORS", "Flavor", "find_flavor", "needs_gpu"]
 
 _CAPABILITY = "compute capability"
 
@@ -91,6 +91,11 @@ def find_flavor(name: str) -> Flavor:
     raise MissingBackendError(
         f"neither {full.title} with a GPU nor {rtx.title} is here: {rtx.library.remedy}"
     )
+
+
+def needs_gpu(flavor: Flavor, options: TensorRTOptions) -> bool:
+    """Say whether a GPU takes part in a build."""
+    return bool(_needing_gpu(flavor.name, options))
 
 
 def _full_lacks(options: TensorRTOptions) -> str:

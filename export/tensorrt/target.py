@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +16,13 @@ from tinysr.manifest import Artifact, Verdict
 from tinysr.runtime.tensorrt.device import gpu
 
 from ..files import file_entry
-from ..options import Settings
+from ..options import Progress, Settings
 from ..precision import PrecisionPlan
 from ..target import GraphBuild, Target
 from .build import EngineBuild, build_engine
-from .cache import EngineCache, default_folder, write_engine
-from .flavor import Flavor, find_flavor
+from .cache import EngineCache, default_folder
+from .flavor import Flavor, find_flavor, needs_gpu
+from .isolated import isolated
 from .key import Key, engine_key
 from .network import parsed_network, read_graph
 from .options import CURRENT, PORTABLE, TensorRTOptions
@@ -133,12 +135,9 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
     path = graphs.bundle / graph.file.path
     model = read_graph(path, graph.label)
     profile = profile_for(graph.inputs[0], graph.stage, options, tile=graphs.tile, batch=job.batch)
-    parsed = parsed_network(flavor, path, label)
-    kept = kept_modules(job.plan(graph.precision), job.whole[graph.precision])
-    found = list(layers(parsed.network, model))
-    counts = check_types(found, graph.precision, kept, label=label)
+    counts = _counts(job, graph, model)
     graphs.progress(f"building {label} with {flavor.label}")
-    build = EngineBuild(label=label, profile=profile, options=options, progress=graphs.progress)
+    build = EngineBuild(graph=path, label=label, profile=profile, options=options)
     target = graphs.bundle / FOLDER / f"{graph.stage}.{graph.precision}.engine"
     key = engine_key(
         f"{graphs.source} {label}",
@@ -148,7 +147,9 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
         profile=profile,
         plan_sha256=job.plan_sha256(graph.precision),
     )
-    cached = _place(job, key, target, partial(build_engine, flavor, parsed, build))
+    cached = _place(
+        job, key, target, partial(build_engine, flavor, build, progress=graphs.progress)
+    )
     _LOG.info("%s: %s; layers %s", label, "from the cache" if cached else "built", counts)
     return Artifact(
         target=FOLDER,
@@ -163,10 +164,26 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
     )
 
 
-def _place(job: _Job, key: Key, target: Path, build: Callable[[], memoryview]) -> bool:
+def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int]:
+    """Walk the network before it is built, and return how many layers compute in which type."""
+    label = f"{FOLDER}/{graph.stage} {graph.precision}"
+    kept = kept_modules(job.plan(graph.precision), job.whole[graph.precision])
+
+    def work(_: Progress) -> dict[str, int]:
+        path = job.graphs.bundle / graph.file.path
+        network = parsed_network(job.flavor, path, label).network
+        return check_types(list(layers(network, model)), graph.precision, kept, label=label)
+
+    if needs_gpu(job.flavor, job.options) or not hasattr(os, "fork"):
+        return work(job.graphs.progress)
+    counts: dict[str, int] = isolated(work, label=label)
+    return counts
+
+
+def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> bool:
     if job.options.cache:
         return EngineCache(folder=default_folder()).place(key, target, build)
-    write_engine(target, build())
+    build(target)
     return False
 
 
