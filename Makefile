@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export parity calibrate bench test test-slow fuzz lint typecheck showcase wheel clean links
+.PHONY: help setup demo export trt gpu-check gpu-check-folder parity calibrate bench test test-slow fuzz lint typecheck showcase wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,19 @@ demo: setup  ## Export tinysr-nano, gate it, and upscale the example photos
 
 export: setup  ## Export MODEL to BUNDLE in PRECISION, gate included
 	$(TINYSR) export '$(MODEL)' -o '$(BUNDLE)' --precision '$(PRECISION)' --overwrite
+
+trt: PRECISION := $(if $(filter file default,$(origin PRECISION)),fp16,$(PRECISION))
+trt: BUNDLE := $(if $(filter file default,$(origin BUNDLE)),$(BUNDLE)-$(PRECISION),$(BUNDLE))
+trt: setup  ## Add TensorRT engines to MODEL's bundle in PRECISION (fp16), made first if there is none
+	@test -f '$(BUNDLE)/manifest.json' \
+		|| $(TINYSR) export '$(MODEL)' -o '$(BUNDLE)' --precision '$(PRECISION)' $(PLAN:%=--plan '%')
+	$(TINYSR) export '$(BUNDLE)' -t tensorrt --precision '$(PRECISION)' --overwrite
+
+gpu-check: setup  ## Hold engines against the eager model on this GPU, and measure them
+	$(BIN)/python -m tinysr.benchmarks.gpu_check --json build/gpu-check.json
+
+gpu-check-folder: setup  ## Gather all that gpu-check needs, for a machine without a network
+	$(BIN)/python -m tinysr.benchmarks.gpu_check.folder build/gpu-check
 
 parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 	$(TINYSR) parity '$(BUNDLE)'

@@ -205,8 +205,11 @@ class Network:
 
     @property
     def _batch(self) -> int:
-        size = self._sessions["transformer"].artifact.inputs[0].shape[0]
-        return size if isinstance(size, int) else _DEFAULT_BATCH
+        session = self._sessions["transformer"]
+        size = session.artifact.inputs[0].shape[0]
+        if isinstance(size, int):
+            return size
+        return min(_DEFAULT_BATCH, session.largest_batch or _DEFAULT_BATCH)
 
 
 def _limit(sessions: Mapping[Stage, Session], surroundings: int, window: int | None) -> int | None:

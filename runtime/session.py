@@ -53,6 +53,8 @@ class Session(ABC):
 
     longest_side: int | None = None
     """Longest side that an input may have where its size may vary; None if there is no limit."""
+    largest_batch: int | None = None
+    """Most images of a run where their number may vary; None if there is no limit."""
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact

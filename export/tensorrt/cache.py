@@ -22,7 +22,7 @@ from tinysr.errors import require
 
 from .key import Key
 
-__all__ = ["MAX_BYTES", "EngineCache", "default_folder"]
+__all__ = ["MAX_BYTES", "EngineCache", "Placed", "default_folder", "engine_sha256"]
 
 MAX_BYTES = 8 * 10**9
 """The full-size model's engines in fp32 and fp16 take half of it."""
@@ -39,13 +39,21 @@ def default_folder() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """An engine that was put in place."""
+
+    sha256: str
+    cached: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EngineCache:
     """The engines of a folder."""
 
     folder: Path
     max_bytes: int = MAX_BYTES
 
-    def place(self, key: Key, target: Path, build: Callable[[Path], object]) -> bool:
+    def place(self, key: Key, target: Path, build: Callable[[Path], object]) -> Placed:
         """Put an engine in place, from the cache or newly built.
 
         A cache that can't be written is said, and does no more harm.
@@ -56,23 +64,25 @@ class EngineCache:
             build: writes the engine when there is none, or a damaged one.
 
         Returns:
-            Whether it was there.
+            Its hash, and whether it was there.
         """
+        sha256 = ""
         try:
             with self._locked(key.sha256[:2]):
-                if self._found(key):
+                if found := self._found(key):
                     _link(self._engine(key), target)
-                    return True
+                    return Placed(sha256=found, cached=True)
                 self._say_why(key)
                 build(target)
-                self._keep(key, target)
+                sha256 = engine_sha256(target)
+                self._keep(key, target, sha256)
         except CacheUnusableError as error:
             _LOG.warning("engines are not cached: %s", error)
             if not target.exists():
                 build(target)
         else:
             self._trim(key)
-        return False
+        return Placed(sha256=sha256 or engine_sha256(target), cached=False)
 
     def _engine(self, key: Key) -> Path:
         return self.folder / f"{key.sha256}.engine"
@@ -80,20 +90,21 @@ class EngineCache:
     def _record(self, key: Key) -> Path:
         return self.folder / f"{key.sha256}.json"
 
-    def _found(self, key: Key) -> bool:
-        """Say whether an entry is there and sound; a damaged one is removed."""
+    def _found(self, key: Key) -> str:
+        """Return the hash of an entry that is sound, or ""; a damaged one is removed."""
         record, engine = self._record(key), self._engine(key)
         if not record.exists():
-            return False
+            return ""
         known = _read(record)
         with contextlib.suppress(OSError):
-            if known.get("parts") == key.parts and _sha256(engine) == known.get("sha256"):
+            found = engine_sha256(engine)
+            if known.get("parts") == key.parts and found == known.get("sha256"):
                 os.utime(record)  # used now: dropped later
-                return True
+                return found
         _LOG.warning("the cached engine of %s is damaged: it is built again", key.name)
         for path in (record, engine):
             path.unlink(missing_ok=True)
-        return False
+        return ""
 
     def _say_why(self, key: Key) -> None:
         """Say which parts of the key no cached engine of this name shares."""
@@ -104,12 +115,12 @@ class EngineCache:
         nearest = min((key.differing(parts) for parts in others), key=len)
         _LOG.info("the cached engine of %s has another %s", key.name, ", ".join(nearest))
 
-    def _keep(self, key: Key, engine: Path) -> None:
+    def _keep(self, key: Key, engine: Path, sha256: str) -> None:
         size = engine.stat().st_size
         if size > self.max_bytes:
             raise CacheUnusableError(f"{size} bytes are more than the cache's {self.max_bytes}")
         kept, record = self._engine(key), self._record(key)
-        data = {"name": key.name, "parts": key.parts, "sha256": _sha256(engine), "size": size}
+        data = {"name": key.name, "parts": key.parts, "sha256": sha256, "size": size}
         try:
             kept.unlink(missing_ok=True)
             _link(engine, kept)
@@ -186,6 +197,7 @@ def _age(record: Path) -> float:
         return 0.0
 
 
-def _sha256(path: Path) -> str:
+def engine_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,15 +12,14 @@ from pathlib import Path
 import onnx
 
 from tinysr.errors import GateError, UnsupportedError
-from tinysr.manifest import Artifact, Verdict
+from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import gpu
 
-from ..files import file_entry
 from ..options import Progress, Settings
 from ..precision import PrecisionPlan
 from ..target import GraphBuild, Target
 from .build import EngineBuild, build_engine
-from .cache import EngineCache, default_folder
+from .cache import EngineCache, Placed, default_folder, engine_sha256
 from .flavor import Flavor, find_flavor, needs_gpu
 from .isolated import isolated
 from .key import Key, engine_key
@@ -147,15 +146,17 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
         profile=profile,
         plan_sha256=job.plan_sha256(graph.precision),
     )
-    cached = _place(
+    placed = _place(
         job, key, target, partial(build_engine, flavor, build, progress=graphs.progress)
     )
-    _LOG.info("%s: %s; layers %s", label, "from the cache" if cached else "built", counts)
+    _LOG.info("%s: %s; layers %s", label, "from the cache" if placed.cached else "built", counts)
     return Artifact(
         target=FOLDER,
         stage=graph.stage,
         precision=graph.precision,
-        file=file_entry(graphs.bundle, target),
+        file=FileEntry(
+            path=f"{FOLDER}/{target.name}", sha256=placed.sha256, size=target.stat().st_size
+        ),
         data=(graph.file, *graph.data) if options.strip else (),
         inputs=engine_ports(graph.inputs, profile),
         outputs=engine_ports(graph.outputs, profile),
@@ -180,11 +181,11 @@ def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int
     return counts
 
 
-def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> bool:
+def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> Placed:
     if job.options.cache:
         return EngineCache(folder=default_folder()).place(key, target, build)
     build(target)
-    return False
+    return Placed(sha256=engine_sha256(target), cached=False)
 
 
 def _described(
@@ -203,6 +204,7 @@ def _described(
         "version": job.flavor.version,
         "gpu": _built_for(job.flavor, options),
         "shapes": str(profile),
+        "largest_batch": profile.dims[0].most,
         "longest_side": max(profile.dims[-1].most, profile.dims[-2].most),
         "weight_bytes": weights,
         **{f"layers_in_{dtype}": count for dtype, count in counts.items()},

@@ -79,8 +79,9 @@ class TensorRTSession(Session):
     def __init__(self, execution: Execution) -> None:
         super().__init__(execution.artifact)
         self.execution = execution
-        longest = execution.artifact.options.get("longest_side")
-        self.longest_side = longest if isinstance(longest, int) else None
+        options = execution.artifact.options
+        self.longest_side = _number(options.get("longest_side"))
+        self.largest_batch = _number(options.get("largest_batch"))
 
     def join(self, later: Mapping[Stage, Session]) -> Callable[[Array], Array] | None:
         """Return the stages of one tile as one function, without a way through the host."""
@@ -98,3 +99,7 @@ class TensorRTSession(Session):
 
     def _close(self) -> None:
         self.execution.close()
+
+
+def _number(option: object) -> int | None:
+    return option if isinstance(option, int) else None
