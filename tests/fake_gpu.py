@@ -12,6 +12,7 @@ import ctypes
 import importlib.machinery
 import math
 import sys
+import time
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -132,6 +133,23 @@ class Device:
     def cudaGraphExecDestroy(self, graph: int) -> tuple[Any, ...]:
         del self.graphs[graph]
         return (Error.cudaSuccess,)
+
+    def cudaEventCreate(self) -> tuple[Any, ...]:
+        return Error.cudaSuccess, [0.0]
+
+    def cudaEventDestroy(self, _: list[float]) -> tuple[Any, ...]:
+        return (Error.cudaSuccess,)
+
+    def cudaEventRecord(self, event: list[float], stream: int) -> tuple[Any, ...]:
+        self.enqueue(stream, lambda: event.__setitem__(0, time.perf_counter()))
+        self.event_stream = stream
+        return (Error.cudaSuccess,)
+
+    def cudaEventSynchronize(self, _: list[float]) -> tuple[Any, ...]:
+        return self.cudaStreamSynchronize(self.event_stream)
+
+    def cudaEventElapsedTime(self, start: list[float], stop: list[float]) -> tuple[Any, ...]:
+        return Error.cudaSuccess, 1e3 * (stop[0] - start[0])
 
     def cuModuleLoadData(self, ptx: bytes) -> tuple[Any, ...]:
         assert ptx.endswith(b"\0")

@@ -1,0 +1,59 @@
+"""The command: check bundles on this machine's GPU, and write one JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tinysr.errors import TinySRError
+
+from .check import check_bundle, machine
+
+__all__ = ["main"]
+
+BUNDLES = (Path("bundles/tinysr-nano-fp16"), Path("bundles/tinysr-fp16"))
+"""What `make trt` makes of the small and the paper's model."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the check; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check")
+    parser.add_argument("bundles", type=Path, nargs="*", default=list(BUNDLES))
+    parser.add_argument("--precision", default="fp16")
+    parser.add_argument("--model", type=Path, help="the checkpoint, when it was no preset")
+    parser.add_argument("--json", type=Path, default=Path("gpu-check.json"))
+    words = parser.parse_args(arguments)
+    try:
+        record = {
+            "schema_version": 1,
+            "date": datetime.now(UTC).date().isoformat(),
+            "machine": machine(),
+            "bundles": [_checked(folder, words) for folder in words.bundles],
+        }
+        words.json.parent.mkdir(parents=True, exist_ok=True)
+        new = words.json.with_name(f".{words.json.name}.new")
+        new.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        new.replace(words.json)
+    except (TinySRError, OSError) as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return getattr(error, "exit_code", 2)
+    sys.stdout.write(f"Wrote {words.json}\n")
+    return 0
+
+
+def _checked(folder: Path, words: argparse.Namespace) -> dict[str, object]:
+    def tell(text: str) -> None:
+        sys.stderr.write(f"{text}\n")
+
+    try:
+        return check_bundle(folder, words.precision, tell, words.model)
+    except TinySRError as error:
+        return {"bundle": folder.name, "not_measured": " ".join(str(error).split())}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Gather all that the check needs in one folder, for a machine without a network.
+
+    python -m tinysr.benchmarks.gpu_check.folder build/gpu-check bundles/tinysr-nano-fp16
+
+PyTorch with CUDA is the one thing that the machine brings itself; without it the rows of the
+eager model say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinysr.errors import BundleError, TinySRError, UnsupportedError
+from tinysr.export.files import check_target
+from tinysr.runtime.bundle import Bundle
+
+from .__main__ import BUNDLES
+
+__all__ = ["SCRIPT", "gather", "main"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+_BESIDE = ("onnx", "jinja2", "scikit-image", "safetensors")
+"""What parity takes beside PyTorch, which the machine has in its own version."""
+
+SCRIPT = """\
+#!/bin/sh
+# Everything comes from this folder; PyTorch with CUDA from the machine's own Python.
+set -eu
+cd "$(dirname "$0")"
+PYTHON="${{PYTHON:-python3}}"
+"$PYTHON" -m venv --system-site-packages venv
+venv/bin/pip install --quiet --no-index --find-links wheels 'tinysr[rtx]' {beside}
+exec venv/bin/python -m tinysr.benchmarks.gpu_check {bundles} --json gpu-check.json
+"""
+
+
+def gather(target: Path, bundles: Sequence[Path], python: str = sys.executable) -> None:
+    """Make the folder: wheels for a Python of that version, bundles, and the script.
+
+    Args:
+        target: a folder that is not there yet, or an empty one.
+        bundles: with graphs in fp16; engines may be in them.
+        python: a Python of the version that the machine has.
+
+    Raises:
+        BundleError: a bundle is damaged, or the folder is taken.
+        UnsupportedError: the wheels can't be made.
+    """
+    check_target(target, overwrite=False)
+    for folder in bundles:
+        bundle = Bundle(folder)
+        for artifact in bundle.artifacts():
+            bundle.path(artifact)
+    work = target.with_name(f".{target.name}.new")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        _wheels(work / "wheels", python)
+        for folder in bundles:
+            shutil.copytree(folder, work / "bundles" / folder.name)
+        names = " ".join(f"'bundles/{folder.name}'" for folder in bundles)
+        script = work / "run.sh"
+        script.write_text(SCRIPT.format(beside=" ".join(_BESIDE), bundles=names), encoding="utf-8")
+        script.chmod(0o755)
+        if target.exists():
+            target.rmdir()
+        work.rename(target)
+    except OSError as error:
+        raise BundleError(f"{target}: can't be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _wheels(folder: Path, python: str) -> None:
+    command = [python, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
+    command += ["--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[rtx]", *_BESIDE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["pip gives no reason"]
+        raise UnsupportedError(f"the wheels can't be made: {last[0]}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Gather the folder; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check.folder")
+    parser.add_argument("target", type=Path)
+    parser.add_argument("bundles", type=Path, nargs="*", default=list(BUNDLES))
+    parser.add_argument("--python", default=sys.executable, help="of the version there")
+    words = parser.parse_args(arguments)
+    try:
+        gather(words.target, words.bundles, words.python)
+    except TinySRError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return error.exit_code
+    size = sum(path.stat().st_size for path in words.target.rglob("*") if path.is_file())
+    sys.stdout.write(
+        f"Wrote {words.target}, {size / 1e6:.0f} MB: run {words.target}/run.sh there\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

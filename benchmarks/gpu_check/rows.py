@@ -1,0 +1,48 @@
+"""A row of the result: one stage, one way to run it, its latency or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict
+
+from tinysr.errors import TinySRError
+
+from .latency import Latency
+
+__all__ = ["Row", "row"]
+
+
+class Row(BaseModel):
+    """One measurement."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    stage: str
+    method: str
+    """engine, chain of engines, eager, torch.compile, eager with CUDA graph, onnxruntime cuda."""
+    precision: str
+    latency: Latency | None = None
+    why_not: str = ""
+    """Why it was not measured; empty if it was."""
+
+
+def row(
+    measure: Callable[[], Latency], *, model: str, stage: str, method: str, precision: str
+) -> Row:
+    """Return a measurement as a row; one that fails says why, and the others go on."""
+    latency, why = None, ""
+    try:
+        latency = measure()
+    # RuntimeError is what PyTorch says of CUDA; OSError, of a compiler that is missing.
+    except (TinySRError, RuntimeError, ImportError, OSError) as error:
+        why = " ".join(str(error).split())[:300] or type(error).__name__
+    return Row(
+        model=model,
+        stage=stage,
+        method=method,
+        precision=precision,
+        latency=latency,
+        why_not=why,
+    )
