@@ -38,10 +38,10 @@ trt: setup  ## Add TensorRT engines to MODEL's bundle in PRECISION (fp16), made 
 	$(TINYSR) export '$(BUNDLE)' -t tensorrt --precision '$(PRECISION)' --overwrite
 
 gpu-check: setup  ## Hold engines against the eager model on this GPU, and measure them
-	$(BIN)/python -m tinysr.benchmarks.gpu_check --json build/gpu-check.json
+	$(BIN)/python -m tinysr.benchmarks.gpu_check $(BUNDLES) --json build/gpu-check.json
 
 gpu-check-folder: setup  ## Gather all that gpu-check needs, for a machine without a network
-	$(BIN)/python -m tinysr.benchmarks.gpu_check.folder build/gpu-check
+	$(BIN)/python -m tinysr.benchmarks.gpu_check.folder build/gpu-check $(BUNDLES)
 
 parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 	$(TINYSR) parity '$(BUNDLE)'

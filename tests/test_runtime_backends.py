@@ -112,7 +112,7 @@ def test_a_provider_that_quietly_became_another_is_refused() -> None:
 
 
 def test_unknown_providers_are_refused() -> None:
-    with pytest.raises(UnsupportedError, match="expected one of cpu, cuda, tensorrt"):
+    with pytest.raises(UnsupportedError, match="expected one of cpu, cuda, rtx, tensorrt"):
         create("onnxruntime", RunOptions(provider="npu"))
     with pytest.raises(UnsupportedError, match="none at all"):
         create("eager", RunOptions(provider="cuda"))

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tinysr.errors import TinySRError
-
-from .check import check_bundle, machine
+from tinysr.errors import TinySRError, require
 
 __all__ = ["main"]
 
@@ -28,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, default=Path("gpu-check.json"))
     words = parser.parse_args(arguments)
     try:
+        require("torch", extra="models")  # before imports that take it for granted
+        from .check import machine  # noqa: PLC0415
+
         record = {
             "schema_version": 1,
             "date": datetime.now(UTC).date().isoformat(),
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _checked(folder: Path, words: argparse.Namespace) -> dict[str, object]:
     def tell(text: str) -> None:
         sys.stderr.write(f"{text}\n")
+
+    from .check import check_bundle  # noqa: PLC0415
 
     try:
         return check_bundle(folder, words.precision, tell, words.model)

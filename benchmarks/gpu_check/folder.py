@@ -25,8 +25,8 @@ __all__ = ["SCRIPT", "gather", "main"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-_BESIDE = ("onnx", "jinja2", "scikit-image", "safetensors")
-"""What parity takes beside PyTorch, which the machine has in its own version."""
+_BESIDE = ("onnx", "onnxscript", "onnxsim", "jinja2", "scikit-image", "safetensors")
+"""What parity and builds take beside PyTorch, which the machine has in its own version."""
 
 SCRIPT = """\
 #!/bin/sh
