@@ -61,15 +61,18 @@ def plan(loaded: Loaded) -> PrecisionPlan:
 def graphs(
     tmp_path_factory: pytest.TempPathFactory, loaded: Loaded, plan: PrecisionPlan, one_thread: None
 ) -> Path:
-    """A bundle with fp32 and fp16 graphs, two modules of which stay in fp32."""
+    """A bundle with graphs and engines in fp32 and fp16, two modules of which stay in fp32."""
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    export_bundle(loaded, folder, ExportOptions(precision="fp16", plan=plan, tile=TILE))
+    options = ExportOptions(
+        targets=QUIET.targets, precision="fp16", plan=plan, tile=TILE, settings=QUIET.settings
+    )
+    export_bundle(loaded, folder, options)
     return folder
 
 
 @pytest.fixture(scope="module")
 def engines(graphs: Path) -> Path:
-    """The bundle, with engines for any GPU."""
+    """The bundle, its engines built anew from its own graphs."""
     place = graphs.with_name("engines")
     extend_bundle(Bundle(graphs), place, QUIET)
     return place
@@ -121,8 +124,8 @@ def test_every_stage_and_the_whole_become_engines(engines: Path, graphs: Path) -
         assert bundle.path(artifact).read_bytes()[:4] == b"vtrt"
         assert artifact.options["flavor"] == "rtx"
         assert artifact.options["gpu"] == "portable"
-    before = [a for a in read_manifest(graphs).artifacts if a.target == "onnx"]
-    assert [a for a in manifest.artifacts if a.target == "onnx"] == before
+    # From the model or from its bundle: graphs and engines are the same, byte for byte.
+    assert manifest.artifacts == read_manifest(graphs).artifacts
 
 
 def test_an_engine_that_can_not_run_here_is_never_said_to_have_passed(engines: Path) -> None:
@@ -186,10 +189,6 @@ def test_an_fp16_engine_as_large_as_the_fp32_one_is_refused(engines: Path) -> No
         check_sizes([wide, half])
     saved = wide.file.model_copy(update={"size": half.file.size + 5 * 2**20})
     check_sizes([wide.model_copy(update={"file": saved}), half])
-
-
-def test_builds_are_the_same_byte_for_byte(graphs: Path, engines: Path) -> None:
-    assert (engines / "tensorrt" / "transformer.fp16.engine").read_bytes() == built(graphs)
 
 
 def test_progress_is_tensorrts_own(graphs: Path, tmp_path: Path) -> None:
@@ -375,9 +374,9 @@ class TestExtending:
         shutil.copytree(graphs, place)
         with pytest.raises(BundleError, match="--overwrite replaces it"):
             extend_bundle(Bundle(place), place, QUIET)
-        extend_bundle(Bundle(place), place, QUIET, overwrite=True)
-        again = extend_bundle(Bundle(place), place, QUIET, overwrite=True)
-        assert len([a for a in again.artifacts if a.target == "tensorrt"]) == 8
+        narrow = replace(QUIET, precision="fp32")
+        again = extend_bundle(Bundle(place), place, narrow, overwrite=True)
+        assert len([a for a in again.artifacts if a.target == "tensorrt"]) == 4
         assert all(Bundle(place).path(a) for a in again.artifacts)
 
     def test_a_precision_that_is_not_there_is_said(self, graphs: Path, tmp_path: Path) -> None:

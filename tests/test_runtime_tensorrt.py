@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import shutil
 import subprocess
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.tensorrt import device as device_module
 from tinysr.runtime.tensorrt.chain import STEP_PTX
+from tinysr.runtime.tensorrt.inspection import layer_types
 
 LONGEST = 2 * TILE
 
@@ -218,6 +220,19 @@ def test_an_engine_of_an_unknown_library_is_refused(tmp_path: Path, machine: Lib
     bundle = Bundle(add_engines(make_bundle(tmp_path / "odd"), flavor="other"))
     with pytest.raises(BundleError, match="a flavor among tensorrt, rtx, found 'other'"):
         create("tensorrt").open(bundle, engine(bundle))
+
+
+def test_the_inspectors_layers_are_counted_by_type() -> None:
+    """In the forms that versions of TensorRT print; the text is made up, like the engine."""
+    half = {"Outputs": [{"Name": "y", "Format/Datatype": "Half"}]}
+    row_major = {"Outputs": [{"Format/Datatype": "Row major linear FP32"}, {"Datatype": "Float"}]}
+    text = json.dumps({"Layers": [half, half, row_major, "only a name"]})
+    inspector = types.SimpleNamespace(get_engine_information=lambda form: text)
+    pretend: Any = types.SimpleNamespace(
+        engine=types.SimpleNamespace(create_engine_inspector=lambda: inspector),
+        module=types.SimpleNamespace(LayerInformationFormat=types.SimpleNamespace(JSON=1)),
+    )
+    assert layer_types(pretend) == {"fp16": 2, "fp32": 1, "unknown": 1}
 
 
 def test_auto_leaves_engines_that_never_passed(tmp_path: Path, machine: Library) -> None:

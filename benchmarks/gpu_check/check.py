@@ -21,6 +21,8 @@ from tinysr.runtime import RunOptions, create
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.tensorrt.device import gpu, no_gpu
+from tinysr.runtime.tensorrt.engine import load_engine
+from tinysr.runtime.tensorrt.inspection import layer_types
 
 from .eager import eager_rows
 from .engines import engine_rows, tile_shape
@@ -99,6 +101,8 @@ def check_bundle(folder: Path, precision: str, tell: Tell, model: Path | None) -
     except TinySRError as error:
         result["engines"] = f"not built: {error}"
     loaded = load_checkpoint(str(model or source.name), layers=source.layers)
+    tell(f"layers of {folder.name}")
+    result["layers"] = _layers(bundle, precision)
     tell(f"parity of {folder.name}")
     result["parity"] = _parity(bundle, loaded)
     rows: list[Row] = []
@@ -122,6 +126,21 @@ def _rows(bundle: Bundle, loaded: Loaded, precision: str) -> Iterator[Row]:
                     precision=precision,
                 )
     yield from eager_rows(loaded.source.name, loaded.model, bundle.manifest.tile, precision)
+
+
+def _layers(bundle: Bundle, precision: str) -> dict[str, Any]:
+    """Say what the inspector finds in each engine, beside what its network had."""
+    found: dict[str, Any] = {}
+    for artifact in bundle.artifacts("tensorrt"):
+        if artifact.precision != precision:
+            continue
+        try:
+            types: Any = layer_types(load_engine(artifact, bundle.path(artifact)))
+        except TinySRError as error:
+            types = f"not inspected: {error}"
+        network = {k: v for k, v in artifact.options.items() if k.startswith("layers_in_")}
+        found[artifact.stage] = {"engine": types, "network": network}
+    return found
 
 
 def _parity(bundle: Bundle, loaded: Loaded) -> dict[str, Any]:
