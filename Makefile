@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export parity calibrate bench test test-slow fuzz lint typecheck showcase wheel clean links
+.PHONY: help setup demo export parity calibrate plans bench test test-slow fuzz lint typecheck showcase wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,14 @@ parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 
 calibrate: setup  ## Measure MODEL's ranges and find its precision plan
 	$(TINYSR) calibrate '$(MODEL)'
+
+plans: setup  ## Find the plans that come with tinysr anew, from the current weights (an hour)
+	$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
+		-o build/plans/tinysr-nano --overwrite &&) \
+		$(TINYSR) calibrate tinysr -o build/plans/tinysr --overwrite
+	mkdir -p calibration/plans/tinysr-nano calibration/plans/tinysr
+	cp build/plans/tinysr-nano/*.toml calibration/plans/tinysr-nano
+	cp build/plans/tinysr/*.toml calibration/plans/tinysr
 
 bench: setup  ## Measure what the Upscaler and whole folders cost beside bare runs, and memory
 	$(BIN)/python -m tinysr.benchmarks.overhead '$(BUNDLE)'

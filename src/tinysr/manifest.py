@@ -185,7 +185,8 @@ class Manifest(_Record):
     source: Source
     bake: BakeProof
     precision_plan: FileEntry | None = None
-    """What decided which modules of the fp16 artifacts stay wide; null when there are none."""
+    """What decided which modules of the fp16 and int8 artifacts stay wide; null when there are
+    none."""
     quantization_plans: dict[str, FileEntry] = {}
     """What decided ranges and kept layers, by the precision: int8, w8 and w4."""
     artifacts: tuple[Artifact, ...]
