@@ -14,18 +14,17 @@ struct Pipeline<Model: Network> {
         let opacity = Opacity(of: image)
         let steps = Steps(total: opacity.images * division.runs, progress: progress)
         let color = Resampling.resize(opacity.color(of: image), to: plan.scaled)
-        var result = try run(color, plan, division, steps)
+        let result = try run(color, plan, division, steps)
         let tables = colorFix.tables(result: result, source: color)
         switch opacity {
         case .constant(let alpha):
-            recolor(&result, tables, alpha: alpha)
+            return finished(result, tables, alpha: alpha, plan)
         case .varying(let plane):
             let source = Resampling.resize(plane, to: plan.scaled)
-            let alpha = try run(source, plan, division, steps)
-            recolor(&result, tables, alpha: Opacity.clamped(alpha, source: source))
+            let alpha = Opacity.clamped(
+                try run(source, plan, division, steps), source: source)
+            return finished(result, tables, alpha: alpha, plan)
         }
-        guard plan.isResampled else { return result }
-        return Raster(premultiplied: Resampling.resize(result.planes(0..<4), to: plan.output))
     }
 
     private func run(
@@ -39,10 +38,18 @@ struct Pipeline<Model: Network> {
             steps: steps)
     }
 
-    private func recolor(_ result: inout Raster, _ tables: [[Float]], alpha: Float) {
-        let bytes = tables.map { table in
-            table.map { Raster.byte(min(max($0, 0), 1) * alpha) }
+    /// Only small images are resampled, as floats; all others go through tables of bytes.
+    private func finished(
+        _ result: Raster, _ tables: [[Float]], alpha: Float, _ plan: SizePlan
+    ) -> Raster {
+        if plan.isResampled {
+            var color = Resampling.resize(recolored(result, tables), to: plan.output)
+            color.values = color.values.map { $0 * alpha }
+            let count = plan.output.width * plan.output.height
+            return Raster(color: color, alpha: [Float](repeating: alpha, count: count))
         }
+        var result = result
+        let bytes = tables.map { table in table.map { Raster.byte(min(max($0, 0), 1) * alpha) } }
         let opacity = Raster.byte(alpha)
         for index in stride(from: 0, to: result.pixels.count, by: 4) {
             for channel in 0..<3 {
@@ -50,10 +57,18 @@ struct Pipeline<Model: Network> {
             }
             result.pixels[index + 3] = opacity
         }
+        return result
     }
 
-    /// Colours stay within their opacity: more than that can't be shown.
-    private func recolor(_ result: inout Raster, _ tables: [[Float]], alpha: Planes) {
+    private func finished(
+        _ result: Raster, _ tables: [[Float]], alpha: Planes, _ plan: SizePlan
+    ) -> Raster {
+        if plan.isResampled {
+            return Raster(
+                color: Resampling.resize(recolored(result, tables), to: plan.output),
+                alpha: Resampling.resize(alpha, to: plan.output).values)
+        }
+        var result = result
         for (pixel, opacity) in alpha.values.enumerated() {
             for channel in 0..<3 {
                 let color = tables[channel][Int(result.pixels[pixel * 4 + channel])]
@@ -61,5 +76,18 @@ struct Pipeline<Model: Network> {
             }
             result.pixels[pixel * 4 + 3] = Raster.byte(opacity)
         }
+        return result
+    }
+
+    private func recolored(_ result: Raster, _ tables: [[Float]]) -> Planes {
+        let count = result.width * result.height
+        var color = Planes(zeros: 3, height: result.height, width: result.width)
+        for channel in 0..<3 {
+            for pixel in 0..<count {
+                let byte = Int(result.pixels[pixel * 4 + channel])
+                color.values[channel * count + pixel] = tables[channel][byte]
+            }
+        }
+        return color
     }
 }

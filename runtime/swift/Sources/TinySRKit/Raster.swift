@@ -30,16 +30,15 @@ struct Raster: Equatable, Sendable {
         }
     }
 
-    /// Rounds four planes, and limits the colours to their opacity: resampling may leave it.
-    init(premultiplied planes: Planes) {
-        self.init(planes)
-        let count = width * height
-        for index in 0..<count {
-            let alpha = Self.byte(planes.values[3 * count + index])
+    /// Rounds colours and their opacity. A colour stays within its opacity: more can't be shown.
+    init(color: Planes, alpha: [Float]) {
+        self.init(color)
+        for (pixel, value) in alpha.enumerated() {
+            let opacity = Self.byte(value)
             for channel in 0..<3 {
-                pixels[index * 4 + channel] = min(pixels[index * 4 + channel], alpha)
+                pixels[pixel * 4 + channel] = min(pixels[pixel * 4 + channel], opacity)
             }
-            pixels[index * 4 + 3] = alpha
+            pixels[pixel * 4 + 3] = opacity
         }
     }
 
