@@ -25,9 +25,10 @@ struct Blender {
 
     /// Returns the weights of a tile, row by row, largest in the middle.
     static func gaussian(_ tile: Int) -> [Float] {
+        let height = 1 / (2 * Double.pi * variance).squareRoot()
         let line = (0..<tile).map { index in
             let offset = (Double(index) - Double(tile - 1) / 2) / Double(tile)
-            return exp(-(offset * offset) / (2 * variance)) / (2 * Double.pi * variance).squareRoot()
+            return height * exp(-(offset * offset) / (2 * variance))
         }
         return line.flatMap { y in line.map { x in Float(y * x) } }
     }

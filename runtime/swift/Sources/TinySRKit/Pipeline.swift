@@ -14,17 +14,24 @@ struct Pipeline<Model: Network> {
         let opacity = Opacity(of: image)
         let steps = Steps(total: opacity.images * division.runs, progress: progress)
         let color = Resampling.resize(opacity.color(of: image), to: plan.scaled)
-        let result = try run(color, plan, division, steps)
+        var result = try run(color, plan, division, steps)
         let tables = colorFix.tables(result: result, source: color)
         switch opacity {
         case .constant(let alpha):
-            return finished(result, tables, alpha: alpha, plan)
+            if plan.isResampled {
+                return resampled(recolored(result, tables), alpha: alpha, to: plan.output)
+            }
+            recolor(&result, tables, alpha: alpha)
         case .varying(let plane):
             let source = Resampling.resize(plane, to: plan.scaled)
-            let alpha = Opacity.clamped(
-                try run(source, plan, division, steps), source: source)
-            return finished(result, tables, alpha: alpha, plan)
+            let made = try run(source, plan, division, steps)
+            let alpha = Opacity.clamped(made, source: source)
+            if plan.isResampled {
+                return resampled(recolored(result, tables), alpha: alpha, to: plan.output)
+            }
+            recolor(&result, tables, alpha: alpha)
         }
+        return result
     }
 
     private func run(
@@ -38,17 +45,7 @@ struct Pipeline<Model: Network> {
             steps: steps)
     }
 
-    /// Only small images are resampled, as floats; all others go through tables of bytes.
-    private func finished(
-        _ result: Raster, _ tables: [[Float]], alpha: Float, _ plan: SizePlan
-    ) -> Raster {
-        if plan.isResampled {
-            var color = Resampling.resize(recolored(result, tables), to: plan.output)
-            color.values = color.values.map { $0 * alpha }
-            let count = plan.output.width * plan.output.height
-            return Raster(color: color, alpha: [Float](repeating: alpha, count: count))
-        }
-        var result = result
+    private func recolor(_ result: inout Raster, _ tables: [[Float]], alpha: Float) {
         let bytes = tables.map { table in table.map { Raster.byte(min(max($0, 0), 1) * alpha) } }
         let opacity = Raster.byte(alpha)
         for index in stride(from: 0, to: result.pixels.count, by: 4) {
@@ -57,18 +54,10 @@ struct Pipeline<Model: Network> {
             }
             result.pixels[index + 3] = opacity
         }
-        return result
     }
 
-    private func finished(
-        _ result: Raster, _ tables: [[Float]], alpha: Planes, _ plan: SizePlan
-    ) -> Raster {
-        if plan.isResampled {
-            return Raster(
-                color: Resampling.resize(recolored(result, tables), to: plan.output),
-                alpha: Resampling.resize(alpha, to: plan.output).values)
-        }
-        var result = result
+    /// A colour stays within its opacity: more can't be shown.
+    private func recolor(_ result: inout Raster, _ tables: [[Float]], alpha: Planes) {
         for (pixel, opacity) in alpha.values.enumerated() {
             for channel in 0..<3 {
                 let color = tables[channel][Int(result.pixels[pixel * 4 + channel])]
@@ -76,9 +65,9 @@ struct Pipeline<Model: Network> {
             }
             result.pixels[pixel * 4 + 3] = Raster.byte(opacity)
         }
-        return result
     }
 
+    /// Only small images are resampled: they may be floats for that.
     private func recolored(_ result: Raster, _ tables: [[Float]]) -> Planes {
         let count = result.width * result.height
         var color = Planes(zeros: 3, height: result.height, width: result.width)
@@ -89,5 +78,18 @@ struct Pipeline<Model: Network> {
             }
         }
         return color
+    }
+
+    private func resampled(_ color: Planes, alpha: Float, to size: Size) -> Raster {
+        var color = Resampling.resize(color, to: size)
+        color.values = color.values.map { $0 * alpha }
+        let opacity = [Float](repeating: alpha, count: size.width * size.height)
+        return Raster(color: color, alpha: opacity)
+    }
+
+    private func resampled(_ color: Planes, alpha: Planes, to size: Size) -> Raster {
+        Raster(
+            color: Resampling.resize(color, to: size),
+            alpha: Resampling.resize(alpha, to: size).values)
     }
 }
