@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
@@ -15,6 +16,9 @@ __all__ = ["mobile_page"]
 
 _LATENT_STRIDE = 2
 """Image pixels along a latent pixel's side."""
+
+_WIDTH = 100
+"""Characters of a line."""
 
 _SUFFIX = ".mlpackage"
 
@@ -37,8 +41,8 @@ _SEEDED = (
 )
 _THEIRS = (
     "The weights are those of a checkpoint, and its licence is theirs. Weights that derive from "
-    "Stable Diffusion 3 Medium, as the released TinySR checkpoint's do, carry Stability AI's licence "
-    "with them: read it before you ship them in an app."
+    "Stable Diffusion 3 Medium, as the released TinySR checkpoint's do, carry Stability AI's "
+    "licence with them: read it before you ship them in an app."
 )
 
 
@@ -72,13 +76,14 @@ def mobile_page(manifest: Manifest) -> str:
     """
     jinja2 = require("jinja2", extra="export")
     environment = jinja2.Environment(
-        autoescape=False,  # noqa: S701  Markdown: escapes would be shown
+        autoescape=False,  # Markdown would show the escapes
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     environment.globals.update(system=_system, named=_named)
+    environment.filters["wrapped"] = _wrapped
     groups = _packages(manifest)
     packages = [_row(folder, group) for folder, group in groups.items()]
     half = manifest.halo
@@ -91,7 +96,7 @@ def mobile_page(manifest: Manifest) -> str:
         packages=packages,
         first=packages[0],
         measured=_measured(groups),
-        exact=staged and inner > 0,
+        staged=staged,
         halo=halo,
         inner=inner,
         cost=f"{(manifest.tile / inner) ** 2:.1f}" if inner > 0 else "",
@@ -183,3 +188,7 @@ def _system(name: str) -> str:
 
 def _named(name: str) -> str:
     return "" if name == _NAME else f'named: "{name}"'
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)
