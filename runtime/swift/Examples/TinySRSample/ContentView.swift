@@ -1,6 +1,7 @@
 import PhotosUI
 import SwiftUI
 
+@MainActor
 struct ContentView: View {
     @State private var enlarger = Enlarger()
     @State private var selection: PhotosPickerItem?

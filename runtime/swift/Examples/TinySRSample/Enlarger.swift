@@ -31,7 +31,7 @@ final class Enlarger {
             let photo = try Self.upright(data)
             before = photo
             after = try await open().upscale(photo) { [weak self] done, total in
-                Task { @MainActor in self?.show(done, of: total) }
+                Task { @MainActor [weak self] in self?.show(done, of: total) }
             }
         } catch is CancellationError {
             message = "Cancelled."

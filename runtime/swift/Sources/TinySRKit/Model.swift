@@ -32,7 +32,7 @@ struct Package: Network, @unchecked Sendable {
                 hasStages ? .upscale : nil, of: compiled, computeUnits: computeUnits)
             return try Package(
                 upscale: model, hasStages: hasStages, url: compiled, computeUnits: computeUnits)
-        } catch let error as TinySRError {
+        } catch let error where error is TinySRError || error is CancellationError {
             throw error
         } catch {
             throw TinySRError.modelUnreadable(reason: error.localizedDescription)
@@ -64,6 +64,8 @@ struct Package: Network, @unchecked Sendable {
             do {
                 package.models[function] = try await Self.load(
                     function, of: url, computeUnits: computeUnits)
+            } catch is CancellationError {
+                throw CancellationError()
             } catch {
                 throw TinySRError.modelUnreadable(reason: error.localizedDescription)
             }
@@ -144,43 +146,54 @@ extension Package {
             throw TinySRError.predictionFailed(
                 function: function.rawValue, reason: error.localizedDescription)
         }
-        guard let found else { throw unfit(function, expected: "the output \(output)") }
+        guard let found else {
+            throw unfit(function, expected: "the output \(output)", found: "none")
+        }
         return found
     }
 
     private func raster(_ value: MLFeatureValue, of function: Function) throws -> Raster {
         let side = spec.tile * TileSpec.scale
-        guard let buffer = value.imageBufferValue, CVPixelBufferGetWidth(buffer) == side,
-            CVPixelBufferGetHeight(buffer) == side
-        else { throw unfit(function, expected: "an image of \(side)×\(side) pixels") }
+        let expected = "an image of \(side)×\(side) pixels"
+        guard let buffer = value.imageBufferValue else {
+            throw unfit(function, expected: expected, found: "no image")
+        }
+        let (width, height) = (CVPixelBufferGetWidth(buffer), CVPixelBufferGetHeight(buffer))
+        guard width == side, height == side else {
+            throw unfit(function, expected: expected, found: "\(width)×\(height)")
+        }
         return try Raster(bgra: buffer)
     }
 
     private func planes(_ value: MLFeatureValue, of function: Function) throws -> Planes {
-        guard let array = value.multiArrayValue, array.shape.count == 4 else {
-            throw unfit(function, expected: "latents [1, channels, height, width]")
-        }
-        let shape = array.shape.map(\.intValue)
-        guard shape[0] == 1, shape[2] == spec.latentTile, shape[3] == spec.latentTile else {
-            throw unfit(function, expected: "one tile of \(spec.latentTile) latents a side")
+        let side = spec.latentTile
+        let shape = value.multiArrayValue?.shape.map(\.intValue) ?? []
+        guard let array = value.multiArrayValue, shape.count == 4, shape[0] == 1,
+            shape[2] == side, shape[3] == side
+        else {
+            throw unfit(function, expected: "latents [1, C, \(side), \(side)]", found: "\(shape)")
         }
         let scalars = MLShapedArray<Float>(converting: array).scalars  // strides and types too
-        return Planes(channels: shape[1], height: shape[2], width: shape[3], values: scalars)
+        return Planes(channels: shape[1], height: side, width: side, values: scalars)
     }
 
     private func multiArray(_ latents: Planes, for function: Function) throws -> MLFeatureValue {
-        let inputs = try model(function).modelDescription.inputDescriptionsByName
+        let input = try model(function).modelDescription.inputDescriptionsByName["latents"]
         let shape = [1, latents.channels, latents.height, latents.width]
-        guard let constraint = inputs["latents"]?.multiArrayConstraint,
-            constraint.shape.map(\.intValue) == shape
-        else { throw unfit(function, expected: "an input latents of \(shape)") }
-        guard constraint.dataType == .float16 || constraint.dataType == .float32 else {
-            throw unfit(function, expected: "latents in Float16 or Float32")
+        let wanted = input?.multiArrayConstraint?.shape.map(\.intValue) ?? []
+        guard let constraint = input?.multiArrayConstraint, wanted == shape else {
+            throw unfit(function, expected: "an input latents \(shape)", found: "\(wanted)")
         }
-        let array = try MLMultiArray(shape: constraint.shape, dataType: constraint.dataType)
-        array.withUnsafeMutableBytes { bytes, _ in
+        let type = constraint.dataType
+        guard type == .float16 || type == .float32 else {
+            throw unfit(function, expected: "Float16 or Float32", found: "type \(type.rawValue)")
+        }
+        guard let array = try? MLMultiArray(shape: constraint.shape, dataType: type) else {
+            throw TinySRError.bufferUnavailable(width: latents.width, height: latents.height)
+        }
+        array.withUnsafeMutableBytes { bytes, _ in  // it is contiguous, because it is new
             latents.values.withUnsafeBytes { values in
-                if constraint.dataType == .float32 {
+                if type == .float32 {
                     bytes.copyMemory(from: values)
                 } else {
                     halve(values, into: bytes, count: latents.values.count)
@@ -203,8 +216,8 @@ extension Package {
         vImageConvert_PlanarFtoPlanar16F(&source, &target, vImage_Flags(kvImageNoFlags))
     }
 
-    private func unfit(_ function: Function, expected: String) -> TinySRError {
-        .modelUnfit(expected: "\(expected) in \(function.rawValue)", found: "another")
+    private func unfit(_ function: Function, expected: String, found: String) -> TinySRError {
+        .modelUnfit(expected: "\(expected) in \(function.rawValue)", found: found)
     }
 }
 #endif
