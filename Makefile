@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export parity calibrate plans bench test test-slow fuzz lint typecheck showcase wheel clean links
+.PHONY: help setup demo export parity calibrate plans bench test test-slow fuzz lint typecheck showcase golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -79,6 +79,9 @@ showcase: setup  ## Draw the README's picture and write its figures, from the cu
 	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared
 	cp build/compared/compare.json benchmarks/results/precisions.json
 	$(BIN)/python -m tinysr.benchmarks.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
+
+golden: setup  ## Write what the runtime computes, for TinySRKit's tests to compute again
+	$(BIN)/python tests/golden_swift.py
 
 wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside
 	rm -rf build/lib src/tinysr/_bundle

@@ -190,6 +190,8 @@ class Manifest(_Record):
     quantization_plans: dict[str, FileEntry] = {}
     """What decided ranges and kept layers, by the precision: int8, w8 and w4."""
     artifacts: tuple[Artifact, ...]
+    documents: tuple[FileEntry, ...] = ()
+    """Files for people: a page for mobile teams, and source code for their apps."""
     tools: dict[str, str]
     """Versions of what the bundle was made with."""
     host: Host
