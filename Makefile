@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt gpu-check gpu-check-folder parity calibrate bench test test-slow fuzz lint typecheck showcase wheel clean links
+.PHONY: help setup demo export trt gpu-check gpu-check-folder parity calibrate plans bench test test-slow fuzz lint typecheck showcase golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,14 @@ parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 calibrate: setup  ## Measure MODEL's ranges and find its precision plan
 	$(TINYSR) calibrate '$(MODEL)'
 
+plans: setup  ## Find the plans that come with tinysr anew, from the current weights (an hour)
+	$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
+		-o build/plans/tinysr-nano --overwrite &&) \
+		$(TINYSR) calibrate tinysr -o build/plans/tinysr --overwrite
+	mkdir -p calibration/plans/tinysr-nano calibration/plans/tinysr
+	cp build/plans/tinysr-nano/*.toml calibration/plans/tinysr-nano
+	cp build/plans/tinysr/*.toml calibration/plans/tinysr
+
 bench: setup  ## Measure what the Upscaler and whole folders cost beside bare runs, and memory
 	$(BIN)/python -m tinysr.benchmarks.overhead '$(BUNDLE)'
 	$(BIN)/python -m tinysr.benchmarks.throughput '$(BUNDLE)' --json build/bench/throughput.json
@@ -84,6 +92,9 @@ showcase: setup  ## Draw the README's picture and write its figures, from the cu
 	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared
 	cp build/compared/compare.json benchmarks/results/precisions.json
 	$(BIN)/python -m tinysr.benchmarks.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
+
+golden: setup  ## Write what the runtime computes, for TinySRKit's tests to compute again
+	$(BIN)/python tests/golden_swift.py
 
 wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside
 	rm -rf build/lib src/tinysr/_bundle

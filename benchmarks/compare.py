@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Source
 from tinysr.parity import GATES_DB, Metrics, Progress, Reference, measure
+from tinysr.parity.results import versions
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
@@ -75,6 +76,7 @@ class Comparison(_Record):
     """What the machine has; the backend takes what it likes of them."""
     machine: str
     tools: dict[str, str]
+    """Versions on the machine that measured."""
 
 
 def compare(
@@ -130,7 +132,7 @@ def compare(
         warmup=warmup,
         threads=os.cpu_count() or 1,
         machine=f"{platform.system()} {platform.machine()}",
-        tools=manifest.tools,
+        tools=versions()[0],
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import textwrap
-from html import escape
 from typing import Any
 
 from tinysr.errors import require
+from tinysr.parity.page import page
 
 from .compare import Comparison, Row
 
@@ -73,29 +73,23 @@ def comparison_png(found: Comparison) -> bytes:
 
 
 def html_text(found: Comparison, plot: bytes) -> str:
-    """Return a page that needs nothing but itself. What comes from a bundle is escaped."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEAD)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(row)) + "</tr>\n"
-        for row in found.rows
-    )
-    image = base64.b64encode(plot).decode()
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8">
-<title>{escape(found.bundle)}: precisions</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto }}
-table {{ border-collapse: collapse }}
-th, td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #ddd }}
-img {{ max-width: 100% }}
-</style>
-<h1>{escape(found.bundle)}: quality, size, speed</h1>
-<table><tr>{head}</tr>
-{rows}</table>
-<p>{escape(caption(found))}</p>
-<img alt="worst PSNR against size and against time" src="data:image/png;base64,{image}">
-</html>
-"""
+    """Return a page that needs nothing but itself. What comes from a bundle is escaped.
+
+    Args:
+        found: the comparison.
+        plot: from :func:`comparison_png`.
+
+    Raises:
+        MissingBackendError: jinja2 is not installed.
+    """
+    values = {
+        "found": found,
+        "head": HEAD,
+        "rows": [cells(row) for row in found.rows],
+        "caption": caption(found),
+        "plot": base64.b64encode(plot).decode(),
+    }
+    return page("tinysr.benchmarks", "compare.html.j2", values, extra="calibrate")
 
 
 def caption(found: Comparison) -> str:

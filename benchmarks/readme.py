@@ -230,13 +230,19 @@ def _inspect(target: str) -> dict[str, Any]:
     return _said("inspect", target)
 
 
-def _said(command: str, target: str) -> dict[str, Any]:
-    program = [sys.executable, "-c", "from tinysr.cli import main; main()", command, target]
+def _said(command: str, target: str, *words: str) -> dict[str, Any]:
+    start = [sys.executable, "-c", "from tinysr.cli import main; main()"]
+    program = [*start, command, target, *words]
     done = subprocess.run([*program, "--json"], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise UnsupportedError(f"tinysr {command} {target}: {done.stderr.strip()}")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def _calibrated() -> dict[str, Any]:
+    """Return what a calibration says; its plan goes aside, where nobody edits one."""
+    return _said("calibrate", MODELS[1], "-o", "build/readme", "--overwrite")
 
 
 def _millions(report: dict[str, Any], form: str) -> str:
@@ -273,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "comparison": comparison_lines(),
         }
         if options.fp16 is not None:
-            figures["precision"] = precision_lines(options.fp16, _said("calibrate", MODELS[1]))
+            figures["precision"] = precision_lines(options.fp16, _calibrated())
         for name, lines in figures.items():
             text = filled(text, name, ["", *lines, ""])
     except TinySRError as error:

@@ -10,6 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 
 __all__ = ["RESULTS", "provenance", "read_record", "write_record"]
@@ -27,6 +28,9 @@ def write_record(path: Path, figures: Any) -> None:
     Args:
         path: the file; one that exists is replaced.
         figures: what was measured, in JSON's types.
+
+    Raises:
+        UnsupportedError: the file can't be written.
     """
     record = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -34,8 +38,8 @@ def write_record(path: Path, figures: Any) -> None:
         "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
         "figures": figures,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    write_atomically(path, text, UnsupportedError)
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .images import (
 from .measure import measure_ranges
 from .quantization import LOST_DB, BudgetResult, find_quantization, held_to_budget
 from .ranges import ModuleRange, OpRange, Ranges, load_ranges
+from .shipped import shipped_plan, shipped_plans
 from .state import State
 from .trace import Op, Trace, trace
 from .walk import Walker
@@ -57,6 +58,8 @@ __all__ = [
     "load_ranges",
     "measure_ranges",
     "score",
+    "shipped_plan",
+    "shipped_plans",
     "trace",
     "truths",
     "write_calibration",

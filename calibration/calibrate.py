@@ -18,7 +18,7 @@ from tinysr.parity import Progress, gate_db
 from .evaluate import Evaluation, evaluate, truths
 from .finder import PRECISION, find_plan, large_weights, too_large
 from .images import SEED, CalibrationImage, calibration_images
-from .measure import measure_ranges
+from .measure import Measurement, measure_ranges
 from .ranges import ModuleRange, Ranges
 from .state import State
 from .trace import Trace, trace
@@ -99,12 +99,13 @@ def calibrate(
         CheckpointError: the model gives NaN or infinity in fp32.
     """
     model = _Subject(loaded, options)
-    ranges = model.measure(progress)
+    measured = model.measure(progress)
+    ranges = measured.ranges
     plan, evaluation = find_plan(
         model.baked,
         model.trace,
         ranges,
-        truths(model.trace, options.tile, progress),
+        truths(model.trace, options.tile, progress, measured.upscaled),
         margin=options.margin,
         progress=progress,
     )
@@ -132,16 +133,16 @@ def check(
         )
     model = _Subject(loaded, options)
     wide = plan.wide(model.trace.units)
-    ranges = model.measure(progress)
+    measured = model.measure(progress)
     evaluation = evaluate(
         model.trace,
         wide,
-        truths(model.trace, options.tile, progress),
+        truths(model.trace, options.tile, progress, measured.upscaled),
         gate_db(PRECISION),
         progress,
     )
-    verdict = _verdict(model, ranges, plan, evaluation)
-    return Calibration(ranges=ranges, plan=plan, verdict=verdict)
+    verdict = _verdict(model, measured.ranges, plan, evaluation)
+    return Calibration(ranges=measured.ranges, plan=plan, verdict=verdict)
 
 
 class _Subject:
@@ -155,7 +156,7 @@ class _Subject:
         self.baked = bake(loaded.model, options.tile)
         self.trace: Trace = trace(self.baked, options.tile)
 
-    def measure(self, progress: Progress | None) -> Ranges:
+    def measure(self, progress: Progress | None) -> Measurement:
         options = self._options
         state = None
         if options.state is not None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tinysr.atomic import write_atomically
+from tinysr.errors import CalibrationError
+from tinysr.export.plans import plan_name
 from tinysr.export.precision import plan_text
 
 from .calibrate import Calibration
 from .report import html_text, plot_png
-from .state import write_atomically
 
 __all__ = ["PLAN", "PLOT", "RANGES", "REPORT", "write_calibration"]
 
-PLAN = "plan.toml"
+PLAN = plan_name("fp16")
 RANGES = "ranges.json"
 REPORT = "report.html"
 PLOT = "headroom.png"
@@ -26,8 +28,10 @@ def write_calibration(folder: Path, found: Calibration, *, plan: bool = True) ->
         MissingBackendError: matplotlib or jinja2 is not installed.
     """
     plot = plot_png(found)
-    write_atomically(folder / RANGES, found.ranges.model_dump_json(indent=1).encode() + b"\n")
-    write_atomically(folder / PLOT, plot)
-    write_atomically(folder / REPORT, html_text(found, plot).encode())
+    write_atomically(
+        folder / RANGES, found.ranges.model_dump_json(indent=1) + "\n", CalibrationError
+    )
+    write_atomically(folder / PLOT, plot, CalibrationError)
+    write_atomically(folder / REPORT, html_text(found, plot), CalibrationError)
     if plan:
-        write_atomically(folder / PLAN, plan_text(found.plan).encode())
+        write_atomically(folder / PLAN, plan_text(found.plan), CalibrationError)

@@ -34,6 +34,9 @@ _VERSIONS = 3
 """Degraded versions of each photo: 32 images together with the suite."""
 
 
+_HELD_OUT = 0
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationImage:
     """An image that is read or made when its turn comes."""
@@ -53,8 +56,12 @@ class DegradedPhoto:
 
 
 def degraded_photos(tile: int, seed: int = SEED) -> tuple[DegradedPhoto, ...]:
-    """Return one degraded version of each of the suite's photos, with its ground truth."""
-    return tuple(_pair(name, tile, (seed, index, 1)) for index, name in enumerate(PHOTOS))
+    """Return one degraded version of each of the suite's photos, with its ground truth.
+
+    None of them is among :func:`calibration_images`: what plans are held against is not what they
+    were found on.
+    """
+    return tuple(_pair(name, tile, (seed, index, _HELD_OUT)) for index, name in enumerate(PHOTOS))
 
 
 def calibration_images(

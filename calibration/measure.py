@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
@@ -19,7 +22,17 @@ from .state import State
 from .trace import Op, Trace
 from .walk import Walker
 
-__all__ = ["measure_ranges"]
+__all__ = ["Measurement", "measure_ranges"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measurement:
+    """What a model computes on the calibration images."""
+
+    ranges: Ranges
+    upscaled: Mapping[str, NDArray[np.floating[Any]]]
+    """``[3, 4T, 4T]`` in fp32, unclamped, by the image's hash; but of images that an earlier run
+    measured there is none."""
 
 
 class _Measuring(Walker):
@@ -44,7 +57,7 @@ def measure_ranges(
     seed: int,
     state: State | None = None,
     progress: Progress | None = None,
-) -> Ranges:
+) -> Measurement:
     """Measure every operation on every image, one image at a time.
 
     Args:
@@ -61,6 +74,7 @@ def measure_ranges(
         CheckpointError: a value is NaN or infinite in fp32.
     """
     totals = Totals(trace.ops)
+    upscaled = {}
     for done, entry in enumerate(images):
         if progress:
             progress(f"measuring {entry.name}", done, len(images))
@@ -68,12 +82,13 @@ def measure_ranges(
         digest = image_sha256(image)
         measured = state.get(digest) if state else None
         if measured is None:
-            measured = _measured(trace, torch.from_numpy(image.pixels)[None], entry.name)
+            pixels = torch.from_numpy(image.pixels)[None]
+            measured, upscaled[digest] = _measured(trace, pixels, entry.name)
             if state:
                 state.put(digest, measured)
         totals.add(ImageEntry(name=entry.name, sha256=digest), measured)
     ops = totals.ranges()
-    return Ranges(
+    ranges = Ranges(
         source=source,
         tile=tile,
         seed=seed,
@@ -81,15 +96,16 @@ def measure_ranges(
         ops=ops,
         modules=module_ranges(ops, trace.units),
     )
+    return Measurement(ranges=ranges, upscaled=upscaled)
 
 
-def _measured(trace: Trace, image: Tensor, name: str) -> Measured:
+def _measured(trace: Trace, image: Tensor, name: str) -> tuple[Measured, NDArray[np.floating[Any]]]:
     walker = _Measuring(trace)
-    walker(image)
+    upscaled = walker(image)[0].numpy()
     for op, finite in zip(trace.ops, np.isfinite(walker.measured.absmax), strict=True):
         if not finite:
             raise CheckpointError(
                 f"'{op.name}' gives NaN or infinity in fp32 on the image '{name}': "
                 "the model's weights can't be used"
             )
-    return walker.measured
+    return walker.measured, upscaled

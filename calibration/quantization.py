@@ -24,7 +24,7 @@ from tinysr.errors import GateError
 from tinysr.export import bake
 from tinysr.export.baked import BakedTinySR
 from tinysr.export.equalise import equalisable, equalised
-from tinysr.export.quantization import Equalised, Format, KeptLayer, QuantizationPlan
+from tinysr.export.quantization import KEPT_IN, Equalised, Format, KeptLayer, QuantizationPlan
 from tinysr.export.quantize import layers
 from tinysr.manifest import Stage
 from tinysr.models import Loaded
@@ -61,7 +61,11 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BudgetResult:
-    """A plan, held against its budget."""
+    """A plan, held against its budget.
+
+    What int8 leaves in fp16 is taken in fp32 here: the error is far under that of integers.
+    Whether it overflows is the precision plan's business, and the gate's.
+    """
 
     image: str
     worst_db: float
@@ -242,7 +246,7 @@ def _kept(
         entries.append(
             KeptLayer(
                 module=path,
-                precision="w8" if formats[path] == "w8" else "fp32",
+                precision="w8" if formats[path] == "w8" else KEPT_IN[precision][0],
                 reason=f"{worst_db(squares):.1f} dB on '{image}' when it alone is in {precision}",
             )
         )

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-from importlib import resources
-from typing import Any
 
-from tinysr.errors import require
+from tinysr.parity.page import page
 
 from .calibrate import Calibration
 from .plot import headroom_png
@@ -25,26 +23,18 @@ def html_text(found: Calibration, plot: bytes) -> str:
     Raises:
         MissingBackendError: jinja2 is not installed.
     """
-    jinja2: Any = require("jinja2", extra="calibrate")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=_number, share=_share)
-    page: str = environment.get_template("report.html.j2").render(
-        kept=_kept(found),
-        modules=sorted(found.ranges.modules, key=lambda module: module.headroom),
-        ops=sorted(found.ranges.ops, key=lambda op: -op.absmax),
-        percents=PERCENTS,
-        plan=found.plan,
-        plot=base64.b64encode(plot).decode(),
-        ranges=found.ranges,
-        verdict=found.verdict,
-    )
-    return page
+    values = {
+        "kept": _kept(found),
+        "modules": sorted(found.ranges.modules, key=lambda module: module.headroom),
+        "ops": sorted(found.ranges.ops, key=lambda op: -op.absmax),
+        "percents": PERCENTS,
+        "plan": found.plan,
+        "plot": base64.b64encode(plot).decode(),
+        "ranges": found.ranges,
+        "verdict": found.verdict,
+    }
+    filters = {"number": _number, "share": _share}
+    return page("tinysr.calibration", "report.html.j2", values, filters, extra="calibrate")
 
 
 def plot_png(found: Calibration) -> bytes:
@@ -55,12 +45,6 @@ def plot_png(found: Calibration) -> bytes:
 def _kept(found: Calibration) -> list[str]:
     """Return the modules that the plan keeps, ``.*`` written out."""
     return list(found.plan.wide([module.module for module in found.ranges.modules]))
-
-
-def _template(name: str) -> str:
-    # The parity report's looks, so that all reports are of one kind.
-    package = "tinysr.parity" if name == "report.css.j2" else "tinysr.calibration"
-    return (resources.files(package) / name).read_text(encoding="utf-8")
 
 
 def _number(value: float) -> str:

@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from tinysr.atomic import write_atomically
+from tinysr.errors import CalibrationError
 from tinysr.export.baked import BakedTinySR
 from tinysr.export.quantization import Format
 from tinysr.manifest import Stage
 from tinysr.parity.metrics import value_range
 
 from .fake import fake_quantized
-from .state import write_atomically
 
 __all__ = ["STAGES", "Example", "Shares", "errors", "promote", "shares", "worst_db"]
 
@@ -100,7 +101,7 @@ def shares(
         }
         if cache is not None:
             data = {p: {f: s.tolist() for f, s in own.items()} for p, own in found.items()}
-            write_atomically(cache, json.dumps(data).encode())
+            write_atomically(cache, json.dumps(data), CalibrationError)
     return {path: found[path] for path in wanted}
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -15,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tinysr.atomic import write_atomically
 from tinysr.errors import CalibrationError
 
 from .histogram import Measured
 from .trace import Op
 
-__all__ = ["State", "write_atomically"]
+__all__ = ["State"]
 
 _HEAD = "state.json"
 _FOLDER = "measured"
@@ -57,7 +56,7 @@ class State:
         if path.exists():
             _check(_read_head(path), head, folder)
             return
-        write_atomically(path, head.model_dump_json(indent=2).encode() + b"\n")
+        write_atomically(path, head.model_dump_json(indent=2) + "\n", CalibrationError)
 
     def get(self, image_sha256: str) -> Measured | None:
         """Return what was seen on an image; None when it is still to be measured.
@@ -81,31 +80,10 @@ class State:
         buffer = io.BytesIO()
         arrays = {key: getattr(measured, key) for key in _KEYS}
         np.savez_compressed(buffer, **arrays)
-        write_atomically(self._path(image_sha256), buffer.getvalue())
+        write_atomically(self._path(image_sha256), buffer.getvalue(), CalibrationError)
 
     def _path(self, image_sha256: str) -> Path:
         return self._folder / _FOLDER / f"{image_sha256}.npz"
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file, its folder included, so that it is complete or absent.
-
-    Raises:
-        CalibrationError: it can't be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise CalibrationError(f"{path}: can't be written: {error.strerror}") from error
 
 
 def _read_head(path: Path) -> _Head:

@@ -28,9 +28,9 @@ from .baked import BakedTinySR
 from .equalise import equalised
 from .files import atomic_folder, file_entry
 from .graph import example_input
-from .options import PRECISIONS, ExportOptions, Finish, Plan, Progress
-from .precision import PrecisionPlan, plan_text
-from .quantization import QUANTIZED, quantization_text
+from .options import PRECISIONS, ExportOptions, Finish, Progress
+from .plans import any_plan_text, plan_name
+from .quantization import QUANTIZED, QuantizationPlan
 from .target import Build, GraphBuild, Target
 from .targets import targets_for
 
@@ -42,9 +42,10 @@ its name."""
 
 _TOOLS = ("tinysr", "torch", "numpy")
 
-_PLAN = "calibration/plan.toml"
+_PLANS = "calibration"
 
-_QUANTIZATION = "calibration/{precision}.toml"
+_HALF = ("fp16", "int8")
+"""Precisions in which what is not quantized is in fp16, as the precision plan says."""
 
 _OVERLAP_SHARE = 8
 """A transformer tile shares an eighth of its side with its neighbours: 8 of 64 latents."""
@@ -107,7 +108,7 @@ def _build(
     finishes: list[Finish] = []
     for precision in PRECISIONS[options.precision]:
         build = Build(
-            model=_in_types(baked, options.plan_for(precision)),
+            model=_in_types(baked, options, precision),
             bundle=work,
             options=options,
             precision=precision,
@@ -142,21 +143,21 @@ def _build(
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
 
 
-def _in_types(baked: BakedTinySR, plan: Plan | None) -> BakedTinySR:
-    if isinstance(plan, PrecisionPlan):
-        return apply_plan(baked, plan)
-    return baked if plan is None else equalised(baked, plan.equalise)
+def _in_types(baked: BakedTinySR, options: ExportOptions, precision: str) -> BakedTinySR:
+    plan = options.plan_for(precision)
+    if isinstance(plan, QuantizationPlan):
+        baked = equalised(baked, plan.equalise)
+    half = options.plan if precision in _HALF else None
+    return apply_plan(baked, half) if half else baked
 
 
 def _write_plans(work: Path, options: ExportOptions) -> dict[str, FileEntry]:
     """Write the plans of all precisions but fp32, which needs none."""
     entries: dict[str, FileEntry] = {}
     for plan in options.plans:
-        half = isinstance(plan, PrecisionPlan)
-        path = work / (_PLAN if half else _QUANTIZATION.format(precision=plan.precision))
+        path = work / _PLANS / plan_name(plan.precision)
         path.parent.mkdir(exist_ok=True)
-        text = plan_text(plan) if isinstance(plan, PrecisionPlan) else quantization_text(plan)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(any_plan_text(plan), encoding="utf-8")
         entries[plan.precision] = file_entry(work, path)
     return entries
 

@@ -144,7 +144,7 @@ def _share(bundle: Bundle, work: Path, artifacts: Sequence[Artifact]) -> None:
     manifest = bundle.manifest
     plans = [manifest.precision_plan, *manifest.quantization_plans.values()]
     entries = {e.path for a in artifacts for e in (a.file, *a.data)}
-    entries |= {entry.path for entry in plans if entry is not None}
+    entries |= {entry.path for entry in (*plans, *manifest.documents) if entry is not None}
     reports = bundle.folder / "reports"
     entries |= {p.relative_to(bundle.folder).as_posix() for p in reports.glob("*") if p.is_file()}
     for name in sorted(entries):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from torch import Tensor
 
 from .graph import StageGraph
@@ -26,9 +26,9 @@ _OPTIONS: dict[str, Any] = {
     "WeightSymmetric": True,
     # The scale of a MatMul's weight [inputs, outputs] is one per output too.
     "QDQOpTypePerChannelSupportToAxis": {"MatMul": 1},
-    # Sums and norms go on in fp32.
+    # Sums and norms go on in the type of their module.
     "OpTypesToExcludeOutputQuantization": list(_OPS),
-    # A bias is added in fp32; in int32, TensorRT refuses it.
+    # A bias is added in its own type; in int32, TensorRT refuses it.
     "QuantizeBias": False,
 }
 
@@ -38,7 +38,7 @@ def int8_graph(
 ) -> tuple[StageGraph, dict[str, NDArray[Any]]]:
     """Quantize weights and inputs of layers to symmetric int8.
 
-    Given: a graph whose weights are inputs.
+    Given: a graph whose weights are inputs, in fp32 or fp16; scales are in the layer's type.
     Result: Q/DQ on the input of every layer with a range, one scale per output in its weight.
 
     Args:
@@ -51,8 +51,9 @@ def int8_graph(
     """
     own = {path: r for path, r in ranges.items() if f"{path}.weight" in graph.weights}
     model, state = _with_weights(graph, tensors)
-    sources = _apart(model, own)
-    found = _quantized(model, own) if own else model
+    types = {path: tensors[f"{path}.weight"].numpy().dtype for path in own}
+    sources = _apart(model, types)
+    found = _quantized(model, own, types) if own else model
     _joined(found, sources)
     names = _large(found, state)
     weights = {i.name: numpy_helper.to_array(i) for i in found.graph.initializer if i.name in names}
@@ -86,20 +87,19 @@ def _with_weights(
     return model, names
 
 
-def _apart(model: onnx.ModelProto, ranges: Mapping[str, float]) -> dict[str, str]:
+def _apart(model: onnx.ModelProto, types: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
     """Give every layer a name of its own for its input: other readers must not see it rounded."""
     sources: dict[str, str] = {}
     nodes = list(model.graph.node)
     del model.graph.node[:]
     for node in nodes:
         path = _layer(node)
-        if path in ranges:
+        if path in types:
             name = f"{path}{_INPUT}"
             sources[name] = node.input[0]
             model.graph.node.append(helper.make_node("Identity", [node.input[0]], [name], name))
-            model.graph.value_info.append(
-                helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
-            )
+            kind = helper.np_dtype_to_tensor_dtype(types[path])
+            model.graph.value_info.append(helper.make_tensor_value_info(name, kind, None))
             node.input[0] = name
             node.name = path
         model.graph.node.append(node)
@@ -111,7 +111,9 @@ def _layer(node: onnx.NodeProto) -> str:
     return node.input[1].removesuffix(".weight") if reads else ""
 
 
-def _quantized(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.ModelProto:
+def _quantized(
+    model: onnx.ModelProto, ranges: Mapping[str, float], types: Mapping[str, np.dtype[Any]]
+) -> onnx.ModelProto:
     from onnxruntime.quantization import (  # noqa: PLC0415 - seconds that only this step needs
         CalibrationMethod,
         QuantType,
@@ -120,7 +122,9 @@ def _quantized(model: onnx.ModelProto, ranges: Mapping[str, float]) -> onnx.Mode
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # noqa: PLC0415
 
     data = {
-        f"{path}{_INPUT}": TensorData(lowest=np.float32(-r), highest=np.float32(r))
+        f"{path}{_INPUT}": TensorData(
+            lowest=np.array(-r, types[path]), highest=np.array(r, types[path])
+        )
         for path, r in ranges.items()
     }
     quantizer = QDQQuantizer(

@@ -24,6 +24,10 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
 }
 """What can be asked for, and the precisions that a bundle then holds."""
 
+_PLANS: dict[str, tuple[str, ...]] = {"fp32": (), "int8": ("fp16", "int8")}
+"""The plans that a precision needs, where that is not its own alone: what int8 leaves over is in
+fp16."""
+
 Plan = PrecisionPlan | QuantizationPlan
 
 Progress = Callable[[str], None]
@@ -45,7 +49,7 @@ class ExportOptions:
     precision: str = "fp32"
     """One of :data:`PRECISIONS`."""
     plan: PrecisionPlan | None = None
-    """Which modules stay wide: needed for fp16, and refused without it."""
+    """Which modules stay wide: needed for fp16 and int8, and refused without it."""
     quantization: tuple[QuantizationPlan, ...] = ()
     """One for each quantized precision: needed for it, and refused without it."""
     tile: int = DEFAULT_TILE
@@ -79,11 +83,15 @@ class ExportOptions:
 
     def missing(self) -> tuple[str, ...]:
         """Return the precisions asked for that still need a plan."""
-        wanted = PRECISIONS[self.precision]
-        return tuple(p for p in wanted if p != "fp32" and self.plan_for(p) is None)
+        return tuple(name for name in self._needed if self.plan_for(name) is None)
+
+    @property
+    def _needed(self) -> tuple[str, ...]:
+        every = [_PLANS.get(name, (name,)) for name in PRECISIONS[self.precision]]
+        return tuple(dict.fromkeys(name for names in every for name in names))
 
     def _check(self, plan: Plan) -> None:
-        if plan.precision not in PRECISIONS[self.precision]:
+        if plan.precision not in self._needed:
             raise UnsupportedError(
                 f"a plan says what stays out of {plan.precision}: expected the precision "
                 f"{plan.precision}, found {self.precision}"

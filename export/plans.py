@@ -1,4 +1,4 @@
-"""A plan's file → the plan, of whichever kind its precision makes it."""
+"""Plans of whichever kind: their files' names, and what is in them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import tomllib
 from pathlib import Path
 
 from .options import Plan
-from .precision import load_plan
-from .quantization import QUANTIZED, load_quantization
+from .precision import PrecisionPlan, load_plan, plan_text
+from .quantization import QUANTIZED, load_quantization, quantization_text
 
-__all__ = ["load_any_plan"]
+__all__ = ["any_plan_text", "load_any_plan", "plan_name"]
 
 
 def load_any_plan(path: Path) -> Plan:
@@ -19,6 +19,16 @@ def load_any_plan(path: Path) -> Plan:
         CalibrationError: it can't be read, is no TOML, or does not fit.
     """
     return load_quantization(path) if _precision(path) in QUANTIZED else load_plan(path)
+
+
+def any_plan_text(plan: Plan) -> str:
+    """Return a plan as TOML; the same plan gives the same text."""
+    return plan_text(plan) if isinstance(plan, PrecisionPlan) else quantization_text(plan)
+
+
+def plan_name(precision: str) -> str:
+    """Return the name of a plan's file, in the folder of a calibration and in a bundle's."""
+    return "plan.toml" if precision == "fp16" else f"{precision}.toml"
 
 
 def _precision(path: Path) -> object:

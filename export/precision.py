@@ -12,10 +12,10 @@ import hashlib
 import json
 import math
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,10 +25,12 @@ __all__ = [
     "DEFAULT_MARGIN",
     "EVERYTHING_IN",
     "KeptModule",
+    "ModelPlan",
     "PlanRecord",
     "PrecisionPlan",
     "Wide",
     "check_margin",
+    "kept_types",
     "load_plan",
     "matching",
     "plan_text",
@@ -44,7 +46,10 @@ EVERYTHING_IN = ".*"
 
 _MAX_BYTES = 2**20
 
+_COMPUTES = "module that computes"
+
 P = TypeVar("P", bound="PlanRecord")
+T = TypeVar("T", bound=str)
 
 _HEADER = """\
 # TinySR precision plan. Every module computes in {precision}, but those kept below.
@@ -74,6 +79,30 @@ class PlanRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class ModelPlan(PlanRecord):
+    """What plans of every precision have."""
+
+    version: Literal[1] = 1
+    model_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """The checkpoint it was found for, as in ``Source.sha256``."""
+    tile: int = Field(ge=16)
+    """Side of the tiles it was found on, in low-resolution pixels."""
+    precision: str
+
+    def for_model(self, sha256: str) -> Self:
+        """Return the plan, once it is known to be that of a model.
+
+        Raises:
+            CalibrationError: it was found for another one.
+        """
+        if sha256 != self.model_sha256:
+            raise CalibrationError(
+                f"the {self.precision} plan is of another model: expected SHA-256 {sha256[:12]}…, "
+                f"found {self.model_sha256[:12]}…; make one with `tinysr calibrate`"
+            )
+        return self
+
+
 class KeptModule(PlanRecord):
     """A module that is kept out of the plan's precision."""
 
@@ -84,14 +113,9 @@ class KeptModule(PlanRecord):
     """One sentence with the measured number; for people, not read by anything."""
 
 
-class PrecisionPlan(PlanRecord):
+class PrecisionPlan(ModelPlan):
     """One decision, which every target inherits."""
 
-    version: Literal[1] = 1
-    model_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    """The checkpoint it was found for, as in ``Source.sha256``."""
-    tile: int = Field(ge=16)
-    """Side of the tiles it was found on, in low-resolution pixels."""
     precision: Literal["fp16"] = "fp16"
     margin: Annotated[float, AfterValidator(check_margin)] = DEFAULT_MARGIN
     """The largest value outside the kept modules times this is still finite."""
@@ -109,28 +133,7 @@ class PrecisionPlan(PlanRecord):
             CalibrationError: the plan names a module that the model does not have, that
                 computes nothing itself, or twice in different types.
         """
-        found: dict[str, Wide] = {}
-        for entry in self.keep:
-            for path in matching(entry.module, modules):
-                if found.setdefault(path, entry.precision) != entry.precision:
-                    raise CalibrationError(
-                        f"the plan keeps '{path}' in {found[path]} and in {entry.precision}: "
-                        "leave one of the two"
-                    )
-        return found
-
-    def for_model(self, sha256: str) -> PrecisionPlan:
-        """Return the plan, once it is known to be that of a model.
-
-        Raises:
-            CalibrationError: it was found for another one.
-        """
-        if sha256 != self.model_sha256:
-            raise CalibrationError(
-                f"the plan is of another model: expected SHA-256 {sha256[:12]}…, found "
-                f"{self.model_sha256[:12]}…; make one with `tinysr calibrate`"
-            )
-        return self
+        return kept_types(((e.module, e.precision) for e in self.keep), modules)
 
 
 def load_plan(path: Path) -> PrecisionPlan:
@@ -180,7 +183,25 @@ def plan_text(plan: PrecisionPlan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def matching(name: str, modules: Collection[str], what: str = "module that computes") -> list[str]:
+def kept_types(
+    entries: Iterable[tuple[str, T]], modules: Collection[str], what: str = _COMPUTES
+) -> dict[str, T]:
+    """Return the types of all modules that a plan's entries stand for, by their paths.
+
+    Raises:
+        CalibrationError: one is in two types; or as :func:`matching`.
+    """
+    found: dict[str, T] = {}
+    for name, kept in entries:
+        for path in matching(name, modules, what):
+            if found.setdefault(path, kept) != kept:
+                raise CalibrationError(
+                    f"the plan keeps '{path}' in {found[path]} and in {kept}: leave one of the two"
+                )
+    return found
+
+
+def matching(name: str, modules: Collection[str], what: str = _COMPUTES) -> list[str]:
     """Return the modules that a plan's name stands for.
 
     Raises:

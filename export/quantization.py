@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field
 
 from tinysr.errors import CalibrationError
 
-from .precision import PlanRecord, matching, quoted, read_plan
+from .precision import ModelPlan, PlanRecord, kept_types, matching, quoted, read_plan
 
 __all__ = [
     "QUANTIZED",
@@ -34,6 +34,13 @@ Format = Literal["int8", "w8", "w4"]
 """int8: weights and activations; w8 and w4: weights only, in blocks."""
 
 QUANTIZED: tuple[Format, ...] = ("int8", "w8", "w4")
+
+KEPT_IN: dict[Format, tuple[Literal["fp32", "fp16", "w8"], ...]] = {
+    "int8": ("fp16",),
+    "w8": ("fp32",),
+    "w4": ("fp32", "w8"),
+}
+"""What a layer may be kept in, by the plan's precision; the first is what all else is in."""
 
 _HEADER = """\
 # TinySR quantization plan. Every layer is in {precision}, but those kept below.
@@ -53,7 +60,8 @@ class KeptLayer(PlanRecord):
 
     module: str
     """A dotted path in the baked model, with ``.*`` for everything in it."""
-    precision: Literal["fp32", "w8"] = "fp32"
+    precision: Literal["fp32", "fp16", "w8"]
+    """What it is in: in int8's plan fp16, in the others' fp32; in w4's it may be w8."""
     reason: str = ""
 
 
@@ -66,12 +74,9 @@ class Equalised(PlanRecord):
     that read it are multiplied by it. Powers of two change no digit."""
 
 
-class QuantizationPlan(PlanRecord):
+class QuantizationPlan(ModelPlan):
     """The decision for one checkpoint at one tile size."""
 
-    version: Literal[1] = 1
-    model_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    tile: int = Field(ge=16)
     precision: Format
     method: str = ""
     """How the ranges were found."""
@@ -95,19 +100,13 @@ class QuantizationPlan(PlanRecord):
             CalibrationError: the plan names a layer that the model does not have or that is too
                 small, one twice in different precisions, or int8 lacks a range.
         """
-        kept: dict[str, str] = {}
         for entry in self.keep:
-            if entry.precision == "w8" and self.precision != "w4":
+            if entry.precision not in KEPT_IN[self.precision]:
                 raise CalibrationError(
-                    f"the plan keeps '{entry.module}' in w8, which only helps w4: expected fp32 in "
-                    f"a plan for {self.precision}"
+                    f"the plan keeps '{entry.module}' in {entry.precision}: expected "
+                    f"{' or '.join(KEPT_IN[self.precision])} in a plan for {self.precision}"
                 )
-            for path in matching(entry.module, layers, "layer"):
-                if kept.setdefault(path, entry.precision) != entry.precision:
-                    raise CalibrationError(
-                        f"the plan keeps '{path}' in {kept[path]} and in {entry.precision}: "
-                        "leave one of the two"
-                    )
+        kept = kept_types(((e.module, e.precision) for e in self.keep), layers, "layer")
         for name in (*self.ranges, *(entry.module for entry in self.equalise)):
             matching(name, layers, "layer")
         formats: dict[str, Format] = {}
@@ -116,24 +115,11 @@ class QuantizationPlan(PlanRecord):
             if precision == "int8" and path not in self.ranges:
                 raise CalibrationError(
                     f"the plan has no range for '{path}': expected one in [ranges], or the layer "
-                    "kept in fp32"
+                    "kept in fp16"
                 )
-            if precision != "fp32":
+            if precision in QUANTIZED:
                 formats[path] = "w8" if precision == "w8" else self.precision
         return formats
-
-    def for_model(self, sha256: str) -> QuantizationPlan:
-        """Return the plan, once it is known to be that of a model.
-
-        Raises:
-            CalibrationError: it was found for another one.
-        """
-        if sha256 != self.model_sha256:
-            raise CalibrationError(
-                f"the {self.precision} plan is of another model: expected SHA-256 {sha256[:12]}…, "
-                f"found {self.model_sha256[:12]}…; leave --plan out, and one is found"
-            )
-        return self
 
 
 def load_quantization(path: Path) -> QuantizationPlan:

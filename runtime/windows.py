@@ -14,7 +14,15 @@ from itertools import product
 
 from .session import Array
 
-__all__ = ["Layout", "Span", "Window", "lay_out", "lay_out_squares", "run_windows"]
+__all__ = [
+    "Layout",
+    "Span",
+    "Window",
+    "lay_out",
+    "lay_out_fixed",
+    "lay_out_squares",
+    "run_windows",
+]
 
 _HALOS = 4
 """A window may always be this many halos wide, so that half of each side is of use."""
@@ -89,13 +97,27 @@ def lay_out(height: int, width: int, *, halo: int, area: int) -> Layout:
         total = columns * rows * across * _side(height, rows, halo)
         if total < cost:
             best, cost = (rows, columns), total
-    return Layout(rows=_spans(height, best[0], halo), columns=_spans(width, best[1], halo))
+    return _layout(height, width, best, halo)
 
 
 def lay_out_squares(height: int, width: int, *, halo: int, side: int) -> Layout:
     """Cover an image with windows of at most ``side``, more than two halos, along each side."""
-    rows, columns = _count(height, side, halo), _count(width, side, halo)
-    return Layout(rows=_spans(height, rows, halo), columns=_spans(width, columns, halo))
+    return _layout(height, width, (_count(height, side, halo), _count(width, side, halo)), halo)
+
+
+def lay_out_fixed(height: int, width: int, *, halo: int, side: int) -> Layout:
+    """Cover an image with windows of exactly ``side``, for graphs that take no other shape.
+
+    Args:
+        height: of the latents, at least ``side``.
+        width: likewise.
+        halo: latent pixels around a part of the result that it depends on.
+        side: more than two halos.
+    """
+    return Layout(
+        rows=_spans(height, _count(height, side, halo), side, halo),
+        columns=_spans(width, _count(width, side, halo), side, halo),
+    )
 
 
 def run_windows(
@@ -138,8 +160,15 @@ def _side(length: int, count: int, halo: int) -> int:
     return length if count == 1 else -(-(length - 2 * halo) // count) + 2 * halo
 
 
-def _spans(length: int, count: int, halo: int) -> tuple[Span, ...]:
-    side = _side(length, count, halo)
+def _layout(height: int, width: int, counts: tuple[int, int], halo: int) -> Layout:
+    rows, columns = counts
+    return Layout(
+        rows=_spans(height, rows, _side(height, rows, halo), halo),
+        columns=_spans(width, columns, _side(width, columns, halo), halo),
+    )
+
+
+def _spans(length: int, count: int, side: int, halo: int) -> tuple[Span, ...]:
     spans: list[Span] = []
     first = 0
     for index in range(count):

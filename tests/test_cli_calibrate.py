@@ -46,6 +46,18 @@ def test_a_calibration_leaves_its_files_and_says_what_it_found(run: Run, explosi
     assert {"report.html", "headroom.png", "state"} <= {p.name for p in folder.iterdir()}
 
 
+def test_a_plan_that_is_there_is_kept(run: Run, tiny: Path) -> None:
+    """Somebody may have edited it."""
+    Path("out").mkdir()
+    for precision, name in (("fp16", "plan.toml"), ("w8", "w8.toml")):
+        plan = Path("out") / name
+        plan.write_text("edited")
+        code, _, err = run("calibrate", tiny, "--precision", precision, "-o", "out")
+        assert code == 2
+        assert f"{plan}: a plan is here already; --check says whether it holds" in err
+        assert plan.read_text() == "edited"
+
+
 def test_an_edited_plan_is_checked(run: Run, explosive: Path) -> None:
     words = ("calibrate", explosive, "--tile", TILE, "--limit", 14, "--json", "-o", "out")
     code, out, _ = run(*words)
@@ -70,7 +82,7 @@ def test_an_edited_plan_is_checked(run: Run, explosive: Path) -> None:
 def test_a_margin_can_be_asked_for(run: Run, tiny: Path) -> None:
     words = ("calibrate", tiny, "--tile", TILE, "--limit", 14, "-o", "out", "--json")
     assert json.loads(run(*words)[1])["plan"]["keep"] == []
-    plan = json.loads(run(*words, "--margin", 1000)[1])["plan"]
+    plan = json.loads(run(*words, "--margin", 1000, "--overwrite")[1])["plan"]
     assert plan["margin"] == 1000
     assert plan["keep"]
     assert run(*words, "--margin", 4000, "--check", "out/plan.toml")[0] == 1
@@ -86,7 +98,7 @@ def test_a_margin_can_be_asked_for(run: Run, tiny: Path) -> None:
         (("--limit", "0"), "expected a limit of at least 1 image, found 0"),
         (("--check", "none.toml"), "none.toml: expected a precision plan: No such file"),
         (("--check", "unknown.toml"), "keeps 'transformer.blocks.0', which the model does not"),
-        (("--check", "other.toml"), "the plan is of another model: expected SHA-256"),
+        (("--check", "other.toml"), "the fp16 plan is of another model: expected SHA-256"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -112,7 +124,7 @@ def test_the_calibration_of_another_model_is_not_gone_on_with(
 ) -> None:
     words = ("--tile", TILE, "--limit", 1, "-o", "out")
     assert run("calibrate", tiny, *words)[0] == 0
-    code, _, err = run("calibrate", explosive, *words)
+    code, _, err = run("calibrate", explosive, *words, "--overwrite")
     assert code == 2
     assert "found the calibration of" in err
     assert "choose another --output" in err

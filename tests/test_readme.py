@@ -22,9 +22,11 @@ from PIL import Image
 import tinysr.runtime.backends
 from bundles import edit_manifest, make_bundle
 from tinysr.benchmarks import readme
+from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
 from tinysr.errors import UnsupportedError
-from tinysr.runtime import Bundle, create
+from tinysr.runtime import MEMORY_MB, Bundle, create
+from tinysr.runtime.folder.pipeline import IN_FLIGHT
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
@@ -178,6 +180,17 @@ def test_the_figures_are_those_of_this_version() -> None:
     )
     for lines in current:
         assert "\n".join(lines) in text, "the README's figures are old: run `make showcase`"
+
+
+def test_limits_in_words_are_those_in_the_code() -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for words in (
+        f"at most {LOST_DB:g} dB lost against the ground truth",
+        f"`--memory` ({MEMORY_MB:g} MB)",
+        f"those of more than {IN_FLIGHT:g} megapixels when made",
+        f"passes {FP16_MAX:g};",
+    ):
+        assert words in text
 
 
 def test_a_block_is_replaced_between_its_markers() -> None:

@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinysr.runtime.session import Array
-from tinysr.runtime.windows import Layout, Span, Window, lay_out, lay_out_squares, run_windows
+from tinysr.runtime.windows import (
+    Layout,
+    Span,
+    Window,
+    lay_out,
+    lay_out_fixed,
+    lay_out_squares,
+    run_windows,
+)
 
 KERNEL = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 2, 3, 3), np.float32))
 
@@ -61,6 +69,17 @@ def test_windows_give_what_the_whole_gives(size: tuple[int, int], side: int) -> 
     np.testing.assert_allclose(large, growing(latents), atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(16, 16), (23, 16), (48, 37)])
+def test_windows_of_one_shape_give_what_the_whole_gives(size: tuple[int, int]) -> None:
+    latents = np.random.default_rng(3).standard_normal((1, 2, *size), np.float32)
+    image = np.random.default_rng(4).standard_normal((1, 2, 2 * size[0], 2 * size[1]), np.float32)
+    layout = lay_out_fixed(*size, halo=2, side=9)
+    assert {s.stop - s.start for s in (*layout.rows, *layout.columns)} == {9}
+    small, large = run(image, layout, shrinking, 2, 1), run(latents, layout, growing, 1, 2)
+    np.testing.assert_allclose(small, shrinking(image), atol=1e-5)
+    np.testing.assert_allclose(large, growing(latents), atol=1e-5)
+
+
 def check(spans: tuple[Span, ...], length: int, halo: int) -> None:
     assert spans[0].first == 0
     assert spans[-1].last == length
@@ -89,6 +108,15 @@ def test_square_layouts_keep_to_their_side(height: int, width: int, halo: int, m
     check(layout.rows, height, halo)
     check(layout.columns, width, halo)
     assert all(span.stop - span.start <= 2 * halo + more for span in layout.rows + layout.columns)
+
+
+@given(more=st.integers(0, 300), halo=HALOS, core=st.integers(1, 100))
+def test_windows_of_one_shape_cover_every_length(more: int, halo: int, core: int) -> None:
+    side = 2 * halo + core
+    layout = lay_out_fixed(side + more, side, halo=halo, side=side)
+    check(layout.rows, side + more, halo)
+    check(layout.columns, side, halo)
+    assert len(layout.columns) == 1
 
 
 def test_images_that_fit_are_run_whole_and_strips_in_long_windows() -> None:

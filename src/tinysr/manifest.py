@@ -185,10 +185,13 @@ class Manifest(_Record):
     source: Source
     bake: BakeProof
     precision_plan: FileEntry | None = None
-    """What decided which modules of the fp16 artifacts stay wide; null when there are none."""
+    """What decided which modules of the fp16 and int8 artifacts stay wide; null when there are
+    none."""
     quantization_plans: dict[str, FileEntry] = {}
     """What decided ranges and kept layers, by the precision: int8, w8 and w4."""
     artifacts: tuple[Artifact, ...]
+    documents: tuple[FileEntry, ...] = ()
+    """Files for people: a page for mobile teams, and source code for their apps."""
     tools: dict[str, str]
     """Versions of what the bundle was made with."""
     host: Host

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tinysr.calibration import Calibration
     from tinysr.models import Loaded
 
-__all__ = ["calibrate", "load_model"]
+__all__ = ["calibrate", "load_model", "refuse_existing"]
 
 FAILED = 1
 """The exit code when a plan does not hold."""
@@ -70,6 +70,9 @@ def calibrate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the degradations.")] = 80,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a plan that is there.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
     ] = False,
@@ -87,14 +90,17 @@ def calibrate(
         require(package, extra="calibrate")
     from tinysr import calibration
     from tinysr.export import DEFAULT_TILE
+    from tinysr.export.plans import plan_name
     from tinysr.export.precision import load_plan
 
     from .quantize import quantize
 
     start = time.perf_counter()
+    folder = output or Path("calibrated") / Path(model).stem
+    if check is None and not overwrite:
+        refuse_existing(folder / plan_name(precision))
     if precision != "fp16":
         _refuse(precision, {"--images": images, "--margin": margin, "--limit": limit})
-        folder = output or Path("calibrated") / Path(model).stem
         quantize(
             model, precision, check=check, folder=folder, tile=tile, seed=seed, as_json=as_json
         )
@@ -106,7 +112,6 @@ def calibrate(
     with progress_bar() as tell:
         tell("reading the model", 0, 1)
         loaded, own_tile = load_model(model)
-        folder = output or Path("calibrated") / Path(model).stem
         options = calibration.CalibrationOptions(
             tile=tile or own_tile or (plan.tile if plan else DEFAULT_TILE),
             images=images,
@@ -129,6 +134,21 @@ def calibrate(
         from tinysr.errors import GateError
 
         raise GateError(f"the plan does not hold: {found.verdict.failure}")
+
+
+def refuse_existing(plan: Path) -> None:
+    """Refuse to replace a plan, which may have been edited, before minutes are spent.
+
+    Raises:
+        UnsupportedError: it is there.
+    """
+    from tinysr.errors import UnsupportedError
+
+    if plan.exists():
+        raise UnsupportedError(
+            f"{plan}: a plan is here already; --check says whether it holds, and --overwrite "
+            "replaces it"
+        )
 
 
 def _refuse(precision: str, options: dict[str, object]) -> None:

@@ -64,15 +64,15 @@ def compare(
 
 
 def _write(folder: Path, found: Comparison) -> None:
+    from tinysr.atomic import write_atomically
     from tinysr.benchmarks.compare_report import comparison_png, html_text
     from tinysr.benchmarks.record import write_record
-    from tinysr.parity.record import write_atomically
+    from tinysr.errors import UnsupportedError
 
-    folder.mkdir(parents=True, exist_ok=True)
     plot = comparison_png(found)
     write_record(folder / JSON, found.model_dump(mode="json"))
-    (folder / PLOT).write_bytes(plot)
-    write_atomically(folder / PAGE, html_text(found, plot))
+    write_atomically(folder / PLOT, plot, UnsupportedError)
+    write_atomically(folder / PAGE, html_text(found, plot), UnsupportedError)
 
 
 def _print(found: Comparison) -> None:

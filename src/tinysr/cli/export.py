@@ -12,6 +12,7 @@ import typer
 from .extend import extend, is_bundle
 from .memory import peak_memory
 from .parity import backends_for, print_report, progress_bar
+from .plans import with_plans
 from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def export(
     with build_notes(), progress_bar() as tell:
         tell("reading the model", 0, 1)
         loaded = load_checkpoint(model, layers=_layers(layers))
-        options = _with_plans(loaded, options, tell)
+        options, origins = with_plans(loaded, options, tell)
         manifest = export_bundle(
             loaded,
             place,
@@ -125,30 +126,7 @@ def export(
             overwrite=overwrite,
             progress=lambda text: tell(text, 0, 1),
         )
-    _summary(Console(soft_wrap=True, highlight=False), place, manifest, clock)
-
-
-def _with_plans(loaded: Loaded, options: ExportOptions, tell: Progress) -> ExportOptions:
-    """Return the options with the plans that are missing, found on the built-in images."""
-    from dataclasses import replace
-
-    from tinysr.calibration import CalibrationOptions, calibrate, find_quantization
-    from tinysr.errors import GateError
-    from tinysr.export.quantization import QUANTIZED
-
-    missing = options.missing()
-    plan, quantization = options.plan, options.quantization
-    if "fp16" in missing:
-        found = calibrate(loaded, CalibrationOptions(tile=options.tile), tell)
-        if not found.verdict.passed:
-            raise GateError(f"no precision plan holds: {found.verdict.failure}")
-        plan = found.plan
-    quantization += tuple(
-        find_quantization(loaded, precision, tile=options.tile, progress=tell)
-        for precision in QUANTIZED
-        if precision in missing
-    )
-    return replace(options, plan=plan, quantization=quantization)
+    _summary(Console(soft_wrap=True, highlight=False), place, manifest, origins, clock)
 
 
 class _Clock:
@@ -191,7 +169,9 @@ def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock)
     return gate
 
 
-def _summary(console: Console, place: Path, manifest: Manifest, clock: _Clock) -> None:
+def _summary(
+    console: Console, place: Path, manifest: Manifest, origins: dict[str, str], clock: _Clock
+) -> None:
     """Say what was made, where, how big, how exact and how long it took."""
     files = {f.path: f.size for a in manifest.artifacts for f in (a.file, *a.data)}
     console.print(
@@ -201,10 +181,9 @@ def _summary(console: Console, place: Path, manifest: Manifest, clock: _Clock) -
         f"  baked in fp32: {manifest.bake.difference:.1e} from the eager model "
         f"(at most {manifest.bake.tolerance:.0e})"
     )
-    if manifest.precision_plan is not None:
-        console.print(f"  fp16 by the plan {place / manifest.precision_plan.path}")
-    for precision, entry in manifest.quantization_plans.items():
-        console.print(f"  {precision} by the plan {place / entry.path}")
+    half = {"fp16": manifest.precision_plan} if manifest.precision_plan else {}
+    for precision, entry in (half | manifest.quantization_plans).items():
+        console.print(f"  {precision} by the plan {place / entry.path}, {origins[precision]}")
     gate = f"gate {clock.gate:.1f} s" if clock.gate else "[yellow]not gated[/]"
     console.print(f"  export {clock.export:.1f} s, {gate}, peak memory {peak_memory()}")
 

@@ -33,10 +33,11 @@ def quantize(
         UnsupportedError: an unknown precision, or a plan for another one.
         GateError: the plan does not hold, or none does.
     """
+    from tinysr.atomic import write_atomically
     from tinysr.calibration import find_quantization, held_to_budget
-    from tinysr.calibration.state import write_atomically
-    from tinysr.errors import GateError, UnsupportedError, choices
+    from tinysr.errors import CalibrationError, GateError, UnsupportedError, choices
     from tinysr.export import DEFAULT_TILE
+    from tinysr.export.plans import plan_name
     from tinysr.export.quantization import QUANTIZED, load_quantization, quantization_text
 
     from .calibrate import load_model
@@ -61,7 +62,7 @@ def quantize(
             plan = find_quantization(
                 loaded, form, tile=side, seed=seed, state=folder / "state", progress=tell
             )
-            write_atomically(folder / f"{form}.toml", quantization_text(plan).encode())
+            write_atomically(folder / plan_name(form), quantization_text(plan), CalibrationError)
         found = held_to_budget(loaded, plan, seed=seed, progress=tell)
     _tell(plan, found, as_json=as_json)
     if not found.passed:

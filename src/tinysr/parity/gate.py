@@ -8,12 +8,13 @@ from pathlib import Path
 
 from torch import nn
 
+from tinysr.atomic import write_atomically
 from tinysr.manifest import Artifact
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend
 
 from .bisection import bisect
-from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts, write_atomically
+from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
 from .reference import Progress, Reference
 from .report import html_text
 from .results import ArtifactResult, ParityReport, noted

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
-
-from tinysr.errors import require
 
 from .gates import GATES_DB
 from .metrics import Metrics
+from .page import page
 from .pictures import Picture, amplification, thumb
 from .results import ArtifactResult, ImageResult
 from .run import ParityRun
@@ -45,30 +43,18 @@ def html_text(run: ParityRun) -> str:
     Raises:
         MissingBackendError: jinja2 is not installed.
     """
-    jinja2 = require("jinja2", extra="parity")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(db=_db, small=_small, fixed=_fixed)
     report = run.report
-    page: str = environment.get_template("report.html.j2").render(
-        report=report,
-        failed=[result for result in report.results if not result.passed],
-        matrix=_matrix(report.results),
-        galleries=_galleries(run),
-        gates=GATES_DB,
-        bar=_bar,
-        gate_mark=_GATE_MARK,
-    )
-    return page
-
-
-def _template(name: str) -> str:
-    return (resources.files("tinysr.parity") / name).read_text(encoding="utf-8")
+    values = {
+        "report": report,
+        "failed": [result for result in report.results if not result.passed],
+        "matrix": _matrix(report.results),
+        "galleries": _galleries(run),
+        "gates": GATES_DB,
+        "bar": _bar,
+        "gate_mark": _GATE_MARK,
+    }
+    filters = {"db": _db, "small": _small, "fixed": _fixed}
+    return page("tinysr.parity", "report.html.j2", values, filters)
 
 
 def _matrix(results: tuple[ArtifactResult, ...]) -> list[tuple[ImageResult, list[ImageResult]]]:

@@ -1,0 +1,51 @@
+"""The plans an export needs: given, shipped, or found on the way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinysr.export import ExportOptions
+    from tinysr.export.options import Plan
+    from tinysr.models import Loaded
+    from tinysr.parity import Progress
+
+__all__ = ["with_plans"]
+
+
+def with_plans(
+    loaded: Loaded, options: ExportOptions, tell: Progress
+) -> tuple[ExportOptions, dict[str, str]]:
+    """Return the options with the plans that are missing, and where each plan comes from.
+
+    Raises:
+        GateError: a plan had to be found, and none holds.
+    """
+    from tinysr.calibration import shipped_plan
+    from tinysr.export.precision import PrecisionPlan
+
+    origins: dict[str, str] = {plan.precision: "as given" for plan in options.plans}
+    for precision in options.missing():
+        plan = shipped_plan(loaded.source.sha256, precision, options.tile)
+        origins[precision] = "that comes with tinysr" if plan else "found on the built-in images"
+        plan = plan or _found(loaded, precision, options.tile, tell)
+        if isinstance(plan, PrecisionPlan):
+            options = replace(options, plan=plan)
+        else:
+            options = replace(options, quantization=(*options.quantization, plan))
+    return options, origins
+
+
+def _found(loaded: Loaded, precision: str, tile: int, tell: Progress) -> Plan:
+    from tinysr.calibration import CalibrationOptions, calibrate, find_quantization
+    from tinysr.errors import GateError
+    from tinysr.export.quantization import QUANTIZED
+
+    for form in QUANTIZED:
+        if form == precision:
+            return find_quantization(loaded, form, tile=tile, progress=tell)
+    found = calibrate(loaded, CalibrationOptions(tile=tile), tell)
+    if not found.verdict.passed:
+        raise GateError(f"no precision plan holds: {found.verdict.failure}")
+    return found.plan
