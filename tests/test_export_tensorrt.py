@@ -35,7 +35,7 @@ from tinysr.export.tensorrt.network import parsed_network, read_graph
 from tinysr.export.tensorrt.profiles import profile_for
 from tinysr.export.tensorrt.target import TENSORRT, check_sizes
 from tinysr.export.tensorrt.types import check_types, kept_modules, layers
-from tinysr.manifest import Manifest, Port, read_manifest
+from tinysr.manifest import Artifact, Manifest, Port, read_manifest
 from tinysr.models import Loaded
 from tinysr.parity.record import save_manifest
 from tinysr.runtime.bundle import Bundle
@@ -87,6 +87,13 @@ def engine(manifest: Manifest, stage: str, precision: str) -> Any:
     return found
 
 
+def described(artifact: Artifact) -> Artifact:
+    """Return an artifact without its engine's hash: builds may differ in their bytes."""
+    if artifact.target == "onnx":
+        return artifact
+    return artifact.model_copy(update={"file": artifact.file.path})
+
+
 def one_node(operation: str, path: Path, *, opset: int = 20, name: str = "") -> Path:
     port = (TensorProto.FLOAT, [1, 4, 8, 8])
     node = helper.make_node(operation, ["x"], ["y"], name=name or f"decoder.layers.3/{operation}")
@@ -124,8 +131,9 @@ def test_every_stage_and_the_whole_become_engines(engines: Path, graphs: Path) -
         assert bundle.path(artifact).read_bytes()[:4] == b"vtrt"
         assert artifact.options["flavor"] == "rtx"
         assert artifact.options["gpu"] == "portable"
-    # From the model or from its bundle: graphs and engines are the same, byte for byte.
-    assert manifest.artifacts == read_manifest(graphs).artifacts
+    # From the model or from its bundle: the same graphs, and engines of the same description.
+    before = read_manifest(graphs).artifacts
+    assert [described(a) for a in manifest.artifacts] == [described(a) for a in before]
 
 
 def test_an_engine_that_can_not_run_here_is_never_said_to_have_passed(engines: Path) -> None:
