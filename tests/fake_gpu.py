@@ -1,20 +1,15 @@
-"""A make-believe NVIDIA machine: CUDA's and TensorRT-RTX's Python interfaces over plain memory.
+"""A make-believe TensorRT-RTX on the device of `fake_cuda.py`: engines run ONNX graphs.
 
-It stands in where logic is tested: who allocates, copies, waits and frees what, in which order.
-Nothing that runs on it says anything of TensorRT or of a GPU. Work in a stream is done only when
-somebody waits for it, so that a wait that was forgotten shows.
+Nothing that runs on it says anything of TensorRT.
 """
 
-# ruff: noqa: N802, N815  the names are CUDA's
 from __future__ import annotations
 
 import ctypes
 import importlib.machinery
 import math
 import sys
-import time
 import types
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -23,156 +18,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from fake_cuda import Device
 
-Work = Callable[[], None]
-
-
-class Error(IntEnum):
-    cudaSuccess = 0
-    cudaErrorMemoryAllocation = 2
-    cudaErrorInsufficientDriver = 35
-
-
-class Device:
-    """``cuda.bindings.runtime`` and ``cuda.bindings.driver`` in one."""
-
-    cudaError_t = Error
-    cudaStreamNonBlocking = 1
-    cudaHostAllocDefault = 0
-    cudaMemcpyKind = types.SimpleNamespace(cudaMemcpyDefault=4)
-    cudaStreamCaptureMode = types.SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
-
-    def __init__(self, memory: int = 2**30, count: int = 1) -> None:
-        self.memory, self.count = memory, count
-        self.held: dict[int, Any] = {}
-        self.queues: dict[int, list[Work]] = {}
-        self.capturing: dict[int, list[Work]] = {}
-        self.graphs: dict[int, list[Work]] = {}
-        self.calls: list[str] = []
-        self._next = 1
-
-    def __getattribute__(self, name: str) -> Any:
-        if name.startswith(("cuda", "cu")) and not name.startswith(("cudaError", "cudaMemcpyK")):
-            object.__getattribute__(self, "calls").append(name)
-        return object.__getattribute__(self, name)
-
-    def _handle(self) -> int:
-        self._next += 1
-        return self._next
-
-    def cudaGetDeviceCount(self) -> tuple[Any, ...]:
-        return (Error.cudaSuccess, self.count)
-
-    def cudaGetDeviceProperties(self, _: int) -> tuple[Any, ...]:
-        made = types.SimpleNamespace(name=b"Pretend", major=8, minor=6, totalGlobalMem=self.memory)
-        return Error.cudaSuccess, made
-
-    def cudaDriverGetVersion(self) -> tuple[Any, ...]:
-        return Error.cudaSuccess, 13000
-
-    def cudaMalloc(self, size: int) -> tuple[Any, ...]:
-        if sum(len(buffer) for buffer in self.held.values()) + size > self.memory:
-            return Error.cudaErrorMemoryAllocation, None
-        buffer = (ctypes.c_uint8 * size)()
-        self.held[ctypes.addressof(buffer)] = buffer
-        return Error.cudaSuccess, ctypes.addressof(buffer)
-
-    def cudaHostAlloc(self, size: int, _: int) -> tuple[Any, ...]:
-        return self.cudaMalloc(size)
-
-    def cudaFree(self, address: int) -> tuple[Any, ...]:
-        del self.held[address]
-        return (Error.cudaSuccess,)
-
-    cudaFreeHost = cudaFree
-
-    def cudaStreamCreateWithFlags(self, _: int) -> tuple[Any, ...]:
-        stream = self._handle()
-        self.queues[stream] = []
-        return Error.cudaSuccess, stream
-
-    def cudaStreamDestroy(self, stream: int) -> tuple[Any, ...]:
-        del self.queues[stream]
-        return (Error.cudaSuccess,)
-
-    def enqueue(self, stream: int, work: Work) -> None:
-        self.capturing.get(stream, self.queues[stream]).append(work)
-
-    def cudaMemcpyAsync(
-        self, to: int, source: int, size: int, _kind: int, stream: int
-    ) -> tuple[Any, ...]:
-        self.enqueue(stream, lambda: ctypes.memmove(to, source, size) and None)
-        return (Error.cudaSuccess,)
-
-    def cudaStreamSynchronize(self, stream: int) -> tuple[Any, ...]:
-        work, self.queues[stream] = self.queues[stream], []
-        for step in work:
-            step()
-        return (Error.cudaSuccess,)
-
-    def cudaStreamBeginCapture(self, stream: int, _: int) -> tuple[Any, ...]:
-        self.capturing[stream] = []
-        return (Error.cudaSuccess,)
-
-    def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:
-        return Error.cudaSuccess, self.capturing.pop(stream)
-
-    def cudaGraphInstantiate(self, graph: list[Work], _: int) -> tuple[Any, ...]:
-        handle = self._handle()
-        self.graphs[handle] = list(graph)
-        return Error.cudaSuccess, handle
-
-    def cudaGraphDestroy(self, _: Any) -> tuple[Any, ...]:
-        return (Error.cudaSuccess,)
-
-    def cudaGraphLaunch(self, graph: int, stream: int) -> tuple[Any, ...]:
-        for work in self.graphs[graph]:
-            self.enqueue(stream, work)
-        return (Error.cudaSuccess,)
-
-    def cudaGraphExecDestroy(self, graph: int) -> tuple[Any, ...]:
-        del self.graphs[graph]
-        return (Error.cudaSuccess,)
-
-    def cudaEventCreate(self) -> tuple[Any, ...]:
-        return Error.cudaSuccess, [0.0]
-
-    def cudaEventDestroy(self, _: list[float]) -> tuple[Any, ...]:
-        return (Error.cudaSuccess,)
-
-    def cudaEventRecord(self, event: list[float], stream: int) -> tuple[Any, ...]:
-        self.enqueue(stream, lambda: event.__setitem__(0, time.perf_counter()))
-        self.event_stream = stream
-        return (Error.cudaSuccess,)
-
-    def cudaEventSynchronize(self, _: list[float]) -> tuple[Any, ...]:
-        return self.cudaStreamSynchronize(self.event_stream)
-
-    def cudaEventElapsedTime(self, start: list[float], stop: list[float]) -> tuple[Any, ...]:
-        return Error.cudaSuccess, 1e3 * (stop[0] - start[0])
-
-    def cuModuleLoadData(self, ptx: bytes) -> tuple[Any, ...]:
-        assert ptx.endswith(b"\0")
-        return Error.cudaSuccess, "module"
-
-    def cuModuleGetFunction(self, _: str, name: bytes) -> tuple[Any, ...]:
-        return Error.cudaSuccess, name
-
-    def cuModuleUnload(self, _: str) -> tuple[Any, ...]:
-        return (Error.cudaSuccess,)
-
-    def cuLaunchKernel(self, function: bytes, *arguments: Any) -> tuple[Any, ...]:
-        *grid, _shared, stream, ((latents, velocity, count), _), _extra = arguments
-        assert function == b"step"
-        assert math.prod(grid) >= count
-        floats = ctypes.c_float * count
-
-        def subtract() -> None:
-            z, v = (np.ctypeslib.as_array(floats.from_address(a)) for a in (latents, velocity))
-            z -= v
-
-        self.enqueue(stream, subtract)
-        return (Error.cudaSuccess,)
+__all__ = ["Device", "Library", "install"]
 
 
 @dataclass

@@ -104,8 +104,11 @@ def _other_gpu(artifact: Artifact) -> str:
 
 
 def _invalid(module: Any, runtime: Any, path: Path) -> str:
-    with path.open("rb") as file:
-        header = file.read(int(getattr(runtime, "engine_header_size", _HEADER)))
+    try:
+        with path.open("rb") as file:
+            header = file.read(int(getattr(runtime, "engine_header_size", _HEADER)))
+    except OSError as error:
+        return f"{path}: {error.strerror}"
     validity, diagnostics = runtime.get_engine_validity(header)
     if validity != module.EngineValidity.INVALID:
         return ""
