@@ -76,7 +76,8 @@ def export_bundle(
         UnsupportedError: an option is unknown, or a precision is asked for without a plan.
         CalibrationError: the plan is another model's, or names modules that this one lacks.
     """
-    targets_for(options.targets)
+    for wanted in targets_for(options.targets):
+        wanted.check(options)
     if missing := options.missing():
         raise UnsupportedError(
             f"{missing[0]} needs a precision plan, found none: make one with `tinysr calibrate`"
@@ -107,6 +108,7 @@ def _build(
     for precision in PRECISIONS[options.precision]:
         build = Build(
             model=_in_types(baked, options.plan_for(precision)),
+            baked=baked,
             bundle=work,
             options=options,
             precision=precision,

@@ -9,6 +9,7 @@ from tinysr.errors import UnsupportedError, choices
 from tinysr.manifest import Artifact
 
 from .bake import DEFAULT_TILE
+from .coreml.options import CoreMLOptions
 from .precision import PrecisionPlan
 from .quantization import QUANTIZED, QuantizationPlan
 
@@ -48,6 +49,7 @@ class ExportOptions:
     """Side of a tile in low-resolution pixels."""
     batch: int | None = 1
     """Tiles that the transformer and upscale graphs take at once; any number when None."""
+    coreml: CoreMLOptions = CoreMLOptions()
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

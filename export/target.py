@@ -19,6 +19,8 @@ class Build:
     model: BakedTinySR
     """In the types of the precision. What a builder returns must not hold on to it: at full size
     it is 2 GB, which later steps need."""
+    baked: BakedTinySR
+    """In fp32, whatever the precision: for formats that put precisions into effect themselves."""
     bundle: Path
     """The bundle's folder, still in its temporary place."""
     options: ExportOptions
@@ -37,6 +39,8 @@ class Target:
     """As in ``Artifact.target``; its files lie in the bundle's folder of this name."""
     build: Callable[[Build], Finish]
     """Called once for each precision. Raises UnsupportedError for what the format can't hold."""
+    check: Callable[[ExportOptions], None] = lambda _: None
+    """Refuses, before anything is built, what the format or this machine can't do."""
     needs: tuple[str, ...] = ()
     """Targets that are built before it, because it is made from theirs."""
     packages: tuple[str, ...]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tinysr.errors import choices
 
+from .coreml.target import COREML
 from .onnx_target import ONNX
 from .target import Target
 
@@ -13,6 +14,7 @@ __all__ = ["TARGETS", "targets_for"]
 
 TARGETS: tuple[Target, ...] = (
     ONNX,  # first: others are made from its graphs
+    COREML,
 )
 
 
