@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tinysr.errors import UnsupportedError, choices
 from tinysr.manifest import Artifact
@@ -49,7 +49,7 @@ class ExportOptions:
     """Side of a tile in low-resolution pixels."""
     batch: int | None = 1
     """Tiles that the transformer and upscale graphs take at once; any number when None."""
-    coreml: CoreMLOptions = CoreMLOptions()
+    coreml: CoreMLOptions = field(default_factory=CoreMLOptions)
 
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:

@@ -77,23 +77,15 @@ def converted(
     function = _Function(model, ports).eval()
     example = example_input(model, ports.stage, tile, 1)
     with torch.no_grad(), quiet():
-        traced = torch.jit.trace(function, example, check_trace=False)
-    return _convert(traced, function, ports, tuple(example.shape), plan, system)
-
-
-def _convert(
-    traced: Any,
-    function: nn.Module,
-    ports: FunctionPorts,
-    shape: tuple[int, ...],
-    plan: PrecisionPlan | None,
-    system: str,
-) -> Any:
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            function, example, check_trace=False
+        )
     ct = coremltools()
     precision = ct.precision.FLOAT32
     if plan is not None:
         selector = narrow_selector(function, plan)
         precision = ct.transform.FP16ComputePrecision(op_selector=selector)
+    shape = tuple(example.shape)
     with quiet():
         try:
             return ct.convert(

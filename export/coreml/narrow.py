@@ -55,9 +55,7 @@ def traced_paths(model: nn.Module) -> dict[tuple[str, ...], str]:
     found = {}
     for path, _ in model.named_modules():
         parts = path.split(".") if path else []
-        called = (
-            part for i, part in enumerate(parts) if ".".join(parts[: i + 1]) not in lists
-        )
+        called = (part for i, part in enumerate(parts) if ".".join(parts[: i + 1]) not in lists)
         if path not in lists:
             found[tuple(called)] = path
     return found

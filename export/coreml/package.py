@@ -34,7 +34,8 @@ _PORTS = {
 }
 _OURS = "Apache-2.0"
 _THEIRS = (
-    "That of the checkpoint '{name}'. Weights that derive from Stable Diffusion 3 carry its licence."
+    "That of the checkpoint '{name}'. Weights that derive from Stable Diffusion 3 carry its "
+    "licence."
 )
 _NOISE = "com.github.apple.coremltools.conversion_date"
 """The one entry that would differ from day to day."""

@@ -8,7 +8,7 @@ from typing import Any
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import Artifact, Port
 
-from ..options import PRECISIONS, ExportOptions, Finish
+from ..options import ExportOptions, Finish
 from ..precision import PrecisionPlan
 from ..target import Build, Target
 from .convert import converted
@@ -36,9 +36,7 @@ def _build(build: Build) -> Finish:
     plan = build.options.plan_for(build.precision)
     if plan is not None and not isinstance(plan, PrecisionPlan):
         raise UnsupportedError("no")
-    model = converted(
-        build.baked, ports, tile=build.options.tile, plan=plan, system=options.system
-    )
+    model = converted(build.baked, ports, tile=build.options.tile, plan=plan, system=options.system)
     path = build.bundle / FOLDER / package_name(build.precision)
     path.parent.mkdir(exist_ok=True)
     save(described(model, build.metadata, {"minimum_deployment_target": options.system}), path)

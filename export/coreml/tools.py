@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import numpy as np
@@ -47,12 +48,12 @@ def check_numpy(version: str) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep off the screen what coremltools says of versions it was not tested with."""
+    """Keep off the screen coremltools' progress bars, and its words about untested versions."""
     logger = logging.getLogger("coremltools")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -13,18 +13,20 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, require
+from tinysr.errors import BundleError, require
 from tinysr.manifest import Artifact
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, RunOptions, Session
 
-__all__ = ["CoreMLBackend", "InterpretedSession", "REFERENCE"]
+__all__ = ["REFERENCE", "CoreMLBackend", "InterpretedSession"]
 
 EXTRA = "coreml"
 
@@ -52,17 +54,15 @@ class CoreMLBackend(Backend):
 
     def availability(self) -> Availability:
         """Say whether coremltools is installed, and what would compute."""
-        try:
-            with _quiet():
-                ct = require("coremltools", extra=EXTRA)
-                if self.provider == _INTERPRETER:
-                    require("torch", extra=EXTRA)
-        except MissingBackendError as error:
+        needed = ("coremltools", "torch") if self.provider == _INTERPRETER else ("coremltools",)
+        missing = [name for name in needed if find_spec(name) is None]
+        if missing:
             return Availability(
-                ready=False, detail="not installed", remedy=str(error).split(": ")[-1]
+                ready=False, detail=f"no {missing[0]}", remedy=f"pip install 'tinysr[{EXTRA}]'"
             )
         what = REFERENCE if self.provider == _INTERPRETER else f"Core ML on {self.provider}"
-        return Availability(ready=True, detail=f"{what}; coremltools {ct.__version__}")
+        # Its version without its import, which takes seconds.
+        return Availability(ready=True, detail=f"{what}; coremltools {version('coremltools')}")
 
     def open(self, bundle: Bundle, artifact: Artifact) -> Session:
         """Open a function of a package, after the hashes of its files were checked.

@@ -105,7 +105,9 @@ class Interpreter:
             found = self._results(operation, values)
         except (LookupError, RuntimeError, TypeError, ValueError, UnsupportedError) as error:
             words = " ".join(str(error).split("\n")[0].split())[:200]
-            raise UnsupportedError(f"{self._place(operation)}: can't be computed: {words}") from error
+            raise UnsupportedError(
+                f"{self._place(operation)}: can't be computed: {words}"
+            ) from error
         if len(found) != len(operation.outputs):
             raise BundleError(
                 f"{self._place(operation)}: expected {len(operation.outputs)} results, "
@@ -198,12 +200,13 @@ def _arguments(operation: Operation, entry: Entry, values: Values) -> dict[str, 
     unknown = operation.inputs.keys() - entry.converters.keys()
     missing = entry.required - operation.inputs.keys()
     if unknown or missing:
-        raise TypeError(f"expected the inputs {sorted(entry.converters)}, found "
-                        f"{sorted(operation.inputs)}")
+        raise TypeError(
+            f"expected the inputs {sorted(entry.converters)}, found {sorted(operation.inputs)}"
+        )
     found = {}
     for name, argument in operation.inputs.items():
         value = _given(argument, values)
-        found[name] = entry.converters[name](value if entry.moves else _wide(value))
+        found[name] = entry.converters[name](value if entry.narrow else _wide(value))
     return found
 
 

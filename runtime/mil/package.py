@@ -133,8 +133,9 @@ class _Reader:
         outputs = tuple((port.name, self._type(port.type)) for port in op.outputs)
         inputs: dict[str, Argument] = {k: self._argument(a) for k, a in op.inputs.items()}
         own = {k: self._value(v) for k, v in op.attributes.items() if k != "name"}
-        name = op.attributes["name"] if "name" in op.attributes else None
-        text = name.immediateValue.tensor.strings.values[0] if name is not None else ""
+        text = ""
+        if "name" in op.attributes:  # protobuf's maps make what they are asked for
+            text = op.attributes["name"].immediateValue.tensor.strings.values[0]
         return Operation(
             kind=op.type,
             name=text or (outputs[0][0] if outputs else ""),
@@ -237,5 +238,3 @@ def _feature(port: Any) -> Feature:
         shape=tuple(int(side) for side in array.shape),
         shapes=choices,
     )
-
-

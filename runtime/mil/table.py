@@ -4,6 +4,8 @@ A function takes the operation's inputs by their MIL names. Its annotations say 
 ``Tensor`` as they come, ``int``, ``float``, ``bool``, ``str`` and lists of them as Python values.
 Defaults are MIL's. Half-precision tensors arrive in fp32, exactly; the interpreter rounds what
 comes back to the declared type. So an operation is computed once, in fp32, and rounded once.
+What only moves or compares values, and arithmetic that PyTorch rounds correctly in fp16 itself, is
+entered as ``narrow``: it keeps the type in which values come, and gives the same.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +23,7 @@ from torch import Tensor
 __all__ = ["OPERATIONS", "Entry", "op"]
 
 Converter = Callable[[Any], Any]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,24 +33,24 @@ class Entry:
     function: Callable[..., Any]
     converters: dict[str, Converter]
     required: frozenset[str]
-    moves: bool
-    """It only moves values: they keep the type in which they come."""
+    narrow: bool
+    """Values keep the type in which they come; nothing is computed in fp32."""
 
 
 OPERATIONS: dict[str, Entry] = {}
 
 
-def op(*names: str, moves: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def op(*names: str, narrow: bool = False) -> Callable[[F], F]:
     """Enter a function into the table under its MIL names."""
 
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+    def register(function: F) -> F:
         hints = typing.get_type_hints(function)
         parameters = inspect.signature(function).parameters.values()
         entry = Entry(
             function=function,
             converters={p.name: _converter(hints[p.name]) for p in parameters},
             required=frozenset(p.name for p in parameters if p.default is inspect.Parameter.empty),
-            moves=moves,
+            narrow=narrow,
         )
         for name in names:
             if name in OPERATIONS:

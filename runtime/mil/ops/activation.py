@@ -11,13 +11,13 @@ from ..table import op
 __all__ = ["elu", "gelu", "leaky_relu", "prelu", "sigmoid", "silu", "softmax", "softplus"]
 
 
-@op("relu")
+@op("relu", narrow=True)
 def relu(x: Tensor) -> Tensor:
     """max(x, 0)."""
     return F.relu(x)
 
 
-@op("relu6")
+@op("relu6", narrow=True)
 def relu6(x: Tensor) -> Tensor:
     """min(max(x, 0), 6)."""
     return F.relu6(x)
@@ -75,7 +75,7 @@ def sigmoid_hard(x: Tensor, alpha: float, beta: float) -> Tensor:
 
 @op("silu")
 def silu(x: Tensor) -> Tensor:
-    """x / (1 + e⁻ˣ)."""
+    """Give x / (1 + e⁻ˣ)."""
     return F.silu(x)
 
 
@@ -94,7 +94,7 @@ def softplus_parametric(x: Tensor, alpha: Tensor, beta: Tensor) -> Tensor:
 
 @op("softsign")
 def softsign(x: Tensor) -> Tensor:
-    """x / (1 + |x|)."""
+    """Give x / (1 + |x|)."""
     return F.softsign(x)
 
 

@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-@op("constexpr_cast", moves=True)
+@op("constexpr_cast", narrow=True)
 def constexpr_cast(source_val: Tensor, output_dtype: str) -> Tensor:
     """Leave the value: the declared type of the result is the cast."""
     return source_val
@@ -48,7 +48,7 @@ def blockwise_shift_scale(data: Tensor, scale: Tensor, offset: Tensor | None = N
     return values * _spread(scale, data)
 
 
-@op("constexpr_lut_to_dense", moves=True)
+@op("constexpr_lut_to_dense", narrow=True)
 def lut_to_dense(
     indices: Tensor, lut: Tensor, shape: list[int] | None = None, vector_axis: int | None = None
 ) -> Tensor:
@@ -67,10 +67,8 @@ def lut_to_dense(
     return found.movedim(-1, axis + 1).flatten(axis, axis + 1)
 
 
-@op("constexpr_sparse_to_dense", moves=True)
-def sparse_to_dense(
-    nonzero_data: Tensor, mask: Tensor, shape: list[int] | None = None
-) -> Tensor:
+@op("constexpr_sparse_to_dense", narrow=True)
+def sparse_to_dense(nonzero_data: Tensor, mask: Tensor, shape: list[int] | None = None) -> Tensor:
     """Put values where the mask's bits are set; zero elsewhere."""
     if shape is not None:
         mask = _bits(mask, 1, _count(shape)).reshape(shape)
@@ -79,7 +77,7 @@ def sparse_to_dense(
     return dense
 
 
-@op("constexpr_lut_to_sparse", moves=True)
+@op("constexpr_lut_to_sparse", narrow=True)
 def lut_to_sparse(
     indices_mask: Tensor,
     indices_nonzero_data: Tensor,
@@ -87,7 +85,9 @@ def lut_to_sparse(
     vector_axis: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Look up palettes for the values that are stored; returns the mask beside them."""
-    dense = lut_to_dense(sparse_to_dense(indices_nonzero_data, indices_mask), lut, None, vector_axis)
+    dense = lut_to_dense(
+        sparse_to_dense(indices_nonzero_data, indices_mask), lut, None, vector_axis
+    )
     mask = indices_mask
     if lut.shape[-1] > 1:
         mask = mask.repeat_interleave(lut.shape[-1], vector_axis or 0)
@@ -105,7 +105,7 @@ def sparse_blockwise_shift_scale(
 
 @op("quantize")
 def quantize(
-    input: Tensor,  # noqa: A002  MIL's name
+    input: Tensor,
     scale: Tensor,
     output_dtype: str,
     zero_point: Tensor | None = None,
@@ -119,7 +119,7 @@ def quantize(
 
 @op("dequantize")
 def dequantize(
-    input: Tensor,  # noqa: A002  MIL's name
+    input: Tensor,
     scale: Tensor,
     zero_point: Tensor | None = None,
     axis: int | None = None,

@@ -56,14 +56,18 @@ _BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+_EXACT = ("abs", "add", "maximum", "minimum", "mul", "sign", "sub")
+"""Rounded correctly in fp16, too."""
+
+
 def _enter_unary(name: str, compute: Callable[[Tensor], Tensor]) -> None:
-    @op(name)
+    @op(name, narrow=name in _EXACT)
     def one(x: Tensor) -> Tensor:
         return compute(x)
 
 
 def _enter_binary(name: str, compute: Callable[[Tensor, Tensor], Tensor]) -> None:
-    @op(name)
+    @op(name, narrow=name in _EXACT)
     def two(x: Tensor, y: Tensor) -> Tensor:
         return compute(x, y)
 
@@ -81,7 +85,7 @@ def cast(x: Tensor, dtype: str) -> Tensor:
     return x != 0 if dtype == "bool" else x
 
 
-@op("clip")
+@op("clip", narrow=True)
 def clip(x: Tensor, alpha: float, beta: float) -> Tensor:
     """Keep values in [alpha, beta]; NaN stays."""
     return torch.clamp(x, alpha, beta)

@@ -13,7 +13,7 @@ from ..table import op
 __all__ = ["gather", "gather_along_axis", "gather_nd", "one_hot", "slice_by_index"]
 
 
-@op("slice_by_index", moves=True)
+@op("slice_by_index", narrow=True)
 def slice_by_index(
     x: Tensor,
     begin: list[int],
@@ -28,7 +28,7 @@ def slice_by_index(
     return x[tuple(part.to(x.device) if isinstance(part, Tensor) else part for part in index)]
 
 
-@op("slice_update", moves=True)
+@op("slice_update", narrow=True)
 def slice_update(
     x: Tensor,
     update: Tensor,
@@ -45,7 +45,7 @@ def slice_update(
     return result
 
 
-@op("slice_by_size", moves=True)
+@op("slice_by_size", narrow=True)
 def slice_by_size(x: Tensor, begin: list[int], size: list[int]) -> Tensor:
     """Take so many elements of each axis; -1 takes all that are left."""
     for axis, (start, length) in enumerate(zip(begin, size, strict=True)):
@@ -54,7 +54,7 @@ def slice_by_size(x: Tensor, begin: list[int], size: list[int]) -> Tensor:
     return x
 
 
-@op("gather", moves=True)
+@op("gather", narrow=True)
 def gather(
     x: Tensor, indices: Tensor, axis: int = 0, batch_dims: int = 0, validate_indices: bool = False
 ) -> Tensor:
@@ -66,7 +66,7 @@ def gather(
     return taken.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
 
 
-@op("gather_along_axis", moves=True)
+@op("gather_along_axis", narrow=True)
 def gather_along_axis(
     x: Tensor, indices: Tensor, axis: int = 0, validate_indices: bool = False
 ) -> Tensor:
@@ -74,7 +74,7 @@ def gather_along_axis(
     return torch.take_along_dim(x, _from_start(indices, x.shape[axis]), axis)
 
 
-@op("gather_nd", moves=True)
+@op("gather_nd", narrow=True)
 def gather_nd(
     x: Tensor, indices: Tensor, batch_dims: int = 0, validate_indices: bool = False
 ) -> Tensor:
@@ -84,7 +84,7 @@ def gather_nd(
     return x[tuple(indices.long().unbind(-1))]
 
 
-@op("scatter_nd", moves=True)
+@op("scatter_nd", narrow=True)
 def scatter_nd(
     data: Tensor,
     indices: Tensor,

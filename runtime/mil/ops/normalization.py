@@ -35,8 +35,7 @@ def instance_norm(
 ) -> Tensor:
     """Normalise every channel of every image ``[N, C, *D]`` for itself."""
     y = layer_norm(x, list(range(2, x.ndim)), epsilon=epsilon)
-    result: Tensor = _per_channel(y, gamma, beta)
-    return result
+    return _per_channel(y, gamma, beta)
 
 
 @op("batch_norm")

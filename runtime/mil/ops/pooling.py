@@ -67,8 +67,7 @@ def l2_pool(
     for side in kernel_sizes:
         count *= side
     mean = avg_pool(x.square(), kernel_sizes, strides, pad_type, pad, ceil_mode=ceil_mode)
-    result: Tensor = (mean * count).sqrt()
-    return result
+    return (mean * count).sqrt()
 
 
 def _padded(

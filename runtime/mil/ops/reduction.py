@@ -68,7 +68,7 @@ def reduce_argmin(
 @op("argsort")
 def argsort(x: Tensor, axis: int = -1, ascending: bool = False) -> Tensor:
     """Return the order of an axis, largest first unless it ascends."""
-    return x.argsort(axis, descending=not ascending, stable=True)
+    return torch.argsort(x, dim=axis, descending=not ascending, stable=True)
 
 
 @op("cumsum")

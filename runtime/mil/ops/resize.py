@@ -12,7 +12,7 @@ from ..table import op
 __all__ = ["resize", "resize_bilinear", "resize_nearest_neighbor", "upsample_bilinear"]
 
 
-@op("upsample_nearest_neighbor", moves=True)
+@op("upsample_nearest_neighbor", narrow=True)
 def upsample_nearest_neighbor(
     x: Tensor, scale_factor_height: float = 1.0, scale_factor_width: float = 1.0
 ) -> Tensor:
@@ -26,10 +26,8 @@ def upsample_nearest_neighbor(
     return resize_nearest_neighbor(x, height, width)
 
 
-@op("resize_nearest_neighbor", moves=True)
-def resize_nearest_neighbor(
-    x: Tensor, target_size_height: int, target_size_width: int
-) -> Tensor:
+@op("resize_nearest_neighbor", narrow=True)
+def resize_nearest_neighbor(x: Tensor, target_size_height: int, target_size_width: int) -> Tensor:
     """Take the pixel ``floor(i · from / to)``."""
     for axis, size in ((-2, target_size_height), (-1, target_size_width)):
         x = x.index_select(axis, torch.arange(size) * x.shape[axis] // size)

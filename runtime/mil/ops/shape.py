@@ -15,32 +15,32 @@ __all__ = ["concat", "depth_to_space", "pad", "reshape", "split", "stack", "tile
 _MODES = {"constant": "constant", "reflect": "reflect", "replicate": "replicate"}
 
 
-@op("identity", moves=True)
+@op("identity", narrow=True)
 def identity(x: Tensor) -> Tensor:
     """Return the value."""
     return x
 
 
-@op("reshape", moves=True)
+@op("reshape", narrow=True)
 def reshape(x: Tensor, shape: list[int]) -> Tensor:
     """Give a shape; -1 is what is left, and 0 the side that was there."""
     same = len(shape) == x.ndim
     return x.reshape([x.shape[i] if same and side == 0 else side for i, side in enumerate(shape)])
 
 
-@op("flatten2d", moves=True)
+@op("flatten2d", narrow=True)
 def flatten2d(x: Tensor, axis: int = 1) -> Tensor:
     """Join the dimensions before an axis, and those from it on."""
     return x.reshape(int(torch.tensor(x.shape[:axis]).prod()), -1)
 
 
-@op("transpose", moves=True)
+@op("transpose", narrow=True)
 def transpose(x: Tensor, perm: list[int]) -> Tensor:
     """Reorder the dimensions."""
     return x.permute(perm)
 
 
-@op("expand_dims", moves=True)
+@op("expand_dims", narrow=True)
 def expand_dims(x: Tensor, axes: list[int]) -> Tensor:
     """Add dimensions of 1 at these places of the result."""
     rank = x.ndim + len(axes)
@@ -49,13 +49,13 @@ def expand_dims(x: Tensor, axes: list[int]) -> Tensor:
     return x
 
 
-@op("squeeze", moves=True)
+@op("squeeze", narrow=True)
 def squeeze(x: Tensor, axes: list[int] | None = None) -> Tensor:
     """Drop dimensions of 1: these, or all."""
     return x.squeeze() if axes is None else x.squeeze(tuple(axes))
 
 
-@op("concat", moves=True)
+@op("concat", narrow=True)
 def concat(values: list[Tensor], axis: int, interleave: bool = False) -> Tensor:
     """Join along an axis, one after the other or by turns."""
     if not interleave:
@@ -64,13 +64,13 @@ def concat(values: list[Tensor], axis: int, interleave: bool = False) -> Tensor:
     return torch.stack(values, axis + 1).flatten(axis, axis + 1)
 
 
-@op("stack", moves=True)
+@op("stack", narrow=True)
 def stack(values: list[Tensor], axis: int) -> Tensor:
     """Join along a new axis."""
     return torch.stack(values, axis)
 
 
-@op("split", moves=True)
+@op("split", narrow=True)
 def split(
     x: Tensor, axis: int, num_splits: int | None = None, split_sizes: list[int] | None = None
 ) -> tuple[Tensor, ...]:
@@ -80,7 +80,7 @@ def split(
     return torch.split(x, x.shape[axis] // (num_splits or 1), axis)
 
 
-@op("pad", moves=True)
+@op("pad", narrow=True)
 def pad(x: Tensor, pad: list[int], mode: str = "constant", constant_val: float = 0.0) -> Tensor:
     """Put values before and after the last dimensions: a constant, the mirrored or border ones."""
     pairs = list(zip(pad[::2], pad[1::2], strict=True))
@@ -99,38 +99,38 @@ def pad(x: Tensor, pad: list[int], mode: str = "constant", constant_val: float =
     return padded.reshape(*x.shape[: x.ndim - len(sides) // 2], *padded.shape[2:])
 
 
-@op("tile", moves=True)
+@op("tile", narrow=True)
 def tile(x: Tensor, reps: list[int]) -> Tensor:
     """Repeat along each dimension."""
     return x.repeat(reps)
 
 
-@op("reverse", moves=True)
+@op("reverse", narrow=True)
 def reverse(x: Tensor, axes: list[int] | None = None) -> Tensor:
     """Turn axes round: these, or all."""
     return x.flip(list(range(x.ndim)) if axes is None else axes)
 
 
-@op("crop", moves=True)
+@op("crop", narrow=True)
 def crop(x: Tensor, crop_height: list[int], crop_width: list[int]) -> Tensor:
     """Cut from the ends of the last two dimensions."""
     (top, bottom), (left, right) = crop_height, crop_width
     return x[..., top : x.shape[-2] - bottom, left : x.shape[-1] - right]
 
 
-@op("pixel_shuffle", moves=True)
+@op("pixel_shuffle", narrow=True)
 def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
     """Spread channels over blocks of pixels: channel c·r² + dy·r + dx goes to channel c."""
     return F.pixel_shuffle(x, upscale_factor)
 
 
-@op("pixel_unshuffle", moves=True)
+@op("pixel_unshuffle", narrow=True)
 def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
     """Gather blocks of pixels into channels."""
     return F.pixel_unshuffle(x, downscale_factor)
 
 
-@op("depth_to_space", moves=True)
+@op("depth_to_space", narrow=True)
 def depth_to_space(x: Tensor, block_size: int) -> Tensor:
     """Spread channels over blocks of pixels: channel (dy·r + dx)·C + c goes to channel c."""
     n, channels, height, width = x.shape
@@ -139,7 +139,7 @@ def depth_to_space(x: Tensor, block_size: int) -> Tensor:
     return blocks.permute(0, 3, 4, 1, 5, 2).reshape(n, channels // r**2, height * r, width * r)
 
 
-@op("space_to_depth", moves=True)
+@op("space_to_depth", narrow=True)
 def space_to_depth(x: Tensor, block_size: int) -> Tensor:
     """Gather blocks of pixels into channels, as :func:`depth_to_space` spreads them."""
     n, channels, height, width = x.shape
@@ -148,7 +148,7 @@ def space_to_depth(x: Tensor, block_size: int) -> Tensor:
     return blocks.permute(0, 3, 5, 1, 2, 4).reshape(n, channels * r**2, height // r, width // r)
 
 
-@op("space_to_batch", moves=True)
+@op("space_to_batch", narrow=True)
 def space_to_batch(x: Tensor, block_shape: list[int], paddings: list[int]) -> Tensor:
     """Pad ``[N, C, H, W]``, then deal its pixels out to images, block by block."""
     (down, across), (top, bottom, left, right) = block_shape, paddings
@@ -159,7 +159,7 @@ def space_to_batch(x: Tensor, block_shape: list[int], paddings: list[int]) -> Te
     return dealt.reshape(n * down * across, channels, height // down, width // across)
 
 
-@op("batch_to_space", moves=True)
+@op("batch_to_space", narrow=True)
 def batch_to_space(x: Tensor, block_shape: list[int], crops: list[int]) -> Tensor:
     """Undo :func:`space_to_batch`, cropping in place of padding."""
     (down, across), (top, bottom, left, right) = block_shape, crops
@@ -170,7 +170,7 @@ def batch_to_space(x: Tensor, block_shape: list[int], crops: list[int]) -> Tenso
     return whole[..., top : height * down - bottom, left : width * across - right]
 
 
-@op("sliding_windows", moves=True)
+@op("sliding_windows", narrow=True)
 def sliding_windows(x: Tensor, axis: int, size: int, stride: int = 1) -> Tensor:
     """Return all windows of an axis; their elements lie along a new one after it."""
     return x.unfold(axis, size, stride).movedim(-1, axis % x.ndim + 1)
@@ -200,7 +200,7 @@ def range_1d(end: Tensor, start: Tensor, step: Tensor) -> Tensor:
     return torch.arange(start.item(), end.item(), step.item())
 
 
-@op("band_part", moves=True)
+@op("band_part", narrow=True)
 def band_part(x: Tensor, lower: int = -1, upper: int = -1) -> Tensor:
     """Keep so many diagonals below and above the main one; -1 keeps all."""
     if lower >= 0:
