@@ -20,10 +20,17 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "fp16": ("fp32", "fp16"),
     "int8": ("fp32", "int8"),
     "w8": ("fp32", "w8"),
+    "w6": ("fp32", "w6"),
     "w4": ("fp32", "w4"),
     "all": ("fp32", "fp16", *QUANTIZED),
 }
 """What can be asked for, and the precisions that a bundle then holds."""
+
+_WIDE_WEIGHTS = ("fp32", "w6")
+"""Precisions that need no plan of their own."""
+
+_COMPUTES_IN_HALF = "coreml"
+"""The target that computes in fp16 whatever its weights are in, and needs the plan for it."""
 
 Plan = PrecisionPlan | QuantizationPlan
 
@@ -75,11 +82,17 @@ class ExportOptions:
 
     def missing(self) -> tuple[str, ...]:
         """Return the precisions asked for that still need a plan."""
-        wanted = PRECISIONS[self.precision]
-        return tuple(p for p in wanted if p != "fp32" and self.plan_for(p) is None)
+        return tuple(p for p in self._planned() if self.plan_for(p) is None)
+
+    def _planned(self) -> tuple[str, ...]:
+        """Return the precisions that take a plan."""
+        found = [p for p in PRECISIONS[self.precision] if p not in _WIDE_WEIGHTS]
+        if _COMPUTES_IN_HALF in self.targets and self.precision not in ("fp32", "int8"):
+            found.insert(0, "fp16")
+        return tuple(dict.fromkeys(found))
 
     def _check(self, plan: Plan) -> None:
-        if plan.precision not in PRECISIONS[self.precision]:
+        if plan.precision not in self._planned():
             raise UnsupportedError(
                 f"a plan says what stays out of {plan.precision}: expected the precision "
                 f"{plan.precision}, found {self.precision}"

@@ -1,4 +1,4 @@
-"""Small networks of the kinds that vision uses, none of them ours: what the interpreter must know."""
+"""Small networks of the kinds that vision uses, none of them ours, for the interpreter."""
 
 from __future__ import annotations
 

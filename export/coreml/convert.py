@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,33 @@ from torch import Tensor, nn
 from ..baked import BakedTinySR
 from ..graph import example_input
 from ..precision import PrecisionPlan
+from .compress import compressed
 from .narrow import narrow_selector
-from .ports import FunctionPorts, Kind
+from .ports import FunctionPorts
 from .tools import coremltools, quiet
 from .unsupported import unsupported
 
-__all__ = ["converted"]
+__all__ = ["WHITE", "Recipe", "converted"]
 
 WHITE = 255.0
 """An image's largest value, as apps see it; the model's is 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How all functions of a package are converted."""
+
+    tile: int
+    """Side of a tile in low-resolution pixels."""
+    system: str
+    """The deployment target, as coremltools names it."""
+    plan: PrecisionPlan | None = None
+    """What stays out of fp16; without one all is fp32."""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    """Of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
+    windows: tuple[int, ...] = ()
+    """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
+    their latents."""
 
 
 class _Image(nn.Module):
@@ -39,33 +59,27 @@ class _Function(nn.Module):
         for name in ("encoder", "transformer", "decoder"):
             if ports.stage in (name, "upscale"):
                 self.add_module(name, model.get_submodule(name))
-        self.image = _Image()
+        self.image = _Image() if ports.gives == "image" else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the function's input to its output."""
-        stage = self.ports.stage
         y: Tensor
-        if stage == "upscale":
+        if self.ports.stage == "upscale":
             z = self.get_submodule("encoder")(x)
             y = self.get_submodule("decoder")(z - self.get_submodule("transformer")(z))
         else:
-            y = self.get_submodule(stage)(x)
-        if self.ports.gives == "image":
-            y = self.image(y)
-        return y
+            y = self.get_submodule(self.ports.stage)(x)
+        image: Tensor = self.image(y)
+        return image
 
 
-def converted(
-    model: BakedTinySR, ports: FunctionPorts, *, tile: int, plan: PrecisionPlan | None, system: str
-) -> Any:
+def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
     """Convert a stage.
 
     Args:
         model: baked, in fp32.
         ports: the function to make of it.
-        tile: side of a tile in low-resolution pixels.
-        plan: what stays out of fp16; without one all is fp32.
-        system: the deployment target, as coremltools names it.
+        recipe: precisions and sizes.
 
     Returns:
         A ``coremltools.models.MLModel``; its weights lie in a temporary folder until it is saved.
@@ -74,40 +88,46 @@ def converted(
         UnsupportedError: the model has an operation that Core ML lacks.
         CalibrationError: the plan is not this model's.
     """
+    ct = coremltools()
     function = _Function(model, ports).eval()
-    example = example_input(model, ports.stage, tile, 1)
+    example = example_input(model, ports.stage, recipe.tile, 1)
     with torch.no_grad(), quiet():
         traced = torch.jit.trace(  # type: ignore[no-untyped-call]
             function, example, check_trace=False
         )
-    ct = coremltools()
     precision = ct.precision.FLOAT32
-    if plan is not None:
-        selector = narrow_selector(function, plan)
+    if recipe.plan is not None:
+        selector = narrow_selector(function, recipe.plan)
         precision = ct.transform.FP16ComputePrecision(op_selector=selector)
-    shape = tuple(example.shape)
     with quiet():
         try:
-            return ct.convert(
+            result = ct.convert(
                 traced,
-                inputs=[_input(ct, ports.takes, ports.input, shape)],
-                outputs=[_output(ct, ports.gives, ports.output)],
+                inputs=[_input(ct, ports, tuple(example.shape), recipe)],
+                outputs=[_output(ct, ports)],
                 convert_to="mlprogram",
-                minimum_deployment_target=getattr(ct.target, system),
+                minimum_deployment_target=getattr(ct.target, recipe.system),
                 compute_precision=precision,
                 skip_model_load=True,
             )
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise unsupported(traced, ports.name, error) from error
+    return compressed(result, function, recipe.formats)
 
 
-def _input(ct: Any, kind: Kind, name: str, shape: tuple[int, ...]) -> Any:
-    if kind == "latents":
-        return ct.TensorType(name=name, shape=shape, dtype=np.float32)
-    return ct.ImageType(name=name, shape=shape, scale=1 / WHITE, color_layout=ct.colorlayout.RGB)
+def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:
+    if ports.stage in ("encoder", "decoder") and recipe.windows:
+        sides = (shape[2] * window // recipe.tile for window in (recipe.tile, *recipe.windows))
+        shape = ct.EnumeratedShapes(
+            shapes=[(*shape[:2], side, side) for side in sides], default=shape
+        )
+    if ports.takes == "latents":
+        return ct.TensorType(name=ports.input, shape=shape, dtype=np.float32)
+    rgb = ct.colorlayout.RGB
+    return ct.ImageType(name=ports.input, shape=shape, scale=1 / WHITE, color_layout=rgb)
 
 
-def _output(ct: Any, kind: Kind, name: str) -> Any:
-    if kind == "latents":
-        return ct.TensorType(name=name, dtype=np.float32)
-    return ct.ImageType(name=name, color_layout=ct.colorlayout.RGB)
+def _output(ct: Any, ports: FunctionPorts) -> Any:
+    if ports.gives == "latents":
+        return ct.TensorType(name=ports.output, dtype=np.float32)
+    return ct.ImageType(name=ports.output, color_layout=ct.colorlayout.RGB)

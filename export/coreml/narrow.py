@@ -15,7 +15,7 @@ from torch import nn
 from ..precision import PrecisionPlan
 from ..typed import units
 
-__all__ = ["narrow_selector", "traced_paths"]
+__all__ = ["module_of", "narrow_selector", "traced_paths"]
 
 _SCOPES = "TORCHSCRIPT_MODULE_NAME"
 
@@ -38,7 +38,7 @@ def narrow_selector(model: nn.Module, plan: PrecisionPlan) -> Callable[[Any], bo
     paths = traced_paths(model)
 
     def narrow(op: Any) -> bool:
-        unit = _unit(op, paths)
+        unit = module_of(op, paths)
         if unit in known:
             return unit not in wide
         return all(narrow(maker) for maker in _makers(op))
@@ -61,7 +61,7 @@ def traced_paths(model: nn.Module) -> dict[tuple[str, ...], str]:
     return found
 
 
-def _unit(op: Any, paths: dict[tuple[str, ...], str]) -> str:
+def module_of(op: Any, paths: dict[tuple[str, ...], str]) -> str:
     """Return the path of the innermost module that an operation was traced from."""
     scope = next((tuple(names) for key, names in op.scopes.items() if key.name == _SCOPES), ())
     for length in range(len(scope), 0, -1):

@@ -1,4 +1,4 @@
-"""Writing a package into a bundle, and describing it."""
+"""Writing a package into a bundle, and what it says of itself."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinysr.errors import BundleError
+from tinysr.errors import BundleError, require
 from tinysr.manifest import FileEntry
 from tinysr.models import PRESETS
 
 from ..files import file_entry
-from .tools import quiet
+from .tools import EXTRA, coremltools, quiet
 
-__all__ = ["bundle_sha256", "described", "licence", "package_files", "save"]
+__all__ = ["AUTHOR", "bundle_sha256", "describe", "licence", "model_path", "package_files", "save"]
 
 AUTHOR = "TinySR"
 
@@ -37,7 +38,7 @@ _THEIRS = (
     "That of the checkpoint '{name}'. Weights that derive from Stable Diffusion 3 carry its "
     "licence."
 )
-_NOISE = "com.github.apple.coremltools.conversion_date"
+_DAY = "com.github.apple.coremltools.conversion_date"
 """The one entry that would differ from day to day."""
 
 
@@ -54,54 +55,83 @@ def licence(checkpoint: str) -> str:
     return _OURS if checkpoint in PRESETS else _THEIRS.format(name=checkpoint)
 
 
-def described(model: Any, metadata: Mapping[str, str], options: Mapping[str, str]) -> Any:
-    """Write author, licence, descriptions and origin into a model.
+def save(models: Mapping[str, Any], path: Path) -> None:
+    """Write a package of one function, or of several that share one copy of their weights.
 
     Args:
-        model: a ``coremltools.models.MLModel``.
-        metadata: of the bundle and the precision.
-        options: how the package was made.
-    """
-    tile, scale = int(metadata["tile"]), int(metadata["scale"])
-    model.author = AUTHOR
-    model.license = licence(metadata["checkpoint"])
-    model.version = importlib.metadata.version("tinysr")
-    model.short_description = _DESCRIPTION.format(
-        tile=tile, large=tile * scale, precision=metadata["precision"]
-    )
-    own = {**metadata, **options, "bundle_sha256": bundle_sha256(metadata)}
-    for key, value in sorted(own.items()):
-        model.user_defined_metadata[key] = value
-    model.user_defined_metadata.pop(_NOISE, None)
-    _describe_ports(model.get_spec().description)
-    return model
-
-
-def _describe_ports(description: Any) -> None:
-    for part in (*(description.functions or ()), description):
-        for port in (*part.input, *part.output):
-            port.shortDescription = _PORTS.get(port.name, "")
-
-
-def save(model: Any, path: Path) -> None:
-    """Write a package.
+        models: ``coremltools.models.MLModel`` by function; the first is what an app gets that names
+            none. A single one is called "main" in its package, as iOS 17 has it.
+        path: of the ``.mlpackage``.
 
     Raises:
         BundleError: it can't be written whole.
     """
     try:
         with quiet():
-            model.save(str(path))
+            if len(models) == 1:
+                next(iter(models.values())).save(str(path))
+            else:
+                _save_joined(models, path)
     except (OSError, RuntimeError) as error:
         shutil.rmtree(path, ignore_errors=True)
         raise BundleError(f"{path.name}: can't be written: {error}") from error
 
 
-def package_files(bundle: Path, path: Path) -> tuple[FileEntry, tuple[FileEntry, ...]]:
-    """Return a package's model, and its other files."""
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    models = [file for file in files if file.suffix == ".mlmodel"]
+def _save_joined(models: Mapping[str, Any], path: Path) -> None:
+    utils: Any = coremltools().utils
+    # Beside the package: where it has room, there is room for these.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        functions = utils.MultiFunctionDescriptor()
+        for name, model in models.items():
+            own = str(Path(folder) / f"{name}.mlpackage")
+            model.save(own)
+            functions.add_function(own, src_function_name="main", target_function_name=name)
+        functions.default_function_name = next(iter(models))
+        utils.save_multifunction(functions, str(path))
+
+
+def describe(path: Path, metadata: Mapping[str, str], options: Mapping[str, str]) -> None:
+    """Write author, licence, descriptions and origin into a saved package.
+
+    Args:
+        path: of the ``.mlpackage``.
+        metadata: of the bundle and the precision.
+        options: how the package was made.
+    """
+    file = model_path(path)
+    model = require("coremltools.proto.Model_pb2", extra=EXTRA).Model()
+    model.ParseFromString(file.read_bytes())
+    tile, scale = int(metadata["tile"]), int(metadata["scale"])
+    own = model.description.metadata
+    own.author = AUTHOR
+    own.license = licence(metadata["checkpoint"])
+    own.versionString = importlib.metadata.version("tinysr")
+    own.shortDescription = _DESCRIPTION.format(
+        tile=tile, large=tile * scale, precision=metadata["precision"]
+    )
+    facts = {**metadata, **options, "bundle_sha256": bundle_sha256(metadata)}
+    own.userDefined.update(facts)
+    own.userDefined.pop(_DAY, None)
+    for part in (model.description, *model.description.functions):
+        for port in (*part.input, *part.output):
+            port.shortDescription = _PORTS[port.name]
+    file.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def model_path(path: Path) -> Path:
+    """Return the one model file of a package.
+
+    Raises:
+        BundleError: there is none, or more than one.
+    """
+    models = sorted(path.rglob("*.mlmodel"))
     if len(models) != 1:
         raise BundleError(f"{path.name}: expected one model in the package, found {len(models)}")
-    others = tuple(file_entry(bundle, file) for file in files if file not in models)
-    return file_entry(bundle, models[0]), others
+    return models[0]
+
+
+def package_files(bundle: Path, path: Path) -> tuple[FileEntry, tuple[FileEntry, ...]]:
+    """Return a package's model, and its other files."""
+    model = model_path(path)
+    others = sorted(file for file in path.rglob("*") if file.is_file() and file != model)
+    return file_entry(bundle, model), tuple(file_entry(bundle, file) for file in others)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import Artifact, Port
+from tinysr.models import SCALE
 
 from ..options import ExportOptions, Finish
 from ..precision import PrecisionPlan
+from ..quantization import QuantizationPlan
+from ..quantize import layers
 from ..target import Build, Target
-from .convert import converted
-from .package import bundle_sha256, described, package_files, save
+from .compress import COMPRESSED, PALETTES, PALETTES_SINCE
+from .convert import Recipe, converted
+from .package import bundle_sha256, describe, package_files, save
 from .ports import FUNCTIONS, FunctionPorts, package_name
 from .tools import coremltools
 
@@ -20,51 +24,125 @@ __all__ = ["COREML", "FOLDER"]
 
 FOLDER = "coreml"
 
+_FUNCTIONS_SINCE = "iOS18"
+"""From here on a package may have several functions."""
+
+_HALF = "fp16"
+
 
 def _check(options: ExportOptions) -> None:
     """Refuse what no package can be made for, before anything is built."""
-    ct = coremltools()
-    options.coreml.check_system({target.name: target.value for target in ct.target})
+    systems = _systems()
+    options.coreml.check_system(systems)
+    if options.precision == "int8":
+        raise UnsupportedError(
+            "coreml can't make int8: ranges of activations are measured by Core ML, on a Mac: "
+            f"expected one of fp32, fp16, {', '.join(COMPRESSED)}"
+        )
+    old = systems[options.coreml.system] < systems[PALETTES_SINCE]
+    if options.precision in (*PALETTES, "all") and old:
+        raise UnsupportedError(
+            f"palettes of channel groups need {PALETTES_SINCE}, found "
+            f"{options.coreml.deployment_target}: add --minimum-deployment-target {PALETTES_SINCE}"
+        )
+
+
+def _systems() -> dict[str, int]:
+    return {target.name: target.value for target in coremltools().target}
 
 
 def _build(build: Build) -> Finish:
-    if build.precision == "fp32" and build.options.precision not in ("fp32", "all"):
-        return tuple  # apps take the precision that was asked for; nothing is made from fp32
-    options = build.options.coreml
-    ports = FUNCTIONS[0]
-    build.progress(f"converting the {ports.stage} to CoreML in {build.precision}")
-    plan = build.options.plan_for(build.precision)
-    if plan is not None and not isinstance(plan, PrecisionPlan):
-        raise UnsupportedError("no")
-    model = converted(build.baked, ports, tile=build.options.tile, plan=plan, system=options.system)
+    asked = build.options.precision
+    if build.precision == "int8" or (build.precision == "fp32" and asked not in ("fp32", "all")):
+        return tuple  # fp32 is for the targets that make others from it
+    functions = _functions(build.options)
+    recipe = _recipe(build)
+    models = {}
+    for ports in functions:
+        build.progress(f"converting '{ports.name}' to CoreML in {build.precision}")
+        models[ports.name] = converted(build.baked, ports, recipe)
     path = build.bundle / FOLDER / package_name(build.precision)
     path.parent.mkdir(exist_ok=True)
-    save(described(model, build.metadata, {"minimum_deployment_target": options.system}), path)
-    artifacts = (_artifact(build, path, ports, model),)
+    build.progress(f"writing {path.name}")
+    save(models, path)
+    describe(path, build.metadata, {"minimum_deployment_target": recipe.system})
+    artifacts = tuple(_artifact(build, path, ports, recipe) for ports in functions)
     return lambda: artifacts
 
 
-def _artifact(build: Build, path: Path, ports: FunctionPorts, model: Any) -> Artifact:
+def _functions(options: ExportOptions) -> tuple[FunctionPorts, ...]:
+    systems = _systems()
+    several = systems[options.coreml.system] >= systems[_FUNCTIONS_SINCE]
+    return FUNCTIONS if several else FUNCTIONS[:1]
+
+
+def _recipe(build: Build) -> Recipe:
+    options = build.options
+    plan = options.plan_for(_HALF)
+    if build.precision != "fp32" and not isinstance(plan, PrecisionPlan):
+        raise UnsupportedError(
+            f"coreml in {build.precision} computes in fp16 and needs a precision plan, found none: "
+            "make one with `tinysr calibrate`"
+        )
+    return Recipe(
+        tile=options.tile,
+        system=options.coreml.system,
+        plan=plan if build.precision != "fp32" and isinstance(plan, PrecisionPlan) else None,
+        formats=_formats(build),
+        windows=(2 * options.tile,),
+    )
+
+
+def _formats(build: Build) -> Mapping[str, str]:
+    """Return the layers whose weights are compressed: as the plan says, or all."""
+    if build.precision not in COMPRESSED:
+        return {}
+    found = layers(build.baked)
+    plan = build.options.plan_for(build.precision)
+    if isinstance(plan, QuantizationPlan):
+        return plan.formats(found)
+    return dict.fromkeys(found, build.precision)
+
+
+def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) -> Artifact:
     file, others = package_files(build.bundle, path)
-    description = model.get_spec().description
-    tile, scale = build.options.tile, 4
+    several = len(_functions(build.options)) > 1
+    options: dict[str, str | int | bool] = {
+        "function": ports.name if several else "main",
+        "minimum_deployment_target": recipe.system,
+        "bundle_sha256": bundle_sha256(build.metadata),
+    }
+    if ports.gives == "image":
+        options["clamped"] = True
+    windowed = ports.stage in ("encoder", "decoder")
+    if windowed:
+        options["windows"] = " ".join(str(side) for side in (recipe.tile, *recipe.windows))
+    channels = build.baked.transformer.pos_embed.proj.in_channels
+    into, out = _shapes(ports, build.options.tile, channels, free=windowed)
     return Artifact(
         target=FOLDER,
         stage=ports.stage,
         precision=build.precision,
         file=file,
         data=others,
-        inputs=(Port(name=ports.input, dtype="float32", shape=(1, 3, tile, tile)),),
-        outputs=(
-            Port(name=ports.output, dtype="float32", shape=(1, 3, scale * tile, scale * tile)),
-        ),
-        options={
-            "function": description.defaultFunctionName or "main",
-            "minimum_deployment_target": build.options.coreml.system,
-            "bundle_sha256": bundle_sha256(build.metadata),
-            "clamped": True,
-        },
+        inputs=(Port(name=ports.input, dtype="float32", shape=into),),
+        outputs=(Port(name=ports.output, dtype="float32", shape=out),),
+        options=options,
     )
+
+
+Shape = tuple[int | str, ...]
+
+
+def _shapes(ports: FunctionPorts, tile: int, channels: int, *, free: bool) -> tuple[Shape, Shape]:
+    """Return the shapes of a function's input and output, sides by name where there is a choice."""
+
+    def shape(kind: str, large: int) -> Shape:
+        if kind == "latents":
+            return (1, channels, "h", "w") if free else (1, channels, tile // 2, tile // 2)
+        return (1, 3, "H", "W") if free else (1, 3, tile * large, tile * large)
+
+    return shape(ports.takes, 1), shape(ports.gives, SCALE)
 
 
 COREML = Target(

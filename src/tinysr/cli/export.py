@@ -40,7 +40,7 @@ def export(
         str,
         typer.Option(
             help="fp32, fp16, int8 (weights and activations), w8 or w4 (weights in 8 or 4 bits): "
-            "graphs beside those in fp32; or all."
+            "graphs beside those in fp32; or all. CoreML also has w6."
         ),
     ] = "fp32",
     plan: Annotated[
@@ -59,6 +59,13 @@ def export(
             help="Layers to keep of a full SD3 checkpoint, such as 0,2,5.  [default: all]"
         ),
     ] = None,
+    system: Annotated[
+        str,
+        typer.Option(
+            "--minimum-deployment-target",
+            help="The oldest system that must read the CoreML package, such as iOS18 or macOS15.",
+        ),
+    ] = "iOS17",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
     ] = False,
@@ -77,6 +84,7 @@ def export(
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
     from tinysr.export import ExportOptions, check_target, export_bundle, targets_for
+    from tinysr.export.coreml.options import CoreMLOptions
     from tinysr.export.plans import load_any_plan
     from tinysr.export.precision import PrecisionPlan
     from tinysr.models import load_checkpoint
@@ -89,6 +97,7 @@ def export(
         quantization=tuple(p for p in plans if not isinstance(p, PrecisionPlan)),
         tile=tile,
         batch=_batch(batch),
+        coreml=CoreMLOptions(deployment_target=system),
     )
     targets_for(options.targets)
     place = output or Path("bundles") / Path(model).stem
