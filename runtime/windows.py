@@ -8,13 +8,15 @@ prepares for one shape, and reuses its memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from tinysr.errors import UnsupportedError
+
 from .session import Array
 
-__all__ = ["Layout", "Span", "Window", "lay_out", "lay_out_squares", "run_windows"]
+__all__ = ["Layout", "Span", "Window", "lay_out", "lay_out_fixed", "lay_out_squares", "run_windows"]
 
 _HALOS = 4
 """A window may always be this many halos wide, so that half of each side is of use."""
@@ -92,6 +94,31 @@ def lay_out_squares(height: int, width: int, *, halo: int, side: int) -> Layout:
     return Layout(rows=_spans(height, rows, halo), columns=_spans(width, columns, halo))
 
 
+def lay_out_fixed(height: int, width: int, *, halo: int, sides: Sequence[int]) -> Layout:
+    """Cover an image with square windows of one of these sides: the one that costs least in all.
+
+    Args:
+        height: of the latents.
+        width: of the latents.
+        halo: latent pixels around a part of the result that it depends on.
+        sides: of windows that a graph takes; the smallest is at most as large as the image.
+    """
+    options = []
+    for side in sides:
+        if side <= min(height, width) and (side > 2 * halo or side == height == width):
+            rows, columns = _count(height, side, halo), _count(width, side, halo)
+            options.append((rows * columns * side**2, side, rows, columns))
+    if not options:
+        raise UnsupportedError(
+            f"latents of {width}×{height} can't be covered with windows of {list(sides)} whose "
+            f"surroundings are {2 * halo}: expected a graph that takes another size"
+        )
+    _, side, rows, columns = min(options)
+    return Layout(
+        rows=_spans_of(height, rows, side, halo), columns=_spans_of(width, columns, side, halo)
+    )
+
+
 def run_windows(
     array: Array,
     layout: Layout,
@@ -132,8 +159,7 @@ def _side(length: int, count: int, halo: int) -> int:
     return length if count == 1 else -(-(length - 2 * halo) // count) + 2 * halo
 
 
-def _spans(length: int, count: int, halo: int) -> tuple[Span, ...]:
-    side = _side(length, count, halo)
+def _spans_of(length: int, count: int, side: int, halo: int) -> tuple[Span, ...]:
     spans: list[Span] = []
     first = 0
     for index in range(count):
@@ -142,3 +168,7 @@ def _spans(length: int, count: int, halo: int) -> tuple[Span, ...]:
         spans.append(Span(start=start, stop=start + side, first=first, last=last))
         first = last
     return tuple(spans)
+
+
+def _spans(length: int, count: int, halo: int) -> tuple[Span, ...]:
+    return _spans_of(length, count, _side(length, count, halo), halo)

@@ -19,6 +19,7 @@ from .convert import Recipe, converted
 from .package import bundle_sha256, describe, package_files, save
 from .ports import FUNCTIONS, FunctionPorts, package_name
 from .tools import coremltools
+from .windows import window_sides
 
 __all__ = ["COREML", "FOLDER"]
 
@@ -89,7 +90,7 @@ def _recipe(build: Build) -> Recipe:
         system=options.coreml.system,
         plan=plan if build.precision != "fp32" and isinstance(plan, PrecisionPlan) else None,
         formats=_formats(build),
-        windows=(2 * options.tile,),
+        windows=window_sides(build.baked, options.tile),
     )
 
 
