@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tinysr.errors import choices
 
+from .coreai_target import COREAI
 from .coreml.target import COREML
 from .onnx_target import ONNX
 from .target import Target
@@ -15,6 +16,7 @@ __all__ = ["TARGETS", "targets_for"]
 TARGETS: tuple[Target, ...] = (
     ONNX,  # first: others are made from its graphs
     COREML,
+    COREAI,
 )
 
 

@@ -13,6 +13,7 @@ from tinysr.errors import (
 )
 from tinysr.manifest import Stage, Verdict
 
+from .backends.coreai import CoreAIBackend
 from .backends.coreml import CoreMLBackend
 from .backends.eager import EagerBackend
 from .backends.onnxruntime import OnnxRuntimeBackend
@@ -27,6 +28,7 @@ AUTO = "auto"
 BACKENDS: tuple[type[Backend], ...] = (
     OnnxRuntimeBackend,  # runs everywhere
     CoreMLBackend,  # on a Mac; elsewhere it only tells whether a package is right
+    CoreAIBackend,  # likewise
     EagerBackend,  # the reference: only by name
 )
 
