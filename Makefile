@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export parity calibrate bench test test-slow fuzz lint typecheck showcase wheel clean links
+.PHONY: help setup demo export coreml parity calibrate bench test test-slow fuzz lint typecheck showcase wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,10 @@ demo: setup  ## Export tinysr-nano, gate it, and upscale the example photos
 
 export: setup  ## Export MODEL to BUNDLE in PRECISION, gate included
 	$(TINYSR) export '$(MODEL)' -o '$(BUNDLE)' --precision '$(PRECISION)' --overwrite
+
+coreml: setup  ## Export MODEL as a CoreML package in fp16 (or PRECISION), gate included
+	$(TINYSR) export '$(MODEL)' -o '$(BUNDLE)-coreml' -t coreml --overwrite \
+		--precision '$(if $(filter file,$(origin PRECISION)),fp16,$(PRECISION))'
 
 parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 	$(TINYSR) parity '$(BUNDLE)'

@@ -64,6 +64,8 @@ class _Function(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map the function's input to its output."""
         y: Tensor
+        if self.ports.takes == "image":
+            x = x * (1 / WHITE)  # here, and not by the image's own scale, which stays fp32
         if self.ports.stage == "upscale":
             z = self.get_submodule("encoder")(x)
             y = self.get_submodule("decoder")(z - self.get_submodule("transformer")(z))
@@ -124,7 +126,7 @@ def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe
     if ports.takes == "latents":
         return ct.TensorType(name=ports.input, shape=shape, dtype=np.float32)
     rgb = ct.colorlayout.RGB
-    return ct.ImageType(name=ports.input, shape=shape, scale=1 / WHITE, color_layout=rgb)
+    return ct.ImageType(name=ports.input, shape=shape, color_layout=rgb)
 
 
 def _output(ct: Any, ports: FunctionPorts) -> Any:

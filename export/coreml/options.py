@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import choices
 
-__all__ = ["LAYOUTS", "OLDEST", "CoreMLOptions", "Layout"]
+__all__ = ["LAYOUTS", "OLDEST", "CoreMLOptions"]
 
-Layout = Literal["standard", "ane"]
-
-LAYOUTS: tuple[Layout, ...] = ("standard", "ane")
+LAYOUTS = ("standard", "ane")
 
 OLDEST = "iOS17"
 """The default, and the oldest that packages are made for."""
@@ -26,18 +23,13 @@ class CoreMLOptions:
 
     deployment_target: str = OLDEST
     """The oldest system that must read the package, such as iOS17 or macOS15."""
-    layout: Layout = "standard"
+    layout: str = "standard"
     """ane: tokens as ``[N, dim, 1, L]`` and linears as convolutions, as Apple recommends it for the
     Neural Engine."""
-    tiles: tuple[int, ...] = ()
-    """Further tile sizes that the package takes, beside the bundle's."""
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise choices("layout", self.layout, LAYOUTS)
-        for tile in self.tiles:
-            if tile < 1:
-                raise UnsupportedError(f"expected tile sizes of at least 1 pixel, found {tile}")
 
     @property
     def system(self) -> str:

@@ -14,10 +14,12 @@ from ..precision import PrecisionPlan
 from ..quantization import QuantizationPlan
 from ..quantize import layers
 from ..target import Build, Target
+from .ane import ane_layout
 from .compress import COMPRESSED, PALETTES, PALETTES_SINCE
 from .convert import Recipe, converted
 from .package import bundle_sha256, describe, package_files, save
 from .ports import FUNCTIONS, FunctionPorts, package_name
+from .prepare import prepared
 from .tools import coremltools
 from .windows import window_sides
 
@@ -59,14 +61,21 @@ def _build(build: Build) -> Finish:
     functions = _functions(build.options)
     recipe = _recipe(build)
     models = {}
+    model = prepared(build.baked)
+    if build.options.coreml.layout == "ane":
+        model = ane_layout(model)
     for ports in functions:
         build.progress(f"converting '{ports.name}' to CoreML in {build.precision}")
-        models[ports.name] = converted(build.baked, ports, recipe)
+        models[ports.name] = converted(model, ports, recipe)
     path = build.bundle / FOLDER / package_name(build.precision)
     path.parent.mkdir(exist_ok=True)
     build.progress(f"writing {path.name}")
     save(models, path)
-    describe(path, build.metadata, {"minimum_deployment_target": recipe.system})
+    describe(
+        path,
+        build.metadata,
+        {"minimum_deployment_target": recipe.system, "layout": build.options.coreml.layout},
+    )
     artifacts = tuple(_artifact(build, path, ports, recipe) for ports in functions)
     return lambda: artifacts
 
@@ -109,6 +118,7 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) ->
     file, others = package_files(build.bundle, path)
     several = len(_functions(build.options)) > 1
     options: dict[str, str | int | bool] = {
+        "layout": build.options.coreml.layout,
         "function": ports.name if several else "main",
         "minimum_deployment_target": recipe.system,
         "bundle_sha256": bundle_sha256(build.metadata),

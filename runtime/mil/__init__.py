@@ -11,6 +11,7 @@ and PyTorch for the arithmetic, and nothing of either but that::
 from .interpreter import Interpreter, Watch, missing_operations
 from .package import load_program, model_file
 from .program import Feature, Function, Operation, Program
+from .residency import Residency, residency
 
 __all__ = [
     "Feature",
@@ -18,8 +19,10 @@ __all__ = [
     "Interpreter",
     "Operation",
     "Program",
+    "Residency",
     "Watch",
     "load_program",
     "missing_operations",
     "model_file",
+    "residency",
 ]

@@ -66,6 +66,9 @@ def export(
             help="The oldest system that must read the CoreML package, such as iOS18 or macOS15.",
         ),
     ] = "iOS17",
+    layout: Annotated[
+        str, typer.Option(help="Of tokens in the CoreML package: standard, or ane.")
+    ] = "standard",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
     ] = False,
@@ -97,7 +100,7 @@ def export(
         quantization=tuple(p for p in plans if not isinstance(p, PrecisionPlan)),
         tile=tile,
         batch=_batch(batch),
-        coreml=CoreMLOptions(deployment_target=system),
+        coreml=CoreMLOptions(deployment_target=system, layout=layout),
     )
     targets_for(options.targets)
     place = output or Path("bundles") / Path(model).stem
