@@ -110,7 +110,7 @@ def ane_layout(model: BakedTinySR) -> BakedTinySR:
         ff.proj_in = cast(MatMulLinear, AneLinear(cast(MatMulLinear, ff.proj_in)))
         ff.proj_out = cast(MatMulLinear, AneLinear(cast(MatMulLinear, ff.proj_out)))
     model.transformer = AneTransformer(
-        cast(BakedPatchEmbed, AnePatchEmbed(cast(BakedPatchEmbed, old.pos_embed))),
+        cast(BakedPatchEmbed, AnePatchEmbed(old.pos_embed)),
         old.blocks,
         cast(Modulated, AneNorm()),
         cast(MatMulLinear, AneLinear(cast(MatMulLinear, old.proj_out))),

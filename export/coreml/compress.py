@@ -22,6 +22,9 @@ COMPRESSED = ("w8", *PALETTES)
 PALETTES_SINCE = "iOS18"
 """From here on a palette may be that of a group of channels, and not of a whole layer."""
 
+_ANY = 1
+"""The plan's layers were chosen by their size before."""
+
 GROUP = 16
 """Most output channels that share a palette."""
 
@@ -45,11 +48,11 @@ def compressed(model: Any, function: nn.Module, formats: Mapping[str, str]) -> A
                 granularity="per_grouped_channel",
                 group_size=_group(weight.outputs[0].shape[0]),
                 channel_axis=0,
-                weight_threshold=None,
+                weight_threshold=_ANY,
             )
         elif form == "w8":
             linear[weight.name] = optimize.OpLinearQuantizerConfig(
-                mode="linear_symmetric", dtype="int8", weight_threshold=None
+                mode="linear_symmetric", dtype="int8", weight_threshold=_ANY
             )
     with quiet():
         if palettes:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tinysr.models import SCALE
 
-from ..baked import BakedPatchEmbed, BakedTinySR, BakedTransformer, MatMulLinear
+from ..baked import BakedTinySR, BakedTransformer, MatMulLinear
 from ..passes.fix_resize import FixedResize
 from ..rewrite import sharing_copy
 from ..typed import BORDER, Typed, as_type
@@ -70,7 +70,7 @@ def prepared(model: BakedTinySR) -> BakedTinySR:
     model.encoder.resize = PhasedResize(cast(FixedResize, model.encoder.resize).kernel)
     old = model.transformer
     model.transformer = ShuffledTransformer(
-        cast(BakedPatchEmbed, old.pos_embed),
+        old.pos_embed,
         old.blocks,
         old.norm_out,
         _shuffled(cast(MatMulLinear, old.proj_out), old.patch),
