@@ -26,8 +26,8 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
 }
 """What can be asked for, and the precisions that a bundle then holds."""
 
-_WIDE_WEIGHTS = ("fp32", "w6")
-"""Precisions that need no plan of their own."""
+_PLAN_OF = {"w6": "w4"}
+"""Precisions that are made by another one's plan: what 4 bits can't hold, 6 bits hold badly."""
 
 _COMPUTES_IN_HALF = "coreml"
 """The target that computes in fp16 whatever its weights are in, and needs the plan for it."""
@@ -78,7 +78,8 @@ class ExportOptions:
 
     def plan_for(self, precision: str) -> Plan | None:
         """Return the plan of a precision, when there is one."""
-        return next((plan for plan in self.plans if plan.precision == precision), None)
+        name = _PLAN_OF.get(precision, precision)
+        return next((plan for plan in self.plans if plan.precision == name), None)
 
     def missing(self) -> tuple[str, ...]:
         """Return the precisions asked for that still need a plan."""
@@ -86,7 +87,7 @@ class ExportOptions:
 
     def _planned(self) -> tuple[str, ...]:
         """Return the precisions that take a plan."""
-        found = [p for p in PRECISIONS[self.precision] if p not in _WIDE_WEIGHTS]
+        found = [_PLAN_OF.get(p, p) for p in PRECISIONS[self.precision] if p != "fp32"]
         if _COMPUTES_IN_HALF in self.targets and self.precision not in ("fp32", "int8"):
             found.insert(0, "fp16")
         return tuple(dict.fromkeys(found))

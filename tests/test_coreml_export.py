@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from tinysr.export.coreml.package import save
 from tinysr.export.coreml.ports import FUNCTIONS
 from tinysr.export.coreml.tools import check_numpy
 from tinysr.export.precision import KeptModule, PrecisionPlan
+from tinysr.export.quantization import KeptLayer, QuantizationPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.mil import Interpreter, load_program
+from tinysr.runtime.mil.program import Constant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -204,3 +207,34 @@ def test_a_package_that_was_edited_is_not_opened(bundle: Path, tmp_path: Path) -
     artifact = opened.artifact("coreml", "upscale", "fp16")
     with pytest.raises(BundleError, match="the file was changed, export the bundle again"):
         create("coreml").open(opened, artifact)
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("w8", "int8"), ("w6", "uint6"), ("w4", "uint4")])
+def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
+    precision: str, bits: str, loaded: Loaded, tmp_path: Path
+) -> None:
+    by = "w8" if precision == "w8" else "w4"
+    kept = "transformer.transformer_blocks.0.attn.to_qkv"
+    plan = QuantizationPlan(
+        model_sha256=loaded.source.sha256,
+        tile=TILE,
+        precision=by,
+        keep=(KeptLayer(module=kept),),
+    )
+    asked = replace(options(loaded, precision, "iOS18"), quantization=(plan,))
+    assert not asked.missing()
+    manifest = export_bundle(loaded, tmp_path / "small", asked)
+    (package,) = (tmp_path / "small/coreml").iterdir()
+    assert package.name == f"TinySR.{precision}.mlpackage"
+    body = load_program(package).functions["transform"].body
+    stored = {
+        value.type.dtype
+        for op in body.operations
+        if op.kind.startswith("constexpr")
+        for value in op.inputs.values()
+        if isinstance(value, Constant)
+    } | {kind.dtype for op in body.operations if op.kind == "const" for _, kind in op.outputs}
+    assert bits in stored
+    linears = sum(op.kind == "linear" for op in body.operations)
+    assert sum(op.kind.startswith("constexpr") for op in body.operations) == linears - 1 + 1
+    assert {a.precision for a in manifest.artifacts} == {precision}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from .narrow import module_of, traced_paths
 from .palette import lookup
 from .tools import coremltools, quiet
 
-__all__ = ["COMPRESSED", "GROUP", "PALETTES", "PALETTES_SINCE", "compressed"]
+__all__ = ["COMPRESSED", "PALETTES", "PALETTES_SINCE", "compressed"]
 
 PALETTES = {"w6": 6, "w4": 4}
 """Precisions whose weights are indices of so many bits."""
@@ -25,8 +26,11 @@ PALETTES_SINCE = "iOS18"
 _ANY = 1
 """The plan's layers were chosen by their size before."""
 
-GROUP = 16
-"""Most output channels that share a palette."""
+_SMALL = 2**18
+"""Weights of a layer whose size hardly counts, so that in 4 bits each output has a palette."""
+
+_SHARED = 3072
+"""Weights that share a palette at least elsewhere: it then takes 2 % of what its indices do."""
 
 
 def compressed(model: Any, function: nn.Module, formats: Mapping[str, str]) -> Any:
@@ -46,7 +50,7 @@ def compressed(model: Any, function: nn.Module, formats: Mapping[str, str]) -> A
                 mode="custom",
                 lut_function=lookup(PALETTES[form]),
                 granularity="per_grouped_channel",
-                group_size=_group(weight.outputs[0].shape[0]),
+                group_size=_group(form, weight.outputs[0].shape),
                 channel_axis=0,
                 weight_threshold=_ANY,
             )
@@ -76,6 +80,10 @@ def _weights(model: Any, function: nn.Module) -> dict[str, Any]:
     return {path: op for path, op in found.items() if op.op_type == "const"}
 
 
-def _group(channels: int) -> int:
-    """Return the largest group that divides the channels."""
-    return next(size for size in range(min(GROUP, channels), 0, -1) if channels % size == 0)
+def _group(form: str, shape: tuple[int, ...]) -> int:
+    """Return how many output channels share a palette: a divisor of their number."""
+    channels, each = shape[0], math.prod(shape[1:])
+    if form == "w4" and channels * each < _SMALL:
+        return 1
+    fitting = (n for n in range(1, channels) if channels % n == 0 and n * each >= _SHARED)
+    return next(fitting, channels)

@@ -104,14 +104,15 @@ def _recipe(build: Build) -> Recipe:
 
 
 def _formats(build: Build) -> Mapping[str, str]:
-    """Return the layers whose weights are compressed: as the plan says, or all."""
+    """Return the layers whose weights are compressed, as the plan says; w6 takes w4's."""
     if build.precision not in COMPRESSED:
         return {}
     found = layers(build.baked)
     plan = build.options.plan_for(build.precision)
-    if isinstance(plan, QuantizationPlan):
-        return plan.formats(found)
-    return dict.fromkeys(found, build.precision)
+    if not isinstance(plan, QuantizationPlan):
+        raise UnsupportedError(f"coreml in {build.precision} needs a quantization plan, found none")
+    formats = plan.formats(found)
+    return {p: build.precision if f == plan.precision else f for p, f in formats.items()}
 
 
 def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) -> Artifact:
