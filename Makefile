@@ -11,7 +11,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt gpu-check gpu-check-folder parity calibrate plans bench test test-slow fuzz lint typecheck showcase golden wheel clean links
+.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench test test-slow fuzz lint typecheck showcase golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,10 @@ gpu-check: setup  ## Hold engines against the eager model on this GPU, and measu
 
 gpu-check-folder: setup  ## Gather all that gpu-check needs, for a machine without a network
 	$(BIN)/python -m tinysr.benchmarks.gpu_check.folder build/gpu-check $(BUNDLES)
+
+coreml: setup  ## Export MODEL as a CoreML package in fp16 (or PRECISION), gate included
+	$(TINYSR) export '$(MODEL)' -o '$(BUNDLE)-coreml' -t coreml --overwrite \
+		--precision '$(if $(filter file,$(origin PRECISION)),fp16,$(PRECISION))'
 
 parity: setup  ## Hold every artifact of BUNDLE against the eager model again
 	$(TINYSR) parity '$(BUNDLE)'

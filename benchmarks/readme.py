@@ -50,6 +50,7 @@ CARD = Path(tinysr.__file__).parent / "models" / "weights" / "tinysr-nano.md"
 _PRECISIONS = {
     "int8": "int8 weights and activations",
     "w8": "8-bit weights",
+    "w6": "6-bit weights",
     "w4": "4-bit weights",
 }
 

@@ -15,7 +15,6 @@ from tinysr.manifest import (
     FileEntry,
     Host,
     Manifest,
-    Source,
     read_manifest,
     to_json,
 )
@@ -77,7 +76,8 @@ def export_bundle(
         UnsupportedError: an option is unknown, or a precision is asked for without a plan.
         CalibrationError: the plan is another model's, or names modules that this one lacks.
     """
-    for chosen in targets_for(options.targets):
+    targets = targets_for(options.targets)
+    for chosen in targets:
         chosen.check(options.settings, PRECISIONS[options.precision])
     if missing := options.missing():
         raise UnsupportedError(
@@ -93,6 +93,9 @@ def export_bundle(
             except GateError as error:
                 kept = _reject(work, target.with_name(f"{target.name}.rejected"))
                 raise GateError(f"{error}; {kept}") from error
+        for made in targets:
+            if made.documents is not None:
+                made.documents(work)
     return read_manifest(target)  # with the gate's verdicts
 
 
@@ -109,10 +112,11 @@ def _build(
     for precision in PRECISIONS[options.precision]:
         build = Build(
             model=_in_types(baked, options, precision),
+            baked=baked,
             bundle=work,
             options=options,
             precision=precision,
-            metadata=_metadata(loaded.source, baked, options, precision),
+            metadata=_metadata(loaded, baked, options, precision),
             progress=progress,
         )
         finishes += [target.build(build) for target in targets if target.build]
@@ -174,14 +178,13 @@ def _manifest(
     targets: Sequence[Target],
 ) -> Manifest:
     model = loaded.model
-    latent_tile = options.tile * SCALE // model.config.vae.downscale
     tools = dict.fromkeys((*_TOOLS, *(name for target in targets for name in target.packages)))
     return Manifest(
         name=name,
         family=model.config.family,
         config=model.config.to_dict(),
         tile=options.tile,
-        overlap=_overlap(latent_tile),
+        overlap=_overlap(_latent_tile(loaded, options)),
         halo=halo(model.encoder, model.decoder),
         feature_bytes=feature_bytes(model.config.vae),
         latent_scale=latent_scale,
@@ -197,19 +200,28 @@ def _manifest(
     )
 
 
+def _latent_tile(loaded: Loaded, options: ExportOptions) -> int:
+    return options.tile * SCALE // loaded.model.config.vae.downscale
+
+
 def _overlap(latent_tile: int) -> int:
     """Return an even number: tiles start on the transformer's token borders."""
     return -(-latent_tile // (2 * _OVERLAP_SHARE)) * 2
 
 
 def _metadata(
-    source: Source, baked: BakedTinySR, options: ExportOptions, precision: str
+    loaded: Loaded, baked: BakedTinySR, options: ExportOptions, precision: str
 ) -> dict[str, str]:
-    plan = options.plan_for(precision)
+    """Return what a graph says of itself; apps divide images by it, without the manifest."""
+    plan, source = options.plan_for(precision), loaded.source
+    around = halo(loaded.model.encoder, loaded.model.decoder)
     return ({"plan_sha256": plan.sha256} if plan else {}) | {
         "checkpoint": source.name,
         "checkpoint_sha256": source.sha256,
+        "halo_decoder": str(around.decoder),
+        "halo_encoder": str(around.encoder),
         "latent_scale": repr(baked.latent_scale),
+        "overlap": str(_overlap(_latent_tile(loaded, options))),
         "precision": precision,
         "scale": str(SCALE),
         "tile": str(options.tile),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import onnx
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tinysr.errors import UnsupportedError
 from tinysr.manifest import Artifact, FileEntry, Port, Simplification, Stage
 
 from .compose import upscale_graph
 from .files import file_entry
 from .graph import StageGraph, example_input, stage_graph, stage_input, stage_output
-from .options import Finish
+from .options import Finish, Settings
 from .quantization import QuantizationPlan
 from .quantized import quantized_graphs
 from .simplify import prove_simplified, simplify
@@ -147,9 +148,17 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     return Port.model_validate({"name": value.name, "dtype": dtype, "shape": shape})
 
 
+def _check(settings: Settings, precisions: Sequence[str]) -> None:
+    if "w6" in precisions:
+        raise UnsupportedError(
+            "onnx has no weights in 6 bits: expected the target coreml alone, or another precision"
+        )
+
+
 ONNX = Target(
     name="onnx",
     build=_build,
+    check=_check,
     packages=("onnx", "onnxscript", "onnxsim", "onnxruntime"),
 )
 

@@ -19,14 +19,18 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "fp16": ("fp32", "fp16"),
     "int8": ("fp32", "int8"),
     "w8": ("fp32", "w8"),
+    "w6": ("fp32", "w6"),
     "w4": ("fp32", "w4"),
     "all": ("fp32", "fp16", *QUANTIZED),
 }
 """What can be asked for, and the precisions that a bundle then holds."""
 
-_PLANS: dict[str, tuple[str, ...]] = {"fp32": (), "int8": ("fp16", "int8")}
+_PLANS: dict[str, tuple[str, ...]] = {"fp32": (), "int8": ("fp16", "int8"), "w6": ("w4",)}
 """The plans that a precision needs, where that is not its own alone: what int8 leaves over is in
-fp16."""
+fp16; what 4 bits can't hold, 6 bits hold badly."""
+
+_COMPUTES_IN_HALF = "coreml"
+"""The target that computes in fp16 whatever its weights are in, and needs the plan for it."""
 
 Plan = PrecisionPlan | QuantizationPlan
 
@@ -79,7 +83,8 @@ class ExportOptions:
 
     def plan_for(self, precision: str) -> Plan | None:
         """Return the plan of a precision, when there is one."""
-        return next((plan for plan in self.plans if plan.precision == precision), None)
+        name = _PLANS.get(precision, (precision,))[-1:]
+        return next((plan for plan in self.plans if (plan.precision,) == name), None)
 
     def missing(self) -> tuple[str, ...]:
         """Return the precisions asked for that still need a plan."""
@@ -87,7 +92,10 @@ class ExportOptions:
 
     @property
     def _needed(self) -> tuple[str, ...]:
-        every = [_PLANS.get(name, (name,)) for name in PRECISIONS[self.precision]]
+        wanted = PRECISIONS[self.precision]
+        every = [_PLANS.get(name, (name,)) for name in wanted]
+        if _COMPUTES_IN_HALF in self.targets and wanted != ("fp32",):
+            every.insert(0, ("fp16",))
         return tuple(dict.fromkeys(name for names in every for name in names))
 
     def _check(self, plan: Plan) -> None:

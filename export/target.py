@@ -21,6 +21,8 @@ class Build:
     model: BakedTinySR
     """In the types of the precision. What a builder returns must not hold on to it: at full size
     it is 2 GB, which later steps need."""
+    baked: BakedTinySR
+    """In fp32, whatever the precision: for formats that put precisions into effect themselves."""
     bundle: Path
     """The bundle's folder, still in its temporary place."""
     options: ExportOptions
@@ -62,6 +64,8 @@ class Target:
     """Called once, after the ONNX graphs; also for a bundle that has them already."""
     check: Callable[[Settings, Sequence[str]], None] = lambda settings, precisions: None
     """Refuses settings and precisions before minutes are spent."""
+    documents: Callable[[Path], object] | None = None
+    """Called with the bundle when its manifest has the gate's verdicts: writes what people read."""
     needs: tuple[str, ...] = ()
     """Targets that are built before it, because it is made from theirs."""
     packages: tuple[str, ...]

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from tinysr.errors import choices
 
+from .coreai_target import COREAI
+from .coreml.target import COREML
 from .onnx_target import ONNX
 from .target import Target
 from .tensorrt.target import TENSORRT
@@ -15,6 +17,8 @@ __all__ = ["TARGETS", "targets_for"]
 TARGETS: tuple[Target, ...] = (
     ONNX,  # first: others are made from its graphs
     TENSORRT,
+    COREML,
+    COREAI,
 )
 
 

@@ -15,12 +15,16 @@ from .geometry import LATENT_STRIDE, SCALE, Planes
 from .session import Array, Session
 from .store import Store
 from .tiling import Grid, blend, grid
-from .windows import Layout, Window, lay_out, lay_out_squares, run_windows
+from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, run_windows
 
-__all__ = ["MEMORY_MB", "Network", "Work"]
+__all__ = ["MEMORY_MB", "WINDOWS", "Network", "Work"]
 
 MEMORY_MB = 1200.0
 """For one image beside the model, the process and the result, unless more is asked for."""
+
+WINDOWS = "windows"
+"""The option of an artifact that takes squares of fixed sizes: their sides in low-resolution
+pixels, with spaces between."""
 
 _DEFAULT_BATCH = 4
 """Tiles of one call, where a graph takes any number."""
@@ -66,7 +70,7 @@ class Network:
             sessions: by stage; looked up at each run.
             memory_mb: for one image, in 10⁶ bytes; the windows are as large as that allows.
             window: side of the windows that the autoencoder runs on, in low-resolution pixels;
-                None takes the largest that the memory allows.
+                None takes the largest that the memory allows. Graphs of fixed sizes take theirs.
 
         Raises:
             BundleError: the manifest contradicts itself.
@@ -87,6 +91,8 @@ class Network:
         self._window = window
         self._limit = _limit(sessions, surroundings, window)
         """Latent pixels along a window's side at most, where graphs take no more."""
+        self._sides = _latent_sides(sessions)
+        """Latent pixels along a window's side, where graphs take no other."""
         self._joined = sessions["encoder"].join(
             {stage: sessions[stage] for stage in ("transformer", "decoder")}
         )
@@ -102,7 +108,9 @@ class Network:
         """
         width, height = width // LATENT_STRIDE, height // LATENT_STRIDE
         tiles = grid(height, width, self._tile, self._manifest.overlap)
-        if self._window is not None:
+        if self._sides:
+            layout = lay_out_fixed(height, width, halo=self._halo, sides=self._sides)
+        elif self._window is not None:
             side = self._window // LATENT_STRIDE
             layout = lay_out_squares(height, width, halo=self._halo, side=side)
         else:
@@ -226,6 +234,24 @@ def _limit(sessions: Mapping[Stage, Session], surroundings: int, window: int | N
             f"which surround what a window gives, and no larger window than that, found {window}"
         )
     return min(sides)
+
+
+def _latent_sides(sessions: Mapping[Stage, Session]) -> tuple[int, ...]:
+    """Return the sides of the windows that both autoencoder graphs take, in latent pixels.
+
+    Empty when they take any: only a format whose graphs have fixed sizes says so.
+
+    Raises:
+        BundleError: the two have no side in common.
+    """
+    named = [str(sessions[s].artifact.options.get(WINDOWS, "")) for s in ("encoder", "decoder")]
+    sides = [{int(side) // LATENT_STRIDE for side in text.split()} for text in named if text]
+    if not sides:
+        return ()
+    common = set.intersection(*sides)
+    if not common:
+        raise BundleError(f"encoder and decoder have no window in common: found {named}")
+    return tuple(sorted(common))
 
 
 def _latent_tile(manifest: Manifest, transformer: Session) -> int:

@@ -13,6 +13,8 @@ from tinysr.errors import (
 )
 from tinysr.manifest import Stage, Verdict
 
+from .backends.coreai import CoreAIBackend
+from .backends.coreml import CoreMLBackend
 from .backends.eager import EagerBackend
 from .backends.onnxruntime import OnnxRuntimeBackend
 from .backends.tensorrt import TensorRTBackend
@@ -27,6 +29,8 @@ AUTO = "auto"
 BACKENDS: tuple[type[Backend], ...] = (
     TensorRTBackend,  # the fastest where there is an NVIDIA GPU
     OnnxRuntimeBackend,  # runs everywhere
+    CoreMLBackend,  # on a Mac; elsewhere it only tells whether a package is right
+    CoreAIBackend,  # likewise
     EagerBackend,  # the reference: only by name
 )
 

@@ -8,21 +8,15 @@ prepares for one shape, and reuses its memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from tinysr.errors import UnsupportedError
+
 from .session import Array
 
-__all__ = [
-    "Layout",
-    "Span",
-    "Window",
-    "lay_out",
-    "lay_out_fixed",
-    "lay_out_squares",
-    "run_windows",
-]
+__all__ = ["Layout", "Span", "Window", "lay_out", "lay_out_fixed", "lay_out_squares", "run_windows"]
 
 _HALOS = 4
 """A window may always be this many halos wide, so that half of each side is of use."""
@@ -105,19 +99,27 @@ def lay_out_squares(height: int, width: int, *, halo: int, side: int) -> Layout:
     return _layout(height, width, (_count(height, side, halo), _count(width, side, halo)), halo)
 
 
-def lay_out_fixed(height: int, width: int, *, halo: int, side: int) -> Layout:
-    """Cover an image with windows of exactly ``side``, for graphs that take no other shape.
+def lay_out_fixed(height: int, width: int, *, halo: int, sides: Sequence[int]) -> Layout:
+    """Cover an image with square windows of one of these sides: the one that costs least in all.
 
     Args:
-        height: of the latents, at least ``side``.
-        width: likewise.
+        height: of the latents.
+        width: of the latents.
         halo: latent pixels around a part of the result that it depends on.
-        side: more than two halos.
+        sides: of windows that a graph takes; the smallest is at most as large as the image.
     """
-    return Layout(
-        rows=_spans(height, _count(height, side, halo), side, halo),
-        columns=_spans(width, _count(width, side, halo), side, halo),
-    )
+    options = []
+    for side in sides:
+        if side <= min(height, width) and (side > 2 * halo or side == height == width):
+            rows, columns = _count(height, side, halo), _count(width, side, halo)
+            options.append((rows * columns * side**2, side, rows, columns))
+    if not options:
+        raise UnsupportedError(
+            f"latents of {width}×{height} can't be covered with windows of {list(sides)} whose "
+            f"surroundings are {2 * halo}: expected a graph that takes another size"
+        )
+    _, side, rows, columns = min(options)
+    return Layout(rows=_spans(height, rows, side, halo), columns=_spans(width, columns, side, halo))
 
 
 def run_windows(

@@ -175,7 +175,7 @@ def _starts(length: int, tile: int, overlap: int) -> dict[str, Any]:
 
 
 def _windows(length: int, side: int, halo: int) -> dict[str, Any]:
-    spans: tuple[Span, ...] = lay_out_fixed(length, side, halo=halo, side=side).rows
+    spans: tuple[Span, ...] = lay_out_fixed(length, side, halo=halo, sides=(side,)).rows
     numbers = [[span.start, span.stop, span.first, span.last] for span in spans]
     return {"length": length, "side": side, "halo": halo, "spans": numbers}
 

@@ -28,7 +28,7 @@ def test_it_reports_every_backend_extra_and_version() -> None:
     assert {("onnxruntime", "cpu"), ("onnxruntime", "cuda"), ("eager", "")} <= names
     assert all(row["ready"] != bool(row["remedy"]) for row in report["backends"])
     extras = {row["name"] for row in report["extras"]}
-    assert extras == {"models", "parity", "export", "calibrate", "train", "rtx"}
+    assert extras == {"models", "parity", "export", "calibrate", "train", "rtx", "coreml", "coreai"}
     assert report["packages"]["numpy"] == metadata.version("numpy")
     assert sys.version.startswith(report["python"])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bundles import make_bundle
 
-BLOCKED = ("torch", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "coremltools", "openvino")
+BLOCKED = ("torch", "onnx", "tensorrt", "tensorrt_rtx", "cuda", "coremltools", "coreai", "openvino")
 
 HEAVY = (*BLOCKED, "scipy", "skimage", "safetensors", "onnxruntime", "typer", "rich")
 
@@ -49,4 +49,9 @@ import tinysr.cli.upscale, tinysr.cli.doctor
 from tinysr.cli.doctor import backend_rows
 print(*(row.name + "=" + str(row.ready) for row in backend_rows() if row.provider in ("", "cpu")))
 """
-    assert python(code).split() == ["tensorrt=False", "onnxruntime=True", "eager=False"]
+    assert python(code).split() == [
+        "tensorrt=False",
+        "onnxruntime=True",
+        "coreai=False",
+        "eager=False",
+    ]

@@ -73,7 +73,7 @@ def test_windows_give_what_the_whole_gives(size: tuple[int, int], side: int) -> 
 def test_windows_of_one_shape_give_what_the_whole_gives(size: tuple[int, int]) -> None:
     latents = np.random.default_rng(3).standard_normal((1, 2, *size), np.float32)
     image = np.random.default_rng(4).standard_normal((1, 2, 2 * size[0], 2 * size[1]), np.float32)
-    layout = lay_out_fixed(*size, halo=2, side=9)
+    layout = lay_out_fixed(*size, halo=2, sides=(9,))
     assert {s.stop - s.start for s in (*layout.rows, *layout.columns)} == {9}
     small, large = run(image, layout, shrinking, 2, 1), run(latents, layout, growing, 1, 2)
     np.testing.assert_allclose(small, shrinking(image), atol=1e-5)
@@ -113,7 +113,7 @@ def test_square_layouts_keep_to_their_side(height: int, width: int, halo: int, m
 @given(more=st.integers(0, 300), halo=HALOS, core=st.integers(1, 100))
 def test_windows_of_one_shape_cover_every_length(more: int, halo: int, core: int) -> None:
     side = 2 * halo + core
-    layout = lay_out_fixed(side + more, side, halo=halo, side=side)
+    layout = lay_out_fixed(side + more, side, halo=halo, sides=(side,))
     check(layout.rows, side + more, halo)
     check(layout.columns, side, halo)
     assert len(layout.columns) == 1

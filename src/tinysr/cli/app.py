@@ -48,10 +48,11 @@ def _register() -> None:
     from .export import export
     from .inspect import inspect
     from .parity import parity
+    from .residency import residency
     from .train import train
     from .upscale import upscale
 
-    for command in (upscale, export, parity, calibrate, compare, inspect, doctor, train):
+    for command in (upscale, export, parity, calibrate, compare, inspect, residency, doctor, train):
         app.command()(command)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .coreml import DeploymentTarget, Layout, coreml_settings
 from .extend import extend, is_bundle
 from .memory import peak_memory
 from .parity import backends_for, print_report, progress_bar
@@ -48,7 +49,7 @@ def export(
         str,
         typer.Option(
             help="fp32, fp16, int8 (weights and activations), w8 or w4 (weights in 8 or 4 bits): "
-            "graphs beside those in fp32; or all."
+            "graphs beside those in fp32; or all. CoreML also has w6."
         ),
     ] = "fp32",
     plan: Annotated[
@@ -67,6 +68,8 @@ def export(
             help="Layers to keep of a full SD3 checkpoint, such as 0,2,5.  [default: all]"
         ),
     ] = None,
+    system: DeploymentTarget = None,
+    layout: Layout = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
     ] = False,
@@ -88,7 +91,7 @@ def export(
         require("onnx", extra="export")
         from tinysr.export import Extension
 
-        settings = tensorrt_settings(tensorrt, targets)
+        settings = _settings(targets, tensorrt, system, layout)
         more = Extension(targets=targets, precision=precision, settings=settings)
         extend(Path(model), output or Path(model), more, gate=gate, overwrite=overwrite)
         return
@@ -107,7 +110,7 @@ def export(
         quantization=tuple(p for p in plans if not isinstance(p, PrecisionPlan)),
         tile=tile,
         batch=_batch(batch),
-        settings=tensorrt_settings(tensorrt, targets),
+        settings=_settings(targets, tensorrt, system, layout),
     )
     for chosen in targets_for(options.targets):
         chosen.check(options.settings, PRECISIONS[options.precision])
@@ -127,6 +130,13 @@ def export(
             progress=lambda text: tell(text, 0, 1),
         )
     _summary(Console(soft_wrap=True, highlight=False), place, manifest, origins, clock)
+
+
+def _settings(
+    targets: tuple[str, ...], tensorrt: Mapping[str, Any], system: str | None, layout: str | None
+) -> dict[str, object]:
+    """Return the settings of single targets."""
+    return tensorrt_settings(tensorrt, targets) | coreml_settings(system, layout, targets)
 
 
 class _Clock:

@@ -14,6 +14,7 @@ GATES_DB: Final[dict[str, float]] = {
     "bf16": 40.0,
     "int8": 32.0,  # weights and activations
     "w8": 40.0,  # 8-bit weights only
+    "w6": 34.0,  # 6-bit weights only
     "w4": 28.0,  # 4-bit weights only
 }
 """Lowest PSNR, in dB, that an image may have against the eager fp32 model."""
@@ -24,6 +25,7 @@ DEPARTURE: Final[dict[str, float]] = {
     "bf16": 1e-1,
     "int8": 2e-1,
     "w8": 1e-1,
+    "w6": 2e-1,
     "w4": 3e-1,
 }
 """Largest error inside a graph, over the largest value there, that its precision explains."""

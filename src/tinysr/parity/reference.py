@@ -11,14 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from tinysr.errors import CheckpointError
-from tinysr.manifest import Stage
+from tinysr.manifest import Artifact, Stage
 from tinysr.models import TinySR
 
 from .images import SuiteImage
 
-__all__ = ["Progress", "Reference", "eager_reference"]
+__all__ = ["Progress", "Reference", "as_given", "eager_reference"]
 
 Array = NDArray[np.floating[Any]]
+
+CLAMPED = "clamped"
+"""The option of an artifact whose graph clamps the image that it gives."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -51,6 +54,15 @@ class Reference:
             "decoder": (self.restored * scale, self.upscaled),
             "upscale": (self.image.pixels, self.upscaled),
         }[stage]
+
+
+def as_given(artifact: Artifact, expected: Array) -> Array:
+    """Return what an artifact would give if it were exact.
+
+    Most leave it to their caller to clamp an image to [0, 1]. One that gives 8-bit images clamps
+    in its graph, and says so.
+    """
+    return np.clip(expected, 0, 1) if artifact.options.get(CLAMPED) else expected
 
 
 def eager_reference(

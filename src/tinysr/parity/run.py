@@ -17,7 +17,7 @@ from tinysr.runtime.session import Backend, Session
 from .gates import gate_db
 from .metrics import Metrics, measure
 from .pictures import Picture, picture
-from .reference import Progress, Reference
+from .reference import Progress, Reference, as_given
 from .results import (
     ArtifactResult,
     ImageResult,
@@ -117,7 +117,7 @@ def run_artifact(
     pictures: list[Picture] = []
     with backend.open(bundle, artifact) as session:
         for reference, found in _outputs(session, references, scale, progress):
-            expected = reference.ends(artifact.stage, scale)[1]
+            expected = as_given(artifact, reference.ends(artifact.stage, scale)[1])
             metrics = measure(found, expected, images=shows)
             images.append(_image_result(reference, metrics, gate))
             if shows:

@@ -22,7 +22,7 @@ from tinysr.models import TinySR
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
 from tinysr.runtime.geometry import LATENT_STRIDE, SCALE, plan
-from tinysr.runtime.network import Network, Work
+from tinysr.runtime.network import WINDOWS, Network, Work
 from tinysr.runtime.registry import STAGES, create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
@@ -30,6 +30,7 @@ from tinysr.runtime.session import Backend, RunOptions
 from .gates import SEAM_RATIO, gate_db
 from .images import Pixels, photo
 from .metrics import Metrics, measure
+from .reference import as_given
 from .results import SeamResult
 
 __all__ = ["SeamReference", "measure_seams", "seam_ratio", "seam_reference"]
@@ -53,7 +54,7 @@ class SeamReference:
     """The image, and what the eager model makes of it with the same transformer tiles."""
 
     image: Pixels
-    """``[3, H, W]`` in [0, 1]: two tiles wide and high."""
+    """``[3, H, W]`` in [0, 1]: two tiles wide and high, or more where windows are larger."""
     upscaled: NDArray[np.floating[Any]]
     """``[3, 4H, 4W]``, not clipped."""
 
@@ -66,7 +67,7 @@ def seam_reference(bundle: Bundle, model: TinySR) -> SeamReference:
         model: that it was made from.
     """
     manifest = bundle.manifest
-    side = 2 * manifest.tile - LATENT_STRIDE * manifest.overlap - _ODD
+    side = max(2 * manifest.tile - LATENT_STRIDE * manifest.overlap, _windows_side(bundle)) - _ODD
     image = photo(PHOTO, side)
     upscaled, _ = _upscaled(
         bundle, create("eager", RunOptions(model=model)), "fp32", image, window=2 * side
@@ -104,9 +105,11 @@ def _measured(
         found, work = _upscaled(
             bundle, backend, precision, reference.image, window=_window(bundle.manifest)
         )
-        metrics = measure(found, reference.upscaled, images=True)
+        decoder = backend.artifact(bundle, "decoder", precision)
+        expected = as_given(decoder, reference.upscaled)
+        metrics = measure(found, expected, images=True)
         at_borders = _at_borders(work, found.shape[1:], bundle.manifest)
-        ratio = seam_ratio(found - reference.upscaled, at_borders)
+        ratio = seam_ratio(found - expected, at_borders)
     return SeamResult(
         backend=backend.name,
         target=backend.target,
@@ -146,6 +149,16 @@ def _upscaled(
         except BundleError as error:
             raise _NotFiniteError from error
         return rows.take(0, rows.shape[1]), network.divide(*sizes.padded, held=0)
+
+
+def _windows_side(bundle: Bundle) -> int:
+    """Return a side that takes several windows of graphs that take only some sizes; 0 without."""
+    manifest = bundle.manifest
+    halo = LATENT_STRIDE * max(-(-manifest.halo.encoder // LATENT_STRIDE), manifest.halo.decoder)
+    texts = [str(a.options.get(WINDOWS, "")) for a in bundle.artifacts()]
+    sides = {int(side) for text in texts for side in text.split()}
+    usable = [side for side in sides if side > 2 * halo]
+    return min(usable) + manifest.tile if usable else 0
 
 
 def _window(manifest: Manifest) -> int:

@@ -1,0 +1,1 @@
+"""Baked model → a CoreML package: one file that an app imports."""

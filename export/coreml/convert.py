@@ -1,0 +1,135 @@
+"""One stage of a baked model → an ML program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..baked import BakedTinySR
+from ..graph import example_input
+from ..precision import PrecisionPlan
+from .compress import compressed
+from .narrow import narrow_selector
+from .ports import FunctionPorts
+from .tools import coremltools, quiet
+from .unsupported import unsupported
+
+__all__ = ["WHITE", "Recipe", "converted"]
+
+WHITE = 255.0
+"""An image's largest value, as apps see it; the model's is 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How all functions of a package are converted."""
+
+    tile: int
+    """Side of a tile in low-resolution pixels."""
+    system: str
+    """The deployment target, as coremltools names it."""
+    plan: PrecisionPlan | None = None
+    """What stays out of fp16; without one all is fp32."""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    """Of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
+    windows: tuple[int, ...] = ()
+    """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
+    their latents."""
+
+
+class _Image(nn.Module):
+    """About [0, 1] → [0, 255]: an app's image has 8 bits, and what is outside has no meaning."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, 3, H, W]`` to the same shape."""
+        return torch.clamp(x * WHITE, 0, WHITE)
+
+
+class _Function(nn.Module):
+    """A stage as a function of the package. Modules keep their paths, by which plans know them."""
+
+    def __init__(self, model: BakedTinySR, ports: FunctionPorts) -> None:
+        super().__init__()
+        self.ports = ports
+        for name in ("encoder", "transformer", "decoder"):
+            if ports.stage in (name, "upscale"):
+                self.add_module(name, model.get_submodule(name))
+        self.image = _Image() if ports.gives == "image" else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the function's input to its output."""
+        y: Tensor
+        if self.ports.takes == "image":
+            x = x * (1 / WHITE)  # here, and not by the image's own scale, which stays fp32
+        if self.ports.stage == "upscale":
+            z = self.get_submodule("encoder")(x)
+            y = self.get_submodule("decoder")(z - self.get_submodule("transformer")(z))
+        else:
+            y = self.get_submodule(self.ports.stage)(x)
+        image: Tensor = self.image(y)
+        return image
+
+
+def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
+    """Convert a stage.
+
+    Args:
+        model: baked, in fp32.
+        ports: the function to make of it.
+        recipe: precisions and sizes.
+
+    Returns:
+        A ``coremltools.models.MLModel``; its weights lie in a temporary folder until it is saved.
+
+    Raises:
+        UnsupportedError: the model has an operation that Core ML lacks.
+        CalibrationError: the plan is not this model's.
+    """
+    ct = coremltools()
+    function = _Function(model, ports).eval()
+    example = example_input(model, ports.stage, recipe.tile, 1)
+    with torch.no_grad(), quiet():
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            function, example, check_trace=False
+        )
+    precision = ct.precision.FLOAT32
+    if recipe.plan is not None:
+        selector = narrow_selector(function, recipe.plan)
+        precision = ct.transform.FP16ComputePrecision(op_selector=selector)
+    with quiet():
+        try:
+            result = ct.convert(
+                traced,
+                inputs=[_input(ct, ports, tuple(example.shape), recipe)],
+                outputs=[_output(ct, ports)],
+                convert_to="mlprogram",
+                minimum_deployment_target=getattr(ct.target, recipe.system),
+                compute_precision=precision,
+                skip_model_load=True,
+            )
+        except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            raise unsupported(traced, ports.name, error) from error
+    return compressed(result, function, recipe.formats)
+
+
+def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:
+    if ports.stage in ("encoder", "decoder") and recipe.windows:
+        sides = (shape[2] * window // recipe.tile for window in (recipe.tile, *recipe.windows))
+        shape = ct.EnumeratedShapes(
+            shapes=[(*shape[:2], side, side) for side in sides], default=shape
+        )
+    if ports.takes == "latents":
+        return ct.TensorType(name=ports.input, shape=shape, dtype=np.float32)
+    rgb = ct.colorlayout.RGB
+    return ct.ImageType(name=ports.input, shape=shape, color_layout=rgb)
+
+
+def _output(ct: Any, ports: FunctionPorts) -> Any:
+    if ports.gives == "latents":
+        return ct.TensorType(name=ports.output, dtype=np.float32)
+    return ct.ImageType(name=ports.output, color_layout=ct.colorlayout.RGB)

@@ -1,0 +1,137 @@
+"""Writing a package into a bundle, and what it says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tinysr.errors import BundleError, require
+from tinysr.manifest import FileEntry
+from tinysr.models import PRESETS
+
+from ..files import file_entry
+from .tools import EXTRA, coremltools, quiet
+
+__all__ = ["AUTHOR", "bundle_sha256", "describe", "licence", "model_path", "package_files", "save"]
+
+AUTHOR = "TinySR"
+
+_DESCRIPTION = (
+    "Enlarges a photo four times: one tile of {tile} by {tile} pixels becomes {large} by {large}. "
+    "Computes in {precision}."
+)
+_PORTS = {
+    "image": "A tile of RGB pixels.",
+    "upscaled": "The tile, four times as wide and high, in RGB.",
+    "latents": "What the encoder makes of an image, at half its size. The decoder takes latents "
+    "less their velocity.",
+    "velocity": "To be subtracted from the latents.",
+}
+_OURS = "Apache-2.0"
+_THEIRS = (
+    "That of the checkpoint '{name}'. Weights that derive from Stable Diffusion 3 carry its "
+    "licence."
+)
+_DAY = "com.github.apple.coremltools.conversion_date"
+"""The one entry that would differ from day to day."""
+
+
+def bundle_sha256(metadata: Mapping[str, str]) -> str:
+    """Return the hash of all that decides a bundle's contents: checkpoint, plan, tile, precision.
+
+    It ties a package that was copied out of its bundle to the bundle.
+    """
+    return hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode()).hexdigest()
+
+
+def licence(checkpoint: str) -> str:
+    """Return the licence of a checkpoint's weights."""
+    return _OURS if checkpoint in PRESETS else _THEIRS.format(name=checkpoint)
+
+
+def save(models: Mapping[str, Any], path: Path) -> None:
+    """Write a package of one function, or of several that share one copy of their weights.
+
+    Args:
+        models: ``coremltools.models.MLModel`` by function; the first is what an app gets that names
+            none. A single one is called "main" in its package, as iOS 17 has it.
+        path: of the ``.mlpackage``.
+
+    Raises:
+        BundleError: it can't be written whole.
+    """
+    try:
+        with quiet():
+            if len(models) == 1:
+                next(iter(models.values())).save(str(path))
+            else:
+                _save_joined(models, path)
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise BundleError(f"{path.name}: can't be written: {error}") from error
+
+
+def _save_joined(models: Mapping[str, Any], path: Path) -> None:
+    utils: Any = coremltools().utils
+    # Beside the package: where it has room, there is room for these.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        functions = utils.MultiFunctionDescriptor()
+        for name, model in models.items():
+            own = str(Path(folder) / f"{name}.mlpackage")
+            model.save(own)
+            functions.add_function(own, src_function_name="main", target_function_name=name)
+        functions.default_function_name = next(iter(models))
+        utils.save_multifunction(functions, str(path))
+
+
+def describe(path: Path, metadata: Mapping[str, str], options: Mapping[str, str]) -> None:
+    """Write author, licence, descriptions and origin into a saved package.
+
+    Args:
+        path: of the ``.mlpackage``.
+        metadata: of the bundle and the precision.
+        options: how the package was made.
+    """
+    file = model_path(path)
+    model = require("coremltools.proto.Model_pb2", extra=EXTRA).Model()
+    model.ParseFromString(file.read_bytes())
+    tile, scale = int(metadata["tile"]), int(metadata["scale"])
+    own = model.description.metadata
+    own.author = AUTHOR
+    own.license = licence(metadata["checkpoint"])
+    own.versionString = importlib.metadata.version("tinysr")
+    own.shortDescription = _DESCRIPTION.format(
+        tile=tile, large=tile * scale, precision=metadata["precision"]
+    )
+    facts = {**metadata, **options, "bundle_sha256": bundle_sha256(metadata)}
+    own.userDefined.update(facts)
+    own.userDefined.pop(_DAY, None)
+    for part in (model.description, *model.description.functions):
+        for port in (*part.input, *part.output):
+            port.shortDescription = _PORTS[port.name]
+    file.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def model_path(path: Path) -> Path:
+    """Return the one model file of a package.
+
+    Raises:
+        BundleError: there is none, or more than one.
+    """
+    models = sorted(path.rglob("*.mlmodel"))
+    if len(models) != 1:
+        raise BundleError(f"{path.name}: expected one model in the package, found {len(models)}")
+    return models[0]
+
+
+def package_files(bundle: Path, path: Path) -> tuple[FileEntry, tuple[FileEntry, ...]]:
+    """Return a package's model, and its other files."""
+    model = model_path(path)
+    others = sorted(file for file in path.rglob("*") if file.is_file() and file != model)
+    return file_entry(bundle, model), tuple(file_entry(bundle, file) for file in others)

@@ -1,0 +1,177 @@
+"""The CoreML target: ``coreml/TinySR.mlpackage`` in a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tinysr.errors import UnsupportedError
+from tinysr.manifest import Artifact, Port
+from tinysr.models import SCALE
+
+from ..mobile import add_mobile_documents
+from ..options import Finish, Settings
+from ..precision import PrecisionPlan
+from ..quantization import QuantizationPlan
+from ..quantize import layers
+from ..target import Build, Target
+from .ane import ane_layout
+from .compress import COMPRESSED, PALETTES, PALETTES_SINCE
+from .convert import Recipe, converted
+from .options import CoreMLOptions
+from .package import bundle_sha256, describe, package_files, save
+from .ports import FUNCTIONS, FunctionPorts, package_name
+from .prepare import prepared
+from .tools import coremltools
+from .windows import window_sides
+
+__all__ = ["COREML", "FOLDER"]
+
+FOLDER = "coreml"
+
+_FUNCTIONS_SINCE = "iOS18"
+"""From here on a package may have several functions."""
+
+_HALF = "fp16"
+
+
+def _check(settings: Settings, precisions: Sequence[str]) -> None:
+    """Refuse what no package can be made for, before anything is built."""
+    systems, own = _systems(), _options(settings)
+    own.check_system(systems)
+    if {*precisions} - {"fp32"} == {"int8"}:
+        raise UnsupportedError(
+            "coreml can't make int8: ranges of activations are measured by Core ML, on a Mac: "
+            f"expected one of fp32, fp16, {', '.join(COMPRESSED)}"
+        )
+    old = systems[own.system] < systems[PALETTES_SINCE]
+    if old and not PALETTES.keys().isdisjoint(precisions):
+        raise UnsupportedError(
+            f"palettes of channel groups need {PALETTES_SINCE}, found "
+            f"{own.deployment_target}: add --minimum-deployment-target {PALETTES_SINCE}"
+        )
+
+
+def _options(settings: Settings) -> CoreMLOptions:
+    options = settings.get(FOLDER, CoreMLOptions())
+    if not isinstance(options, CoreMLOptions):
+        raise TypeError(f"expected CoreMLOptions for {FOLDER}, found {type(options).__name__}")
+    return options
+
+
+def _systems() -> dict[str, int]:
+    return {target.name: target.value for target in coremltools().target}
+
+
+def _build(build: Build) -> Finish:
+    asked = build.options.precision
+    if build.precision == "int8" or (build.precision == "fp32" and asked not in ("fp32", "all")):
+        return tuple  # fp32 is for the targets that make others from it
+    own = _options(build.options.settings)
+    functions = _functions(own)
+    recipe = _recipe(build)
+    models = {}
+    model = prepared(build.baked)
+    if own.layout == "ane":
+        model = ane_layout(model)
+    for ports in functions:
+        build.progress(f"converting '{ports.name}' to CoreML in {build.precision}")
+        models[ports.name] = converted(model, ports, recipe)
+    path = build.bundle / FOLDER / package_name(build.precision)
+    path.parent.mkdir(exist_ok=True)
+    build.progress(f"writing {path.name}")
+    save(models, path)
+    describe(
+        path,
+        build.metadata,
+        {"minimum_deployment_target": recipe.system, "layout": own.layout},
+    )
+    artifacts = tuple(_artifact(build, path, ports, recipe) for ports in functions)
+    return lambda: artifacts
+
+
+def _functions(options: CoreMLOptions) -> tuple[FunctionPorts, ...]:
+    systems = _systems()
+    several = systems[options.system] >= systems[_FUNCTIONS_SINCE]
+    return FUNCTIONS if several else FUNCTIONS[:1]
+
+
+def _recipe(build: Build) -> Recipe:
+    options = build.options
+    plan = options.plan_for(_HALF)
+    if build.precision != "fp32" and not isinstance(plan, PrecisionPlan):
+        raise UnsupportedError(
+            f"coreml in {build.precision} computes in fp16 and needs a precision plan, found none: "
+            "make one with `tinysr calibrate`"
+        )
+    return Recipe(
+        tile=options.tile,
+        system=_options(options.settings).system,
+        plan=plan if build.precision != "fp32" and isinstance(plan, PrecisionPlan) else None,
+        formats=_formats(build),
+        windows=window_sides(build.baked, options.tile),
+    )
+
+
+def _formats(build: Build) -> Mapping[str, str]:
+    """Return the layers whose weights are compressed, as the plan says; w6 takes w4's."""
+    if build.precision not in COMPRESSED:
+        return {}
+    found = layers(build.baked)
+    plan = build.options.plan_for(build.precision)
+    if not isinstance(plan, QuantizationPlan):
+        raise UnsupportedError(f"coreml in {build.precision} needs a quantization plan, found none")
+    formats = plan.formats(found)
+    return {p: build.precision if f == plan.precision else f for p, f in formats.items()}
+
+
+def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) -> Artifact:
+    file, others = package_files(build.bundle, path)
+    own = _options(build.options.settings)
+    several = len(_functions(own)) > 1
+    options: dict[str, str | int | bool] = {
+        "layout": own.layout,
+        "function": ports.name if several else "main",
+        "minimum_deployment_target": recipe.system,
+        "bundle_sha256": bundle_sha256(build.metadata),
+    }
+    if ports.gives == "image":
+        options["clamped"] = True
+    windowed = ports.stage in ("encoder", "decoder")
+    if windowed:
+        options["windows"] = " ".join(str(side) for side in (recipe.tile, *recipe.windows))
+    channels = build.baked.transformer.pos_embed.proj.in_channels
+    into, out = _shapes(ports, build.options.tile, channels, free=windowed)
+    return Artifact(
+        target=FOLDER,
+        stage=ports.stage,
+        precision=build.precision,
+        file=file,
+        data=others,
+        inputs=(Port(name=ports.input, dtype="float32", shape=into),),
+        outputs=(Port(name=ports.output, dtype="float32", shape=out),),
+        options=options,
+    )
+
+
+Shape = tuple[int | str, ...]
+
+
+def _shapes(ports: FunctionPorts, tile: int, channels: int, *, free: bool) -> tuple[Shape, Shape]:
+    """Return the shapes of a function's input and output, sides by name where there is a choice."""
+
+    def shape(kind: str, large: int) -> Shape:
+        if kind == "latents":
+            return (1, channels, "h", "w") if free else (1, channels, tile // 2, tile // 2)
+        return (1, 3, "H", "W") if free else (1, 3, tile * large, tile * large)
+
+    return shape(ports.takes, 1), shape(ports.gives, SCALE)
+
+
+COREML = Target(
+    name=FOLDER,
+    build=_build,
+    check=_check,
+    documents=add_mobile_documents,
+    packages=("coremltools",),
+)

@@ -1,0 +1,28 @@
+"""Reads saved ML programs (``.mlpackage``) and computes them, on any machine.
+
+A small library of its own: :func:`load_program` turns a package into plain data, and
+:class:`Interpreter` computes one of its functions. It needs coremltools for the format's protobuf
+and PyTorch for the arithmetic, and nothing of either but that::
+
+    program = load_program(Path("Model.mlpackage"))
+    outputs = Interpreter(program.functions["main"]).run({"x": array})
+"""
+
+from .interpreter import Interpreter, Watch, missing_operations
+from .package import load_program, model_file
+from .program import Feature, Function, Operation, Program
+from .residency import Residency, residency
+
+__all__ = [
+    "Feature",
+    "Function",
+    "Interpreter",
+    "Operation",
+    "Program",
+    "Residency",
+    "Watch",
+    "load_program",
+    "missing_operations",
+    "model_file",
+    "residency",
+]
