@@ -143,7 +143,7 @@ def test_quantization_that_can_not_be_is_refused_in_one_line(run: Run) -> None:
     words = ("export", "tiny.safetensors", "--tile", TILE, "--precision")
     code, _, err = run(*words, "int4")
     assert code == 2
-    assert "unknown precision 'int4': expected one of all, fp16, fp32, int8, w4, w8" in err
+    assert "unknown precision 'int4': expected one of all, fp16, fp32, int8, w4, w6, w8" in err
     Path("plan.toml").write_text(f'model_sha256 = "{"0" * 64}"\ntile = {TILE}\nprecision = "w4"\n')
     code, _, err = run(*words, "w4", "--plan", "plan.toml")
     assert code == 2

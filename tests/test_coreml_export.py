@@ -219,7 +219,7 @@ def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
         model_sha256=loaded.source.sha256,
         tile=TILE,
         precision=by,
-        keep=(KeptLayer(module=kept),),
+        keep=(KeptLayer(module=kept, precision="fp32"),),
     )
     asked = replace(options(loaded, precision, "iOS18"), quantization=(plan,))
     assert not asked.missing()

@@ -180,10 +180,14 @@ def test_a_graph_says_what_it_is(stage: Stage, bundle: Path) -> None:
     (opset,) = proto.opset_import
     assert (opset.domain, 18 <= opset.version <= 22) == ("", True)
     metadata = {prop.key: prop.value for prop in proto.metadata_props}
+    manifest = read_manifest(bundle)
     assert metadata == {
         "checkpoint": "tiny.safetensors",
-        "checkpoint_sha256": read_manifest(bundle).source.sha256,
-        "latent_scale": repr(read_manifest(bundle).latent_scale),
+        "checkpoint_sha256": manifest.source.sha256,
+        "halo_decoder": str(manifest.halo.decoder),
+        "halo_encoder": str(manifest.halo.encoder),
+        "latent_scale": repr(manifest.latent_scale),
+        "overlap": str(manifest.overlap),
         "precision": "fp32",
         "scale": "4",
         "stage": stage,
