@@ -224,7 +224,7 @@ def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
     asked = replace(options(loaded, precision, "iOS18"), quantization=(plan,))
     assert not asked.missing()
     manifest = export_bundle(loaded, tmp_path / "small", asked)
-    (package,) = (tmp_path / "small/coreml").iterdir()
+    (package,) = (tmp_path / "small/coreml").glob("*.mlpackage")
     assert package.name == f"TinySR.{precision}.mlpackage"
     body = load_program(package).functions["transform"].body
     stored = {

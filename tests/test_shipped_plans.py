@@ -13,6 +13,7 @@ from tinysr.export import DEFAULT_TILE, BakedTinySR, bake
 from tinysr.export.options import Plan
 from tinysr.export.plans import any_plan_text, plan_name
 from tinysr.export.precision import PrecisionPlan
+from tinysr.export.quantization import QUANTIZED
 from tinysr.export.quantize import layers
 from tinysr.export.typed import units
 from tinysr.models import Loaded, load_checkpoint
@@ -31,7 +32,7 @@ def nano_baked(nano: Loaded) -> BakedTinySR:
     return bake(nano.model, DEFAULT_TILE)
 
 
-@pytest.mark.parametrize("precision", ["fp16"])
+@pytest.mark.parametrize("precision", ["fp16", *QUANTIZED])
 def test_nano_has_a_plan_for_every_precision(
     precision: str, nano: Loaded, nano_baked: BakedTinySR
 ) -> None:
