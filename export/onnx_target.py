@@ -24,7 +24,7 @@ from .simplify import prove_simplified, simplify
 from .target import Build, Target
 from .weights import WeightFile, attach
 
-__all__ = ["ONNX", "onnx_path"]
+__all__ = ["ONNX", "onnx_path", "port_of", "suffix"]
 
 FOLDER = "onnx"
 
@@ -33,10 +33,11 @@ _STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 def onnx_path(bundle: Path, stage: Stage, precision: str) -> Path:
     """Return where the graph of a stage lies in a bundle."""
-    return bundle / FOLDER / f"{stage}{_suffix(precision)}.onnx"
+    return bundle / FOLDER / f"{stage}{suffix(precision)}.onnx"
 
 
-def _suffix(precision: str) -> str:
+def suffix(precision: str) -> str:
+    """Return what stands in the names of a precision's files."""
     return "" if precision == "fp32" else f".{precision}"
 
 
@@ -59,7 +60,7 @@ def _build(build: Build) -> Finish:
     if isinstance(plan, QuantizationPlan):
         progress(f"quantizing to {precision}")
         graphs, tensors = quantized_graphs([simplify(graph) for graph in graphs], baked, plan)
-    weights = WeightFile(folder / f"weights{_suffix(precision)}.bin", tensors)
+    weights = WeightFile(folder / f"weights{suffix(precision)}.bin", tensors)
     graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
     images = {
         graph.stage: example_input(baked, graph.stage, options.tile, options.batch or 1).numpy()
@@ -134,13 +135,14 @@ def _artifact(
         precision=precision,
         file=file_entry(bundle, path),
         data=(data,),
-        inputs=tuple(_port(value) for value in graph.input),
-        outputs=tuple(_port(value) for value in graph.output),
+        inputs=tuple(port_of(value) for value in graph.input),
+        outputs=tuple(port_of(value) for value in graph.output),
         simplified=proof,
     )
 
 
-def _port(value: onnx.ValueInfoProto) -> Port:
+def port_of(value: onnx.ValueInfoProto) -> Port:
+    """Describe an input or output of a graph; sizes that may vary keep their names."""
     kind = value.type.tensor_type
     shape = tuple(dim.dim_param or dim.dim_value for dim in kind.shape.dim)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from tinysr.errors import choices
 
 from .onnx_target import ONNX
+from .openvino_target import OPENVINO
 from .target import Target
 from .tensorrt.target import TENSORRT
 
@@ -15,6 +16,7 @@ __all__ = ["TARGETS", "targets_for"]
 TARGETS: tuple[Target, ...] = (
     ONNX,  # first: others are made from its graphs
     TENSORRT,
+    OPENVINO,
 )
 
 

@@ -15,6 +15,7 @@ from tinysr.manifest import Stage, Verdict
 
 from .backends.eager import EagerBackend
 from .backends.onnxruntime import OnnxRuntimeBackend
+from .backends.openvino import OpenVinoBackend
 from .backends.tensorrt import TensorRTBackend
 from .bundle import Bundle
 from .session import Backend, RunOptions
@@ -26,6 +27,7 @@ AUTO = "auto"
 
 BACKENDS: tuple[type[Backend], ...] = (
     TensorRTBackend,  # the fastest where there is an NVIDIA GPU
+    OpenVinoBackend,  # on a CPU the fastest
     OnnxRuntimeBackend,  # runs everywhere
     EagerBackend,  # the reference: only by name
 )
