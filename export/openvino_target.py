@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import onnx
 
 from tinysr.errors import UnsupportedError, require
-from tinysr.manifest import Artifact, FileEntry
+from tinysr.manifest import Artifact, FileEntry, Stage
 
 from .files import file_entry
 from .onnx_target import onnx_path, port_of, suffix
@@ -20,7 +20,7 @@ from .target import Build, Target
 
 __all__ = ["OPENVINO", "openvino_folder"]
 
-_STAGES = ("encoder", "transformer", "decoder", "upscale")
+_STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder", "upscale")
 
 _INFERENCE = {
     "fp32": {"fp32": "f32", "bf16": "bf16"},
@@ -89,7 +89,7 @@ def _write(graph: Path, folder: Path, weights: SharedWeights) -> Path:
 
 def _artifact(
     bundle: Path,
-    stage: Any,
+    stage: Stage,
     path: Path,
     precision: str,
     *,
