@@ -42,6 +42,7 @@ def _options(
 
 def _register() -> None:
     """Add every command; the modules import nothing heavy until one runs."""
+    from .bench import bench
     from .calibrate import calibrate
     from .compare import compare
     from .doctor import doctor
@@ -51,7 +52,7 @@ def _register() -> None:
     from .train import train
     from .upscale import upscale
 
-    for command in (upscale, export, parity, calibrate, compare, inspect, doctor, train):
+    for command in (upscale, export, parity, bench, calibrate, compare, inspect, doctor, train):
         app.command()(command)
 
 
