@@ -204,6 +204,7 @@ def _stage_row(name: str, found: Latency, least: Limit | None) -> StageRow:
             "unfused_ms": least.unfused,
             "bound": least.bound,
             "tops": least.operations / found.p50 / 1e9,
+            "intensity": least.operations / least.bytes,
         }
     )
 

@@ -26,14 +26,14 @@ def opener(bundle: Bundle, name: str, plain: Path) -> Run:
     Args:
         bundle: made from a preset; its model is loaded for what is not in the bundle.
         name: one of :data:`OTHERS`, or a backend and a precision.
-        plain: from :func:`plain_onnx`, for that contender.
+        plain: where the unbaked model's graph lies, or is to be put, for that contender.
 
     Raises:
         TinySRError: it is unknown or can't run here.
     """
     backend, _, precision = name.rpartition(" ")
     if name == OTHERS[0]:
-        return _plain(plain)
+        return _plain(bundle, plain)
     if backend == "eager":
         return _eager(bundle, precision)
     if backend == "torch.compile":
@@ -66,7 +66,9 @@ def _model(bundle: Bundle) -> Any:
     return load(bundle.manifest.source.name)
 
 
-def _plain(path: Path) -> Run:
+def _plain(bundle: Bundle, path: Path) -> Run:
+    if not path.exists():
+        plain_onnx(bundle, path)
     ort: Any = require("onnxruntime", extra="bench")
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})[0]

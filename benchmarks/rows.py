@@ -42,6 +42,8 @@ class StageRow(Record):
     """The time its memory takes if no two operations are joined."""
     tops: float | None = None
     """10¹² operations per second that were reached."""
+    intensity: float | None = None
+    """Operations per byte that has to be moved at least."""
     bound: str = ""
     """compute or memory: what that limit is."""
 

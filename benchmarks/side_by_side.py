@@ -23,7 +23,7 @@ from tinysr.errors import TinySRError, UnsupportedError
 from tinysr.runtime import Bundle
 
 from .machine import peak_mb
-from .others import OTHERS, opener, plain_onnx
+from .others import OTHERS, opener
 from .record import write_record
 from .timing import Latency, Ratio, Record, Rules, in_turns, latency, ratio, rules_named
 
@@ -74,9 +74,7 @@ def measure(
         )
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
-        if "plain onnx fp32" in names:
-            tell("exporting the unbaked model", 0, 1)
-            plain_onnx(opened, plain)
+        tell("opening all", 0, 1)
         calls, failed = _opened(opened, names, plain, rules)
         seconds = in_turns(calls, rules, tell)
         calls.clear()

@@ -37,6 +37,8 @@ class Limit(Record):
 
     operations: float
     """Of the stage."""
+    bytes: int
+    """That have to be moved at least."""
     compute: float
     """All operations at the peak of the type."""
     memory: float
@@ -95,6 +97,7 @@ def limit(work: Work, precision: str, peaks: Peaks) -> Limit | None:
     moved = work.weights * width + work.ports * 4
     return Limit(
         operations=work.operations,
+        bytes=moved,
         compute=work.operations / speed * 1e3,
         memory=moved / bandwidth * 1e3,
         unfused=(work.weights + work.between) * width / bandwidth * 1e3,
