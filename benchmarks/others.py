@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.errors import choices, require
+from tinysr.manifest import Stage
 from tinysr.runtime import Bundle, create
+from tinysr.runtime.registry import STAGES
 
 __all__ = ["OTHERS", "opener", "plain_onnx"]
 
@@ -96,8 +98,19 @@ def _torch_run(model: Any, dtype: Any) -> Run:
 
 
 def _ours(bundle: Bundle, name: str, precision: str) -> Run:
+    """Open the stages, as the runtime does; for one tile there is nothing to blend."""
     backend = create(name)
-    artifact = backend.artifact(bundle, "upscale", precision)
-    session = backend.open(bundle, artifact)
-    (source,), (sink,) = artifact.inputs, artifact.outputs
-    return lambda image: session.run({source.name: image})[sink.name]
+    sessions = {
+        stage: backend.open(bundle, backend.artifact(bundle, stage, precision)) for stage in STAGES
+    }
+
+    def stage(name: Stage, array: Any) -> Any:
+        session = sessions[name]
+        (source,), (sink,) = session.artifact.inputs, session.artifact.outputs
+        return session.run({source.name: array})[sink.name]
+
+    def run(image: Any) -> Any:
+        latents = stage("encoder", image)
+        return stage("decoder", latents - stage("transformer", latents))
+
+    return run

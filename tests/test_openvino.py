@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from test_quantization import make_plan
-from tiny_models import TILE
+from tiny_models import CONFIG, TILE
 
 from bundles import entry
+from tinysr.benchmarks.work import count_work
 from tinysr.calibration.images import calibration_images
 from tinysr.calibration.inputs import layer_inputs
 from tinysr.calibration.quantization import METHODS
@@ -22,6 +23,7 @@ from tinysr.export.openvino_target import OPENVINO
 from tinysr.export.target import Build
 from tinysr.manifest import Stage, read_manifest
 from tinysr.models import Loaded
+from tinysr.models.accounting import stage_costs
 from tinysr.parity import eager_reference, gate_bundle, suite
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.backends.openvino import OpenVinoBackend
@@ -215,3 +217,14 @@ with Upscaler(sys.argv[1], backend="openvino", precision="fp32") as upscaler:
     command = [sys.executable, "-c", code, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.stdout.split() == ["64", "64", "3"], done.stderr
+
+
+def test_counted_operations_are_those_of_the_model(folder: Path, baked: BakedTinySR) -> None:
+    costs = stage_costs(
+        baked.encoder, baked.transformer, baked.decoder, config=CONFIG, side=TILE
+    ).values()
+    resize = 2 * 3 * TILE**2 * 64  # a fixed kernel, which costs do not count
+    for stage, cost in zip(STAGES, costs, strict=False):
+        counted = count_work(Bundle(folder), stage, TILE).operations
+        expected = 2 * (cost.macs + cost.attention_macs)
+        assert expected <= counted <= expected + 8 * resize, stage
