@@ -40,6 +40,9 @@ def openvino_folder(bundle: Path) -> Path:
 def _build(build: Build) -> Finish:
     """Check that the precision can be made, and leave the rest until the ONNX graphs are there."""
     precision, bundle, progress = build.precision, build.bundle, build.progress
+    if precision not in _INFERENCE and build.options.precision == "all":
+        progress(f"leaving {precision} out: openvino has none")
+        return tuple
     if precision not in _INFERENCE:
         raise UnsupportedError(
             f"the target openvino has no {precision}: expected {', '.join(_INFERENCE)}; leave the "

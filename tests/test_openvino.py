@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tinysr.calibration.quantization import METHODS
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.openvino_target import OPENVINO
+from tinysr.export.precision import PrecisionPlan
 from tinysr.export.target import Build
 from tinysr.manifest import Stage, read_manifest
 from tinysr.models import Loaded
@@ -44,8 +46,9 @@ def folder(loaded: Loaded, baked: BakedTinySR, tmp_path_factory: pytest.TempPath
     ranges = {path: METHODS["min-max"](found) for path, found in seen.items()}
     place = tmp_path_factory.mktemp("openvino") / "tiny"
     plan = make_plan(loaded, "int8", ranges)
+    half = PrecisionPlan(model_sha256=plan.model_sha256, tile=TILE)
     options = ExportOptions(
-        tile=TILE, targets=("openvino",), precision="int8", quantization=(plan,)
+        tile=TILE, targets=("openvino",), precision="int8", plan=half, quantization=(plan,)
     )
     export_bundle(loaded, place, options)
     references = eager_reference(loaded.model, suite(TILE)[:6])
@@ -193,11 +196,20 @@ def test_what_the_format_has_not_is_refused(baked: BakedTinySR, tmp_path: Path) 
     assert OPENVINO.needs == ("onnx",)
 
 
-def asked_for(precision: str, baked: BakedTinySR, bundle: Path) -> Build:
+def test_all_precisions_are_all_that_the_format_has(baked: BakedTinySR, tmp_path: Path) -> None:
+    said: list[str] = []
+    build = asked_for("w4", baked, tmp_path, options=ExportOptions(tile=TILE, precision="all"))
+    assert OPENVINO.build(replace(build, progress=said.append))() == ()
+    assert said == ["leaving w4 out: openvino has none"]
+
+
+def asked_for(
+    precision: str, baked: BakedTinySR, bundle: Path, options: ExportOptions | None = None
+) -> Build:
     return Build(
         model=baked,
         bundle=bundle,
-        options=ExportOptions(tile=TILE),
+        options=options or ExportOptions(tile=TILE),
         precision=precision,
         metadata={},
         progress=lambda _: None,

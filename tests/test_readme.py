@@ -30,7 +30,7 @@ from tinysr.runtime.folder.pipeline import IN_FLIGHT
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
-SLOW = ("export", "parity", "calibrate", "compare", "train")
+SLOW = ("bench", "export", "parity", "calibrate", "compare", "train")
 """Commands that take longer than a test may; `make demo` and their own tests run them."""
 
 

@@ -129,8 +129,9 @@ def _inference_type(artifact: Artifact) -> str:
 
 
 def _check_graph(artifact: Artifact, compiled: Any) -> None:
+    wanted = {port.name for port in (*artifact.inputs, *artifact.outputs)}
     found = {
-        port.get_any_name(): (
+        _name(port, wanted): (
             _DTYPES.get(port.get_element_type().get_type_name(), "another type"),
             tuple(
                 side.get_length() if side.is_static else "?" for side in port.get_partial_shape()
@@ -139,6 +140,12 @@ def _check_graph(artifact: Artifact, compiled: Any) -> None:
         for port in (*compiled.inputs, *compiled.outputs)
     }
     check_ports(artifact, found)
+
+
+def _name(port: Any, wanted: set[str]) -> str:
+    """Return the name of a port that is looked for, when it is one of its names."""
+    names: set[str] = port.get_names()
+    return min(names & wanted or names, default="")
 
 
 def _last_line(error: Exception) -> str:
