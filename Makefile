@@ -74,9 +74,10 @@ bench-full: setup  ## Measure all that the report shows, small and full size (ab
 	$(TINYSR) export tinysr -o bundles/tinysr-bench -t openvino --overwrite --no-gate
 	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-nano-bench --device '$(DEVICE)' --growth
 	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-bench --device '$(DEVICE)'
+	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
 
 bench-report: setup  ## Draw all measured devices: tables, plots and a page, in build/bench
-	$(BIN)/python -m tinysr.benchmarks.report -o build/bench
+	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile

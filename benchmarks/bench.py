@@ -35,6 +35,10 @@ Tell = Callable[[str, int, int], None]
 _TOOLS = ("tinysr", "numpy", "onnxruntime", "openvino", "torch", "tensorrt-rtx", "coremltools")
 
 
+_FEWEST = 3
+"""Images of the offline scenario, at least."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
     """What is measured, and how."""
@@ -226,7 +230,7 @@ def _offline(split: Split, rules: Rules) -> tuple[float, float | None]:
     energy, start, images = Energy(), time.perf_counter(), 0
     with ThreadPoolExecutor(1) as finishing:
         waiting: list[Future[Pixels]] = []
-        while images < rules.least_count or time.perf_counter() - start < rules.least_seconds / 2:
+        while images < _FEWEST or time.perf_counter() - start < rules.least_seconds / 2:
             waiting.append(finishing.submit(split.upscaler.infer(split.image).pixels))
             images += 1
             if len(waiting) > 2:

@@ -29,7 +29,6 @@ from tinysr.parity import GATES_DB
 from .compare import Comparison
 from .compare_report import markdown_lines
 from .record import RESULTS, provenance, read_record
-from .report import device_lines
 
 __all__ = [
     "bundle_lines",
@@ -278,7 +277,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "memory": memory_lines(),
             "throughput": throughput_lines(),
             "comparison": comparison_lines(),
-            "devices": device_lines(),
         }
         if options.fp16 is not None:
             figures["precision"] = precision_lines(options.fp16, _calibrated())

@@ -20,6 +20,7 @@ from .devices import measured_runs, wanted_devices
 from .growth import Growth
 from .paper import PaperRow, paper_rows
 from .plots import growth_png, latency_png, roofline_png
+from .readme import filled
 from .record import RESULTS, provenance, read_record
 from .rows import Measured, Row
 from .side_by_side import SideBySide, line
@@ -153,14 +154,22 @@ def _paper_cells(row: PaperRow) -> tuple[str, ...]:
     )
 
 
+def _write_into(document: Path, lines: Sequence[str]) -> None:
+    text = filled(document.read_text(encoding="utf-8"), "devices", ["", *lines, ""])
+    write_atomically(document, text, UnsupportedError)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.report")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/bench"))
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of figures")
+    parser.add_argument("--readme", type=Path, help="a document whose table is written anew")
     options = parser.parse_args(arguments)
     try:
         path = write_report(options.output, options.results)
+        if options.readme is not None:
+            _write_into(options.readme, device_lines(options.results))
         sys.stdout.write("\n".join(device_lines(options.results)) + f"\n\nreport: {path}\n")
     except TinySRError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")

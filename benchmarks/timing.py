@@ -52,7 +52,7 @@ class Rules(Record):
     """Of the input."""
 
 
-FULL = Rules(name="full", warmup=2, least_count=15, least_seconds=20.0)
+FULL = Rules(name="full", warmup=2, least_count=9, least_seconds=20.0)
 QUICK = Rules(name="quick", warmup=1, least_count=3, least_seconds=0.0)
 """For tests and CI: it shows that all works, and its figures mean little."""
 

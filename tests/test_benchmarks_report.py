@@ -78,6 +78,16 @@ def test_the_page_needs_nothing_but_itself_and_escapes_names(results: Path, tmp_
     assert (tmp_path / "bench.md").read_text().startswith("| device | model |")
 
 
+def test_a_document_gets_the_table(results: Path, tmp_path: Path) -> None:
+    document = tmp_path / "README.md"
+    document.write_text("a\n<!-- begin:devices -->\nold\n<!-- end:devices -->\nb\n")
+    words = ["-o", str(tmp_path / "out"), "--results", str(results), "--readme", str(document)]
+    assert report.main(words) == 0
+    text = document.read_text()
+    assert "\n".join(report.device_lines(results)) in text
+    assert "old" not in text
+
+
 def test_without_figures_there_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert report.main(["-o", str(tmp_path / "out"), "--results", str(tmp_path)]) == 2
     assert "make bench-device" in capsys.readouterr().err
