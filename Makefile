@@ -13,8 +13,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt gpu-check gpu-check-folder parity calibrate plans bench test test-slow fuzz lint typecheck showcase golden wheel clean links
-.PHONY: help setup demo export parity calibrate plans bench bench-device bench-full bench-report test test-slow fuzz lint typecheck showcase golden wheel clean links
+.PHONY: help setup demo export trt gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report test test-slow fuzz lint typecheck showcase golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12

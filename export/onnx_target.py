@@ -24,7 +24,7 @@ from .simplify import prove_simplified, simplify
 from .target import Build, Target
 from .weights import WeightFile, attach
 
-__all__ = ["ONNX", "onnx_path", "port_of", "suffix"]
+__all__ = ["ONNX", "onnx_path", "suffix"]
 
 FOLDER = "onnx"
 
@@ -135,14 +135,13 @@ def _artifact(
         precision=precision,
         file=file_entry(bundle, path),
         data=(data,),
-        inputs=tuple(port_of(value) for value in graph.input),
-        outputs=tuple(port_of(value) for value in graph.output),
+        inputs=tuple(_port(value) for value in graph.input),
+        outputs=tuple(_port(value) for value in graph.output),
         simplified=proof,
     )
 
 
-def port_of(value: onnx.ValueInfoProto) -> Port:
-    """Describe an input or output of a graph; sizes that may vary keep their names."""
+def _port(value: onnx.ValueInfoProto) -> Port:
     kind = value.type.tensor_type
     shape = tuple(dim.dim_param or dim.dim_value for dim in kind.shape.dim)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name

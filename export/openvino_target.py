@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import onnx
-
 from tinysr.errors import UnsupportedError, require
-from tinysr.manifest import Artifact, FileEntry, Stage
+from tinysr.manifest import Artifact, FileEntry
 
 from .files import file_entry
-from .onnx_target import onnx_path, port_of, suffix
+from .onnx_target import suffix
 from .openvino_types import KEPT, keep_wide
 from .openvino_weights import SharedWeights
-from .options import Finish
-from .target import Build, Target
+from .options import PRECISIONS, Settings
+from .target import GraphBuild, Target
 
 __all__ = ["OPENVINO", "openvino_folder"]
-
-_STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder", "upscale")
 
 _INFERENCE = {
     "fp32": {"fp32": "f32", "bf16": "bf16"},
@@ -37,43 +34,45 @@ def openvino_folder(bundle: Path) -> Path:
     return bundle / "openvino"
 
 
-def _build(build: Build) -> Finish:
-    """Check that the precision can be made, and leave the rest until the ONNX graphs are there."""
-    precision, bundle, progress = build.precision, build.bundle, build.progress
-    if precision not in _INFERENCE and build.options.precision == "all":
-        progress(f"leaving {precision} out: openvino has none")
-        return tuple
-    if precision not in _INFERENCE:
-        raise UnsupportedError(
-            f"the target openvino has no {precision}: expected {', '.join(_INFERENCE)}; leave the "
-            "target out, and run the ONNX graphs"
-        )
+def _check(settings: Settings, precisions: Sequence[str]) -> None:
+    """Refuse, before anything is built, what the format has not or this machine lacks."""
     require("openvino", extra="openvino")
+    if tuple(precisions) == PRECISIONS["all"]:
+        return  # all that the format has
+    for precision in precisions:
+        if precision not in _INFERENCE:
+            raise UnsupportedError(
+                f"the target openvino has no {precision}: expected {', '.join(_INFERENCE)}; leave "
+                "the target out, and run the ONNX graphs"
+            )
 
-    def finish() -> tuple[Artifact, ...]:
-        progress(f"converting {precision} to OpenVINO")
-        return _convert(bundle, precision)
 
-    return finish
+def _from_graphs(build: GraphBuild) -> tuple[Artifact, ...]:
+    """Convert every precision that the format has."""
+    _check(build.settings, ())
+    artifacts: list[Artifact] = []
+    for precision in dict.fromkeys(graph.precision for graph in build.graphs):
+        graphs = [graph for graph in build.graphs if graph.precision == precision]
+        if precision in _INFERENCE:
+            build.progress(f"converting {precision} to OpenVINO")
+            artifacts += _converted(build.bundle, precision, graphs)
+        else:
+            build.progress(f"leaving {precision} out: openvino has none")
+    return tuple(artifacts)
 
 
-def _convert(bundle: Path, precision: str) -> tuple[Artifact, ...]:
+def _converted(bundle: Path, precision: str, graphs: Sequence[Artifact]) -> list[Artifact]:
     folder = openvino_folder(bundle)
     folder.mkdir(exist_ok=True)
     weights = SharedWeights(folder / f"weights{suffix(precision)}.bin")
     with weights:
-        paths = {
-            stage: _write(onnx_path(bundle, stage, precision), folder, weights) for stage in _STAGES
-        }
+        paths = [_write(bundle / graph.file.path, folder, weights) for graph in graphs]
     data = (file_entry(bundle, weights.path),)
-    return tuple(
-        # The mark does not reach the padding of the image: the encoder itself runs in f32.
-        _artifact(
-            bundle, stage, path, name, inference="f32" if stage == KEPT else inference, data=data
-        )
+    return [
+        _artifact(graph, name, inference, file_entry(bundle, path), data)
         for name, inference in _INFERENCE[precision].items()
-        for stage, path in paths.items()
-    )
+        for graph, path in zip(graphs, paths, strict=True)
+    ]
 
 
 def _write(graph: Path, folder: Path, weights: SharedWeights) -> Path:
@@ -91,31 +90,27 @@ def _write(graph: Path, folder: Path, weights: SharedWeights) -> Path:
 
 
 def _artifact(
-    bundle: Path,
-    stage: Stage,
-    path: Path,
-    precision: str,
-    *,
-    inference: str,
-    data: tuple[FileEntry, ...],
+    graph: Artifact, precision: str, inference: str, file: FileEntry, data: tuple[FileEntry, ...]
 ) -> Artifact:
-    source = bundle / "onnx" / path.with_suffix(".onnx").name
-    graph = onnx.load(source, load_external_data=False).graph
+    """Describe a converted graph: its inputs and outputs are those of the ONNX graph."""
+    # The mark does not reach the padding of the image: the encoder itself runs in f32.
+    own = "f32" if graph.stage == KEPT else inference
     return Artifact(
         target=OPENVINO.name,
-        stage=stage,
+        stage=graph.stage,
         precision=precision,
-        file=file_entry(bundle, path),
+        file=file,
         data=data,
-        inputs=tuple(port_of(value) for value in graph.input),
-        outputs=tuple(port_of(value) for value in graph.output),
-        options={"inference_precision": inference, "kept_f32": KEPT},
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        options={"inference_precision": own, "kept_f32": KEPT},
     )
 
 
 OPENVINO = Target(
     name="openvino",
-    build=_build,
+    from_graphs=_from_graphs,
+    check=_check,
     needs=("onnx",),
     packages=("openvino",),
 )

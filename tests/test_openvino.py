@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,9 @@ from tinysr.calibration.images import calibration_images
 from tinysr.calibration.inputs import layer_inputs
 from tinysr.calibration.quantization import METHODS
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions, export_bundle
+from tinysr.export import PRECISIONS, BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.openvino_target import OPENVINO
 from tinysr.export.precision import PrecisionPlan
-from tinysr.export.target import Build
 from tinysr.manifest import Stage, read_manifest
 from tinysr.models import Loaded
 from tinysr.models.accounting import stage_costs
@@ -179,41 +177,20 @@ def test_a_graph_that_was_damaged_is_named(folder: Path) -> None:
         path.write_bytes(good)
 
 
-def test_without_openvino_the_extra_is_named(
-    folder: Path, baked: BakedTinySR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_openvino_the_extra_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert OpenVinoBackend().availability().remedy == "pip install 'tinysr[openvino]'"
     with pytest.raises(MissingBackendError, match=r"tinysr\[openvino\]"):
         run(folder, "openvino", "decoder", "fp32")
     with pytest.raises(MissingBackendError, match=r"tinysr\[openvino\]"):
-        OPENVINO.build(asked_for("fp32", baked, tmp_path))
+        OPENVINO.check({}, ("fp32",))
 
 
-def test_what_the_format_has_not_is_refused(baked: BakedTinySR, tmp_path: Path) -> None:
+def test_what_the_format_has_not_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="openvino has no w8: expected fp32, fp16, int8"):
-        OPENVINO.build(asked_for("w8", baked, tmp_path))
+        OPENVINO.check({}, ("fp32", "w8"))
+    OPENVINO.check({}, PRECISIONS["all"])  # all that the format has
     assert OPENVINO.needs == ("onnx",)
-
-
-def test_all_precisions_are_all_that_the_format_has(baked: BakedTinySR, tmp_path: Path) -> None:
-    said: list[str] = []
-    build = asked_for("w4", baked, tmp_path, options=ExportOptions(tile=TILE, precision="all"))
-    assert OPENVINO.build(replace(build, progress=said.append))() == ()
-    assert said == ["leaving w4 out: openvino has none"]
-
-
-def asked_for(
-    precision: str, baked: BakedTinySR, bundle: Path, options: ExportOptions | None = None
-) -> Build:
-    return Build(
-        model=baked,
-        bundle=bundle,
-        options=options or ExportOptions(tile=TILE),
-        precision=precision,
-        metadata={},
-        progress=lambda _: None,
-    )
 
 
 def test_opening_and_running_asks_no_network(folder: Path) -> None:

@@ -49,4 +49,9 @@ import tinysr.cli.upscale, tinysr.cli.doctor
 from tinysr.cli.doctor import backend_rows
 print(*(row.name + "=" + str(row.ready) for row in backend_rows() if row.provider in ("", "cpu")))
 """
-    assert python(code).split() == ["tensorrt=False", "openvino=False", "onnxruntime=True", "eager=False"]
+    assert python(code).split() == [
+        "tensorrt=False",
+        "openvino=False",
+        "onnxruntime=True",
+        "eager=False",
+    ]
