@@ -200,7 +200,7 @@ def _stage_rows(
 
 def _stage_row(name: str, found: Latency, least: Limit | None) -> StageRow:
     bare = StageRow(name=name, ms=found.p50, spread=found.spread)
-    if least is None:
+    if least is None or not found.p50:  # a backend that joins stages runs none of them alone
         return bare
     return bare.model_copy(
         update={
