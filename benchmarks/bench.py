@@ -6,20 +6,18 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Stage
 from tinysr.runtime import Bundle, Upscaler, create
-from tinysr.runtime.raster import Pixels
 from tinysr.runtime.registry import STAGES
 from tinysr.runtime.session import Backend
 
-from .machine import Energy, commit
+from .machine import commit
+from .offline import offline
 from .peaks import Peaks, measure_peaks
 from .probe import Probe, probe
 from .record import cpu_name
@@ -33,10 +31,6 @@ __all__ = ["Contender", "Options", "bench", "contenders"]
 Tell = Callable[[str, int, int], None]
 
 _TOOLS = ("tinysr", "numpy", "onnxruntime", "openvino", "torch", "tensorrt-rtx", "coremltools")
-
-
-_FEWEST = 3
-"""Images of the offline scenario, at least."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +163,7 @@ def _row(  # noqa: PLR0917
     files = {f.path: f.size for a in artifacts for f in (a.file, *a.data)}
     verdicts = {a.parity.result for a in artifacts}
     stages = _stage_rows(split, artifacts, setting)
-    rate, joules = _offline(split, rules)
+    rate, joules = offline(split, rules)
     return Row(
         backend=one.backend,
         precision=one.precision,
@@ -220,25 +214,6 @@ def computed_in(artifact: Artifact) -> str:
             return "int8"
         return {"f32": "fp32"}.get(str(artifact.options["inference_precision"]), "bf16")
     return "fp32" if artifact.target == "onnx" else artifact.precision
-
-
-def _offline(split: Split, rules: Rules) -> tuple[float, float | None]:
-    """Return images per second when all of them wait, and joules of each.
-
-    As in a folder, an image is finished while the next one is in the network.
-    """
-    energy, start, images = Energy(), time.perf_counter(), 0
-    with ThreadPoolExecutor(1) as finishing:
-        waiting: list[Future[Pixels]] = []
-        while images < _FEWEST or time.perf_counter() - start < rules.least_seconds / 2:
-            waiting.append(finishing.submit(split.upscaler.infer(split.image).pixels))
-            images += 1
-            if len(waiting) > 2:
-                waiting.pop(0).result()
-        for image in waiting:
-            image.result()
-    passed, joules = time.perf_counter() - start, energy.joules()
-    return images / passed, None if joules is None else joules / images
 
 
 def _measured(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Options) -> Measured:
