@@ -91,7 +91,9 @@ def test_a_bundle_that_lacks_a_stage_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tensorflow", "", "ONNXRUNTIME"])
 def test_unknown_backends_are_refused_with_the_known_ones(folder: Path, name: str) -> None:
-    with pytest.raises(UnsupportedError, match="expected one of auto, eager, onnxruntime"):
+    with pytest.raises(
+        UnsupportedError, match="expected one of auto, eager, onnxruntime, openvino"
+    ):
         choose(Bundle(folder), name)
 
 
