@@ -3,6 +3,8 @@ MODEL ?= tinysr-nano
 BUNDLE ?= bundles/$(basename $(notdir $(patsubst %/,%,$(MODEL))))
 PRECISION ?= fp32
 PYTHON ?= python3
+DEVICE ?=
+RULES ?= full
 
 BIN := .venv/bin
 TINYSR := $(BIN)/tinysr
@@ -11,7 +13,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench test test-slow fuzz lint typecheck showcase golden wheel clean links
+.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report test test-slow fuzz lint typecheck showcase golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,10 +63,24 @@ plans: setup  ## Find the plans that come with tinysr anew, from the current wei
 	cp build/plans/tinysr-nano/*.toml calibration/plans/tinysr-nano
 	cp build/plans/tinysr/*.toml calibration/plans/tinysr
 
-bench: setup  ## Measure what the Upscaler and whole folders cost beside bare runs, and memory
+bench: setup  ## Measure BUNDLE: latency and limits, what whole folders cost, and memory
+	$(TINYSR) bench '$(BUNDLE)' --rules $(RULES) --json build/bench/bench.json
 	$(BIN)/python -m tinysr.benchmarks.overhead '$(BUNDLE)'
 	$(BIN)/python -m tinysr.benchmarks.throughput '$(BUNDLE)' --json build/bench/throughput.json
 	$(BIN)/python -m tinysr.benchmarks.memory '$(BUNDLE)' --json build/bench/memory.json
+
+bench-device: setup  ## Measure this machine as DEVICE with BUNDLE, into benchmarks/results
+	$(BIN)/python -m tinysr.benchmarks.device '$(BUNDLE)' --device '$(DEVICE)' --rules $(RULES)
+
+bench-full: setup  ## Measure all that the report shows, small and full size (about 15 minutes)
+	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-bench -t openvino --overwrite
+	$(TINYSR) export tinysr -o bundles/tinysr-bench -t openvino --overwrite --no-gate
+	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-nano-bench --device '$(DEVICE)' --growth
+	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-bench --device '$(DEVICE)'
+	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
+
+bench-report: setup  ## Draw all measured devices: tables, plots and a page, in build/bench
+	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile

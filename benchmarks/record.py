@@ -13,7 +13,7 @@ from typing import Any
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 
-__all__ = ["RESULTS", "provenance", "read_record", "write_record"]
+__all__ = ["RESULTS", "cpu_name", "provenance", "read_record", "write_record"]
 
 RESULTS = Path(__file__).parent / "results"
 """Where the measurements that the README shows are kept."""
@@ -34,7 +34,7 @@ def write_record(path: Path, figures: Any) -> None:
     """
     record = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "host": {"system": platform.system(), "cpu": _cpu(), "cores": os.cpu_count()},
+        "host": {"system": platform.system(), "cpu": cpu_name(), "cores": os.cpu_count()},
         "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
         "figures": figures,
     }
@@ -66,7 +66,8 @@ def provenance(record: dict[str, Any]) -> str:
     )
 
 
-def _cpu() -> str:
+def cpu_name() -> str:
+    """Return what the processor calls itself."""
     if _CPU_INFO.exists():
         for line in _CPU_INFO.read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")

@@ -25,7 +25,7 @@ from .simplify import prove_simplified, simplify
 from .target import Build, Target
 from .weights import WeightFile, attach
 
-__all__ = ["ONNX", "onnx_path"]
+__all__ = ["ONNX", "onnx_path", "suffix"]
 
 FOLDER = "onnx"
 
@@ -34,10 +34,11 @@ _STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 def onnx_path(bundle: Path, stage: Stage, precision: str) -> Path:
     """Return where the graph of a stage lies in a bundle."""
-    return bundle / FOLDER / f"{stage}{_suffix(precision)}.onnx"
+    return bundle / FOLDER / f"{stage}{suffix(precision)}.onnx"
 
 
-def _suffix(precision: str) -> str:
+def suffix(precision: str) -> str:
+    """Return what stands in the names of a precision's files."""
     return "" if precision == "fp32" else f".{precision}"
 
 
@@ -60,7 +61,7 @@ def _build(build: Build) -> Finish:
     if isinstance(plan, QuantizationPlan):
         progress(f"quantizing to {precision}")
         graphs, tensors = quantized_graphs([simplify(graph) for graph in graphs], baked, plan)
-    weights = WeightFile(folder / f"weights{_suffix(precision)}.bin", tensors)
+    weights = WeightFile(folder / f"weights{suffix(precision)}.bin", tensors)
     graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
     images = {
         graph.stage: example_input(baked, graph.stage, options.tile, options.batch or 1).numpy()

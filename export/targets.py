@@ -9,6 +9,7 @@ from tinysr.errors import choices
 from .coreai_target import COREAI
 from .coreml.target import COREML
 from .onnx_target import ONNX
+from .openvino_target import OPENVINO
 from .target import Target
 from .tensorrt.target import TENSORRT
 
@@ -19,6 +20,7 @@ TARGETS: tuple[Target, ...] = (
     TENSORRT,
     COREML,
     COREAI,
+    OPENVINO,
 )
 
 

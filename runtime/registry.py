@@ -17,6 +17,7 @@ from .backends.coreai import CoreAIBackend
 from .backends.coreml import CoreMLBackend
 from .backends.eager import EagerBackend
 from .backends.onnxruntime import OnnxRuntimeBackend
+from .backends.openvino import OpenVinoBackend
 from .backends.tensorrt import TensorRTBackend
 from .bundle import Bundle
 from .session import Backend, RunOptions
@@ -28,6 +29,7 @@ AUTO = "auto"
 
 BACKENDS: tuple[type[Backend], ...] = (
     TensorRTBackend,  # the fastest where there is an NVIDIA GPU
+    OpenVinoBackend,  # on a CPU the fastest
     OnnxRuntimeBackend,  # runs everywhere
     CoreMLBackend,  # on a Mac; elsewhere it only tells whether a package is right
     CoreAIBackend,  # likewise

@@ -22,6 +22,7 @@ from PIL import Image
 import tinysr.runtime.backends
 from bundles import edit_manifest, make_bundle
 from tinysr.benchmarks import readme
+from tinysr.benchmarks.report import device_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
 from tinysr.errors import UnsupportedError
@@ -30,7 +31,7 @@ from tinysr.runtime.folder.pipeline import IN_FLIGHT
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
-SLOW = ("export", "parity", "calibrate", "compare", "residency", "train")
+SLOW = ("bench", "export", "parity", "calibrate", "compare", "residency", "train")
 """Commands that take longer than a test may; `make demo` and their own tests run them."""
 
 
@@ -177,9 +178,12 @@ def test_the_figures_are_those_of_this_version() -> None:
         readme.memory_lines(),
         readme.throughput_lines(),
         readme.comparison_lines(),
+        device_lines(),
     )
     for lines in current:
-        assert "\n".join(lines) in text, "the README's figures are old: run `make showcase`"
+        assert "\n".join(lines) in text, (
+            "the README's figures are old: run `make showcase` or `make bench-report`"
+        )
 
 
 def test_limits_in_words_are_those_in_the_code() -> None:

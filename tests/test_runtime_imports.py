@@ -51,6 +51,7 @@ print(*(row.name + "=" + str(row.ready) for row in backend_rows() if row.provide
 """
     assert python(code).split() == [
         "tensorrt=False",
+        "openvino=False",
         "onnxruntime=True",
         "coreai=False",
         "eager=False",

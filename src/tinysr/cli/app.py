@@ -42,6 +42,7 @@ def _options(
 
 def _register() -> None:
     """Add every command; the modules import nothing heavy until one runs."""
+    from .bench import bench
     from .calibrate import calibrate
     from .compare import compare
     from .doctor import doctor
@@ -52,7 +53,8 @@ def _register() -> None:
     from .train import train
     from .upscale import upscale
 
-    for command in (upscale, export, parity, calibrate, compare, inspect, residency, doctor, train):
+    every = (upscale, export, parity, bench, calibrate, compare, inspect, residency, doctor, train)
+    for command in every:
         app.command()(command)
 
 

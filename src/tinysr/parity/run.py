@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.errors import BundleError, UnsupportedError
+from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Artifact, Port
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
@@ -77,6 +77,7 @@ def run_parity(
         artifacts = bundle.artifacts(backend.target)
         if not artifacts:
             raise BundleError(f"{bundle.folder}: no {backend.target} artifacts for {backend.name}")
+        artifacts = _fitting(bundle, backend, artifacts)
         for artifact in artifacts:
             result, shown = run_artifact(bundle, backend, artifact, references, progress)
             results.append(result)
@@ -132,6 +133,18 @@ def run_artifact(
         verdict=verdict_of(tuple(images), backend=backend.name, gate_db=gate),
     )
     return result, tuple(pictures)
+
+
+def _fitting(
+    bundle: Bundle, backend: Backend, artifacts: tuple[Artifact, ...]
+) -> tuple[Artifact, ...]:
+    """Return the artifacts that this machine runs; the others keep the verdict they have."""
+    reasons = {artifact.label: backend.unfit(bundle, artifact) for artifact in artifacts}
+    found = tuple(artifact for artifact in artifacts if not reasons[artifact.label])
+    if not found:
+        label, reason = next(iter(reasons.items()))
+        raise MissingBackendError(f"{bundle.folder}: {label}: {reason}")
+    return found
 
 
 def feed(port: Port, inputs: Sequence[Array]) -> dict[str, Array]:

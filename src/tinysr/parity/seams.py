@@ -78,8 +78,11 @@ def seam_reference(bundle: Bundle, model: TinySR) -> SeamReference:
 def measure_seams(
     bundle: Bundle, backend: Backend, reference: SeamReference
 ) -> Iterable[SeamResult]:
-    """Yield the result of each precision in which the backend has all stages."""
+    """Yield the result of each precision that runs here, and in which all stages are there."""
     for precision in backend.precisions(bundle, STAGES):
+        stages = [backend.artifact(bundle, stage, precision) for stage in STAGES]
+        if any(backend.unfit(bundle, artifact) for artifact in stages):
+            continue
         yield _measured(bundle, backend, precision, reference)
 
 

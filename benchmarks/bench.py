@@ -1,0 +1,249 @@
+"""A bundle's backends and precisions on this machine: latency, memory, load time, and limits."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from tinysr.errors import BundleError
+from tinysr.manifest import Artifact, Stage
+from tinysr.runtime import Bundle, Upscaler, create
+from tinysr.runtime.registry import STAGES
+from tinysr.runtime.session import Backend
+
+from .machine import commit
+from .offline import offline
+from .peaks import Peaks, measure_peaks
+from .probe import Probe, probe
+from .record import cpu_name
+from .rows import Device, Measured, Row, StageRow
+from .stages import PARTS, Split, photo_like
+from .timing import FULL, Latency, Ratio, Rules, in_turns, latency, ratio
+from .work import Limit, Work, count_work, limit
+
+__all__ = ["Contender", "Options", "bench", "contenders"]
+
+Tell = Callable[[str, int, int], None]
+
+_TOOLS = ("tinysr", "numpy", "onnxruntime", "openvino", "torch", "tensorrt-rtx", "coremltools")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What is measured, and how."""
+
+    rules: Rules = FULL
+    target_ms: float = 26.0
+    """The paper's latency of one image."""
+    threads: int | None = None
+    device: str = ""
+    """A name for this machine; empty takes the processor's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contender:
+    """One row to be measured."""
+
+    backend: str
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return f"{self.backend} {self.precision}"
+
+
+def contenders(
+    bundle: Bundle, backends: Sequence[Backend], precisions: Sequence[str] = ()
+) -> list[Contender]:
+    """Return what a bundle has for these backends, that this machine runs.
+
+    Raises:
+        BundleError: a precision that was asked for is there for none of them.
+    """
+    found = [
+        Contender(backend=backend.name, precision=precision)
+        for backend in backends
+        for precision in backend.precisions(bundle, STAGES)
+        if not any(backend.unfit(bundle, a) for a in _stages(bundle, backend, precision))
+    ]
+    have = {contender.precision for contender in found}
+    for precision in precisions:
+        if precision not in have:
+            raise BundleError(
+                f"{bundle.folder}: nothing to measure in {precision}: expected one of "
+                f"{', '.join(sorted(have)) or 'none'}"
+            )
+    return [c for c in found if not precisions or c.precision in precisions]
+
+
+def bench(
+    bundle: Bundle, wanted: Sequence[Contender], options: Options, tell: Tell = lambda *_: None
+) -> Measured:
+    """Measure contenders in turns; what a process can tell only once, in a process each.
+
+    Raises:
+        BundleError: an artifact failed its gate or is damaged.
+        UnsupportedError: a process failed.
+    """
+    tell("the machine's peaks", 0, 1)
+    peaks = measure_peaks(quick=options.rules.least_seconds == 0)
+    side = bundle.manifest.tile
+    probes = {}
+    for done, one in enumerate(wanted):
+        tell(f"{one.name} in a process of its own", done, len(wanted))
+        probes[one] = probe(bundle.folder, one.backend, one.precision, side, options.threads)
+    setting = _Setting(
+        bundle=bundle,
+        work={stage: count_work(bundle, stage, side) for stage in STAGES},
+        peaks=peaks,
+        options=options,
+    )
+    with ExitStack() as stack:
+        splits = {one: stack.enter_context(_opened(bundle, one, options)) for one in wanted}
+        rounds = in_turns({one.name: split for one, split in splits.items()}, options.rules, tell)
+        base = rounds[wanted[0].name]
+        rows: list[Row] = []
+        for one, split in splits.items():
+            tell(f"{one.name} offline", len(rows), len(splits))
+            against = None if one is wanted[0] else ratio(rounds[one.name], base)
+            rows.append(_row(setting, one, split, rounds[one.name], probes[one], against))
+    return _measured(bundle, tuple(rows), peaks, options)
+
+
+def _stages(bundle: Bundle, backend: Backend, precision: str) -> list[Artifact]:
+    return [backend.artifact(bundle, stage, precision) for stage in STAGES]
+
+
+class _opened:  # noqa: N801  reads as a function
+    """An upscaler with watched sessions, for the time of a block."""
+
+    def __init__(self, bundle: Bundle, one: Contender, options: Options) -> None:
+        upscaler = Upscaler(
+            bundle, backend=one.backend, precision=one.precision, threads=options.threads
+        )
+        image = photo_like(bundle.manifest.tile, options.rules.seed)
+        self._stack = ExitStack()
+        self._stack.enter_context(upscaler)
+        self._split = Split(upscaler, image)
+        self._stack.enter_context(self._split.watching())
+
+    def __enter__(self) -> Split:
+        return self._split
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Setting:
+    """What all rows of a run share."""
+
+    bundle: Bundle
+    work: Mapping[Stage, Work]
+    peaks: Peaks
+    options: Options
+
+
+def _row(  # noqa: PLR0917
+    setting: _Setting,
+    one: Contender,
+    split: Split,
+    seconds: list[float],
+    found: Probe,
+    against: Ratio | None,
+) -> Row:
+    rules = setting.options.rules
+    artifacts = _stages(setting.bundle, create(one.backend), one.precision)
+    files = {f.path: f.size for a in artifacts for f in (a.file, *a.data)}
+    verdicts = {a.parity.result for a in artifacts}
+    stages = _stage_rows(split, artifacts, setting)
+    rate, joules = offline(split, rules)
+    return Row(
+        backend=one.backend,
+        precision=one.precision,
+        single=latency(seconds, rules.warmup),
+        stages=stages,
+        offline=rate,
+        bytes=sum(files.values()),
+        joules=joules,
+        against=against,
+        parity=min(verdicts, key=("fail", "not run", "pass").index),
+        **found.model_dump(),
+    )
+
+
+def _stage_rows(
+    split: Split, artifacts: Sequence[Artifact], setting: _Setting
+) -> tuple[StageRow, ...]:
+    rules = setting.options.rules
+    limits: dict[str, Limit | None] = {
+        artifact.stage: limit(setting.work[artifact.stage], computed_in(artifact), setting.peaks)
+        for artifact in artifacts
+    }
+    return tuple(
+        _stage_row(part, latency(split.parts[part][rules.warmup :], rules.warmup), limits.get(part))
+        for part in PARTS
+    )
+
+
+def _stage_row(name: str, found: Latency, least: Limit | None) -> StageRow:
+    bare = StageRow(name=name, ms=found.p50, spread=found.spread)
+    if least is None or not found.p50:  # a backend that joins stages runs none of them alone
+        return bare
+    return bare.model_copy(
+        update={
+            "limit_ms": least.least,
+            "unfused_ms": least.unfused,
+            "bound": least.bound,
+            "tops": least.operations / found.p50 / 1e9,
+            "intensity": least.operations / least.bytes,
+        }
+    )
+
+
+def computed_in(artifact: Artifact) -> str:
+    """Return the type in which an artifact's products are computed on a CPU, as a precision."""
+    if artifact.target == "openvino":
+        if artifact.precision == "int8":
+            return "int8"
+        return {"f32": "fp32"}.get(str(artifact.options["inference_precision"]), "bf16")
+    return "fp32" if artifact.target == "onnx" else artifact.precision
+
+
+def _measured(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Options) -> Measured:
+    manifest = bundle.manifest
+    return Measured(
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        commit=commit(),
+        device=Device(
+            name=options.device or f"{cpu_name()}, {os.cpu_count()} cores",
+            kind="cpu",
+            cpu=cpu_name(),
+            cores=os.cpu_count() or 1,
+            system=f"{platform.system()} {platform.machine()}",
+            peaks=peaks,
+        ),
+        model=manifest.source.name,
+        model_sha256=manifest.source.sha256,
+        side=manifest.tile,
+        rules=options.rules,
+        target_ms=options.target_ms,
+        rows=rows,
+        tools=_versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _TOOLS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,80 @@
+"""One command for one machine: all figures of a bundle, in files to commit.
+
+python -m tinysr.benchmarks.device bundles/tinysr-nano --device "My laptop"
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.runtime import Bundle
+from tinysr.runtime.registry import BACKENDS
+
+from .bench import Options, bench, contenders
+from .devices import result_path
+from .growth import measure as measure_growth
+from .record import RESULTS, write_record
+from .rows import write_measured
+from .side_by_side import measure as measure_sides
+from .timing import rules_named
+
+__all__ = ["main", "measure_device"]
+
+
+def measure_device(
+    folder: Path, device: str, rules: str, results: Path, *, growth: bool, sides: bool
+) -> list[Path]:
+    """Measure a bundle on this machine; return the files that were written.
+
+    Raises:
+        TinySRError: nothing of it runs here, or a process failed.
+    """
+    bundle = Bundle(folder)
+    here = [b for kind in BACKENDS if not kind.reference and (b := kind()).availability().ready]
+    wanted = contenders(bundle, here)
+    if not wanted:
+        raise UnsupportedError(f"{folder}: nothing of it runs here; see `tinysr doctor`")
+    found = bench(bundle, wanted, Options(rules=rules_named(rules), device=device))
+    name, model = found.device.name, found.model
+    written = [result_path(name, model, results)]
+    write_measured(written[0], found)
+    stem = written[0].name.removeprefix("bench-")
+    if sides:
+        written.append(results / f"side-by-side-{stem}")
+        compared = measure_sides(folder, rules_named(rules))
+        write_record(written[-1], compared.model_dump(mode="json"))
+    if growth:
+        written.append(results / f"growth-{stem}")
+        write_record(written[-1], measure_growth(str(folder)).model_dump(mode="json"))
+    return written
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and say what to commit; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.device")
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--device", default="", help="a name  [default: the processor's]")
+    parser.add_argument("--rules", default="full")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--growth", action="store_true", help="measure up to 64 megapixels, too")
+    parser.add_argument("--no-sides", action="store_true", help="leave the comparison out")
+    options = parser.parse_args(arguments)
+    try:
+        written = measure_device(
+            options.bundle, options.device, options.rules, options.results,
+            growth=options.growth, sides=not options.no_sides,
+        )  # fmt: skip
+    except TinySRError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return error.exit_code
+    for path in written:
+        sys.stdout.write(f"commit {path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What the machine says of itself: memory of a process, energy, and the commit at work."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["Energy", "commit", "peak_mb"]
+
+_STATUS = Path("/proc/self/status")
+_PEAK = "VmHWM:"
+"""The largest resident size the process ever had."""
+
+_RAPL = Path("/sys/class/powercap")
+"""Where Linux shows what Intel and AMD processors count of their energy."""
+
+
+def peak_mb() -> float | None:
+    """Return the largest memory this process ever had, in 10⁶ bytes; None if nobody counts it."""
+    if _STATUS.exists():
+        line = next(x for x in _STATUS.read_text().splitlines() if x.startswith(_PEAK))
+        return int(line.split()[1]) * 1024 / 1e6
+    try:
+        import resource  # noqa: PLC0415  Windows has none
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+class Energy:
+    """The processor packages' energy between two moments."""
+
+    def __init__(self, root: Path = _RAPL) -> None:
+        self._counters = sorted(root.glob("intel-rapl:?/energy_uj"))
+        self._start = self._read()
+
+    def joules(self) -> float | None:
+        """Return what was used since this was made; None where no counter can be read."""
+        now = self._read()
+        if self._start is None or now is None:
+            return None
+        pairs = zip(self._counters, self._start, now, strict=True)
+        return sum(_used(path, before, after) for path, before, after in pairs) / 1e6
+
+    def _read(self) -> list[int] | None:
+        try:
+            return [int(path.read_text()) for path in self._counters] or None
+        except (OSError, ValueError):  # most systems let only root read them
+            return None
+
+
+def _used(counter: Path, before: int, after: int) -> int:
+    """Return microjoules; a counter that ran over begins at zero."""
+    if after >= before:
+        return after - before
+    return int((counter.parent / "max_energy_range_uj").read_text()) - before + after
+
+
+def commit() -> str:
+    """Return the commit of this checkout, marked if files were changed; "" outside of one."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607
+            cwd=folder, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()

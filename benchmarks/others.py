@@ -1,0 +1,116 @@
+"""The contenders of a comparison: what a user would run otherwise, and ours, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tinysr.errors import choices, require
+from tinysr.manifest import Stage
+from tinysr.runtime import Bundle, create
+from tinysr.runtime.registry import STAGES
+
+__all__ = ["OTHERS", "opener", "plain_onnx"]
+
+OTHERS = ("plain onnx fp32", "eager fp32", "eager bf16", "torch.compile fp32")
+"""The unbaked model: through PyTorch's own exporter on ONNX Runtime, eager, and compiled."""
+
+_OPSET = 20
+
+Run = Callable[[Any], Any]
+"""Maps an image ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``, both fp32 arrays."""
+
+
+def opener(bundle: Bundle, name: str, plain: Path) -> Run:
+    """Open a contender.
+
+    Args:
+        bundle: made from a preset; its model is loaded for what is not in the bundle.
+        name: one of :data:`OTHERS`, or a backend and a precision.
+        plain: where the unbaked model's graph lies, or is to be put, for that contender.
+
+    Raises:
+        TinySRError: it is unknown or can't run here.
+    """
+    backend, _, precision = name.rpartition(" ")
+    if name == OTHERS[0]:
+        return _plain(bundle, plain)
+    if backend == "eager":
+        return _eager(bundle, precision)
+    if backend == "torch.compile":
+        return _compiled(bundle)
+    if backend in ("onnxruntime", "openvino"):
+        return _ours(bundle, backend, precision)
+    raise choices("contender", name, OTHERS)
+
+
+def plain_onnx(bundle: Bundle, path: Path) -> None:
+    """Export the unbaked model in one graph, as PyTorch's documentation says."""
+    torch: Any = require("torch", extra="bench")
+    model, tile = _model(bundle), bundle.manifest.tile
+    torch.onnx.export(
+        model,
+        (torch.zeros(1, 3, tile, tile),),
+        path,
+        dynamo=True,
+        opset_version=_OPSET,
+        external_data=True,
+        verbose=False,
+        input_names=["image"],
+        output_names=["upscaled"],
+    )
+
+
+def _model(bundle: Bundle) -> Any:
+    from tinysr.models import load  # noqa: PLC0415  torch waits until it is asked for
+
+    return load(bundle.manifest.source.name)
+
+
+def _plain(bundle: Bundle, path: Path) -> Run:
+    if not path.exists():
+        plain_onnx(bundle, path)
+    ort: Any = require("onnxruntime", extra="bench")
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda image: session.run(None, {"image": image})[0]
+
+
+def _eager(bundle: Bundle, precision: str) -> Run:
+    torch: Any = require("torch", extra="bench")
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
+    return _torch_run(_model(bundle).to(dtype), dtype)
+
+
+def _compiled(bundle: Bundle) -> Run:
+    torch: Any = require("torch", extra="bench")
+    return _torch_run(torch.compile(_model(bundle)), torch.float32)
+
+
+def _torch_run(model: Any, dtype: Any) -> Run:
+    torch: Any = require("torch", extra="bench")
+
+    def run(image: Any) -> Any:
+        with torch.inference_mode():
+            return model(torch.from_numpy(image).to(dtype)).float().numpy()
+
+    return run
+
+
+def _ours(bundle: Bundle, name: str, precision: str) -> Run:
+    """Open the stages, as the runtime does; for one tile there is nothing to blend."""
+    backend = create(name)
+    sessions = {
+        stage: backend.open(bundle, backend.artifact(bundle, stage, precision)) for stage in STAGES
+    }
+
+    def stage(name: Stage, array: Any) -> Any:
+        session = sessions[name]
+        (source,), (sink,) = session.artifact.inputs, session.artifact.outputs
+        return session.run({source.name: array})[sink.name]
+
+    def run(image: Any) -> Any:
+        latents = stage("encoder", image)
+        return stage("decoder", latents - stage("transformer", latents))
+
+    return run

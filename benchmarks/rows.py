@@ -1,0 +1,141 @@
+"""Measurements as data: one row per device, backend, precision and commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tinysr.atomic import write_atomically
+from tinysr.errors import UnsupportedError
+
+from .peaks import Peaks
+from .timing import Latency, Ratio, Record, Rules
+
+__all__ = ["Device", "Measured", "Row", "StageRow", "find_row", "read_measured", "write_measured"]
+
+
+class Device(Record):
+    """The machine that measured."""
+
+    name: str
+    kind: str
+    """cpu, gpu or npu."""
+    cpu: str
+    cores: int
+    system: str
+    peaks: Peaks
+
+
+class StageRow(Record):
+    """What one part of an image's time is, and could be."""
+
+    name: str
+    ms: float
+    """Median."""
+    spread: float
+    """Interquartile range, in milliseconds."""
+    limit_ms: float | None = None
+    """The least time this machine could take; null for parts that are no graph."""
+    unfused_ms: float | None = None
+    """The time its memory takes if no two operations are joined."""
+    tops: float | None = None
+    """10¹² operations per second that were reached."""
+    intensity: float | None = None
+    """Operations per byte that has to be moved at least."""
+    bound: str = ""
+    """compute or memory: what that limit is."""
+
+    @property
+    def share_of_limit(self) -> float | None:
+        """How much of what the machine can do is used, 0 to 1."""
+        return None if self.limit_ms is None else self.limit_ms / self.ms
+
+
+class Row(Record):
+    """One backend and precision. A null was not measured."""
+
+    backend: str
+    precision: str
+    single: Latency
+    """One image of the tile's size at a time, end to end."""
+    stages: tuple[StageRow, ...]
+    offline: float | None
+    """Images per second when all of them wait."""
+    first_ms: float | None
+    """The first image in a new process."""
+    load_s: float | None
+    """Opening the bundle in a new process, imports not included."""
+    hash_s: float | None
+    """The part of it that checks hashes."""
+    read_mb: float | None
+    """What opening read with system calls, 10⁶ bytes; what is mapped into memory is not in it."""
+    peak_mb: float | None
+    """Largest memory of a process that opened the bundle and made two images, 10⁶ bytes."""
+    bytes: int
+    """Of graphs and weights."""
+    joules: float | None
+    """Energy of the processor for one image."""
+    against: Ratio | None
+    """How many times longer it takes than the first row of the same run."""
+    parity: str
+    """The bundle's verdict on it: pass, fail or not run."""
+
+
+class Measured(Record):
+    """A run of `tinysr bench`."""
+
+    schema_version: int = 1
+    date: str
+    commit: str
+    device: Device
+    model: str
+    model_sha256: str
+    side: int
+    """Of the low-resolution image, in pixels."""
+    rules: Rules
+    target_ms: float
+    rows: tuple[Row, ...]
+    tools: dict[str, str]
+    """Versions."""
+
+    @property
+    def best(self) -> Row:
+        """The fastest row."""
+        return min(self.rows, key=lambda row: row.single.p90)
+
+
+def find_row(measured: Measured, backend: str, precision: str) -> Row | None:
+    """Return a row, if it was measured."""
+    rows: Iterable[Row] = measured.rows
+    return next((r for r in rows if (r.backend, r.precision) == (backend, precision)), None)
+
+
+def write_measured(path: Path, measured: Measured) -> None:
+    """Write a run, whole or not at all.
+
+    Raises:
+        UnsupportedError: the file can't be written.
+    """
+    write_atomically(path, measured.model_dump_json(indent=1) + "\n", UnsupportedError)
+
+
+def read_measured(path: Path) -> Measured:
+    """Read a run.
+
+    Raises:
+        UnsupportedError: it is missing or no such file.
+    """
+    try:
+        return Measured.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UnsupportedError(
+            f"{path}: {error.strerror}; `tinysr bench --json` makes one"
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the whole file"
+        raise UnsupportedError(
+            f"{path}: expected what `tinysr bench --json` writes, found at {place}: {first['msg']}"
+        ) from error

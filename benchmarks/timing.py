@@ -1,0 +1,146 @@
+"""How latency is measured, after MLPerf's rules for inference.
+
+Warm-up that does not count, a least duration *and* a least count, random inputs from a fixed seed,
+and percentiles of all runs in place of a best one. Several things that are compared run in turns,
+each round in another order, so that whatever else the machine does falls on all of them; what is
+reported of a pair is the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from tinysr.errors import choices
+
+__all__ = [
+    "FULL",
+    "PRESETS",
+    "QUICK",
+    "Latency",
+    "Ratio",
+    "Record",
+    "Rules",
+    "in_turns",
+    "latency",
+    "ratio",
+    "rules_named",
+]
+
+
+class Record(BaseModel):
+    """Base of all that is written to a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Rules(Record):
+    """How long and how often something is measured."""
+
+    name: str
+    warmup: int = Field(ge=0)
+    """Runs of each that do not count."""
+    least_count: int = Field(ge=2)
+    """Runs of each that count, at least."""
+    least_seconds: float = Field(ge=0)
+    """Seconds that all rounds take, at least."""
+    seed: int = 80
+    """Of the input."""
+
+
+FULL = Rules(name="full", warmup=2, least_count=9, least_seconds=20.0)
+QUICK = Rules(name="quick", warmup=1, least_count=3, least_seconds=0.0)
+"""For tests and CI: it shows that all works, and its figures mean little."""
+
+PRESETS = {rules.name: rules for rules in (FULL, QUICK)}
+
+
+def rules_named(name: str) -> Rules:
+    """Return rules by their name.
+
+    Raises:
+        UnsupportedError: there are none of this name.
+    """
+    if name not in PRESETS:
+        raise choices("preset of rules", name, PRESETS)
+    return PRESETS[name]
+
+
+class Latency(Record):
+    """What runs took, in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    spread: float
+    """Interquartile range."""
+    count: int
+    warmup: int
+
+
+class Ratio(Record):
+    """How many times longer one takes than another, from pairs of the same rounds."""
+
+    median: float
+    low: float
+    """Lower quartile."""
+    high: float
+    """Upper quartile."""
+
+
+def latency(seconds: Sequence[float], warmup: int) -> Latency:
+    """Sum runs up; ``seconds`` are those that count."""
+    ms = np.asarray(seconds) * 1e3
+    low, p50, high, p90, p99 = np.percentile(ms, (25, 50, 75, 90, 99)).tolist()
+    return Latency(
+        p50=p50, p90=p90, p99=p99, mean=float(ms.mean()), spread=high - low,
+        count=len(ms), warmup=warmup,
+    )  # fmt: skip
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> Ratio:
+    """Compare runs of the same rounds, pair by pair."""
+    pairs = [a / b for a, b in zip(slow, fast, strict=True)]
+    low, median, high = np.percentile(pairs, (25, 50, 75)).tolist()
+    return Ratio(median=median, low=low, high=high)
+
+
+def in_turns(
+    calls: Mapping[str, Callable[[], Any]],
+    rules: Rules,
+    tell: Callable[[str, int, int], None] = lambda *_: None,
+) -> dict[str, list[float]]:
+    """Time calls in turns, until there are enough rounds and enough time has passed.
+
+    Returns:
+        Seconds of each call in every round that counts, by name.
+    """
+    names = list(calls)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    start, turn = time.perf_counter(), 0
+    while not _enough(seconds[names[0]], rules, time.perf_counter() - start):
+        if turn == rules.warmup:
+            start = time.perf_counter()
+        tell("latency", max(0, turn - rules.warmup), rules.least_count)
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            took = _timed(calls[name])
+            if turn >= rules.warmup:
+                seconds[name].append(took)
+        turn += 1
+    return seconds
+
+
+def _enough(counted: Sequence[float], rules: Rules, passed: float) -> bool:
+    return len(counted) >= rules.least_count and passed >= rules.least_seconds
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

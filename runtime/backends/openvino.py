@@ -1,0 +1,154 @@
+"""OpenVINO, on the CPU: in f32, and in bf16 where the CPU multiplies it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from tinysr.errors import BundleError, MissingBackendError, require
+from tinysr.manifest import Artifact
+
+from ..bundle import Bundle
+from ..session import Array, Availability, Backend, Session, check_ports
+
+__all__ = ["OpenVinoBackend", "OpenVinoSession"]
+
+_EXTRA = "openvino"
+
+_DEVICE = "CPU"
+
+_CAPABILITIES = {"f32": "FP32", "bf16": "BF16"}
+"""Types that artifacts are computed in, as OpenVINO calls what a device can do."""
+
+_DTYPES = {"f32": "float32", "f16": "float16"}
+
+
+class OpenVinoBackend(Backend):
+    """Runs intermediate representations, in the type that the artifact names and no other."""
+
+    name: ClassVar[str] = "openvino"
+    target: ClassVar[str] = "openvino"
+
+    def availability(self) -> Availability:
+        """Say whether OpenVINO is installed, on which CPU, and in which types it computes."""
+        try:
+            ov: Any = require("openvino", extra=_EXTRA)
+        except MissingBackendError as error:
+            return Availability(
+                ready=False, detail="not installed", remedy=str(error).split(": ")[-1]
+            )
+        types = ", ".join(name for name in _CAPABILITIES if self._computes(name))
+        version = ov.__version__.split("-")[0]
+        return Availability(ready=True, detail=f"openvino {version} on the CPU in {types}")
+
+    def unfit(self, bundle: Bundle, artifact: Artifact) -> str:
+        """Say why not, when this CPU does not compute in the artifact's type."""
+        wanted = _inference_type(artifact)
+        if self._computes(wanted):
+            return ""
+        return f"this CPU does not compute in {wanted}: choose the precision fp32"
+
+    def open(self, bundle: Bundle, artifact: Artifact) -> OpenVinoSession:
+        """Open a graph, with its weights, after their hashes were checked.
+
+        Raises:
+            BundleError: a file is missing, changed, or no graph as the manifest describes.
+            MissingBackendError: OpenVINO is not here, or this CPU lacks the artifact's type.
+        """
+        self.demand()
+        if reason := self.unfit(bundle, artifact):
+            raise MissingBackendError(f"{artifact.label}: {reason}")
+        path = bundle.path(artifact)
+        if len(artifact.data) != 1:
+            raise BundleError(f"{artifact.label}: expected one file of weights")
+        try:
+            compiled = self._compiled(
+                str(path), str(bundle.folder / artifact.data[0].path), artifact
+            )
+        except RuntimeError as error:
+            raise BundleError(
+                f"{artifact.label}: {path}: OpenVINO can't open it ({_last_line(error)}); "
+                "export the bundle again"
+            ) from error
+        _check_graph(artifact, compiled)
+        return OpenVinoSession(artifact, compiled)
+
+    def _compiled(self, graph: str, weights: str, artifact: Artifact) -> Any:
+        ov: Any = require("openvino", extra=_EXTRA)
+        wanted = _inference_type(artifact)
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": wanted,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if self.options.threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = self.options.threads
+        core = ov.Core()
+        compiled = core.compile_model(core.read_model(graph, weights), _DEVICE, settings)
+        found = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        if found != wanted:  # a hint is only a hint
+            raise MissingBackendError(
+                f"{artifact.label}: OpenVINO computes it in {found}, expected {wanted}: "
+                "choose another precision"
+            )
+        return compiled
+
+    def _computes(self, name: str) -> bool:
+        ov: Any = require("openvino", extra=_EXTRA)
+        return _CAPABILITIES[name] in ov.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+
+
+class OpenVinoSession(Session):
+    """An open graph."""
+
+    def __init__(self, artifact: Artifact, compiled: Any) -> None:
+        super().__init__(artifact)
+        self._request = compiled.create_infer_request()
+        self._outputs = [port.name for port in artifact.outputs]
+
+    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        try:
+            results = self._request.infer(dict(feeds), share_inputs=True)
+        except RuntimeError as error:
+            raise BundleError(
+                f"{self.artifact.label}: OpenVINO failed on it ({_last_line(error)})"
+            ) from error
+        return {name: results[name] for name in self._outputs}
+
+    def _close(self) -> None:
+        self._request = None
+
+
+def _inference_type(artifact: Artifact) -> str:
+    found = artifact.options.get("inference_precision")
+    if found not in _CAPABILITIES:
+        raise BundleError(
+            f"{artifact.label}: expected an inference_precision of {' or '.join(_CAPABILITIES)}, "
+            f"found {found!r}"
+        )
+    return str(found)
+
+
+def _check_graph(artifact: Artifact, compiled: Any) -> None:
+    wanted = {port.name for port in (*artifact.inputs, *artifact.outputs)}
+    found = {
+        _name(port, wanted): (
+            _DTYPES.get(port.get_element_type().get_type_name(), "another type"),
+            tuple(
+                side.get_length() if side.is_static else "?" for side in port.get_partial_shape()
+            ),
+        )
+        for port in (*compiled.inputs, *compiled.outputs)
+    }
+    check_ports(artifact, found)
+
+
+def _name(port: Any, wanted: set[str]) -> str:
+    """Return the name of a port that is looked for, when it is one of its names."""
+    names: set[str] = port.get_names()
+    return min(names & wanted or names, default="")
+
+
+def _last_line(error: Exception) -> str:
+    """Return OpenVINO's own words: the lines before say where in its sources they were said."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200] if lines else type(error).__name__
