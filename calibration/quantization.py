@@ -96,8 +96,8 @@ def find_quantization(
     seed: int = SEED,
     state: Path | None = None,
     progress: Progress | None = None,
-) -> QuantizationPlan:
-    """Find the plan of a model for a precision.
+) -> tuple[QuantizationPlan, BudgetResult]:
+    """Find the plan of a model for a precision, and what it makes of its budget.
 
     Args:
         loaded: the model.
@@ -135,7 +135,7 @@ def find_quantization(
         tell(f"holding the plan for {precision} against its budget", 0, 1)
         result = budget.result(plan)
         if result.passed:
-            return plan
+            return plan, result
         target += max(_STEP_DB, budget.gate - result.worst_db)
     raise GateError(f"no plan for {precision} holds: {result.said}")
 

@@ -44,7 +44,7 @@ def _found(loaded: Loaded, precision: str, tile: int, tell: Progress) -> Plan:
 
     for form in QUANTIZED:
         if form == precision:
-            return find_quantization(loaded, form, tile=tile, progress=tell)
+            return find_quantization(loaded, form, tile=tile, progress=tell)[0]
     found = calibrate(loaded, CalibrationOptions(tile=tile), tell)
     if not found.verdict.passed:
         raise GateError(f"no precision plan holds: {found.verdict.failure}")

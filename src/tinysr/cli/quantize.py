@@ -59,11 +59,12 @@ def quantize(
         loaded, own_tile = load_model(model)
         if plan is None:
             side = tile or own_tile or DEFAULT_TILE
-            plan = find_quantization(
+            plan, found = find_quantization(
                 loaded, form, tile=side, seed=seed, state=folder / "state", progress=tell
             )
             write_atomically(folder / plan_name(form), quantization_text(plan), CalibrationError)
-        found = held_to_budget(loaded, plan, seed=seed, progress=tell)
+        else:
+            found = held_to_budget(loaded, plan, seed=seed, progress=tell)
     _tell(plan, found, as_json=as_json)
     if not found.passed:
         raise GateError(f"the plan does not hold: {found.said}")
