@@ -29,6 +29,9 @@ _ANY = 1
 _SMALL = 2**18
 """Weights of a layer whose size hardly counts, so that in 4 bits each output has a palette."""
 
+_AS_LARGE = 64
+"""Weights of an output whose 16 colours in fp16, beside their indices, take 8 bits a weight."""
+
 _SHARED = 3072
 """Weights that share a palette at least elsewhere: it then takes 2 % of what its indices do."""
 
@@ -44,7 +47,7 @@ def compressed(model: Any, function: nn.Module, formats: Mapping[str, str]) -> A
     optimize: Any = coremltools().optimize.coreml
     palettes, linear = {}, {}
     for path, weight in _weights(model, function).items():
-        form = formats.get(path)
+        form = _form(formats.get(path), weight.outputs[0].shape)
         if form in PALETTES:
             palettes[weight.name] = optimize.OpPalettizerConfig(
                 mode="custom",
@@ -78,6 +81,13 @@ def _weights(model: Any, function: nn.Module) -> dict[str, Any]:
             if op.op_type in ("conv", "linear") and weight is not None:
                 found[module_of(op, paths)] = weight.op
     return {path: op for path, op in found.items() if op.op_type == "const"}
+
+
+def _form(form: str | None, shape: tuple[int, ...]) -> str | None:
+    """Return the format; 8 bits where palettes of their own would take as much."""
+    each = math.prod(shape[1:])
+    small = shape[0] * each < _SMALL
+    return "w8" if form == "w4" and small and each <= _AS_LARGE else form
 
 
 def _group(form: str, shape: tuple[int, ...]) -> int:
