@@ -14,6 +14,9 @@ from typer.testing import CliRunner
 from tinysr.cli.doctor import doctor, extra_rows
 
 
+WITHOUT_TORCH = {"rtx", "openvino"}
+
+
 def run(*arguments: str) -> Result:
     app = typer.Typer()
     app.command()(doctor)
@@ -28,7 +31,8 @@ def test_it_reports_every_backend_extra_and_version() -> None:
     assert {("onnxruntime", "cpu"), ("onnxruntime", "cuda"), ("eager", "")} <= names
     assert all(row["ready"] != bool(row["remedy"]) for row in report["backends"])
     extras = {row["name"] for row in report["extras"]}
-    assert extras == {"models", "parity", "export", "calibrate", "train", "rtx", "coreml", "coreai"}
+    with_torch = {"models", "parity", "export", "calibrate", "bench", "train", "coreml", "coreai"}
+    assert extras == with_torch | WITHOUT_TORCH
     assert report["packages"]["numpy"] == metadata.version("numpy")
     assert sys.version.startswith(report["python"])
 
@@ -43,7 +47,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         return version(package)
 
     monkeypatch.setattr(metadata, "version", without_torch)
-    needing = [row for row in extra_rows() if row.name != "rtx"]
+    needing = [row for row in extra_rows() if row.name not in WITHOUT_TORCH]
     assert all(row.missing == ("torch",) for row in needing)
     result = run()
     assert result.exit_code == 0
