@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from tinysr.cli.doctor import doctor, extra_rows
 
-
 WITHOUT_TORCH = {"rtx", "openvino"}
 
 
