@@ -17,6 +17,7 @@ from bundles import FAIL, edit_manifest, make_bundle
 from checkpoint_factory import save_released
 from tinysr.cli.inspect import inspect
 from tinysr.errors import BundleError, TinySRError
+from tinysr.export.files import file_entry
 from tinysr.manifest import schema
 
 
@@ -111,6 +112,20 @@ def test_a_damaged_bundle_is_shown_then_refused(tmp_path: Path, damage: str) -> 
     assert json.loads(result.stdout)["artifacts"][0]["file"]["check"] == check
     assert isinstance(result.exception, BundleError)
     assert f"onnx/encoder.onnx ({check})" in str(result.exception)
+
+
+@pytest.mark.parametrize("kind", ["plan", "integers", "document"])
+def test_an_edited_plan_or_document_of_a_bundle_is_named(tmp_path: Path, kind: str) -> None:
+    folder = make_bundle(tmp_path / "twin")
+    path = folder / "beside" / f"{kind}.toml"
+    path.parent.mkdir()
+    path.write_text("as it was", encoding="utf-8")
+    entry = file_entry(folder, path).model_dump()
+    more = {"plan": {"precision_plan": entry}, "integers": {"quantization_plans": {"int8": entry}}}
+    edit_manifest(folder, lambda data: data.update(more.get(kind, {"documents": [entry]})))
+    assert run(folder).exception is None
+    path.write_text("as it is", encoding="utf-8")
+    assert f"beside/{kind}.toml (changed)" in str(run(folder).exception)
 
 
 def test_a_manifest_that_points_outside_is_refused(tmp_path: Path) -> None:

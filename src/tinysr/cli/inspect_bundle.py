@@ -38,13 +38,13 @@ def damaged_files(report: dict[str, Any]) -> list[str]:
 
 def _entries(manifest: Manifest) -> list[FileEntry]:
     entries = [entry for a in manifest.artifacts for entry in (a.file, *a.data)]
-    entries += manifest.documents
+    entries += (*manifest.documents, *manifest.quantization_plans.values())
     return entries + ([manifest.precision_plan] if manifest.precision_plan else [])
 
 
 def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
     files = [entry for a in report["artifacts"] for entry in (a["file"], *a["data"])]
-    files += report["documents"]
+    files += (*report["documents"], *report["quantization_plans"].values())
     return files + ([report["precision_plan"]] if report["precision_plan"] else [])
 
 
