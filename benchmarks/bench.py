@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import importlib.metadata
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from tinysr.manifest import Artifact, Stage
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.registry import STAGES
 from tinysr.runtime.session import Backend
+from tinysr.versions import installed
 
 from .machine import commit
 from .offline import offline
@@ -235,15 +235,5 @@ def _measured(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Opti
         rules=options.rules,
         target_ms=options.target_ms,
         rows=rows,
-        tools=_versions(),
+        tools=installed(_TOOLS),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _TOOLS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.tensorrt.device import gpu, no_gpu
 from tinysr.runtime.tensorrt.engine import load_engine
 from tinysr.runtime.tensorrt.inspection import layer_types
+from tinysr.versions import installed
 
 from .eager import eager_rows
 from .engines import engine_rows, tile_shape
@@ -50,12 +50,6 @@ def machine() -> dict[str, Any]:
             f"the check needs an NVIDIA GPU, found none ({no_gpu()}): run it on a machine with "
             "one; `make gpu-check-folder` gathers what it needs there"
         )
-    tools = {}
-    for package in _PACKAGES:
-        try:
-            tools[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         "gpu": found.name,
         "compute_capability": found.capability,
@@ -63,7 +57,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": found.memory,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "tools": tools,
+        "tools": installed(_PACKAGES),
     }
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import platform
 import re
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from tinysr.versions import installed
 
 if TYPE_CHECKING:
     from tinysr.runtime import Backend
@@ -81,7 +81,7 @@ def extra_rows() -> list[ExtraRow]:
     """Check the packages of every extra that the installed tinysr declares, but for `dev`."""
     rows = []
     for name, wanted in _extras().items():
-        versions = _versions(wanted)
+        versions = installed(wanted)
         missing = tuple(package for package in wanted if package not in versions)
         rows.append(ExtraRow(name=name, ready=not missing, versions=versions, missing=missing))
     return rows
@@ -108,19 +108,11 @@ def _extras() -> dict[str, list[str]]:
     return direct
 
 
-def _versions(packages: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for package in packages:
-        with suppress(metadata.PackageNotFoundError):
-            found[package] = metadata.version(package)
-    return found
-
-
 def _report(backends: list[BackendRow], extras: list[ExtraRow]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": _versions(("tinysr", *BASE_PACKAGES)),
+        "packages": installed(("tinysr", *BASE_PACKAGES)),
         "backends": [asdict(row) for row in backends],
         "extras": [asdict(row) for row in extras],
     }
@@ -141,7 +133,7 @@ def _print(backends: list[BackendRow], extras: list[ExtraRow]) -> None:
         remedy = "" if extra.ready else f"pip install 'tinysr[{extra.name}]'"
         other.add_row(extra.name, _mark(extra.ready), Text(have), Text(remedy))
     console = Console(highlight=False)
-    versions = _versions(("tinysr", *BASE_PACKAGES))
+    versions = installed(("tinysr", *BASE_PACKAGES))
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     console.print(f"Python {platform.python_version()} on {platform.platform()}", markup=False)
     console.print(packages, markup=False)

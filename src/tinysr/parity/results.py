@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from importlib import metadata
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from tinysr.manifest import Artifact, Host, Source, Stage, Verdict
+from tinysr.versions import installed
 
 from .metrics import Metrics
 
@@ -202,13 +202,7 @@ def noted(result: ArtifactResult, bisect: BisectResult) -> ArtifactResult:
 
 def versions() -> tuple[dict[str, str], Host]:
     """Return the versions of the packages at work, and this machine."""
-    tools = {}
-    for package in _PACKAGES:
-        try:
-            tools[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     host = Host(
         system=platform.system(), machine=platform.machine(), python=platform.python_version()
     )
-    return tools, host
+    return installed(_PACKAGES), host
