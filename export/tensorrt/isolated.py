@@ -21,6 +21,7 @@ from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.runtime.tensorrt.log import Messages
 
 from ..options import Progress
+from .stall import STALL_SECONDS, ended_when_stalled
 
 __all__ = ["isolated"]
 
@@ -30,24 +31,34 @@ _WORDS = 300
 """Characters of what the process said last, in an error."""
 
 
-def isolated(work: Work, *, label: str, progress: Progress = lambda _: None) -> Any:
+def isolated(
+    work: Work,
+    *,
+    label: str,
+    progress: Progress = lambda _: None,
+    patience: float = STALL_SECONDS,
+) -> Any:
     """Run a function in a child process.
 
     Args:
         work: is given a progress function; what it returns must be plain JSON data.
         label: of what it makes, for messages.
         progress: told what the child tells.
+        patience: seconds without work after which the child is ended.
 
     Raises:
         TinySRError: as raised by ``work``.
         OSError: as raised by ``work``.
-        MissingBackendError: the child was ended, which a lack of memory does.
+        MissingBackendError: the child was ended, or stuck, which a lack of memory does.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     with tempfile.TemporaryFile() as noise, _child(work, noise) as (pid, reader):
-        answer = _answer(reader, progress)
+        with ended_when_stalled(pid, patience) as stall:
+            answer = _answer(reader, progress)
         _, status = os.waitpid(pid, 0)
+        if answer is None and stall.happened:
+            raise _stalled(label, patience)
         if answer is None:
             raise _ended(os.waitstatus_to_exitcode(status), label, noise)
     if "result" in answer:
@@ -124,6 +135,13 @@ def _ended(code: int, label: str, noise: IO[bytes]) -> MissingBackendError:
     return MissingBackendError(
         f"{label}: {why} to build it ({how}: {messages.first}): "
         "free memory, or build on a larger machine"
+    )
+
+
+def _stalled(label: str, patience: float) -> MissingBackendError:
+    return MissingBackendError(
+        f"{label}: TensorRT stopped working and was ended after {patience:.0f} s, as happens where "
+        "this machine's memory does not suffice: free memory, or build on a larger machine"
     )
 
 
