@@ -58,6 +58,8 @@ def _run(path: Path, image: np.ndarray) -> np.ndarray:
     # The graphs as they are, without a second copy of the weights in the CPU's own layout.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_prepacking", "1")
+    # Half weights become floats where they are used, not all of them at the start.
+    options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     result: np.ndarray = session.run(None, {session.get_inputs()[0].name: image})[0]
     return result
