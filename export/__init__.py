@@ -2,9 +2,10 @@
 
 from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .baked import BakedTinySR
-from .bundle import Gate, export_bundle
+from .bundle import export_bundle
 from .extend import Extension, extend_bundle
 from .files import check_target
+from .gate import Gate
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, targets_for
 

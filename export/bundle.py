@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tinysr.errors import BundleError, GateError, UnsupportedError
+from tinysr.errors import UnsupportedError
 from tinysr.manifest import (
     MANIFEST_NAME,
     Artifact,
@@ -26,6 +26,7 @@ from .bake import bake, prove_baked
 from .baked import BakedTinySR
 from .equalise import equalised
 from .files import atomic_folder, file_entry
+from .gate import Gate, hold
 from .graph import example_input
 from .options import PRECISIONS, ExportOptions, Finish, Progress
 from .plans import any_plan_text, plan_name
@@ -33,11 +34,7 @@ from .quantization import QUANTIZED, QuantizationPlan
 from .target import Build, GraphBuild, Target
 from .targets import targets_for
 
-__all__ = ["Gate", "export_bundle"]
-
-Gate = Callable[[Path], None]
-"""Called with the bundle, still in its temporary place. Raising GateError keeps the bundle from
-its name."""
+__all__ = ["export_bundle"]
 
 _TOOLS = ("tinysr", "torch", "numpy")
 
@@ -88,11 +85,7 @@ def export_bundle(
     with atomic_folder(target, overwrite=overwrite) as work:
         _build(loaded, work, target.name, options, progress)
         if gate is not None:
-            try:
-                gate(work)
-            except GateError as error:
-                kept = _reject(work, target.with_name(f"{target.name}.rejected"))
-                raise GateError(f"{error}; {kept}") from error
+            hold(gate, work, target)
         for made in targets:
             if made.documents is not None:
                 made.documents(work)
@@ -226,18 +219,3 @@ def _metadata(
         "scale": str(SCALE),
         "tile": str(options.tile),
     }
-
-
-def _reject(work: Path, rejected: Path) -> str:
-    """Move a bundle that failed its gate out of the way, in place of an older such one.
-
-    Returns:
-        What became of it, for the message: the failed gate is what matters.
-    """
-    try:
-        with atomic_folder(rejected, overwrite=True) as folder:
-            for item in work.iterdir():
-                item.rename(folder / item.name)
-    except BundleError as error:
-        return f"the bundle is not kept: {error}"
-    return f"the bundle is kept as {rejected}"

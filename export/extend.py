@@ -16,8 +16,8 @@ from tinysr.errors import BundleError, UnsupportedError, choices
 from tinysr.manifest import MANIFEST_NAME, Artifact, FileEntry, Manifest, read_manifest, to_json
 from tinysr.runtime.bundle import Bundle
 
-from .bundle import Gate
 from .files import atomic_folder, file_entry
+from .gate import Gate, hold
 from .options import PRECISIONS, Plan, Progress, Settings
 from .plans import load_any_plan
 from .target import GraphBuild, Target
@@ -59,7 +59,8 @@ def extend_bundle(
     Raises:
         BundleError: the bundle is damaged or lacks the graphs, or ``place`` is taken.
         UnsupportedError: a target needs the model, or lacks an option.
-        GateError: an artifact failed a check.
+        GateError: an artifact failed a check. When it was the gate's, the bundle is kept as
+            ``<place>.rejected``.
     """
     targets = _from_graphs(extension.targets)
     for target in targets:
@@ -82,7 +83,7 @@ def extend_bundle(
         manifest = bundle.manifest.model_copy(update={"artifacts": (*kept, *new)})
         (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
         if gate is not None:
-            gate(work)
+            hold(gate, work, place)
     return read_manifest(place)
 
 

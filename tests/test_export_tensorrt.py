@@ -283,6 +283,18 @@ def test_a_file_size_limit_is_met_as_a_full_disk_is(graphs: Path, tmp_path: Path
 
 
 class TestExtending:
+    def test_a_failed_gate_keeps_the_bundle_under_another_name(
+        self, graphs: Path, tmp_path: Path
+    ) -> None:
+        def gate(_: Path) -> None:
+            raise GateError("upscale is black")
+
+        place = tmp_path / "bundle"
+        with pytest.raises(GateError, match=r"upscale is black; .* kept as .*bundle\.rejected"):
+            extend_bundle(Bundle(graphs), place, QUIET, gate=gate)
+        assert [path.name for path in tmp_path.iterdir()] == ["bundle.rejected"]
+        assert Bundle(tmp_path / "bundle.rejected").artifacts("tensorrt")
+
     def test_a_bundle_may_be_replaced_by_itself_with_more(
         self, graphs: Path, tmp_path: Path
     ) -> None:
