@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .parity import backends_for, progress_bar
+from .parity import backends_for
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .memory import peak_memory
-from .parity import load_source, progress_bar
+from .parity import load_source
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,8 +12,9 @@ import typer
 from .coreml import DeploymentTarget, Layout, coreml_settings
 from .extend import extend, is_bundle
 from .memory import peak_memory
-from .parity import backends_for, print_report, progress_bar
+from .parity import backends_for, print_report
 from .plans import with_plans
+from .progress import progress_bar
 from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .memory import peak_memory
-from .parity import load_source, print_report, progress_bar
+from .parity import load_source, print_report
+from .progress import progress_bar
 from .tensorrt import build_notes
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tinysr.runtime.bundle import Bundle
     from tinysr.runtime.session import Backend
 
-__all__ = ["backends_for", "load_source", "parity", "print_report", "progress_bar"]
+__all__ = ["backends_for", "load_source", "parity", "print_report"]
 
 FAILED = 1
 """The exit code when a gate fails."""
@@ -197,23 +197,6 @@ def _print_bisect(console: Console, found: BisectResult) -> None:
         highlight=False,
     )
     console.print(table)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """Show on the terminal's error stream what is being done, while it is."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    # Elsewhere than on a terminal, a bar that takes itself away still leaves an empty line.
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-
-        def tell(text: str, done: int, total: int) -> None:
-            bar.update(task, description=text, completed=done, total=total)
-
-        yield tell
 
 
 def _references(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .parity import progress_bar
+from .progress import progress_bar
 
 if TYPE_CHECKING:
     from tinysr.calibration import BudgetResult
