@@ -1,13 +1,12 @@
 """Synthetic images, their degradation, and the batches made of both."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
+from recipes import small_config
 
-from tinysr.training import RECIPES, Degradation, Phase, TrainConfig, degrade, synthetic_image
-from tinysr.training.data import Batches
+from tinysr.training import Degradation, RunConfig, degrade, synthetic_image
+from tinysr.training.data import PatchBatches
 from tinysr.training.degradation import LIGHT, SEVERE
 from tinysr.training.spectral import Array, Random, blur, field
 from tinysr.training.textures import TEXTURES, Texture
@@ -95,38 +94,41 @@ def test_severe_is_further_from_the_truth_than_light() -> None:
 
 
 @pytest.fixture
-def config() -> TrainConfig:
-    phases = (Phase(share=0.5, patch=32, batch=4), Phase(share=0.5, patch=64, batch=2))
-    return dataclasses.replace(
-        RECIPES["nano"], steps=8, phases=phases, image_side=64, pool=3, refresh=2
-    )
+def config() -> RunConfig:
+    phases = [{"share": 0.5, "patch": 32, "batch": 4}, {"share": 0.5, "patch": 64, "batch": 2}]
+    return small_config(phases=phases, optim__steps=8)
 
 
-def test_a_batch_depends_on_its_step_alone(config: TrainConfig) -> None:
-    straight, jumped = Batches(config), Batches(config)
+def test_a_batch_depends_on_its_step_alone(config: RunConfig) -> None:
+    straight, jumped = PatchBatches(config), PatchBatches(config)
     for step in range(6):
-        last = straight.batch(step)
-    assert all(torch.equal(a, b) for a, b in zip(last, jumped.batch(5), strict=True))
+        last = straight.finish(straight.load(step))
+    again = jumped.finish(jumped.load(5))
+    assert torch.equal(last.low, again.low)
+    assert torch.equal(last.high, again.high)
 
 
-def test_patches_grow_as_the_run_goes_on(config: TrainConfig) -> None:
-    batches = Batches(config)
-    assert batches.batch(3)[1].shape == (4, 3, 32, 32)
-    assert batches.batch(4)[1].shape == (2, 3, 64, 64)
-    assert batches.batch(4)[0].shape == (2, 3, 16, 16)
+def test_patches_grow_as_the_run_goes_on(config: RunConfig) -> None:
+    batches = PatchBatches(config)
+    assert batches.load(3).high.shape == (4, 3, 32, 32)
+    assert batches.load(4).high.shape == (2, 3, 64, 64)
+    assert batches.finish(batches.load(4)).low.shape == (2, 3, 16, 16)
 
 
-def test_parts_make_up_the_whole_batch(config: TrainConfig) -> None:
-    whole = Batches(config).batch(0)[1]
-    first, second = (Batches(config).batch(0, part, 2)[1] for part in (0, 1))
-    assert torch.equal(whole[0::2], first)
-    assert torch.equal(whole[1::2], second)
+def test_parts_make_up_the_whole_batch(config: RunConfig) -> None:
+    def low(*part: int) -> torch.Tensor:
+        batches = PatchBatches(config)
+        return batches.finish(batches.load(0, *part)).low
+
+    whole = low()
+    assert torch.equal(whole[0::2], low(0, 2))
+    assert torch.equal(whole[1::2], low(1, 2))
 
 
-def test_vivid_patches_have_stronger_colours(config: TrainConfig) -> None:
+def test_vivid_patches_have_stronger_colours() -> None:
     def saturation(vivid: float) -> float:
-        batches = Batches(dataclasses.replace(config, vivid=vivid))
-        high = torch.cat([batches.batch(step)[1] for step in range(4)])
+        batches = PatchBatches(small_config(data__vivid=vivid))
+        high = torch.cat([batches.load(step).high for step in range(6)])
         return float((high.amax(1) - high.amin(1)).mean())
 
     assert saturation(1.0) > 1.5 * saturation(0.0)

@@ -1,189 +1,310 @@
-"""The loop: it learns, resumes to the same result, and stops when asked."""
+"""The engine: it learns, resumes to the same result, shares work and stops when asked."""
 
-import dataclasses
+from __future__ import annotations
+
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 import torch
+from recipes import small_config
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
-from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
-from tinysr.training import RECIPES, Phase, Schedule, TrainConfig, train
-from tinysr.training.checkpoint import CHECKPOINT, Progress, read_ema
-from tinysr.training.loop import new_state, pixel_loss
-from tinysr.training.replicas import Replicas
+from tinysr.errors import CheckpointError, MissingBackendError, UnsupportedError
+from tinysr.models import TinySR, load
+from tinysr.training import Job, RunConfig, run_stage
+from tinysr.training.data import PatchBatches
+from tinysr.training.engine import (
+    CHECKPOINT,
+    Batch,
+    Progress,
+    Session,
+    Stage,
+    read_progress,
+    train,
+)
+from tinysr.training.engine.team import gather
+from tinysr.training.runner import PRODUCT
+from tinysr.training.stages import Context, build
+
+Run = Callable[..., Progress]
+
+pytestmark = pytest.mark.usefixtures("two_threads_less")
+
+
+@pytest.fixture(scope="module")
+def two_threads_less() -> None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
-def config() -> TrainConfig:
-    return dataclasses.replace(
-        RECIPES["nano"],
-        steps=4,
-        warmup=1,
-        phases=(Phase(share=1, patch=32, batch=2, bfloat16=False),),
-        image_side=64,
-        pool=2,
-    )
+def run(tmp_path: Path) -> Run:
+    """Return a function that trains a small teacher in a folder, showing and measuring nothing."""
+
+    def call(
+        folder: str,
+        config: RunConfig | None = None,
+        *,
+        resume: str | None = None,
+        session: Session | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> Progress:
+        config = config or small_config()
+        stage = build(config, Context(seed=config.seed, device=torch.device("cpu")))
+        return train(
+            stage,
+            config,
+            PatchBatches(config),
+            tmp_path / folder,
+            resume=tmp_path / folder / resume if resume else None,
+            session=session,
+            inputs=inputs,
+        )
+
+    return call
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return read_ema(folder / CHECKPOINT)[1]
+def tensors(folder: Path) -> dict[str, Tensor]:
+    return load_file(folder / CHECKPOINT)
 
 
-def stop_after(step: int) -> Schedule:
-    def report(progress: Progress, _: float) -> None:
+def stop_after(step: int, number: signal.Signals = signal.SIGINT) -> Session:
+    def report(progress: Progress, _: Mapping[str, float]) -> None:
         if progress.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
 
-    return Schedule(report=report)
-
-
-def test_a_resumed_run_ends_as_an_uninterrupted_one(config: TrainConfig, tmp_path: Path) -> None:
-    train(config, tmp_path / "straight")
-    _, stopped = train(config, tmp_path / "halted", schedule=stop_after(2))
-    assert stopped.step == 2
-    _, done = train(config, tmp_path / "halted", resume=True)
-    assert done.step == 4
-    straight, halted = weights(tmp_path / "straight"), weights(tmp_path / "halted")
-    assert straight.keys() == halted.keys()
-    assert all(torch.equal(straight[name], halted[name]) for name in straight)
+    return Session(report=report)
 
 
-def test_steps_change_the_weights(config: TrainConfig, tmp_path: Path) -> None:
-    train(config, tmp_path)
-    start = new_state(config).ema.state_dict()
-    moved = [n for n, v in weights(tmp_path).items() if not torch.equal(v, start[n])]
-    assert len(moved) > len(start) / 2
+def same(one: Path, other: Path) -> bool:
+    first, second = tensors(one), tensors(other)
+    return first.keys() == second.keys() and all(torch.equal(first[n], second[n]) for n in first)
 
 
-def test_a_few_steps_on_one_batch_lower_its_loss(config: TrainConfig) -> None:
-    state = new_state(config)
-    low = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    high = torch.nn.functional.interpolate(low, scale_factor=4, mode="nearest")
-    losses = []
-    optimizer = torch.optim.AdamW(state.model.parameters(), lr=1e-4)
-    for _ in range(25):
-        loss = pixel_loss(state.model(low), high, 0.1)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.9 * losses[0]
-
-
-def test_two_processes_give_the_gradients_of_one(config: TrainConfig, tmp_path: Path) -> None:
-    train(config, tmp_path / "one")
-    train(config, tmp_path / "two", schedule=Schedule(processes=2))
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    worst = max((one[name] - two[name]).abs().max().item() for name in one)
-    # Adam makes full steps of gradients that are all rounding; their number is small.
-    assert worst <= 4 * 2 * config.learning_rate
-    apart = torch.cat([(one[n] - two[n]).flatten() for n in one])
-    moved = torch.cat(
-        [(one[n] - v).flatten() for n, v in new_state(config).ema.state_dict().items()]
-    )
-    assert apart.norm() < 0.2 * moved.norm()
-
-
-def test_a_lost_process_ends_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinysr.training.replicas._PATIENCE", 0.5)
-    model = new_state(config).model
-    with Replicas(model, lambda *_: torch.zeros(()), 2) as replicas:
-        replicas._workers[0].kill()
-        with pytest.raises(TinySRError, match="resume"):
-            replicas.backward(0)
-
-
-def test_batches_that_do_not_divide_are_refused(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedError, match="3 processes"):
-        train(config, tmp_path, schedule=Schedule(processes=3))
-
-
-def test_a_folder_with_a_run_is_not_overwritten(config: TrainConfig, tmp_path: Path) -> None:
-    train(config, tmp_path, schedule=stop_after(1))
-    with pytest.raises(CheckpointError, match="resume it or choose"):
-        train(config, tmp_path)
-
-
-def test_another_runs_checkpoint_is_refused(config: TrainConfig, tmp_path: Path) -> None:
-    train(config, tmp_path, schedule=stop_after(1))
-    with pytest.raises(CheckpointError, match="another seed"):
-        train(dataclasses.replace(config, seed=1), tmp_path, resume=True)
-
-
-def test_the_number_of_steps_may_change_and_is_on_record(
-    config: TrainConfig, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_six_steps_are_three_and_three_more_bit_for_bit(
+    run: Run, tmp_path: Path, number: signal.Signals
 ) -> None:
-    train(config, tmp_path, schedule=stop_after(1))
-    _, progress = train(dataclasses.replace(config, steps=2), tmp_path, resume=True)
+    run("straight")
+    assert run("halted", session=stop_after(3, number)).step == 3
+    assert run("halted", resume=CHECKPOINT).step == 6
+    assert same(tmp_path / "straight", tmp_path / "halted")
+
+
+def test_any_checkpoint_that_was_kept_leads_to_the_same_result(run: Run, tmp_path: Path) -> None:
+    run("straight", session=Session(keep_every=2))
+    end = tensors(tmp_path / "straight")
+    kept = sorted(path.name for path in (tmp_path / "straight").glob("step-*"))
+    assert kept == [f"step-0000000{step}.safetensors" for step in (2, 4, 6)]
+    run("straight", resume=kept[0])
+    assert all(torch.equal(end[n], v) for n, v in tensors(tmp_path / "straight").items())
+
+
+def test_the_result_is_the_average_of_the_weights(tmp_path: Path) -> None:
+    config = small_config()
+    stage = build(config, Context(seed=80, device=torch.device("cpu")))
+    train(stage, config, PatchBatches(config), tmp_path)
+    saved, product = tensors(tmp_path), stage.product().state_dict()
+    name = "decoder.layers.0.weight"
+    assert torch.equal(product[name], saved[f"ema.{name}"])
+    assert not torch.equal(product[name], saved[f"model.{name}"])
+
+
+def test_bf16_trains_and_resumes(run: Run, tmp_path: Path) -> None:
+    config = small_config(phases=[{"patch": 32, "batch": 2, "precision": "bf16"}])
+    run("half", config)
+    run("halted", config, session=stop_after(3))
+    run("halted", config, resume=CHECKPOINT)
+    assert same(tmp_path / "half", tmp_path / "halted")
+    run("full")
+    assert not same(tmp_path / "half", tmp_path / "full")
+    assert all(v.dtype == torch.float32 for v in tensors(tmp_path / "half").values())
+
+
+def distance(one: Path, other: Path, start: Mapping[str, Tensor]) -> float:
+    """Return how far two runs' weights are apart, over how far they went."""
+    first, second = tensors(one), tensors(other)
+    names = [name for name in first if name.startswith("model.")]
+    apart = torch.cat([(first[n] - second[n]).flatten() for n in names])
+    moved = torch.cat([(first[n] - start[n.removeprefix("model.")]).flatten() for n in names])
+    return float(apart.norm() / moved.norm())
+
+
+def test_two_processes_give_what_one_gives_that_accumulates(run: Run, tmp_path: Path) -> None:
+    config = small_config(optim__accumulate=2, optim__steps=3)
+    run("one", config)
+    shared = small_config(optim__steps=3)
+    (tmp_path / "config.toml").write_text(toml(shared))
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"),
+        *("--no-python", str(Path(sys.executable).with_name("tinysr")), "train", "nano/teacher"),
+        *("--config", "config.toml", "-o", "two", "--device", "cpu", "--watch-every", "0"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(  # noqa: S603  ours
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "two" / PRODUCT).config == load_teacher(shared).config
+    start = load_teacher(shared).state_dict()
+    # Adam makes full steps of gradients that are all rounding; their number is small.
+    assert distance(tmp_path / "one", tmp_path / "two", start) < 0.05
+    run("half", small_config(phases=[{"patch": 32, "batch": 1}], optim__steps=3))
+    assert distance(tmp_path / "one", tmp_path / "half", start) > 0.2
+
+
+def load_teacher(config: RunConfig) -> TinySR:
+    return build(config, Context(seed=config.seed, device=torch.device("cpu"))).product()
+
+
+def toml(config: RunConfig) -> str:
+    """Write a config's plain values and tables."""
+    import json
+
+    def table(name: str, values: Mapping[str, object]) -> list[str]:
+        plain = {k: v for k, v in values.items() if not isinstance(v, dict)}
+        lines = [name, *(f"{k} = {json.dumps(v)}" for k, v in plain.items())]
+        for key, value in values.items():
+            if isinstance(value, dict):
+                lines += table(f"[{name.strip('[]')}.{key}]", value)
+        return lines
+
+    data = config.model_dump(mode="json")
+    lines = [f"stage = {json.dumps(data['stage'])}", f"seed = {data['seed']}"]
+    for phase in data["phases"]:
+        lines += table("[[phases]]", phase)
+    for name in ("optim", "data", "options"):
+        lines += table(f"[{name}]", data[name])
+    return "\n".join(lines) + "\n"
+
+
+def test_batches_that_do_not_divide_are_refused(run: Run) -> None:
+    with pytest.raises(UnsupportedError, match="divide by 3"):
+        run("one", small_config(optim__accumulate=3))
+
+
+def test_batches_may_be_loaded_ahead(run: Run, tmp_path: Path) -> None:
+    run("plain", small_config(optim__steps=3))
+    run("ahead", small_config(optim__steps=3), session=Session(workers=1))
+    assert same(tmp_path / "plain", tmp_path / "ahead")
+
+
+def test_a_folder_with_a_run_is_not_overwritten(run: Run) -> None:
+    run("one", session=stop_after(1))
+    with pytest.raises(CheckpointError, match="resume it or choose"):
+        run("one")
+
+
+def test_another_runs_checkpoint_is_refused(run: Run) -> None:
+    run("one", session=stop_after(1))
+    with pytest.raises(CheckpointError, match="another seed"):
+        run("one", small_config(seed=1), resume=CHECKPOINT)
+
+
+def test_other_inputs_are_refused(run: Run) -> None:
+    run("one", session=stop_after(1), inputs={"data": "a"})
+    with pytest.raises(CheckpointError, match="another data"):
+        run("one", resume=CHECKPOINT, inputs={"data": "b"})
+
+
+def test_the_number_of_steps_may_change_and_is_on_record(run: Run) -> None:
+    run("one", session=stop_after(1))
+    progress = run("one", small_config(optim__steps=2), resume=CHECKPOINT)
     assert progress.step == 2
-    assert {"step": 1, "changed": {"steps": [4, 2]}} in progress.history
+    assert {"step": 1, "changed": {"optim.steps": [6, 2]}} in progress.history
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x00" * 64], ids=["absent", "empty", "damaged"])
-def test_an_unusable_checkpoint_is_named(
-    config: TrainConfig, tmp_path: Path, content: bytes | None
-) -> None:
+def test_an_unusable_checkpoint_is_named(run: Run, tmp_path: Path, content: bytes | None) -> None:
+    (tmp_path / "one").mkdir()
     if content is not None:
-        (tmp_path / CHECKPOINT).write_bytes(content)
+        (tmp_path / "one" / CHECKPOINT).write_bytes(content)
     with pytest.raises(CheckpointError, match="training checkpoint"):
-        train(config, tmp_path, resume=True)
+        run("one", resume=CHECKPOINT)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "tinysr.training.loop.pixel_loss", lambda image, *_: image.sum() * float("nan")
-    )
-    with pytest.raises(CheckpointError, match="loss is nan"):
-        train(config, tmp_path)
-    assert not (tmp_path / CHECKPOINT).exists()
+def test_a_checkpoint_of_another_model_is_refused(run: Run, tmp_path: Path) -> None:
+    run("one", session=stop_after(1))
+    path = tmp_path / "one" / CHECKPOINT
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    kept = {
+        n: v for n, v in tensors(tmp_path / "one").items() if n != "model.decoder.layers.0.bias"
+    }
+    save_file(kept, path, metadata)
+    with pytest.raises(CheckpointError, match=r"decoder\.layers\.0\.bias"):
+        run("one", resume=CHECKPOINT)
 
 
-def test_the_rate_rises_then_falls_to_its_end() -> None:
-    config = TrainConfig()
-    rates = [config.rate(step) for step in range(config.steps + 1)]
-    assert rates[0] < rates[config.warmup - 1] == pytest.approx(config.learning_rate)
-    assert rates[-1] == pytest.approx(config.final_rate)
-    assert rates[config.warmup :] == sorted(rates[config.warmup :], reverse=True)
+class Bent(Stage):
+    """A stage of one number, whose loss stops being finite."""
+
+    def __init__(self) -> None:
+        self.model = nn.Linear(1, 1)
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        return {"pixels": self.model(batch.low[:1, 0, :1, :1]).sum() / (0.0 if step else 1.0)}
+
+    def upscale(self, low: Tensor) -> Tensor:
+        return low
+
+    def product(self) -> TinySR:
+        raise NotImplementedError
 
 
-def test_the_transformer_waits_then_learns(config: TrainConfig, tmp_path: Path) -> None:
-    late = dataclasses.replace(config, transformer_start=0.5)
-    start = new_state(late).model.state_dict()
-    linear, bias = "transformer.proj_out.weight", "transformer.proj_out.bias"
-
-    def moved(step: int) -> set[str]:
-        train(late, tmp_path / str(step), schedule=stop_after(step))
-        now = weights(tmp_path / str(step))
-        return {name for name in (linear, bias) if not torch.equal(now[name], start[name])}
-
-    # The bias is the wiring's phase pattern: it learns with the decoder.
-    assert moved(2) == {bias}
-    assert moved(3) == {linear, bias}
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    config = small_config()
+    with pytest.raises(CheckpointError, match=r"loss 'loss' is (nan|-?inf) at step 1"):
+        train(Bent(), config, PatchBatches(config), tmp_path, session=Session(save_every=0))
+    assert read_progress(tmp_path / CHECKPOINT).step == 1
 
 
-def test_the_last_steps_show_attention_a_whole_tile() -> None:
-    config = RECIPES["nano"]
-    assert config.phase(0).patch == 128
-    assert config.phase(config.steps - 1).patch // 16 == 32
+def test_a_measured_step_has_its_mean_losses_and_its_psnr(run: Run) -> None:
+    seen: list[Stage] = []
+
+    def watch(stage: Stage) -> float:
+        seen.append(stage)
+        return 21.5
+
+    progress = run("one", session=Session(watch=watch, watch_every=4))
+    assert [row["step"] for row in progress.history] == [4, 6]
+    assert progress.history[0]["psnr"] == 21.5
+    assert progress.history[0]["pixels"] > 0
 
 
-def test_a_config_survives_json_and_names_what_it_does_not_know() -> None:
+def test_a_device_that_is_not_here_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="expected one of auto, cpu, cuda"), gather("tpu"):
+        pass
+    if not torch.cuda.is_available():
+        with pytest.raises(MissingBackendError, match="--device cpu"), gather("cuda"):
+            pass
+
+
+def test_a_run_leaves_its_product_its_record_and_its_logs(tmp_path: Path) -> None:
+    config = small_config(optim__steps=2)
+    run_stage(Job(config=config, folder=tmp_path), session=Session(watch=lambda _: 20.0))
+    assert load(tmp_path / PRODUCT).config == load_teacher(config).config
     import json
 
-    config = RECIPES["nano"]
-    data = json.loads(config.to_json())
-    assert TrainConfig.from_dict(data) == config
-    with pytest.raises(CheckpointError, match="momentum"):
-        TrainConfig.from_dict(data | {"momentum": 1})
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert RunConfig.model_validate(record["config"]) == config
+    assert record["history"][0]["psnr"] == 20.0
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-
-@pytest.mark.parametrize(
-    "phases", [(Phase(share=0.5, patch=32, batch=1),), (Phase(share=1, patch=40, batch=1),)]
-)
-def test_a_config_that_can_not_run_is_refused(phases: tuple[Phase, ...]) -> None:
-    with pytest.raises(CheckpointError):
-        TrainConfig(phases=phases)
+    events = EventAccumulator(str(tmp_path / "logs"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [1, 2]
+    assert [event.value for event in events.Scalars("photos/psnr")] == [20.0]

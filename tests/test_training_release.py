@@ -6,21 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from recipes import small_config
 from typer.testing import CliRunner, Result
 
+from tinysr.errors import CheckpointError, TinySRError
 from tinysr.models import PRESETS, TinySR, load
 from tinysr.training import (
-    RECIPES,
-    Phase,
-    TrainConfig,
+    Job,
+    RunConfig,
     evaluate,
     initialise,
     mean_psnr,
     photo_pairs,
-    train,
+    run_stage,
     write_release,
 )
-from tinysr.training.checkpoint import CHECKPOINT, Progress, read_ema
+from tinysr.training.engine import CHECKPOINT, Progress, read_progress
 from tinysr.training.evaluate import (
     Pair,
     bicubic,
@@ -29,6 +30,7 @@ from tinysr.training.evaluate import (
     with_adain,
     with_constant_prediction,
 )
+from tinysr.training.runner import PRODUCT
 
 Cli = Callable[..., Result]
 
@@ -41,16 +43,18 @@ def pairs() -> list[Pair]:
     ]
 
 
+NANO = {"width": 32, "depth": 6, "heads": 3, "pooled_size": 64, "separable_encoder": True}
+
+
 @pytest.fixture
-def config() -> TrainConfig:
-    phases = (Phase(share=1, patch=32, batch=2),)
-    return dataclasses.replace(RECIPES["nano"], steps=2, phases=phases, image_side=64, pool=2)
+def config() -> RunConfig:
+    return small_config(optim__steps=2, options__model=NANO)
 
 
 @pytest.fixture
 def few_photos(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinysr.training.release.photo_pairs", lambda: pairs)
-    monkeypatch.setattr("tinysr.training.photo_pairs", lambda: pairs)
+    monkeypatch.setattr("tinysr.training.runner.photo_pairs", lambda: pairs)
 
 
 def test_photos_are_degraded_from_fixed_seeds(pairs: list[Pair]) -> None:
@@ -75,18 +79,25 @@ def test_the_colour_match_removes_a_cast(pairs: list[Pair]) -> None:
 
 
 def test_a_release_loads_and_its_card_holds_the_runs_figures(
-    config: TrainConfig, few_photos: None, tmp_path: Path
+    config: RunConfig, few_photos: None, tmp_path: Path
 ) -> None:
-    model, progress = train(config, tmp_path)
+    run_stage(Job(config=config, folder=tmp_path))
     weights, card = write_release(tmp_path, tmp_path / "out")
     assert weights.stat().st_size < 10e6
-    loaded = load(weights).state_dict()
-    for name, value in model.state_dict().items():
+    loaded, product = load(weights).state_dict(), load(tmp_path / PRODUCT).state_dict()
+    for name, value in product.items():
         assert torch.allclose(loaded[name], value, atol=1e-3), name
     text = card.read_text()
-    assert f"Steps: {progress.step} of {config.steps} planned, seed {config.seed}" in text
+    assert "`teacher`, step 2 of 2 planned, seed 80" in text
     assert "Mean gain over bicubic" in text
     assert text.count("| astronaut |") == 2
+
+
+def test_a_model_that_is_no_preset_has_no_release(few_photos: None, tmp_path: Path) -> None:
+    run_stage(Job(config=small_config(optim__steps=1), folder=tmp_path))
+    with pytest.raises(CheckpointError, match="expected the layout of one of tinysr, tinysr-nano"):
+        write_release(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_picture_shows_four_images_side_by_side(pairs: list[Pair], tmp_path: Path) -> None:
@@ -97,44 +108,78 @@ def test_a_picture_shows_four_images_side_by_side(pairs: list[Pair], tmp_path: P
         assert image.size == (4 * 128, 128)
 
 
+SMALL = (
+    *("--set", "optim.warmup=1", "--set", "data.image_side=64", "--set", "data.pool=2"),
+    *("--set", "phases=[{patch = 32, batch = 2}]", "--device", "cpu"),
+)
+
+
 @pytest.fixture
-def cli(config: TrainConfig, few_photos: None, monkeypatch: pytest.MonkeyPatch) -> Cli:
+def cli(few_photos: None) -> Cli:
     import typer
 
     from tinysr.cli.train import train as command
 
-    monkeypatch.setitem(RECIPES, "nano", config)
     app = typer.Typer()
     app.command()(command)
     return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-def test_the_command_trains_and_releases(cli: Cli, tmp_path: Path) -> None:
-    result = cli("nano", "--steps", 1, "--seed", 3, "-o", tmp_path)
+def test_the_command_trains_stops_and_goes_on(cli: Cli, tmp_path: Path) -> None:
+    steps = ("--set", "optim.steps=2", "--set", "seed=3")
+    result = cli("nano/teacher", *SMALL, *steps, "-o", tmp_path, "--keep-every", 1)
     assert result.exit_code == 0, result.output
-    progress, _ = read_ema(tmp_path / CHECKPOINT)
-    assert (progress.step, progress.config.seed) == (1, 3)
-    assert (tmp_path / "tinysr-nano.safetensors").exists()
-    again = cli("nano", "-o", tmp_path, "--release", tmp_path / "elsewhere")
+    assert "Synthetic images alone" in result.output
+    progress = read_progress(tmp_path / CHECKPOINT)
+    assert (progress.step, progress.config.seed) == (2, 3)
+    assert load(tmp_path / PRODUCT).config.transformer.depth == 12
+    first = tmp_path / "step-00000001.safetensors"
+    again = cli(
+        "nano/teacher", *SMALL, *steps, "-o", tmp_path / "b", "--resume", "--checkpoint", first
+    )
     assert again.exit_code == 0, again.output
-    assert (tmp_path / "elsewhere" / "tinysr-nano.md").exists()
+    one, other = (load(folder / PRODUCT).state_dict() for folder in (tmp_path, tmp_path / "b"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_an_unknown_recipe_names_the_known_ones(cli: Cli) -> None:
-    result = cli("mega")
-    assert "unknown recipe 'mega': expected one of nano" in str(result.exception)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mega/teacher"], "unknown recipe 'mega': expected one of nano"),
+        (["nano/dream"], "unknown stage of nano 'dream': expected one of"),
+        (["nano/teacher", "--set", "optim.momentum=1"], "optim.momentum: Extra inputs"),
+        (["nano/teacher", "--set", "options.width=1"], "width: Extra inputs"),
+        (["nano/teacher", "--set", "optim.steps"], "expects table.key=value"),
+        (["nano/teacher", "--set", "optim.steps=0"], "optim.steps: Input should be greater"),
+        (["nano/teacher", "--set", "phases=[]"], "shares of all phases"),
+        (["nano/teacher", "--set", "phases=[{patch = 40, batch = 1}]"], "divide by 16"),
+        (["nano/teacher", "--set", "stage=dream"], "unknown stage 'dream'"),
+        (["nano/teacher", "--config", "none.toml"], "none.toml: no training config"),
+        (["nano/teacher", "--input", "teacher"], "expects ROLE=PATH"),
+        (["nano/teacher", "--data", "none"], "none: expected a folder of images"),
+    ],
+)
+def test_what_can_not_be_trained_is_refused_in_one_line(
+    cli: Cli, tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = cli(*words, "-o", tmp_path / "run")
+    assert isinstance(result.exception, TinySRError)
+    assert message in str(result.exception)
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_card_tells_of_a_change_of_plan(config: TrainConfig, few_photos: None) -> None:
+def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -> None:
     from tinysr.training.card import model_card
 
-    history = ({"step": 7.0, "loss": 0.1, "psnr": 20.0}, {"step": 7, "changed": {"steps": [8, 9]}})
+    history = (
+        {"step": 7.0, "loss": 0.1, "psnr": 20.0},
+        {"step": 7, "changed": {"optim.steps": [8, 9]}},
+    )
     progress = Progress(config=config, step=9, seconds=120, history=history)
     score = evaluate(bicubic, photo_pairs(["camera"])[:1])
-    text = model_card(
-        progress, dict.fromkeys(("bicubic", "model", "model, v constant"), score), 9_000_000
-    )
-    assert "At step 7, on resuming, `steps` was changed from 8 to 9." in text
+    scores = dict.fromkeys(("bicubic", "model", "model, v constant"), score)
+    text = model_card("tinysr-nano", progress, scores, 9_000_000)
+    assert "At step 7, on resuming, `optim.steps` was changed from 8 to 9." in text
     assert "2 minutes" in text
     assert "| 7 | 0.1000 | 20.00 |" in text
 

@@ -7,13 +7,18 @@ import torch
 import torch.nn.functional as F
 
 from tinysr.errors import UnsupportedError
-from tinysr.models import PRESETS, TinySR
+from tinysr.models import PRESETS, ModelConfig, TinySR
 from tinysr.training import initialise
 
+NANO = PRESETS["tinysr-nano"]
+STANDARD = dataclasses.replace(
+    NANO, vae=dataclasses.replace(NANO.vae, width=48, separable_encoder=False)
+)
 
-@pytest.fixture(scope="module")
-def untrained() -> TinySR:
-    return initialise(TinySR(PRESETS["tinysr-nano"]), seed=80).requires_grad_(False)
+
+@pytest.fixture(scope="module", params=[NANO, STANDARD], ids=["separable", "standard"])
+def untrained(request: pytest.FixtureRequest) -> TinySR:
+    return initialise(TinySR(request.param), seed=80).requires_grad_(False)
 
 
 def smooth_image(seed: int, side: int = 32) -> torch.Tensor:
@@ -49,8 +54,9 @@ def test_uniform_images_stay_uniform_and_borders_bright(untrained: TinySR, level
     assert (image - level).abs().max() < 0.15
 
 
-def test_every_parameter_can_learn_within_two_steps() -> None:
-    model = initialise(TinySR(PRESETS["tinysr-nano"]), seed=80)
+@pytest.mark.parametrize("config", [NANO, STANDARD], ids=["separable", "standard"])
+def test_every_parameter_can_learn_within_two_steps(config: ModelConfig) -> None:
+    model = initialise(TinySR(config), seed=80)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     for _ in range(2):
         optimizer.zero_grad()
@@ -63,13 +69,12 @@ def test_every_parameter_can_learn_within_two_steps() -> None:
 
 
 def test_a_seed_gives_the_same_start(untrained: TinySR) -> None:
-    again = initialise(TinySR(PRESETS["tinysr-nano"]), seed=80).state_dict()
+    again = initialise(TinySR(untrained.config), seed=80).state_dict()
     assert all(torch.equal(again[name], value) for name, value in untrained.state_dict().items())
 
 
 def test_a_layout_without_room_is_refused() -> None:
-    config = PRESETS["tinysr-nano"]
-    narrow = dataclasses.replace(config, vae=dataclasses.replace(config.vae, width=16))
+    narrow = dataclasses.replace(NANO, vae=dataclasses.replace(NANO.vae, width=16))
     with pytest.raises(UnsupportedError, match="width over 24"):
         initialise(TinySR(narrow), seed=0)
 

@@ -1,112 +1,98 @@
-"""`tinysr train`: train the small model that the package ships."""
+"""`tinysr train`: the stages of a recipe, one by one or as a chain."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from tinysr.errors import choices, require
-
-if TYPE_CHECKING:
-    from tinysr.training import Progress, Report, TrainConfig
+from tinysr.errors import UnsupportedError, require
 
 __all__ = ["train"]
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="What to train: nano.")],
+    recipe: Annotated[str, typer.Argument(help="RECIPE/STAGE, such as nano/teacher.")],
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The run's folder.  [default: runs/RECIPE]"),
+        typer.Option("-o", "--output", help="The run's folder.  [default: runs/RECIPE/STAGE]"),
     ] = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Optimizer steps.  [default: the recipe's]")
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file in place of the packaged config.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="[default: the recipe's]")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one value, such as optim.steps=1000; may be repeated."),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="A checkpoint to start from, as ROLE=PATH; may be repeated."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A folder of images; without one all are synthetic.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
-    processes: Annotated[
-        int,
-        typer.Option(min=1, help="Share each batch among processes of one thread each."),
-    ] = 1,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="With --resume: the checkpoint to go on from.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes that load batches ahead.")] = 0,
+    save_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 180,
+    keep_every: Annotated[
+        int, typer.Option(min=0, help="Steps between checkpoints that stay; 0: none.")
+    ] = 0,
+    watch_every: Annotated[
+        int, typer.Option(min=0, help="Steps between measurements on photos; 0: none.")
+    ] = 500,
     release: Annotated[
         Path | None,
         typer.Option(help="Train nothing: write the run's weights and model card to a folder."),
     ] = None,
 ) -> None:
-    """Train on synthetic images; Ctrl-C saves, --resume goes on.
+    """Train a stage; Ctrl-C saves, --resume goes on.
 
-    A finished run's folder holds the fp16 weights and their model card.
+    Several processes share each batch when torchrun starts them.
     """
-    for package in ("torch", "skimage"):
+    for package in ("torch", "skimage", "tensorboard"):
         require(package, extra="train")
-    from tinysr.training import RECIPES, write_release
+    from tinysr.training import Job, config_path, read_config, run_stage, write_release
+    from tinysr.training.engine import Session
+    from tinysr.training.engine.team import gather
 
-    if recipe not in RECIPES:
-        raise choices("recipe", recipe, RECIPES)
-    folder = output or Path("runs") / recipe
     console = Console()
-    if release is None:
-        config = _config(RECIPES[recipe], steps, seed)
-        progress = _train(config, folder, resume=resume, processes=processes)
-        if progress.step < config.steps:
+    folder = output or Path("runs") / recipe
+    if release is not None:
+        for path in write_release(folder, release):
+            console.print(f"Wrote {path}")
+        return
+    job = Job(
+        config=read_config(config or config_path(recipe), changes or ()),
+        folder=folder,
+        inputs=_inputs(inputs or ()),
+        data=data,
+        checkpoint=checkpoint,
+    )
+    session = Session(
+        workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
+    )
+    with gather(device) as team:
+        if team.leads:
+            console.print(_images(data))
+        progress = run_stage(job, resume=resume, session=session, team=team)
+        if team.leads and progress.step < job.config.optim.steps:
             console.print(f"Stopped at step {progress.step}; --resume goes on from {folder}")
-            return
-    for path in write_release(folder, release or folder):
-        console.print(f"Wrote {path}")
 
 
-def _config(recipe: TrainConfig, steps: int | None, seed: int | None) -> TrainConfig:
-    return dataclasses.replace(
-        recipe,
-        steps=recipe.steps if steps is None else steps,
-        seed=recipe.seed if seed is None else seed,
-    )
+def _images(data: Path | None) -> str:
+    return f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
 
 
-def _train(config: TrainConfig, folder: Path, *, resume: bool, processes: int) -> Progress:
-    from tinysr.training import Schedule, mean_psnr, photo_pairs
-    from tinysr.training import train as run
-
-    pairs = photo_pairs()
-    with _display(config.steps) as report:
-        schedule = Schedule(
-            processes=processes, watch=lambda model: mean_psnr(model, pairs), report=report
-        )
-        _, progress = run(config, folder, resume=resume, schedule=schedule)
-    return progress
-
-
-@contextlib.contextmanager
-def _display(steps: int) -> Iterator[Report]:
-    """Show the step, a running loss, the last PSNR on the photos, and the time left."""
-    from rich import progress as bars
-
-    columns = (
-        bars.TextColumn("step"),
-        bars.MofNCompleteColumn(),
-        bars.BarColumn(),
-        bars.TextColumn("loss {task.fields[loss]:.4f} · photos {task.fields[psnr]:.2f} dB ·"),
-        bars.TimeRemainingColumn(),
-    )
-    with bars.Progress(*columns) as display:
-        task = display.add_task("", total=steps, loss=float("nan"), psnr=float("nan"))
-        smooth: list[float] = []
-
-        def report(progress: Progress, loss: float) -> None:
-            smooth.append(loss if not smooth else 0.98 * smooth.pop() + 0.02 * loss)
-            measured = [row["psnr"] for row in progress.history if "psnr" in row]
-            display.update(
-                task,
-                completed=progress.step,
-                loss=smooth[0],
-                psnr=measured[-1] if measured else float("nan"),
-            )
-
-        yield report
+def _inputs(words: list[str] | tuple[()]) -> dict[str, Path]:
+    pairs = [word.partition("=") for word in words]
+    for role, equals, path in pairs:
+        if not (role and equals and path):
+            raise UnsupportedError(f"--input expects ROLE=PATH, found '{role}{equals}{path}'")
+    return {role: Path(path) for role, _, path in pairs}

@@ -1,29 +1,32 @@
-"""The trainer of ``tinysr-nano``: synthetic images, a degradation, a loop that resumes."""
+"""The paper's recipe: stages that one engine trains, their data, and what they hand on."""
 
-from tinysr.training.checkpoint import Progress
-from tinysr.training.config import RECIPES, Phase, TrainConfig
+from tinysr.training.config import Data, Optim, Phase, RunConfig, Strict, read_config
 from tinysr.training.degradation import Degradation, degrade
 from tinysr.training.evaluate import Score, evaluate, mean_psnr, photo_pairs
 from tinysr.training.init import initialise
-from tinysr.training.loop import Report, Schedule, train
+from tinysr.training.recipes import RECIPES, config_path
 from tinysr.training.release import write_release
+from tinysr.training.runner import Job, run_stage
 from tinysr.training.synthetic import synthetic_image
 
 __all__ = [
     "RECIPES",
+    "Data",
     "Degradation",
+    "Job",
+    "Optim",
     "Phase",
-    "Progress",
-    "Report",
-    "Schedule",
+    "RunConfig",
     "Score",
-    "TrainConfig",
+    "Strict",
+    "config_path",
     "degrade",
     "evaluate",
     "initialise",
     "mean_psnr",
     "photo_pairs",
+    "read_config",
+    "run_stage",
     "synthetic_image",
-    "train",
     "write_release",
 ]

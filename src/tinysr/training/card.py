@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from tinysr.training.checkpoint import Progress
+from tinysr.training.engine import Progress
 from tinysr.training.evaluate import Score
 
 __all__ = ["model_card"]
@@ -18,11 +18,11 @@ Scores = Mapping[str, Sequence[Score]]
 """The scores of each method, in the same order of photos: :func:`write_release` names them."""
 
 
-def model_card(progress: Progress, scores: Scores, size: int) -> str:
+def model_card(preset: str, progress: Progress, scores: Scores, size: int) -> str:
     """Return the card as Markdown; ``size`` is the weights' in bytes."""
     return "\n".join(
         [
-            f"# {progress.config.preset}",
+            f"# {preset}",
             "",
             "One-step ×4 super-resolution, RGB in [0, 1]. Weights: Apache-2.0, trained from",
             f"scratch by this project; fp16 safetensors, {size / 1e6:.1f} MB.",
@@ -36,26 +36,23 @@ def model_card(progress: Progress, scores: Scores, size: int) -> str:
 
 def _training(progress: Progress) -> list[str]:
     config = progress.config
-    images = progress.step // config.refresh + config.pool
+    optim, data = config.optim, config.data
     phases = [
-        f"  - {phase.share:.0%} of them: {phase.batch} patches of {phase.patch}²,"
-        f" {'bfloat16 autocast' if phase.bfloat16 else 'float32'}"
+        f"  - {phase.share:.0%} of them: {phase.batch} patches of {phase.patch}², {phase.precision}"
         for phase in config.phases
     ]
     lines = [
         "## Training",
         "",
-        f"- Data: {images} synthetic images of {config.image_side}² (dead leaves, textures,",
-        "  gradients, writing), made from the seed; no photo and no data set. Degraded by a",
-        "  second-order Real-ESRGAN-style pipeline of moderate strength.",
-        f"- Steps: {progress.step} of {config.steps} planned, seed {config.seed}",
+        f"- Data: {_images(progress)}.",
+        f"  Degraded by the settings `{data.degradation}`.",
+        f"- Last stage: `{config.stage}`, step {progress.step} of {optim.steps} planned,"
+        f" seed {config.seed}",
         *phases,
-        f"- AdamW, rate {config.learning_rate:g} to {config.final_rate:g} (cosine); loss: L1 on"
-        f" pixels and {config.gradient_loss:g} × L1 on",
-        f"  their differences; the weights are an average (EMA {config.ema:g}).",
+        f"- AdamW, rate {optim.learning_rate:g} to {optim.final_rate:g} (cosine); the weights are",
+        f"  an average (EMA {optim.ema:g}).",
         f"- Time: {progress.seconds / 60:.0f} minutes on {os.cpu_count()} shared"
         f" {platform.machine()} CPU cores, PyTorch {torch.__version__}.",
-        "- Start: channels wired by hand to a bilinear upscaler (`tinysr.training.wiring`).",
     ]
     lines += [
         f"- At step {row['step']}, on resuming, `{name}` was changed from {before} to {after}."
@@ -63,6 +60,16 @@ def _training(progress: Progress) -> list[str]:
         for name, (before, after) in row.get("changed", {}).items()
     ]
     return [*lines, "", *_curve(progress), ""]
+
+
+def _images(progress: Progress) -> str:
+    data = progress.config.data
+    count = progress.step // data.refresh + data.pool
+    share = data.photos if "data" in progress.inputs else 0.0
+    synthetic = "synthetic (dead leaves, textures, gradients, writing), made from the seed"
+    if not share:
+        return f"{count} images of {data.image_side}², {synthetic}; no photo and no data set"
+    return f"{count} images of {data.image_side}², {share:.0%} photos, the others {synthetic}"
 
 
 def _curve(progress: Progress) -> list[str]:

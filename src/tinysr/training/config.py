@@ -1,94 +1,62 @@
-"""A training run as frozen data: with the code's version, it determines the weights."""
+"""A training run as data: with the code's version and its inputs, it determines the weights.
+
+A config is a TOML file; unknown keys are refused. ``tinysr train`` ships one for each stage, in
+``recipes``, and ``--set optim.steps=10`` changes one value of it.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
 
-from tinysr.errors import CheckpointError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-__all__ = ["RECIPES", "Phase", "TrainConfig"]
+from tinysr.errors import UnsupportedError
+
+__all__ = ["Data", "Optim", "Phase", "RunConfig", "Strict", "parse_config", "read_config"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Phase:
+class Strict(BaseModel):
+    """A table of a config: frozen, and without keys that nobody reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Phase(Strict):
     """A stretch of the run with one size of patch and one precision."""
 
-    share: float
+    share: float = Field(default=1.0, gt=0, le=1)
     """Of the run's steps; the shares of all phases add up to 1."""
-    patch: int
-    """Side of a high-resolution patch, in pixels."""
-    batch: int
-    bfloat16: bool = True
-    """Whether to compute in bfloat16 where autocast would, in less than half the time."""
+    patch: int = Field(ge=16)
+    """Side of a high-resolution patch, in pixels; it divides by 16."""
+    batch: int = Field(ge=1)
+    """Patches in a step, over all processes and accumulated parts."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """What autocast computes in; weights and their sums stay fp32."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainConfig:
-    """What a run does. Two runs with equal configs see the same images in the same order."""
+class Optim(Strict):
+    """AdamW, its schedule, and the average of the weights."""
 
-    preset: str = "tinysr-nano"
-    seed: int = 80
-    steps: int = 5_000
-    phases: tuple[Phase, ...] = (
-        Phase(share=0.70, patch=128, batch=4),
-        Phase(share=0.10, patch=256, batch=2),
-        # Weights that compensate for their own rounding to bfloat16 leave an offset in float32.
-        Phase(share=0.12, patch=128, batch=4, bfloat16=False),
-        Phase(share=0.07, patch=256, batch=2, bfloat16=False),
-        # Attention sees 1024 tokens, a whole tile's, before the end.
-        Phase(share=0.01, patch=512, batch=2, bfloat16=False),
-    )
-    learning_rate: float = 3e-4
+    steps: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
     """At its peak; a cosine takes it to ``final_rate``."""
-    final_rate: float = 3e-6
-    warmup: int = 200
+    final_rate: float = Field(ge=0)
+    warmup: int = Field(default=0, ge=0)
     """Steps over which the rate rises from 0."""
-    transformer_start: float = 0.1
-    """Share of the steps before the transformer learns, from its own warm-up on. While the
-    autoencoder still has errors that a constant mends, its features are only pulled flat."""
-    transformer_factor: float = 0.1
-    """Factor for the transformer's weights. A token's features have a large constant part, along
-    which Adam's equal steps add up over all inputs: at the full rate v only overshoots."""
-    velocity_factor: float = 0.05
-    """The same for ``proj_out``, whose steps are v's own."""
-    modulation_factor: float = 0.02
-    """The same for the time, text and modulation linears: all of their one input is constant."""
-    weight_decay: float = 1e-4
-    clip: float = 1.0
+    critic_rate: float = Field(default=0.0, ge=0)
+    """Learning rate of the discriminator, constant; used by stages with a GAN loss."""
+    weight_decay: float = Field(default=1e-2, ge=0)
+    epsilon: float = Field(default=1e-8, gt=0)
+    clip: float = Field(default=1.0, gt=0)
     """Largest norm of all gradients together."""
-    ema: float = 0.998
-    gradient_loss: float = 0.1
-    """Weight of the loss on the differences of neighbouring pixels: it keeps edges sharp."""
-    vivid: float = 0.35
-    """Share of the patches with strong colours; without them red things turn out orange."""
-    image_side: int = 512
-    pool: int = 96
-    """Synthetic images that are in use at a time."""
-    refresh: int = 16
-    """Steps after which the pool's oldest image makes way for a new one."""
-
-    def __post_init__(self) -> None:
-        """Check what would otherwise fail hours later."""
-        if not math.isclose(sum(phase.share for phase in self.phases), 1):
-            raise CheckpointError("the shares of the training phases must add up to 1")
-        if any(phase.patch > self.image_side or phase.patch % 16 for phase in self.phases):
-            raise CheckpointError(
-                f"patches must divide by 16 and fit an image of {self.image_side} pixels"
-            )
-
-    def phase(self, step: int) -> Phase:
-        """Return the phase that ``step`` lies in."""
-        end = 0.0
-        for phase in self.phases:
-            end += phase.share * self.steps
-            if step < round(end):
-                return phase
-        return self.phases[-1]
+    ema: float = Field(default=0.999, ge=0, lt=1)
+    """Share of itself that the averaged model keeps in a step; 0 keeps no average."""
+    accumulate: int = Field(default=1, ge=1)
+    """Parts that each process computes its share of a batch in, one after the other."""
 
     def rate(self, step: int) -> float:
         """Return the learning rate at ``step``: a linear rise, then a cosine."""
@@ -98,31 +66,107 @@ class TrainConfig:
         fall = 0.5 * (1 + math.cos(math.pi * min(done, 1)))
         return self.final_rate + (self.learning_rate - self.final_rate) * fall
 
-    def transformer_rate(self, step: int) -> float:
-        """Return the learning rate at ``step`` that the transformer's factors apply to."""
-        since = step - round(self.transformer_start * self.steps)
-        return self.rate(step) * min(max((since + 1) / self.warmup, 0), 1)
 
-    def to_json(self) -> str:
-        """Return the config as JSON text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+class Data(Strict):
+    """Where patches come from and what is done to them."""
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
-        """Rebuild a config from its JSON data.
-
-        Raises:
-            CheckpointError: a field is unknown or missing.
-        """
-        try:
-            fields = dict(data)
-            phases = tuple(Phase(**phase) for phase in fields.pop("phases"))
-            return cls(phases=phases, **fields)
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"the training config does not fit this version: {error}"
-            ) from error
+    photos: float = Field(default=0.0, ge=0, le=1)
+    """Share of the patches cut from ``--data``'s images; the others are synthetic."""
+    degradation: str = "mild"
+    """Name of the strengths that make a low-resolution image of a patch."""
+    vivid: float = Field(default=0.0, ge=0, le=1)
+    """Share of the synthetic patches with strong colours; without them red turns out orange."""
+    image_side: int = Field(default=512, ge=16)
+    """Of a synthetic image, in pixels."""
+    pool: int = Field(default=96, ge=1)
+    """Images that are in use at a time."""
+    refresh: int = Field(default=16, ge=1)
+    """Steps after which the pool's oldest image makes way for a new one."""
 
 
-RECIPES: dict[str, TrainConfig] = {"nano": TrainConfig()}
-"""What ``tinysr train`` offers, by name."""
+class RunConfig(Strict):
+    """What a stage's run does. Equal configs and inputs see the same images in the same order."""
+
+    stage: str
+    """Name of the stage: :data:`tinysr.training.stages.STAGES` lists them."""
+    seed: int = 80
+    optim: Optim
+    phases: tuple[Phase, ...]
+    data: Data = Data()
+    options: dict[str, Any] = {}
+    """The stage's own table; the stage checks it."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not math.isclose(sum(phase.share for phase in self.phases), 1):
+            raise ValueError("the shares of all phases must add up to 1")
+        if any(phase.patch % 16 or phase.patch > self.data.image_side for phase in self.phases):
+            raise ValueError(
+                f"patches must divide by 16 and fit an image of {self.data.image_side} pixels"
+            )
+        return self
+
+    def phase(self, step: int) -> Phase:
+        """Return the phase that ``step`` lies in."""
+        end = 0.0
+        for phase in self.phases:
+            end += phase.share * self.optim.steps
+            if step < round(end):
+                return phase
+        return self.phases[-1]
+
+
+def read_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
+    """Return a TOML file's config with ``changes``, each as ``table.key=value``.
+
+    Raises:
+        UnsupportedError: the file can't be read or is no config; the message names the key.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UnsupportedError(f"{path}: no training config: {error}") from error
+    for change in changes:
+        _set(data, change)
+    return parse_config(data, str(path))
+
+
+def parse_config(data: Mapping[str, Any], origin: str) -> RunConfig:
+    """Return the config that plain data describe; ``origin`` names them in errors.
+
+    Raises:
+        UnsupportedError: a key is unknown, missing or has a value that can't be.
+    """
+    try:
+        return RunConfig.model_validate(data)
+    except ValidationError as error:
+        raise UnsupportedError(f"{origin}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return pydantic's first complaint as one line, the key first."""
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    return f"{key}: {problem['msg']}" if key else problem["msg"]
+
+
+def _set(data: dict[str, Any], change: str) -> None:
+    """Change one value in place."""
+    key, equals, text = change.partition("=")
+    names = key.strip().split(".")
+    if not equals or not all(names):
+        raise UnsupportedError(f"--set expects table.key=value, found '{change}'")
+    table = data
+    for name in names[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise UnsupportedError(f"--set {change}: '{name}' is no table")
+    table[names[-1]] = _value(text.strip())
+
+
+def _value(text: str) -> Any:
+    """Read a TOML value; a bare word is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

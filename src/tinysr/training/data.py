@@ -1,62 +1,77 @@
-"""Batches as a pure function of config and step, so that a resumed run sees what it would have."""
+"""Patches of photos and synthetic images, as a pure function of config, files and step."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from tinysr.training.config import TrainConfig
+from tinysr.training.config import RunConfig
 from tinysr.training.degradation import degrade
+from tinysr.training.engine import Batch, Raw
+from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array
 from tinysr.training.synthetic import synthetic_image
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["PatchBatches"]
 
-Batch = tuple[Tensor, Tensor]
-"""Low resolution ``[N, 3, h, w]`` and high resolution ``[N, 3, 4h, 4w]``, both in [0, 1]."""
-
-_IMAGES, _CROPS = 0, 1
-"""Keys that keep the random streams of images and of crops apart."""
+_IMAGES, _CROPS, _DEGRADATIONS = 0, 1, 2
+"""Keys that keep the random streams of images, crops and degradations apart."""
 
 
-class Batches:
+class PatchBatches:
     """Batches by step; their images come from a window that slides on as steps pass."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
+    def __init__(self, config: RunConfig, photos: Photos | None = None) -> None:
+        self.config, self.photos = config, photos
         self._images: dict[int, NDArray[np.uint8]] = {}
 
-    def batch(self, step: int, part: int = 0, parts: int = 1) -> Batch:
-        """Return the batch of ``step``, or every ``parts``-th item of it from ``part`` on."""
-        phase = self.config.phase(step)
-        oldest = step // self.config.refresh
+    def load(self, step: int, part: int = 0, parts: int = 1) -> Raw:
+        """Return the patches of ``step``, or every ``parts``-th of them from ``part`` on."""
+        phase, data = self.config.phase(step), self.config.data
+        oldest = step // data.refresh
         self._forget(oldest)
-        pairs = []
+        patches, keys = [], []
         for item in range(part, phase.batch, parts):
             rng = np.random.default_rng([self.config.seed, _CROPS, step, item])
-            index = oldest + int(rng.integers(self.config.pool))
-            pairs.append(self._pair(rng, index, phase.patch))
-        low, high = (
-            torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-            for images in zip(*pairs, strict=True)
-        )
-        return low, high
+            index = oldest + int(rng.integers(data.pool))
+            patches.append(self._patch(rng, index, phase.patch))
+            keys.append([self.config.seed, _DEGRADATIONS, step, item])
+        high = torch.from_numpy(np.stack(patches)).permute(0, 3, 1, 2)
+        return Raw(high=high, keys=torch.tensor(keys))
 
-    def _pair(self, rng: Random, index: int, patch: int) -> tuple[Array, Array]:
-        high = _vary(_crop(self._image(index), patch, rng), rng)
-        if rng.random() < self.config.vivid:
+    def finish(self, raw: Raw) -> Batch:
+        """Degrade the patches, each from the seed that its key is."""
+        lows = [
+            degrade(high.permute(1, 2, 0).numpy(), np.random.default_rng(key.tolist()))
+            for high, key in zip(raw.high.cpu(), raw.keys, strict=True)
+        ]
+        low = torch.from_numpy(np.stack(lows)).permute(0, 3, 1, 2)
+        memory = torch.channels_last
+        return Batch(
+            low=low.to(raw.high.device).contiguous(memory_format=memory),
+            high=raw.high.contiguous(memory_format=memory),
+        )
+
+    def _patch(self, rng: Random, index: int, side: int) -> Array:
+        data = self.config.data
+        high = _vary(_crop(self._image(index), side, rng), rng)
+        if rng.random() < data.vivid:
             high = _saturate(high, rng)
-        return degrade(high, rng), high
+        return high
 
     def _image(self, index: int) -> NDArray[np.uint8]:
-        """Return synthetic image ``index``, made when it is first needed."""
+        """Return image ``index`` of the run, read or made when it is first needed."""
         if index not in self._images:
             rng = np.random.default_rng([self.config.seed, _IMAGES, index])
-            image = synthetic_image(rng, self.config.image_side)
-            self._images[index] = (image * 255).round().astype(np.uint8)
+            self._images[index] = self._new(rng)
         return self._images[index]
+
+    def _new(self, rng: Random) -> NDArray[np.uint8]:
+        data = self.config.data
+        if self.photos is not None and rng.random() < data.photos:
+            return self.photos.square(rng, data.image_side)
+        return np.asarray((synthetic_image(rng, data.image_side) * 255).round(), np.uint8)
 
     def _forget(self, oldest: int) -> None:
         for index in [index for index in self._images if index < oldest]:

@@ -57,14 +57,13 @@ def _check(config: ModelConfig) -> None:
         and vae.latent_channels >= LATENTS
         and vae.downscale == 8
         and config.transformer.patch == 2
-        and vae.separable_encoder
         and not vae.separable_decoder
         and vae.scaling_factor == 1
         and min(vae.decoder_blocks) > 0
     )
     if not fits:
         raise UnsupportedError(
-            "the initialisation needs a separable encoder, a standard decoder, a width over "
+            "the initialisation needs a standard decoder, a width over "
             f"{WIRED}, {LATENTS} latent channels or more and a downscale of 8: found {vae}"
         )
 

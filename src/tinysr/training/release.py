@@ -1,4 +1,4 @@
-"""From a run's checkpoint to what the package ships: fp16 weights and their model card."""
+"""From a run's product to what the package ships: fp16 weights and their model card."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from tinysr.models import PRESETS, TinySR, load
+from tinysr.errors import CheckpointError
+from tinysr.models import PRESETS, load
 from tinysr.models.checkpoints import save_single_file
 from tinysr.training.card import model_card
-from tinysr.training.checkpoint import CHECKPOINT, read_ema
+from tinysr.training.engine import CHECKPOINT, read_progress
 from tinysr.training.evaluate import (
     bicubic,
     evaluate,
@@ -17,6 +18,7 @@ from tinysr.training.evaluate import (
     with_adain,
     with_constant_prediction,
 )
+from tinysr.training.runner import PRODUCT
 
 __all__ = ["write_release"]
 
@@ -27,12 +29,17 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     The card's figures are measured here, on the written file.
 
     Raises:
-        CheckpointError: ``run`` holds no checkpoint, or its weights don't fit fp16.
+        CheckpointError: ``run`` has no product, its product is no preset's, or its weights don't
+            fit fp16.
     """
-    progress, tensors = read_ema(run / CHECKPOINT)
-    preset = progress.config.preset
-    model = TinySR(PRESETS[preset])
-    model.load_state_dict(tensors)
+    progress = read_progress(run / CHECKPOINT)
+    model = load(run / PRODUCT)
+    names = [name for name, config in PRESETS.items() if config == model.config]
+    if not names:
+        raise CheckpointError(
+            f"{run / PRODUCT}: expected the layout of one of {', '.join(PRESETS)}, found another"
+        )
+    preset = names[0]
     weights, card = into / f"{preset}.safetensors", into / f"{preset}.md"
     save_single_file(model, weights, torch.float16)
     pairs, released = photo_pairs(), load(weights)
@@ -43,5 +50,6 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
         "model + adain": evaluate(with_adain(released), pairs),
         "model, v constant": evaluate(with_constant_prediction(released), pairs),
     }
-    card.write_text(model_card(progress, scores, weights.stat().st_size), encoding="utf-8")
+    size = weights.stat().st_size
+    card.write_text(model_card(preset, progress, scores, size), encoding="utf-8")
     return weights, card

@@ -60,34 +60,47 @@ def wire_pattern(bias: Tensor) -> None:
 def wire_encoder(encoder: Encoder) -> None:
     """Carry RGB down to LR pixels, then pack 2×2 of them into a cell."""
     layers = list(encoder.layers)
-    first, *downs, last = (layer for layer in layers if isinstance(layer, SeparableConv))
-    for block in _blocks(layers):
-        _silence(cast(SeparableConv, block.conv[4]).pointwise, range(PIXELS))
-    _pass(first, {colour: colour for colour in range(3)})
+    blocks = _blocks(layers)
+    first, *downs, last = (layer for layer in layers if layer not in blocks)
+    for block in blocks:
+        _silence(_mixing(block.conv[4]), range(PIXELS))
     half = torch.tensor([0.0, 0.5, 0.5])
-    for down in downs[:2]:
-        down.depthwise.weight[:3, 0] = torch.outer(half, half)
-    _pass(downs[0], {c: c for c in range(3)}, keep_depthwise=True)
-    _pass(downs[1], {c: c % 3 for c in range(PIXELS)}, keep_depthwise=True)
+    average = torch.outer(half, half)
+    _pass(first, {c: c for c in range(3)}, _one_pixel(1, 1))
+    _pass(downs[0], {c: c for c in range(3)}, average)
+    _pass(downs[1], {c: c % 3 for c in range(PIXELS)}, average)
     for channel in range(PIXELS):
         row, column = PHASES[channel // 3]
-        downs[2].depthwise.weight[channel] = 0
-        downs[2].depthwise.weight[channel, 0, 1 + row, 1 + column] = 1
-    _pass(downs[2], {c: c for c in range(PIXELS)}, keep_depthwise=True)
-    _pass(last, {c: c for c in range(PIXELS)})
-    cast(Tensor, last.pointwise.bias)[:PIXELS] = -0.5
-    last.pointwise.weight[PIXELS:] *= 10 * FAINT
-    last.pointwise.weight[list(PATTERNS)] = 0
+        _pass(downs[2], {channel: channel}, _one_pixel(1 + row, 1 + column))
+    _pass(last, {c: c for c in range(PIXELS)}, _one_pixel(1, 1))
+    mixing = _mixing(last)
+    cast(Tensor, mixing.bias)[:PIXELS] = -0.5
+    mixing.weight[PIXELS:] *= 10 * FAINT
+    mixing.weight[list(PATTERNS)] = 0
 
 
-def _pass(conv: SeparableConv, sources: dict[int, int], *, keep_depthwise: bool = False) -> None:
-    """Make each output channel an exact copy of its source channel."""
+def _one_pixel(row: int, column: int) -> Tensor:
+    kernel = torch.zeros(3, 3)
+    kernel[row, column] = 1
+    return kernel
+
+
+def _mixing(conv: nn.Module) -> nn.Conv2d:
+    """Return the convolution whose outputs are the layer's: the pointwise one of a pair."""
+    return conv.pointwise if isinstance(conv, SeparableConv) else cast(nn.Conv2d, conv)
+
+
+def _pass(conv: nn.Module, sources: Mapping[int, int], kernel: Tensor) -> None:
+    """Make each output channel its source channel, filtered by ``kernel`` ``[3, 3]``."""
+    mixing = _mixing(conv)
     for target, source in sources.items():
-        if not keep_depthwise:
-            conv.depthwise.weight[source] = 0
-            conv.depthwise.weight[source, 0, 1, 1] = 1
-        conv.pointwise.weight[target] = 0
-        conv.pointwise.weight[target, source] = 1
+        mixing.weight[target] = 0
+        if isinstance(conv, SeparableConv):
+            conv.depthwise.weight[source, 0] = kernel
+            mixing.weight[target, source] = 1
+        else:
+            # A separable pair multiplied out.
+            mixing.weight[target, source] = kernel
 
 
 def _silence(conv: nn.Conv2d, channels: Iterable[int]) -> None:

@@ -1,0 +1,69 @@
+"""What a run shows: a bar with the time left, and TensorBoard's logs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinysr.errors import require
+from tinysr.training.engine.checkpoint import Progress
+from tinysr.training.engine.loop import Report
+
+__all__ = ["LOGS", "shown"]
+
+LOGS = "logs"
+"""Folder of TensorBoard's events, inside a run's folder."""
+
+
+@contextlib.contextmanager
+def shown(folder: Path, title: str, first: int, steps: int) -> Iterator[Report]:
+    """Yield what to call after each step; ``first`` is the step that a run goes on from."""
+    require("tensorboard", extra="train")
+    tensorboard = require("torch.utils.tensorboard", extra="train")
+    # What an interrupted session logged after its last checkpoint is computed again.
+    writer = tensorboard.SummaryWriter(str(folder / LOGS), purge_step=first + 1)
+    with contextlib.closing(writer), _bar(title, first, steps) as bar:
+
+        def report(now: Progress, losses: Mapping[str, float]) -> None:
+            for name, value in losses.items():
+                writer.add_scalar(f"train/{name}", value, now.step)
+            row = now.history[-1] if now.history else {}
+            if row.get("step") == now.step and "psnr" in row:
+                writer.add_scalar("photos/psnr", row["psnr"], now.step)
+                writer.flush()
+            bar(now, losses)
+
+        yield report
+
+
+@contextlib.contextmanager
+def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
+    """Show the step, a running loss, the last PSNR on the photos, and the time left."""
+    from rich import progress as bars  # noqa: PLC0415 - a run without a display needs none
+
+    columns = (
+        bars.TextColumn("{task.description} step"),
+        bars.MofNCompleteColumn(),
+        bars.BarColumn(),
+        bars.TextColumn("loss {task.fields[loss]:.4f} · photos {task.fields[psnr]:.2f} dB ·"),
+        bars.TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with bars.Progress(*columns, speed_estimate_period=300) as display:
+        nothing: dict[str, Any] = {"loss": float("nan"), "psnr": float("nan")}
+        task = display.add_task(title, total=steps, completed=first, **nothing)
+        smooth: list[float] = []
+
+        def report(progress: Progress, losses: Mapping[str, float]) -> None:
+            loss = losses["loss"]
+            smooth.append(loss if not smooth else 0.98 * smooth.pop() + 0.02 * loss)
+            measured = [row["psnr"] for row in progress.history if "psnr" in row]
+            display.update(
+                task,
+                completed=progress.step,
+                loss=smooth[0],
+                psnr=measured[-1] if measured else float("nan"),
+            )
+
+        yield report

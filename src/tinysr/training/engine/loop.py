@@ -1,0 +1,277 @@
+"""The training loop: reproducible from its config, resumable at any step."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.training.config import RunConfig
+from tinysr.training.engine.checkpoint import CHECKPOINT, Progress, State, load_state, save_state
+from tinysr.training.engine.loading import Parts, loaded
+from tinysr.training.engine.signals import stop_requests
+from tinysr.training.engine.stage import Batch, Batches, Stage, named_trained, trained
+from tinysr.training.engine.team import Team, quiet
+
+__all__ = ["Report", "Session", "Watch", "averaged", "train"]
+
+Watch = Callable[[Stage], float]
+"""Returns the PSNR, in dB, of the stage on images that the training doesn't see."""
+
+Report = Callable[[Progress, Mapping[str, float]], None]
+"""Called after each step with the progress and the step's losses and rate by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """How a session of a run works; none of it changes what the run computes."""
+
+    save_every: float = 180.0
+    """Seconds between checkpoints."""
+    keep_every: int = 0
+    """Steps between checkpoints that stay, under a name with their step; 0 keeps none."""
+    watch_every: int = 500
+    """Steps between measurements, of which the last step is one; 0 measures nothing."""
+    workers: int = 0
+    """Processes that load batches ahead; 0 loads them between the steps."""
+    watch: Watch | None = None
+    report: Report | None = None
+
+
+def train(
+    stage: Stage,
+    config: RunConfig,
+    batches: Batches,
+    folder: Path,
+    *,
+    resume: Path | None = None,
+    inputs: Mapping[str, str] | None = None,
+    session: Session | None = None,
+    team: Team | None = None,
+) -> Progress:
+    """Train a stage, leaving checkpoints in ``folder``; it ends with the averaged weights.
+
+    SIGINT and SIGTERM end the run after the step at hand, with a checkpoint.
+
+    Args:
+        stage: what trains, on the team's device.
+        config: what the run does.
+        batches: what it learns from.
+        folder: of the run.
+        resume: the checkpoint to go on from.
+        inputs: SHA-256 of what the stage starts from, by role.
+        session: how often to save and to measure.
+        team: this process among the run's.
+
+    Raises:
+        UnsupportedError: the batches don't divide among processes and parts.
+        CheckpointError: ``folder`` holds a run already and ``resume`` is not given, or its run
+            has another config or other inputs; or a loss is not finite.
+    """
+    team, session = team or Team(), session or Session()
+    shares = team.size * config.optim.accumulate
+    if any(phase.batch % shares for phase in config.phases):
+        raise UnsupportedError(f"the batches don't divide by {shares} (processes × accumulate)")
+    path = folder / CHECKPOINT
+    state = _new_state(stage, config)
+    progress = Progress(config=config, inputs=inputs or {})
+    if resume is not None:
+        progress = load_state(resume, state, progress)
+    elif path.exists():
+        raise CheckpointError(f"{path} exists: resume it or choose another output folder")
+    run = _Run(
+        path=path, state=state, progress=progress, batches=batches, session=session, team=team
+    )
+    run.until_done_or_stopped()
+    if state.ema:
+        _copy(stage.model, state.ema)
+    return run.progress
+
+
+def _new_state(stage: Stage, config: RunConfig) -> State:
+    optim = config.optim
+    groups = [{"params": list(g.parameters), "factor": g.factor} for g in stage.groups()]
+    settings: dict[str, Any] = {"eps": optim.epsilon, "weight_decay": optim.weight_decay}
+    critic = None
+    if stage.critic is not None:
+        critic = torch.optim.AdamW(stage.critic.parameters(), lr=optim.critic_rate, **settings)
+    ema = {n: v.clone() for n, v in named_trained(stage.model).items()} if optim.ema else {}
+    return State(
+        stage=stage,
+        optimizer=torch.optim.AdamW(groups, lr=0.0, **settings),
+        ema=ema,
+        critic_optimizer=critic,
+    )
+
+
+class _Run:
+    """One session of a run."""
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        state: State,
+        progress: Progress,
+        batches: Batches,
+        session: Session,
+        team: Team,
+    ) -> None:
+        self.path, self.state, self.progress = path, state, progress
+        self.batches, self.session, self.team = batches, session, team
+        self._sums: dict[str, float] = {}
+        self._counted = 0
+        stage = state.stage
+        self._player = team.player(stage.model, stage.loss)
+        self._critic = None
+        if stage.critic is not None:
+            self._critic = team.player(stage.critic, stage.critic_loss)
+
+    def until_done_or_stopped(self) -> None:
+        config, before = self.progress.config, self.progress.seconds
+        start = saved = time.monotonic()
+        parts = Parts.of(config, self.progress.step, self.team)
+        with stop_requests() as stopping, loaded(self.batches, parts, self.session) as raws:
+            stop = self._agreed(stopping())
+            while self.progress.step < config.optim.steps and not stop:
+                losses = self._step(self.progress.step, raws)
+                self._count(losses, before + time.monotonic() - start)
+                stop = self._agreed(stopping())
+                if time.monotonic() - saved > self.session.save_every:
+                    self._save()
+                    saved = time.monotonic()
+                self._keep()
+        self._save()
+
+    def _agreed(self, stop: bool) -> bool:
+        """Whether any process was asked to stop: all stop after the same step."""
+        return bool(self.team.mean(torch.tensor(float(stop), device=self.team.device)) > 0)
+
+    def _step(self, step: int, raws: Iterator[Batch]) -> dict[str, float]:
+        """Take one step of the model, and of the critic where there is one."""
+        config = self.progress.config
+        losses: dict[str, Tensor] = {}
+        self.state.optimizer.zero_grad(set_to_none=True)
+        if self.state.critic_optimizer:
+            self.state.critic_optimizer.zero_grad(set_to_none=True)
+        count = config.optim.accumulate
+        for part in range(count):
+            terms = self._backward(next(raws), step, last=part == count - 1)
+            losses = {name: losses.get(name, 0) + value / count for name, value in terms.items()}
+        names = sorted(losses)
+        means = self.team.mean(torch.stack([losses[name] for name in names])).tolist()
+        values = dict(zip(names, means, strict=True))
+        if odd := [name for name, value in values.items() if not math.isfinite(value)]:
+            raise CheckpointError(
+                f"the loss '{odd[0]}' is {values[odd[0]]} at step {step}: lower the learning rate"
+            )
+        self._update(step)
+        return values | {"rate": config.optim.rate(step)}
+
+    def _backward(self, batch: Batch, step: int, *, last: bool) -> dict[str, Tensor]:
+        """Add a part's gradients to those of the model and of the critic."""
+        stage, count = self.state.stage, self.progress.config.optim.accumulate
+        with quiet(self._player, until=last), _still(stage.critic):
+            with self._precision(step):
+                terms: dict[str, Tensor] = self._player(batch, step)
+            total = torch.stack([term.float() for term in terms.values()]).sum()
+            (total / count).backward()  # type: ignore[no-untyped-call]
+        losses = {name: term.detach().float() for name, term in terms.items()}
+        if self._critic is not None:
+            with quiet(self._critic, until=last):
+                with self._precision(step):
+                    loss = self._critic(batch, step)
+                (loss.float() / count).backward()
+            losses["critic"] = loss.detach().float()
+        return losses | {"loss": total.detach()}
+
+    def _precision(self, step: int) -> contextlib.AbstractContextManager[Any]:
+        half = self.progress.config.phase(step).precision == "bf16"
+        return torch.autocast(self.team.device.type, torch.bfloat16, enabled=half)
+
+    def _update(self, step: int) -> None:
+        """Take the optimizers' steps with the gradients at hand."""
+        state, optim = self.state, self.progress.config.optim
+        for group in state.optimizer.param_groups:
+            group["lr"] = optim.rate(step) * group["factor"](step)
+        nn.utils.clip_grad_norm_(trained(state.stage.model), optim.clip)
+        state.optimizer.step()
+        if state.stage.critic is not None and state.critic_optimizer is not None:
+            nn.utils.clip_grad_norm_(state.stage.critic.parameters(), optim.clip)
+            state.critic_optimizer.step()
+        # The average forgets the start sooner than its full memory would.
+        keep = min(optim.ema, (1 + step) / (10 + step))
+        now = named_trained(state.stage.model)
+        for name, average in state.ema.items():
+            average.lerp_(now[name], 1 - keep)
+
+    def _count(self, losses: Mapping[str, float], seconds: float) -> None:
+        self._counted += 1
+        self._sums = {n: self._sums.get(n, 0.0) + v for n, v in losses.items()}
+        step, history = self.progress.step + 1, self.progress.history
+        if self._is_measured(step):
+            history = (*history, self._measure(step))
+        self.progress = dataclasses.replace(
+            self.progress, step=step, seconds=seconds, history=history
+        )
+        if self.session.report and self.team.leads:
+            self.session.report(self.progress, losses)
+
+    def _is_measured(self, step: int) -> bool:
+        every, last = self.session.watch_every, self.progress.config.optim.steps
+        return every > 0 and (step % every == 0 or step == last)
+
+    def _measure(self, step: int) -> dict[str, float]:
+        row = {"step": float(step)} | {n: v / self._counted for n, v in self._sums.items()}
+        self._sums, self._counted = {}, 0
+        if self.session.watch and self.team.leads:
+            with averaged(self.state):
+                row["psnr"] = self.session.watch(self.state.stage)
+        self.team.wait()
+        return row
+
+    def _save(self) -> None:
+        if self.team.leads:
+            save_state(self.path, self.state, self.progress)
+
+    def _keep(self) -> None:
+        every, step = self.session.keep_every, self.progress.step
+        if every and step % every == 0 and self.team.leads:
+            save_state(self.path.with_stem(f"step-{step:08d}"), self.state, self.progress)
+
+
+@contextlib.contextmanager
+def _still(critic: nn.Module | None) -> Iterator[None]:
+    """Judge by the critic without gradients of its own."""
+    if critic is not None:
+        critic.requires_grad_(False)
+    yield
+    if critic is not None:
+        critic.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def averaged(state: State) -> Iterator[None]:
+    """Put the averaged weights in the places of the trained ones for a while."""
+    model = state.stage.model
+    kept = {n: v.clone() for n, v in named_trained(model).items()} if state.ema else {}
+    _copy(model, state.ema)
+    try:
+        yield
+    finally:
+        _copy(model, kept)
+
+
+def _copy(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    own = named_trained(model)
+    for name, value in tensors.items():
+        own[name].copy_(value)

@@ -1,0 +1,39 @@
+"""The configs that come with the package, by recipe and stage."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from tinysr.errors import choices
+
+__all__ = ["RECIPES", "config_path", "stages_of"]
+
+RECIPES: dict[str, tuple[str, ...]] = {
+    "nano": ("teacher",),
+}
+"""The stages of each recipe, in their order; each is a TOML file in the recipe's folder."""
+
+
+def stages_of(recipe: str) -> tuple[str, ...]:
+    """Return a recipe's stages in their order.
+
+    Raises:
+        UnsupportedError: there is no such recipe.
+    """
+    if recipe not in RECIPES:
+        raise choices("recipe", recipe, RECIPES)
+    return RECIPES[recipe]
+
+
+def config_path(name: str) -> Path:
+    """Return the file of a config named ``recipe/stage``.
+
+    Raises:
+        UnsupportedError: there is no such recipe or stage.
+    """
+    recipe, _, stage = name.partition("/")
+    stages = stages_of(recipe)
+    if stage not in stages:
+        raise choices(f"stage of {recipe}", stage, stages)
+    return Path(str(resources.files("tinysr.training.recipes") / recipe / f"{stage}.toml"))

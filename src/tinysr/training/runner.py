@@ -1,0 +1,140 @@
+"""One stage's run from config to product, in a folder of its own.
+
+::
+
+    RUN/  checkpoint.safetensors   all that the run needs to go on
+          logs/                    TensorBoard's events
+          model.safetensors        the product, once the run is finished
+          run.json                 what made it: config, hashes of the inputs, measured figures
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinysr.atomic import write_atomically
+from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints import save_single_file
+from tinysr.training.config import RunConfig
+from tinysr.training.data import PatchBatches
+from tinysr.training.engine import CHECKPOINT, Progress, Session, Stage, Team, read_progress, train
+from tinysr.training.engine.display import shown
+from tinysr.training.evaluate import mean_psnr, photo_pairs
+from tinysr.training.photos import Photos
+from tinysr.training.stages import Context, build
+
+__all__ = ["PRODUCT", "RECORD", "Job", "finished", "run_stage"]
+
+PRODUCT = "model.safetensors"
+"""File name of what a stage hands on, inside a run's folder."""
+
+RECORD = "run.json"
+"""File name of what made the product: config, hashes of the inputs, measured figures."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A stage to run."""
+
+    config: RunConfig
+    folder: Path
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    """Checkpoints that the stage starts from, by role."""
+    data: Path | None = None
+    """Folder of images; None trains on synthetic ones alone."""
+    checkpoint: Path | None = None
+    """What to go on from in place of the folder's own checkpoint."""
+
+
+def run_stage(
+    job: Job,
+    *,
+    resume: bool = False,
+    session: Session | None = None,
+    team: Team | None = None,
+) -> Progress:
+    """Run a stage until it is finished or asked to stop; return how far it came.
+
+    Raises:
+        TinySRError: the config, an input, the data or the folder can't be used.
+    """
+    session, team, config = session or Session(), team or Team(), job.config
+    photos = Photos(job.data, config.data.image_side) if job.data else None
+    stage = build(config, Context(seed=config.seed, device=team.device, inputs=job.inputs))
+    inputs = {role: _sha256(path) for role, path in job.inputs.items()}
+    if photos is not None:
+        inputs["data"] = photos.fingerprint
+    checkpoint = job.checkpoint or job.folder / CHECKPOINT if resume else None
+    with _reporting(job, checkpoint, session, team) as told:
+        progress = train(
+            stage,
+            config,
+            PatchBatches(config, photos),
+            job.folder,
+            resume=checkpoint,
+            inputs=inputs,
+            session=told,
+            team=team,
+        )
+    if team.leads and progress.step >= config.optim.steps:
+        save_single_file(stage.product(), job.folder / PRODUCT)
+        _write_record(job.folder, progress)
+    team.wait()
+    return progress
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run's folder holds its product."""
+    return (folder / PRODUCT).is_file()
+
+
+@contextlib.contextmanager
+def _reporting(
+    job: Job, checkpoint: Path | None, session: Session, team: Team
+) -> Iterator[Session]:
+    """Add to a session what shows it and measures it, where this process leads."""
+    if not team.leads:
+        yield session
+        return
+    first = read_progress(checkpoint).step if checkpoint else 0
+    pairs = photo_pairs()
+
+    def watch(stage: Stage) -> float:
+        return mean_psnr(lambda low: stage.upscale(low.to(team.device)).cpu(), pairs)
+
+    with shown(job.folder, job.config.stage, first, job.config.optim.steps) as report:
+        yield dataclasses.replace(
+            session, report=session.report or report, watch=session.watch or watch
+        )
+
+
+def _write_record(folder: Path, progress: Progress) -> None:
+    """Keep beside the product what made it."""
+    record = {
+        "config": progress.config.model_dump(mode="json"),
+        "inputs": dict(progress.inputs),
+        "seconds": progress.seconds,
+        "history": progress.history,
+    }
+    text = json.dumps(record, indent=2) + "\n"
+    write_atomically(folder / RECORD, text, CheckpointError)
+
+
+def _sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of a folder's files and their names."""
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    try:
+        for file in files:
+            digest.update(file.relative_to(path).as_posix().encode())
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read: {error.strerror}") from error
+    return digest.hexdigest()

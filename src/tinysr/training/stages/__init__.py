@@ -1,0 +1,6 @@
+"""The stages of the recipe, one file each."""
+
+from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.registry import STAGES, build
+
+__all__ = ["STAGES", "Context", "StageKind", "build"]

@@ -1,0 +1,59 @@
+"""How a stage is made from its config: its own options, and what earlier stages hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinysr.errors import UnsupportedError
+from tinysr.models import TinySR, load
+from tinysr.training.config import Strict
+from tinysr.training.engine import Stage
+
+__all__ = ["Context", "StageKind"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a stage is built with, besides its options."""
+
+    seed: int
+    device: torch.device
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    """Checkpoints by role: teacher, student, encoder, decoder, features."""
+
+    def model(self, role: str) -> TinySR:
+        """Return an input's model on the device: eval mode, no gradients.
+
+        Raises:
+            UnsupportedError: no input has that role.
+            CheckpointError: its checkpoint can't be used.
+        """
+        return load(self.path(role)).to(self.device)
+
+    def path(self, role: str) -> Path:
+        """Return an input's path.
+
+        Raises:
+            UnsupportedError: no input has that role.
+        """
+        if role not in self.inputs:
+            raise UnsupportedError(f"this stage needs a {role}: give it with --input {role}=PATH")
+        return self.inputs[role]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageKind:
+    """A kind of stage that configs name."""
+
+    name: str
+    options: type[Strict]
+    """The table ``[options]`` of its configs."""
+    make: Callable[[Any, Context], Stage]
+    """Builds the stage from its options."""
+    inputs: tuple[str, ...] = ()
+    """Roles of the checkpoints that it starts from."""

@@ -1,0 +1,32 @@
+"""All kinds of stages, by the name that configs give them."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from tinysr.errors import UnsupportedError, choices
+from tinysr.training.config import RunConfig, first_problem
+from tinysr.training.engine import Stage
+from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.teacher import TEACHER
+
+__all__ = ["STAGES", "build"]
+
+STAGES: dict[str, StageKind] = {kind.name: kind for kind in (TEACHER,)}
+
+
+def build(config: RunConfig, context: Context) -> Stage:
+    """Return the stage that a config describes.
+
+    Raises:
+        UnsupportedError: there is no such stage, or an option is not one of its own.
+        CheckpointError: an input can't be used.
+    """
+    if config.stage not in STAGES:
+        raise choices("stage", config.stage, STAGES)
+    kind = STAGES[config.stage]
+    try:
+        options = kind.options.model_validate(config.options)
+    except ValidationError as error:
+        raise UnsupportedError(f"[options] of '{config.stage}': {first_problem(error)}") from error
+    return kind.make(options, context)

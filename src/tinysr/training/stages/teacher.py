@@ -1,0 +1,137 @@
+"""The nano teacher: twice the blocks, a wider autoencoder of standard convolutions.
+
+It is the stand-in for TSD-SR where nobody has that checkpoint: time conditioning and modulation
+are there, and the pooled text is a constant zero vector. It learns from pixels, from a start that
+is wired to interpolate (:mod:`tinysr.training.wiring`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tinysr.models import ModelConfig, TinySR, TransformerConfig, VaeConfig
+from tinysr.training.config import Strict
+from tinysr.training.engine import Batch, Group, Stage
+from tinysr.training.init import initialise
+from tinysr.training.losses import smooth_l1
+from tinysr.training.stages.kind import Context, StageKind
+
+__all__ = ["TEACHER", "Shape", "TeacherOptions", "TeacherStage"]
+
+_MODULATION = ("time_text_embed", "norm1.linear", "norm_out.linear")
+"""Parts of the names of the parameters that train at ``modulation_factor``."""
+
+_VELOCITY = "transformer.proj_out.weight"
+
+_PATTERN = "transformer.proj_out.bias"
+"""The wiring's phase pattern: it works, and learns, with the decoder."""
+
+
+class Shape(Strict):
+    """What a model is made of."""
+
+    width: int = Field(ge=1)
+    """Channels of the autoencoder."""
+    depth: int = Field(ge=1)
+    """Blocks of the transformer."""
+    heads: int = Field(ge=1)
+    pooled_size: int = Field(ge=1)
+    separable_encoder: bool
+    encoder_blocks: tuple[int, ...] = VaeConfig().encoder_blocks
+    decoder_blocks: tuple[int, ...] = VaeConfig().decoder_blocks
+
+    def config(self) -> ModelConfig:
+        """Return the model's config."""
+        vae = VaeConfig(
+            width=self.width,
+            separable_encoder=self.separable_encoder,
+            encoder_blocks=self.encoder_blocks,
+            decoder_blocks=self.decoder_blocks,
+        )
+        transformer = TransformerConfig(
+            depth=self.depth, heads=self.heads, pooled_size=self.pooled_size
+        )
+        return ModelConfig(vae=vae, transformer=transformer)
+
+
+class TeacherOptions(Strict):
+    """The table ``[options]`` of a teacher's config."""
+
+    model: Shape
+    gradient_loss: float = Field(default=0.1, ge=0)
+    """Weight of the loss on the differences of neighbouring pixels: it keeps edges sharp."""
+    transformer_start: int = Field(default=0, ge=0)
+    """Step from which the transformer learns. While the autoencoder still has errors that a
+    constant mends, the transformer's features are only pulled flat."""
+    transformer_warmup: int = Field(default=1, ge=1)
+    """Steps over which the transformer's rate rises from 0, from its start on."""
+    transformer_factor: float = Field(default=1.0, ge=0)
+    """Factor for the transformer's rate. A token's features have a large constant part, along
+    which Adam's equal steps add up over all inputs: at the full rate v only overshoots."""
+    velocity_factor: float = Field(default=1.0, ge=0)
+    """The same for ``proj_out``, whose steps are v's own."""
+    modulation_factor: float = Field(default=1.0, ge=0)
+    """The same for the time, text and modulation linears: all of their one input is constant."""
+
+
+class TeacherStage(Stage):
+    """The whole model, learning from pixels."""
+
+    model: TinySR
+
+    def __init__(self, model: TinySR, options: TeacherOptions) -> None:
+        self.model, self._options = model, options
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the distance of the upscaled image from the truth."""
+        image = self.model(batch.low)
+        return {"pixels": smooth_l1(image, batch.high, self._options.gradient_loss)}
+
+    def upscale(self, low: Tensor) -> Tensor:
+        """Upscale by the model alone."""
+        image: Tensor = self.model(low)
+        return image
+
+    def product(self) -> TinySR:
+        """Return the model."""
+        return self.model
+
+    def groups(self) -> list[Group]:
+        """Return the parameters by what they are part of."""
+        options = self._options
+        factors = {
+            "autoencoder": lambda _step: 1.0,
+            "transformer": self._later(options.transformer_factor),
+            "velocity": self._later(options.velocity_factor),
+            "modulation": self._later(options.modulation_factor),
+        }
+        rows: dict[str, list[nn.Parameter]] = {kind: [] for kind in factors}
+        for name, parameter in self.model.named_parameters():
+            rows[_kind(name)].append(parameter)
+        return [Group(parameters=rows[kind], factor=factor) for kind, factor in factors.items()]
+
+    def _later(self, factor: float) -> Callable[[int], float]:
+        """Return a factor that is 0 until the transformer's start and rises from there."""
+        start, warmup = self._options.transformer_start, self._options.transformer_warmup
+        return lambda step: factor * min(max((step - start + 1) / warmup, 0.0), 1.0)
+
+
+def _kind(name: str) -> str:
+    if not name.startswith("transformer.") or name == _PATTERN:
+        return "autoencoder"
+    if any(part in name for part in _MODULATION):
+        return "modulation"
+    return "velocity" if name == _VELOCITY else "transformer"
+
+
+def _make(options: TeacherOptions, context: Context) -> TeacherStage:
+    model = initialise(TinySR(options.model.config()), context.seed)
+    model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return TeacherStage(model, options)
+
+
+TEACHER = StageKind(name="teacher", options=TeacherOptions, make=_make)
