@@ -213,13 +213,13 @@ def test_a_package_that_was_edited_is_not_opened(bundle: Path, tmp_path: Path) -
 def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
     precision: str, bits: str, loaded: Loaded, tmp_path: Path
 ) -> None:
-    by = "w8" if precision == "w8" else "w4"
     kept = "transformer.transformer_blocks.0.attn.to_qkv"
     plan = QuantizationPlan(
         model_sha256=loaded.source.sha256,
         tile=TILE,
-        precision=by,
-        keep=(KeptLayer(module=kept, precision="fp32"),),
+        precision=precision,
+        target="coreml",
+        keep=(KeptLayer(module=kept, precision="fp16"),),
     )
     asked = replace(options(loaded, precision, "iOS18"), quantization=(plan,))
     assert not asked.missing()

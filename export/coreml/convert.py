@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..baked import BakedTinySR
 from ..graph import example_input
 from ..precision import PrecisionPlan
+from ..quantization import Format
 from .compress import compressed
 from .narrow import narrow_selector
 from .ports import FunctionPorts
@@ -35,7 +36,7 @@ class Recipe:
     """The deployment target, as coremltools names it."""
     plan: PrecisionPlan | None = None
     """What stays out of fp16; without one all is fp32."""
-    formats: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, Format] = field(default_factory=dict)
     """Of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
     windows: tuple[int, ...] = ()
     """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
@@ -114,7 +115,7 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
             )
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             raise unsupported(traced, ports.name, error) from error
-    return compressed(result, function, recipe.formats)
+    return compressed(result, function, recipe.formats, ports.name)
 
 
 def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:

@@ -188,7 +188,8 @@ class Manifest(_Record):
     """What decided which modules of the fp16 and int8 artifacts stay wide; null when there are
     none."""
     quantization_plans: dict[str, FileEntry] = {}
-    """What decided ranges and kept layers, by the precision: int8, w8 and w4."""
+    """What decided ranges and kept layers, by the plan's name: int8, w8 and w4 are those of graphs;
+    coreml-w8, coreml-w6 and coreml-w4 are those of Core ML packages."""
     artifacts: tuple[Artifact, ...]
     documents: tuple[FileEntry, ...] = ()
     """Files for people: a page for mobile teams, and source code for their apps."""
