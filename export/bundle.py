@@ -217,6 +217,7 @@ def _metadata(
     around = halo(loaded.model.encoder, loaded.model.decoder)
     return ({"plan_sha256": plan.sha256} if plan else {}) | {
         "checkpoint": source.name,
+        "checkpoint_kind": source.kind,
         "checkpoint_sha256": source.sha256,
         "halo_decoder": str(around.decoder),
         "halo_encoder": str(around.encoder),

@@ -20,7 +20,7 @@ from .ane import ane_layout
 from .compress import COMPRESSED, PALETTES_SINCE
 from .convert import Recipe, converted
 from .options import CoreMLOptions
-from .package import bundle_sha256, describe, package_files, save
+from .package import describe, hashed, package_files, save
 from .ports import FUNCTIONS, FunctionPorts, package_name
 from .prepare import prepared
 from .rounding import PALETTES
@@ -67,8 +67,11 @@ def _systems() -> dict[str, int]:
 
 def _build(build: Build) -> Finish:
     asked = build.options.precision
-    if build.precision == "int8" or (build.precision == "fp32" and asked not in ("fp32", "all")):
-        return tuple  # fp32 is for the targets that make others from it
+    if build.precision == "fp32" and asked not in ("fp32", "all"):
+        return tuple  # it is for the targets that make others from it
+    if build.precision == "int8":
+        build.progress("no CoreML package in int8: ranges of activations need a Mac")
+        return tuple
     own = _options(build.options.settings)
     functions = _functions(own)
     recipe = _recipe(build)
@@ -83,12 +86,9 @@ def _build(build: Build) -> Finish:
     path.parent.mkdir(exist_ok=True)
     build.progress(f"writing {path.name}")
     save(models, path)
-    describe(
-        path,
-        build.metadata,
-        {"minimum_deployment_target": recipe.system, "layout": own.layout},
-    )
-    artifacts = tuple(_artifact(build, path, ports, recipe) for ports in functions)
+    facts = _facts(build, recipe)
+    describe(path, facts)
+    artifacts = tuple(_artifact(build, path, ports, recipe, facts) for ports in functions)
     return lambda: artifacts
 
 
@@ -128,7 +128,24 @@ def _formats(build: Build) -> Mapping[str, Format]:
     return plan.formats(layers(build.baked))
 
 
-def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) -> Artifact:
+def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
+    """Return all that decides what is in a package, and the hash of it."""
+    own = _options(build.options.settings)
+    weights = build.options.plan_for(build.precision, FOLDER)
+    plans = {"plan_sha256": weights, "precision_plan_sha256": recipe.plan}
+    return hashed(
+        {
+            **build.metadata,
+            **{name: plan.sha256 for name, plan in plans.items() if plan},
+            "minimum_deployment_target": recipe.system,
+            "layout": own.layout,
+        }
+    )
+
+
+def _artifact(
+    build: Build, path: Path, ports: FunctionPorts, recipe: Recipe, facts: Mapping[str, str]
+) -> Artifact:
     file, others = package_files(build.bundle, path)
     own = _options(build.options.settings)
     several = len(_functions(own)) > 1
@@ -136,7 +153,7 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) ->
         "layout": own.layout,
         "function": ports.name if several else "main",
         "minimum_deployment_target": recipe.system,
-        "bundle_sha256": bundle_sha256(build.metadata),
+        "bundle_sha256": facts["bundle_sha256"],
     }
     if ports.gives == "image":
         options["clamped"] = True
