@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from tinysr.errors import BundleError
 
 __all__ = [
+    "LATENT_STRIDE",
     "MANIFEST_NAME",
     "SCHEMA_VERSION",
     "Artifact",
@@ -31,6 +32,9 @@ __all__ = [
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION: Literal[1] = 1
+
+LATENT_STRIDE = 2
+"""Low-resolution pixels along a latent pixel's side."""
 
 Stage = Literal["encoder", "transformer", "decoder", "upscale"]
 
@@ -153,6 +157,11 @@ class Halo(_Record):
     """Low-resolution pixels around the area that a latent tile is encoded from."""
     decoder: int
     """Latent pixels around the area that an image tile is decoded from."""
+
+    @property
+    def latents(self) -> int:
+        """Latent pixels around a window that serves both."""
+        return max(-(-self.encoder // LATENT_STRIDE), self.decoder)
 
 
 class Host(_Record):
