@@ -1,5 +1,6 @@
 """Ranges, headroom and precision plans, measured once for every backend."""
 
+from .budget import LOST_DB, BudgetResult
 from .calibrate import Calibration, CalibrationOptions, Verdict, calibrate, check
 from .evaluate import Evaluation, Score, Truth, evaluate, score, truths
 from .files import PLAN, PLOT, RANGES, REPORT, write_calibration
@@ -14,7 +15,7 @@ from .images import (
     image_sha256,
 )
 from .measure import measure_ranges
-from .quantization import LOST_DB, BudgetResult, find_quantization, held_to_budget
+from .quantization import find_quantization, held_to_budget
 from .ranges import ModuleRange, OpRange, Ranges, load_ranges
 from .shipped import shipped_plan, shipped_plans
 from .state import State

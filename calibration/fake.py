@@ -10,15 +10,20 @@ from torch import nn
 
 from tinysr.export.baked import BakedTinySR
 from tinysr.export.quantization import Format
-from tinysr.export.quantize import INT8_MAX, quantize_layer
+from tinysr.export.quantize import INT8_MAX
 from tinysr.export.rewrite import sharing_copy
+
+from .schemes import ONNX, Scheme
 
 __all__ = ["fake_quantized"]
 
 
 @torch.no_grad()
 def fake_quantized(
-    model: BakedTinySR, formats: Mapping[str, Format], ranges: Mapping[str, float]
+    model: BakedTinySR,
+    formats: Mapping[str, Format],
+    ranges: Mapping[str, float],
+    scheme: Scheme = ONNX,
 ) -> BakedTinySR:
     """Return a copy whose layers see rounded weights and, in int8, rounded inputs.
 
@@ -26,12 +31,12 @@ def fake_quantized(
         model: baked, in fp32.
         formats: of the layers that are quantized, by their paths.
         ranges: largest inputs of the layers in int8.
+        scheme: whose formats they are.
     """
     model = sharing_copy(model)
     for path, form in formats.items():
         layer = model.get_submodule(path)
-        weight = quantize_layer(layer, form).dequantized()
-        layer.weight = nn.Parameter(weight, requires_grad=False)
+        layer.weight = nn.Parameter(scheme.rounded(layer, form), requires_grad=False)
         if form == "int8":
             layer.register_forward_pre_hook(_rounding(ranges[path] / INT8_MAX))
     return model

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,21 +23,28 @@ from tinysr.errors import GateError
 from tinysr.export import bake
 from tinysr.export.baked import BakedTinySR
 from tinysr.export.equalise import equalisable, equalised
-from tinysr.export.quantization import KEPT_IN, Equalised, Format, KeptLayer, QuantizationPlan
+from tinysr.export.quantization import (
+    KEPT_IN,
+    Equalised,
+    Format,
+    Kept,
+    KeptLayer,
+    PlanTarget,
+    QuantizationPlan,
+)
 from tinysr.export.quantize import layers
 from tinysr.manifest import Stage
 from tinysr.models import Loaded
-from tinysr.parity import Progress, gate_db, measure, suite
+from tinysr.parity import Progress, gate_db, suite
 
+from .budget import Budget, BudgetResult
 from .fake import fake_quantized
-from .images import SEED, DegradedPhoto, calibration_images, degraded_photos
+from .images import SEED, calibration_images
 from .inputs import METHODS, exponents, layer_inputs
+from .schemes import SCHEMES
 from .sensitivity import STAGES, Example, Shares, errors, example, promote, shares, worst_db
 
-__all__ = ["LOST_DB", "BudgetResult", "find_quantization", "held_to_budget"]
-
-LOST_DB = 0.3
-"""PSNR against the ground truth of degraded photos that int8 may lose, on average."""
+__all__ = ["find_quantization", "held_to_budget"]
 
 ROOM_DB = 2.0
 """What the first plan leaves under the gate: errors of stages add up, and examples are few."""
@@ -53,39 +59,7 @@ _EXAMPLES = ("astronaut", "hubble", "black", "white", "grey", "text", "noise")
 
 _CALIBRATION_IMAGES = 20
 
-_FORMATS: dict[Format, tuple[Format, ...]] = {"int8": ("int8",), "w8": ("w8",), "w4": ("w4", "w8")}
-"""What a layer may have, from the smallest on; the last resort is fp32."""
-
 Array = NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BudgetResult:
-    """A plan, held against its budget.
-
-    What int8 leaves in fp16 is taken in fp32 here: the error is far under that of integers.
-    Whether it overflows is the precision plan's business, and the gate's.
-    """
-
-    image: str
-    worst_db: float
-    """Lowest PSNR against fp32, of any stage's or the whole model's output."""
-    lost_db: float
-    """Mean PSNR against the ground truth that is lost."""
-    gate_db: float
-
-    @property
-    def passed(self) -> bool:
-        """All of the budget is kept."""
-        return self.worst_db >= self.gate_db and self.lost_db <= LOST_DB
-
-    @property
-    def said(self) -> str:
-        """The result in a few words."""
-        return (
-            f"{self.worst_db:.1f} dB on {self.image} (at least {self.gate_db:g}), "
-            f"{self.lost_db:.2f} dB lost on degraded photos (at most {LOST_DB:g})"
-        )
 
 
 def find_quantization(
@@ -93,6 +67,7 @@ def find_quantization(
     precision: Format,
     *,
     tile: int,
+    target: PlanTarget = "onnx",
     seed: int = SEED,
     state: Path | None = None,
     progress: Progress | None = None,
@@ -103,6 +78,7 @@ def find_quantization(
         loaded: the model.
         precision: what its layers are to be in.
         tile: side in low-resolution pixels.
+        target: whose formats they are to be in.
         seed: of the degradations.
         state: a folder that keeps the sensitivities, so that an interrupted search goes on.
         progress: told what is being measured.
@@ -112,23 +88,34 @@ def find_quantization(
         GateError: no plan holds the budget.
     """
     tell = progress or (lambda *_: None)
-    baked = bake(loaded.model, tile)
+    scheme = SCHEMES[target]
+    baked = scheme.form(bake(loaded.model, tile))
     found = _Ranges.none() if precision != "int8" else _ranges(baked, tile, seed, tell)
     model = equalised(baked, found.equalise)
     examples = _examples(model, tile)
-    wanted = dict.fromkeys(layers(model), _FORMATS[precision])
-    cache = state and state / _cache_name(loaded.source.sha256, precision, tile, found)
-    measured = shares(model, found.values, wanted, examples, tell=tell, cache=cache)
-    budget = _Budget(baked, tile, seed, gate_db(precision), tell)
-    target = gate_db(precision) + ROOM_DB
+    own = layers(model)
+    wanted = {path: scheme.ladder(layer, precision) for path, layer in own.items()}
+    name = _cache_name(loaded.source.sha256, precision, tile, found, target)
+    cache = state and state / name
+    measured = shares(model, found.values, wanted, examples, tell=tell, cache=cache, scheme=scheme)
+    gate = gate_db(precision)
+    budget = Budget(baked, scheme, gate=gate, tile=tile, seed=seed, tell=tell)
+    wanted_db = gate + ROOM_DB
+
+    def cost(path: str, form: Format, larger: Format | None) -> float:
+        return scheme.cost(own[path], form, larger)
+
     for _ in range(_MOST_TRIES):
-        formats = {p: f for stage in STAGES for p, f in promote(measured, stage, target).items()}
+        formats = {
+            p: f for stage in STAGES for p, f in promote(measured, stage, wanted_db, cost).items()
+        }
         plan = QuantizationPlan(
             model_sha256=loaded.source.sha256,
             tile=tile,
             precision=precision,
+            target=target,
             method=found.method,
-            keep=tuple(_kept(precision, formats, measured, examples)),
+            keep=tuple(_kept(precision, formats, measured, examples, target)),
             ranges={p: found.values[p] for p, f in formats.items() if f == "int8"},
             equalise=tuple(e for e in found.equalise if formats[e.module] == "int8"),
         )
@@ -136,8 +123,8 @@ def find_quantization(
         result = budget.result(plan)
         if result.passed:
             return plan, result
-        target += max(_STEP_DB, budget.gate - result.worst_db)
-    raise GateError(f"no plan for {precision} holds: {result.said}")
+        wanted_db += max(_STEP_DB, budget.gate - result.worst_db)
+    raise GateError(f"no plan for {plan.name} holds: {result.said}")
 
 
 def held_to_budget(
@@ -149,9 +136,12 @@ def held_to_budget(
         CalibrationError: the plan is another model's, or names layers that this one lacks.
     """
     plan.for_model(loaded.source.sha256)
-    baked = bake(loaded.model, plan.tile)
+    scheme = SCHEMES[plan.target]
+    baked = scheme.form(bake(loaded.model, plan.tile))
     tell = progress or (lambda *_: None)
-    return _Budget(baked, plan.tile, seed, gate_db(plan.precision), tell).result(plan)
+    gate = gate_db(plan.precision)
+    budget = Budget(baked, scheme, gate=gate, tile=plan.tile, seed=seed, tell=tell)
+    return budget.result(plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,10 +191,12 @@ def _ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> _Ranges
     return _Ranges(method="; ".join(methods), values=values, equalise=tuple(taken))
 
 
-def _cache_name(sha256: str, precision: Format, tile: int, ranges: _Ranges) -> str:
+def _cache_name(
+    sha256: str, precision: Format, tile: int, ranges: _Ranges, target: PlanTarget
+) -> str:
     told = [e.model_dump() for e in ranges.equalise]
     key = json.dumps([sha256, tile, _EXAMPLES, _CROP, dict(ranges.values), told])
-    return f"shares-{precision}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    return f"shares-{target}-{precision}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
 def _examples(model: BakedTinySR, tile: int) -> dict[Stage, list[Example]]:
@@ -235,89 +227,31 @@ def _kept(
     formats: Mapping[str, Format | None],
     measured: Shares,
     examples: Mapping[Stage, Sequence[Example]],
+    target: PlanTarget,
 ) -> list[KeptLayer]:
     """Return the layers that are not in the plan's precision, most sensitive first, with why."""
+
+    def smallest(path: str) -> Format:
+        return next(iter(measured[path]), precision)
+
     kept = [path for path, form in formats.items() if form != precision]
-    kept.sort(key=lambda path: -float(measured[path][precision].max()))
+    kept.sort(key=lambda path: -float(max(measured[path].get(smallest(path), (0,)))))
     entries = []
     for path in kept:
-        squares = measured[path][precision]
-        image = next(iter(examples.values()))[int(squares.argmax())].image
+        form, tried = formats[path], smallest(path)
+        if tried == form or not measured[path]:
+            reason = f"{precision} would take as much"
+        else:
+            squares = measured[path][tried]
+            image = next(iter(examples.values()))[int(squares.argmax())].image
+            reason = f"{worst_db(squares):.1f} dB on '{image}' when it alone is in {tried}"
         entries.append(
-            KeptLayer(
-                module=path,
-                precision="w8" if formats[path] == "w8" else KEPT_IN[precision][0],
-                reason=f"{worst_db(squares):.1f} dB on '{image}' when it alone is in {precision}",
-            )
+            KeptLayer(module=path, precision=_kept_in(form, precision, target), reason=reason)
         )
     return entries
 
 
-class _Budget:
-    """The suite and degraded photos in fp32, to hold plans against."""
-
-    def __init__(
-        self, baked: BakedTinySR, tile: int, seed: int, gate: float, tell: Progress
-    ) -> None:
-        self.gate, self._baked, self._tell = gate, baked, tell
-        self._photos = degraded_photos(tile, seed)
-        self._images = suite(tile)
-        self._expected = [_stages(baked, image.pixels) for image in self._images]
-        self._fp32 = self._truth(baked)
-
-    def result(self, plan: QuantizationPlan) -> BudgetResult:
-        """Run everything under a plan; stages with the inputs that fp32 gives them."""
-        model = equalised(self._baked, plan.equalise)
-        formats = plan.formats(layers(model))
-        fake = fake_quantized(model, formats, plan.ranges)
-        worst, name = float("inf"), ""
-        for done, (image, expected) in enumerate(zip(self._images, self._expected, strict=True)):
-            self._tell(f"{plan.precision} of {image.name}", done, len(self._images))
-            for what, found, truth, peak in _held(fake, image.pixels, expected):
-                metrics = measure(found, truth, peak=peak)
-                if metrics.rank < worst:
-                    worst, name = metrics.rank, f"'{image.name}' ({what})"
-            if worst < self.gate:  # what is left could only be worse
-                break
-        lost = self._fp32 - self._truth(fake) if worst >= self.gate else 0.0
-        return BudgetResult(image=name, worst_db=worst, lost_db=lost, gate_db=self.gate)
-
-    def _truth(self, model: BakedTinySR) -> float:
-        return float(np.mean([_truth_db(model, photo) for photo in self._photos]))
-
-
-def _truth_db(model: BakedTinySR, photo: DegradedPhoto) -> float:
-    """Return the PSNR of a photo; minus infinity when the result is not finite."""
-    with torch.inference_mode():
-        found = model(torch.from_numpy(photo.low.pixels)[None])[0].numpy()
-    if np.isfinite(found).all():  # clamping would make 1 of infinity
-        found = found.clip(0, 1)
-    return measure(found, photo.high, peak=1.0).rank
-
-
-def _stages(model: BakedTinySR, pixels: Array) -> dict[str, Array]:
-    with torch.inference_mode():
-        z = model.encoder(torch.from_numpy(pixels)[None])
-        v = model.transformer(z)
-        image = model.decoder(z - v)
-    return {"z": z.numpy(), "v": v.numpy(), "image": image.numpy()}
-
-
-def _held(
-    fake: BakedTinySR, pixels: Array, expected: Mapping[str, Array]
-) -> list[tuple[str, Any, Any, float | None]]:
-    """Return each stage's output, and the whole model's, with what it should be."""
-    given = torch.from_numpy(pixels)[None]
-    z, v = (torch.from_numpy(expected[name]) for name in "zv")
-    with torch.inference_mode():
-        own = fake.encoder(given)
-        found: dict[str, tuple[Callable[[], torch.Tensor], str, float | None]] = {
-            "encoder": (lambda: own, "z", None),
-            "transformer": (lambda: fake.transformer(z), "v", None),
-            "decoder": (lambda: fake.decoder(z - v), "image", 1.0),
-            "upscale": (lambda: fake.decoder(own - fake.transformer(own)), "image", 1.0),
-        }
-        return [
-            (what, run()[0].numpy(), expected[name][0], peak)
-            for what, (run, name, peak) in found.items()
-        ]
+def _kept_in(form: Format | None, precision: Format, target: PlanTarget) -> Kept:
+    """Return what stands in a plan for a layer's format; the first choice is for none."""
+    choices = KEPT_IN[target][precision]
+    return next((choice for choice in choices if choice == form), choices[0])

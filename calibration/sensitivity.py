@@ -25,12 +25,16 @@ from tinysr.manifest import Stage
 from tinysr.parity.metrics import value_range
 
 from .fake import fake_quantized
+from .schemes import ONNX, Scheme
 
 __all__ = ["STAGES", "Example", "Shares", "errors", "promote", "shares", "worst_db"]
 
 STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 Array = NDArray[np.float32]
+
+Cost = Callable[[str, Format, Format | None], float]
+"""What it costs that a layer, by its path, takes a larger format; None is the largest."""
 
 _CACHED = TypeAdapter(dict[str, dict[Format, list[float]]])
 
@@ -75,6 +79,7 @@ def shares(
     *,
     tell: Callable[[str, int, int], None],
     cache: Path | None = None,
+    scheme: Scheme = ONNX,
 ) -> dict[str, dict[Format, NDArray[np.float64]]]:
     """Quantize one layer at a time, in each of its formats.
 
@@ -85,6 +90,7 @@ def shares(
         examples: of each stage.
         tell: told about every layer.
         cache: a file that keeps what was measured for just these arguments: its name says which.
+        scheme: whose formats they are.
 
     Raises:
         CalibrationError: the file can't be written.
@@ -96,7 +102,9 @@ def shares(
         tell(f"rounding {path} alone", done, len(wanted))
         stage = stage_of(path)
         found[path] = {
-            form: errors(fake_quantized(model, {path: form}, ranges), stage, examples[stage])
+            form: errors(
+                fake_quantized(model, {path: form}, ranges, scheme), stage, examples[stage]
+            )
             for form in formats
         }
         if cache is not None:
@@ -114,11 +122,19 @@ def _cached(file: Path | None) -> dict[str, dict[Format, NDArray[np.float64]]]:
     return {p: {f: np.array(s) for f, s in own.items()} for p, own in data.items()}
 
 
-def promote(measured: Shares, stage: Stage, target_db: float) -> dict[str, Format | None]:
+def promote(
+    measured: Shares, stage: Stage, target_db: float, cost: Cost = lambda *_: 1.0
+) -> dict[str, Format | None]:
     """Return a format for each layer of a stage, so that the errors' sum is within the target.
 
-    While it is not, the layer with the largest share in the worst example takes its next format,
-    after the last one fp32 (None).
+    While it is not, the layer whose share in the worst example is largest for its cost takes its
+    next format, after the last one none (None).
+
+    Args:
+        measured: for each layer its formats, from the smallest on.
+        stage: whose layers.
+        target_db: PSNR that the sum must keep.
+        cost: what it costs that a layer takes its next format.
     """
     own = {path: list(formats) for path, formats in measured.items() if stage_of(path) == stage}
     if not own:
@@ -129,9 +145,13 @@ def promote(measured: Shares, stage: Stage, target_db: float) -> dict[str, Forma
     def share(path: str) -> NDArray[np.float64]:
         return measured[path][own[path][0]] if own[path] else none
 
+    def gain(path: str, worst: int) -> float:
+        form, larger = [*own[path], None, None][:2]
+        return float(share(path)[worst]) / cost(path, form, larger) if form else 0.0
+
     while (total := sum((share(path) for path in own), none)).max() > allowed:
         worst = int(total.argmax())
-        own[max(own, key=lambda path: share(path)[worst])].pop(0)
+        own[max(own, key=lambda path: gain(path, worst))].pop(0)
     return {path: formats[0] if formats else None for path, formats in own.items()}
 
 

@@ -20,16 +20,16 @@ def shipped_plans() -> dict[str, Plan]:
     return found
 
 
-def shipped_plan(model_sha256: str, precision: str, tile: int) -> Plan | None:
-    """Return the plan of a model for a precision; None when it was not found before.
+def shipped_plan(model_sha256: str, name: str, tile: int) -> Plan | None:
+    """Return the plan of a model; None when it was not found before.
 
     Args:
         model_sha256: of the checkpoint, so that the plan of other weights is never taken.
-        precision: fp16, int8, w8 or w4.
+        name: fp16, int8, w8 or w4; or coreml-w8, coreml-w6 or coreml-w4.
         tile: side in low-resolution pixels.
     """
     for plan in shipped_plans().values():
-        if (plan.model_sha256, plan.precision, plan.tile) == (model_sha256, precision, tile):
+        if (plan.model_sha256, plan.name, plan.tile) == (model_sha256, name, tile):
             return plan
     return None
 

@@ -30,7 +30,7 @@ from .gate import Gate, hold
 from .graph import example_input
 from .options import PRECISIONS, ExportOptions, Finish, Progress
 from .plans import any_plan_text, plan_name
-from .quantization import QUANTIZED, QuantizationPlan
+from .quantization import PLANNED, QuantizationPlan
 from .target import Build, GraphBuild, Target
 from .targets import targets_for
 
@@ -121,7 +121,7 @@ def _build(
         source=loaded.source.name,
         tile=options.tile,
         graphs=tuple(artifact for artifact in artifacts if artifact.target == "onnx"),
-        plans={plan.precision: plan for plan in options.plans},
+        plans={plan.name: plan for plan in options.plans},
         settings=options.settings,
         progress=progress,
     )
@@ -149,13 +149,13 @@ def _in_types(baked: BakedTinySR, options: ExportOptions, precision: str) -> Bak
 
 
 def _write_plans(work: Path, options: ExportOptions) -> dict[str, FileEntry]:
-    """Write the plans of all precisions but fp32, which needs none."""
+    """Write all plans; fp32 needs none. Returned by their names."""
     entries: dict[str, FileEntry] = {}
     for plan in options.plans:
-        path = work / _PLANS / plan_name(plan.precision)
+        path = work / _PLANS / plan_name(plan.name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(any_plan_text(plan), encoding="utf-8")
-        entries[plan.precision] = file_entry(work, path)
+        entries[plan.name] = file_entry(work, path)
     return entries
 
 
@@ -184,7 +184,7 @@ def _manifest(
         source=loaded.source,
         bake=proof,
         precision_plan=plans.get("fp16"),
-        quantization_plans={name: plans[name] for name in QUANTIZED if name in plans},
+        quantization_plans={name: plans[name] for name in PLANNED if name in plans},
         artifacts=artifacts,
         tools={tool: importlib.metadata.version(tool) for tool in tools},
         host=Host(
@@ -210,6 +210,7 @@ def _metadata(
     around = halo(loaded.model.encoder, loaded.model.decoder)
     return ({"plan_sha256": plan.sha256} if plan else {}) | {
         "checkpoint": source.name,
+        "checkpoint_kind": source.kind,
         "checkpoint_sha256": source.sha256,
         "halo_decoder": str(around.decoder),
         "halo_encoder": str(around.encoder),

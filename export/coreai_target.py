@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from tinysr.errors import BundleError, UnsupportedError, require
 from tinysr.manifest import Artifact, Port, Stage
 
-from .coreml.package import AUTHOR, bundle_sha256, licence
+from .coreml.package import AUTHOR, hashed, licence
 from .coreml.ports import FUNCTIONS, FunctionPorts
 from .files import file_entry
 from .graph import example_input
@@ -61,8 +61,9 @@ def _build(build: Build) -> Finish:
         )
     path = build.bundle / FOLDER / f"TinySR{_suffix(build.precision)}.aimodel"
     path.parent.mkdir(exist_ok=True)
-    _save(converter, path, build)
-    artifacts = tuple(_artifact(build, path, ports) for ports in FUNCTIONS)
+    facts = _facts(build)
+    _save(converter, path, facts)
+    artifacts = tuple(_artifact(build, path, ports, facts) for ports in FUNCTIONS)
     return lambda: artifacts
 
 
@@ -87,13 +88,17 @@ def _open(stage: Stage, example: torch.Tensor) -> tuple[dict[int, Any]] | None:
     return ({a: torch.export.Dim(name, min=least, max=_LARGEST) for a, name in names.items()},)
 
 
-def _save(converter: Any, path: Path, build: Build) -> None:
+def _facts(build: Build) -> dict[str, str]:
+    half = build.options.plan if build.precision == "fp16" else None
+    return hashed({**build.metadata, **({"precision_plan_sha256": half.sha256} if half else {})})
+
+
+def _save(converter: Any, path: Path, facts: Mapping[str, str]) -> None:
     runtime = require("coreai.runtime", extra=EXTRA)
     metadata = runtime.AIModelAssetMetadata()
     metadata.author = AUTHOR
-    metadata.license = licence(build.metadata["checkpoint"])
+    metadata.license = licence(facts)
     metadata.model_description = "Enlarges photos four times, tile by tile."
-    facts = {**build.metadata, "bundle_sha256": bundle_sha256(build.metadata)}
     for key, value in sorted(facts.items()):
         metadata.set_custom(key, value)
     try:
@@ -103,7 +108,7 @@ def _save(converter: Any, path: Path, build: Build) -> None:
         raise BundleError(f"{path.name}: can't be made: {error}") from error
 
 
-def _artifact(build: Build, path: Path, ports: FunctionPorts) -> Artifact:
+def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str, str]) -> Artifact:
     files = sorted(file for file in path.rglob("*") if file.is_file())
     program = next(file for file in files if file.suffix == ".mlirb")
     channels = build.model.transformer.pos_embed.proj.in_channels
@@ -125,7 +130,7 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts) -> Artifact:
         data=tuple(file_entry(build.bundle, file) for file in files if file != program),
         inputs=(port(ports.input, ports.takes, 1),),
         outputs=(port(ports.output, ports.gives, 4 if ports.stage == "upscale" else 1),),
-        options={"function": ports.name, "bundle_sha256": bundle_sha256(build.metadata)},
+        options={"function": ports.name, "bundle_sha256": facts["bundle_sha256"]},
     )
 
 

@@ -7,6 +7,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from tinysr.atomic import write_atomically
 from tinysr.errors import BundleError
 from tinysr.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest, to_json
 
@@ -40,12 +41,10 @@ def add_mobile_documents(bundle: Path) -> Manifest:
     others = tuple(entry for entry in manifest.documents if not _ours(entry))
     try:
         path = bundle / _FOLDER / _PAGE
-        path.write_text(page, encoding="utf-8")
+        write_atomically(path, page)
         documents = (*others, file_entry(bundle, path), *copy_swift_package(bundle))
         manifest = manifest.model_copy(update={"documents": documents})
-        new = bundle / f".{MANIFEST_NAME}.new"
-        new.write_text(to_json(manifest), encoding="utf-8")
-        new.replace(bundle / MANIFEST_NAME)
+        write_atomically(bundle / MANIFEST_NAME, to_json(manifest))
     except OSError as error:
         raise BundleError(f"{bundle}: can't be written: {error.strerror or error}") from error
     return manifest

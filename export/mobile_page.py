@@ -10,12 +10,9 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tinysr.errors import BundleError, require
-from tinysr.manifest import Artifact, Manifest, Verdict
+from tinysr.manifest import LATENT_STRIDE, Artifact, Manifest, Verdict
 
 __all__ = ["mobile_page"]
-
-_LATENT_STRIDE = 2
-"""Image pixels along a latent pixel's side."""
 
 _WIDTH = 100
 """Characters of a line."""
@@ -86,9 +83,8 @@ def mobile_page(manifest: Manifest) -> str:
     environment.filters["wrapped"] = _wrapped
     groups = _packages(manifest)
     packages = [_row(folder, group) for folder, group in groups.items()]
-    half = manifest.halo
-    halo = max(-(-half.encoder // _LATENT_STRIDE), half.decoder)
-    inner = manifest.tile - 2 * halo * _LATENT_STRIDE
+    halo = manifest.halo.latents
+    inner = manifest.tile - 2 * halo * LATENT_STRIDE
     staged = any(len(group) == _STAGES for group in groups.values())
     template = environment.from_string(_template())
     page: str = template.render(
@@ -148,14 +144,18 @@ def _row(folder: str, group: list[Artifact]) -> _Package:
 
 def _worst(verdicts: Iterable[Verdict]) -> str:
     verdicts = list(verdicts)
-    if any(verdict.result == "not run" for verdict in verdicts):
+    failed = [verdict for verdict in verdicts if verdict.result == "fail"]
+    mark = ", **failed**" if failed else ""
+    for verdict in failed:
+        if verdict.worst_db is None:  # equal ones pass
+            return f"not finite ({verdict.worst_image}){mark}"
+    if not failed and any(verdict.result == "not run" for verdict in verdicts):
         return "not measured"
     found = [verdict for verdict in verdicts if verdict.worst_db is not None]
     if not found:
         return "equal"
     worst = min(found, key=lambda verdict: verdict.worst_db or 0.0)
-    failed = "" if all(verdict.result == "pass" for verdict in verdicts) else ", **failed**"
-    return f"{worst.worst_db:.1f} dB ({worst.worst_image}){failed}"
+    return f"{worst.worst_db:.1f} dB ({worst.worst_image}){mark}"
 
 
 def _measured(groups: dict[str, list[Artifact]]) -> list[str]:

@@ -10,7 +10,7 @@ from tinysr.manifest import Artifact
 
 from .bake import DEFAULT_TILE
 from .precision import PrecisionPlan
-from .quantization import QUANTIZED, QuantizationPlan
+from .quantization import COREML_PLANS, QUANTIZED, PlanTarget, QuantizationPlan
 
 __all__ = ["PRECISIONS", "ExportOptions", "Finish", "Plan", "Progress", "Settings"]
 
@@ -25,12 +25,13 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
 }
 """What can be asked for, and the precisions that a bundle then holds."""
 
-_PLANS: dict[str, tuple[str, ...]] = {"fp32": (), "int8": ("fp16", "int8"), "w6": ("w4",)}
-"""The plans that a precision needs, where that is not its own alone: what int8 leaves over is in
-fp16; what 4 bits can't hold, 6 bits hold badly."""
+_PLANS: dict[str, tuple[str, ...]] = {"fp32": (), "int8": ("fp16", "int8"), "w6": ()}
+"""The plans that a precision needs in graphs, where that is not its own alone: what int8 leaves
+over is in fp16; graphs have no w6."""
 
-_COMPUTES_IN_HALF = "coreml"
-"""The target that computes in fp16 whatever its weights are in, and needs the plan for it."""
+_COREML = "coreml"
+"""The target with plans of its own, for formats of its own. It computes in fp16 whatever its
+weights are in, and needs the plan for it."""
 
 Plan = PrecisionPlan | QuantizationPlan
 
@@ -55,7 +56,7 @@ class ExportOptions:
     plan: PrecisionPlan | None = None
     """Which modules stay wide: needed for fp16 and int8, and refused without it."""
     quantization: tuple[QuantizationPlan, ...] = ()
-    """One for each quantized precision: needed for it, and refused without it."""
+    """One for each quantized precision, Core ML's apart: needed for it, and refused without it."""
     tile: int = DEFAULT_TILE
     """Side of a tile in low-resolution pixels."""
     batch: int | None = 1
@@ -68,7 +69,7 @@ class ExportOptions:
             raise choices("precision", self.precision, PRECISIONS)
         for plan in self.plans:
             self._check(plan)
-        names = [plan.precision for plan in self.plans]
+        names = [plan.name for plan in self.plans]
         if len(set(names)) != len(names):
             raise UnsupportedError(f"expected one plan for each precision, found {names}")
         if self.batch is not None and self.batch < 1:
@@ -81,25 +82,40 @@ class ExportOptions:
         """All plans."""
         return (*([self.plan] if self.plan else []), *self.quantization)
 
-    def plan_for(self, precision: str) -> Plan | None:
-        """Return the plan of a precision, when there is one."""
-        name = _PLANS.get(precision, (precision,))[-1:]
-        return next((plan for plan in self.plans if (plan.precision,) == name), None)
+    def plan_for(self, precision: str, target: PlanTarget = "onnx") -> Plan | None:
+        """Return the plan of a precision, when there is one.
+
+        Args:
+            precision: one of a bundle's.
+            target: whose formats a quantization plan is for.
+        """
+        own = COREML_PLANS if target == _COREML else {}
+        name = own.get(precision, precision)
+        return next((plan for plan in self.plans if plan.name == name), None)
 
     def missing(self) -> tuple[str, ...]:
-        """Return the precisions asked for that still need a plan."""
-        return tuple(name for name in self._needed if self.plan_for(name) is None)
+        """Return the names of the plans that are still needed."""
+        have = {plan.name for plan in self.plans}
+        return tuple(name for name in self._needed if name not in have)
 
     @property
     def _needed(self) -> tuple[str, ...]:
         wanted = PRECISIONS[self.precision]
-        every = [_PLANS.get(name, (name,)) for name in wanted]
-        if _COMPUTES_IN_HALF in self.targets and wanted != ("fp32",):
-            every.insert(0, ("fp16",))
-        return tuple(dict.fromkeys(name for names in every for name in names))
+        every: list[str] = []
+        if {*self.targets} - {_COREML}:
+            every += [name for p in wanted for name in _PLANS.get(p, (p,))]
+        if _COREML in self.targets and wanted != ("fp32",):
+            own = (COREML_PLANS[name] for name in wanted if name in COREML_PLANS)
+            every = ["fp16", *every, *own]
+        return tuple(dict.fromkeys(every))
 
     def _check(self, plan: Plan) -> None:
-        if plan.precision not in self._needed:
+        if plan.name not in self._needed:
+            if plan.precision in PRECISIONS[self.precision]:
+                raise UnsupportedError(
+                    f"the plan is for {plan.name}: expected plans for {', '.join(self._needed)}, "
+                    f"which is what {self.precision} takes in {', '.join(self.targets)}"
+                )
             raise UnsupportedError(
                 f"a plan says what stays out of {plan.precision}: expected the precision "
                 f"{plan.precision}, found {self.precision}"

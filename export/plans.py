@@ -7,18 +7,18 @@ from pathlib import Path
 
 from .options import Plan
 from .precision import PrecisionPlan, load_plan, plan_text
-from .quantization import QUANTIZED, load_quantization, quantization_text
+from .quantization import FORMATS, load_quantization, quantization_text
 
 __all__ = ["any_plan_text", "load_any_plan", "plan_name"]
 
 
 def load_any_plan(path: Path) -> Plan:
-    """Read a plan for fp16, int8, w8 or w4.
+    """Read a plan for fp16, or for a quantized precision.
 
     Raises:
         CalibrationError: it can't be read, is no TOML, or does not fit.
     """
-    return load_quantization(path) if _precision(path) in QUANTIZED else load_plan(path)
+    return load_quantization(path) if _precision(path) in FORMATS else load_plan(path)
 
 
 def any_plan_text(plan: Plan) -> str:
@@ -26,9 +26,9 @@ def any_plan_text(plan: Plan) -> str:
     return plan_text(plan) if isinstance(plan, PrecisionPlan) else quantization_text(plan)
 
 
-def plan_name(precision: str) -> str:
-    """Return the name of a plan's file, in the folder of a calibration and in a bundle's."""
-    return "plan.toml" if precision == "fp16" else f"{precision}.toml"
+def plan_name(name: str) -> str:
+    """Return the file of the plan of a name, in the folder of a calibration and in a bundle's."""
+    return "plan.toml" if name == "fp16" else f"{name}.toml"
 
 
 def _precision(path: Path) -> object:

@@ -122,6 +122,11 @@ class PrecisionPlan(ModelPlan):
     keep: tuple[KeptModule, ...] = ()
 
     @property
+    def name(self) -> str:
+        """The plan's name among a bundle's."""
+        return self.precision
+
+    @property
     def sha256(self) -> str:
         """The hash of :func:`plan_text`, which is what a bundle holds."""
         return hashlib.sha256(plan_text(self).encode()).hexdigest()

@@ -12,40 +12,63 @@ import hashlib
 import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from tinysr.errors import CalibrationError
 
 from .precision import ModelPlan, PlanRecord, kept_types, matching, quoted, read_plan
 
 __all__ = [
+    "COREML_PLANS",
+    "FORMATS",
+    "KEPT_IN",
+    "PLANNED",
     "QUANTIZED",
     "Equalised",
     "Format",
+    "Kept",
     "KeptLayer",
+    "PlanTarget",
     "QuantizationPlan",
     "load_quantization",
     "quantization_text",
 ]
 
-Format = Literal["int8", "w8", "w4"]
-"""int8: weights and activations; w8 and w4: weights only, in blocks."""
+Format = Literal["int8", "w8", "w6", "w4"]
+"""int8: weights and activations; the others: weights only."""
+
+Kept = Literal["fp32", "fp16", "w8", "w6"]
+
+PlanTarget = Literal["onnx", "coreml"]
+"""Whose formats a plan's layers take. onnx: integers in blocks, in graphs and in what is built from
+them. coreml: palettes, and integers with a scale for each output."""
+
+FORMATS: tuple[Format, ...] = ("int8", "w8", "w6", "w4")
 
 QUANTIZED: tuple[Format, ...] = ("int8", "w8", "w4")
+"""Those of ONNX graphs."""
 
-KEPT_IN: dict[Format, tuple[Literal["fp32", "fp16", "w8"], ...]] = {
-    "int8": ("fp16",),
-    "w8": ("fp32",),
-    "w4": ("fp32", "w8"),
+KEPT_IN: dict[PlanTarget, dict[Format, tuple[Kept, ...]]] = {
+    "onnx": {"int8": ("fp16",), "w8": ("fp32",), "w4": ("fp32", "w8")},
+    "coreml": {"w8": ("fp16",), "w6": ("fp16", "w8"), "w4": ("fp16", "w8", "w6")},
 }
 """What a layer may be kept in, by the plan's precision; the first is what all else is in."""
+
+COREML_PLANS: dict[str, str] = {form: f"coreml-{form}" for form in KEPT_IN["coreml"]}
+"""Names of Core ML's plans, by their precision."""
+
+PLANNED: dict[str, tuple[PlanTarget, Format]] = {
+    **{form: ("onnx", form) for form in KEPT_IN["onnx"]},
+    **{COREML_PLANS[form]: ("coreml", form) for form in KEPT_IN["coreml"]},
+}
+"""What a plan is for, by its name."""
 
 _HEADER = """\
 # TinySR quantization plan. Every layer is in {precision}, but those kept below.
 # "name.*" keeps a module and everything in it.
-# After an edit: tinysr calibrate MODEL --precision {precision} --check THIS_FILE
+# After an edit: tinysr calibrate MODEL --precision {precision}{target} --check THIS_FILE
 """
 
 
@@ -60,8 +83,8 @@ class KeptLayer(PlanRecord):
 
     module: str
     """A dotted path in the baked model, with ``.*`` for everything in it."""
-    precision: Literal["fp32", "fp16", "w8"]
-    """What it is in: in int8's plan fp16, in the others' fp32; in w4's it may be w8."""
+    precision: Kept
+    """What it is in: one of :data:`KEPT_IN`."""
     reason: str = ""
 
 
@@ -78,12 +101,25 @@ class QuantizationPlan(ModelPlan):
     """The decision for one checkpoint at one tile size."""
 
     precision: Format
+    target: PlanTarget = "onnx"
     method: str = ""
     """How the ranges were found."""
     keep: tuple[KeptLayer, ...] = ()
     ranges: dict[str, Annotated[float, AfterValidator(_positive)]] = Field(default_factory=dict)
     """Of layers' inputs, by the layer: -range to range becomes -127 to 127. Only for int8."""
     equalise: tuple[Equalised, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.precision not in KEPT_IN[self.target]:
+            known = " or ".join(KEPT_IN[self.target])
+            raise ValueError(f"expected {known} for {self.target}, found {self.precision}")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The plan's name, of :data:`PLANNED`: its precision, and whose it is but for ONNX's."""
+        return self.precision if self.target == "onnx" else COREML_PLANS[self.precision]
 
     @property
     def sha256(self) -> str:
@@ -100,25 +136,27 @@ class QuantizationPlan(ModelPlan):
             CalibrationError: the plan names a layer that the model does not have or that is too
                 small, one twice in different precisions, or int8 lacks a range.
         """
+        allowed = KEPT_IN[self.target][self.precision]
         for entry in self.keep:
-            if entry.precision not in KEPT_IN[self.precision]:
+            if entry.precision not in allowed:
                 raise CalibrationError(
                     f"the plan keeps '{entry.module}' in {entry.precision}: expected "
-                    f"{' or '.join(KEPT_IN[self.precision])} in a plan for {self.precision}"
+                    f"{' or '.join(allowed)} in a plan for {self.precision}"
                 )
         kept = kept_types(((e.module, e.precision) for e in self.keep), layers, "layer")
         for name in (*self.ranges, *(entry.module for entry in self.equalise)):
             matching(name, layers, "layer")
         formats: dict[str, Format] = {}
         for path in layers:
-            precision = kept.get(path, self.precision)
+            precision: Kept | Format = kept.get(path, self.precision)
+            if precision == "fp32" or precision == "fp16":  # noqa: PLR1714  mypy narrows this one
+                continue
             if precision == "int8" and path not in self.ranges:
                 raise CalibrationError(
                     f"the plan has no range for '{path}': expected one in [ranges], or the layer "
                     "kept in fp16"
                 )
-            if precision in QUANTIZED:
-                formats[path] = "w8" if precision == "w8" else self.precision
+            formats[path] = precision
         return formats
 
 
@@ -134,12 +172,15 @@ def load_quantization(path: Path) -> QuantizationPlan:
 def quantization_text(plan: QuantizationPlan) -> str:
     """Return a plan as TOML; the same plan gives the same text."""
     lines = [
-        _HEADER.format(precision=plan.precision),
+        _HEADER.format(
+            precision=plan.precision, target="" if plan.target == "onnx" else " --target coreml"
+        ),
         f"version = {plan.version}",
         f"model_sha256 = {quoted(plan.model_sha256)}",
         f"tile = {plan.tile}",
         f"precision = {quoted(plan.precision)}",
     ]
+    lines += [f"target = {quoted(plan.target)}"] if plan.target != "onnx" else []
     lines += [f"method = {quoted(plan.method)}"] if plan.method else []
     for kept in plan.keep:
         lines += ["", "[[keep]]", f"module = {quoted(kept.module)}"]

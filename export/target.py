@@ -46,7 +46,7 @@ class GraphBuild:
     graphs: tuple[Artifact, ...]
     """In all precisions that were asked for, their files in the bundle."""
     plans: Mapping[str, Plan]
-    """By precision, where there is one."""
+    """By their names, which are those of precisions but for Core ML's own."""
     settings: Settings
     progress: Progress
 

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tinysr.errors import ImageError
+from tinysr.manifest import LATENT_STRIDE
 
 __all__ = ["LATENT_STRIDE", "MULTIPLE", "SCALE", "Plan", "Planes", "Size", "pad", "plan", "resize"]
 
 SCALE = 4
 """Output side over input side."""
-
-LATENT_STRIDE = 2
-"""Low-resolution pixels along a latent pixel's side."""
 
 MULTIPLE = 4
 """Low-resolution sides are padded to it: latents are even, so tiles start on token borders."""

@@ -79,9 +79,7 @@ class Network:
         self._manifest, self._sessions = manifest, sessions
         self._memory = memory_mb * 1e6
         self._tile = _latent_tile(manifest, sessions["transformer"])
-        halo = manifest.halo
-        self._halo = max(-(-halo.encoder // LATENT_STRIDE), halo.decoder)
-        """Latent pixels, for both stages."""
+        self._halo = manifest.halo.latents
         surroundings = 2 * self._halo * LATENT_STRIDE
         if window is not None and (window % LATENT_STRIDE or window <= surroundings):
             raise UnsupportedError(

@@ -178,6 +178,10 @@ class Backend(ABC):
         """Return why an artifact does not run on this machine, where the backend does; or ""."""
         return ""
 
+    def caveat(self) -> str:
+        """Return what a measurement on it does not say, for verdicts; or ""."""
+        return ""
+
     @abstractmethod
     def open(self, bundle: Bundle, artifact: Artifact) -> Session:
         """Open one artifact of a bundle, after its hashes were checked.

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_models import TILE, noise
 
-from tinysr.errors import BundleError, UnsupportedError
+from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import ExportOptions, export_bundle
 from tinysr.export.precision import PrecisionPlan
+from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
 from tinysr.runtime import Bundle, Upscaler, create
+from tinysr.runtime.backends.coreai import CoreAISession
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -39,6 +42,8 @@ def test_every_function_passes_its_gate_and_tiles_leave_no_seams(
     )
     assert report.passed, report.failure
     assert {r.stage for r in report.results} == {"upscale", "encoder", "transformer", "decoder"}
+    said = {artifact.parity.note for artifact in read_manifest(bundle).artifacts}
+    assert said == {"reference interpreter, not the Neural Engine"}
 
 
 def test_images_of_any_size_are_upscaled(bundle: Path, loaded: Loaded) -> None:
@@ -75,6 +80,37 @@ def test_damaged_bytes_are_not_opened(bundle: Path, tmp_path: Path) -> None:
         create("coreai").open(opened, opened.artifact("coreai", "upscale", "fp16"))
 
 
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), MissingBackendError("no"), KeyboardInterrupt()]
+)
+def test_what_fails_to_open_leaves_no_thread(
+    error: BaseException, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(CoreAISession, "_open", fail)
+    opened = Bundle(bundle)
+    with pytest.raises(BundleError if isinstance(error, ValueError) else type(error)):
+        create("coreai").open(opened, opened.artifact("coreai", "upscale", "fp16"))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("coreai")]
+
+
+def test_what_fails_to_close_leaves_no_thread(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Bundle(bundle)
+    session = create("coreai").open(opened, opened.artifact("coreai", "upscale", "fp16"))
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("it is gone")
+
+    monkeypatch.setattr(type(session._opened), "__aexit__", fail)
+    with pytest.raises(BundleError, match="Core AI failed to close it: it is gone"):
+        session.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("coreai")]
+
+
 def test_a_function_that_is_not_there_is_told(bundle: Path) -> None:
     opened = Bundle(bundle)
     artifact = opened.artifact("coreai", "upscale", "fp16")
@@ -83,7 +119,9 @@ def test_a_function_that_is_not_there_is_told(bundle: Path) -> None:
         create("coreai").open(opened, other)
 
 
-def test_weights_in_four_bits_are_refused(loaded: Loaded, tmp_path: Path) -> None:
-    options = ExportOptions(targets=("coreai",), precision="w6", tile=TILE)
-    with pytest.raises(UnsupportedError, match="coreai has no w6 here: expected fp32 or fp16"):
+@pytest.mark.parametrize("precision", ["int8", "w8", "w6", "w4"])
+def test_weights_in_fewer_bits_are_refused(precision: str, loaded: Loaded, tmp_path: Path) -> None:
+    options = ExportOptions(targets=("coreai",), precision=precision, tile=TILE)
+    words = f"coreai has no {precision} here: expected fp32 or fp16"
+    with pytest.raises(UnsupportedError, match=words):
         export_bundle(loaded, tmp_path / "no", options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +12,18 @@ import torch
 from tiny_models import TILE, as_loaded, explosive_model, noise
 
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.export import ExportOptions, bake, export_bundle
+from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.coreml.convert import Recipe, converted
 from tinysr.export.coreml.options import CoreMLOptions
-from tinysr.export.coreml.package import save
+from tinysr.export.coreml.package import licence, save
 from tinysr.export.coreml.ports import FUNCTIONS
+from tinysr.export.coreml.target import COREML, _facts
 from tinysr.export.coreml.tools import check_numpy
+from tinysr.export.coreml.unsupported import unsupported
+from tinysr.export.mobile_page import mobile_page
 from tinysr.export.precision import KeptModule, PrecisionPlan
-from tinysr.export.quantization import KeptLayer, QuantizationPlan
+from tinysr.export.quantization import Format, KeptLayer, QuantizationPlan
+from tinysr.export.target import Build
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
@@ -67,6 +72,10 @@ def test_every_function_passes_its_gate_and_tiles_leave_no_seams(
     assert report.passed, report.failure
     assert [r.stage for r in report.results] == ["upscale", "encoder", "transformer", "decoder"]
     assert report.seams[0].windows > 1
+    said = {artifact.parity.note for artifact in read_manifest(bundle).artifacts}
+    assert said == {"reference interpreter, not the Neural Engine"}
+    page = " ".join(mobile_page(read_manifest(bundle)).split())
+    assert "by the backend coreml (reference interpreter, not the Neural Engine)." in page
 
 
 def test_weights_are_stored_once(bundle: Path, baked: torch.nn.Module) -> None:
@@ -82,6 +91,50 @@ def test_the_package_says_what_it_is(bundle: Path) -> None:
     assert "checkpoint 'tiny'" in metadata["license"]
     assert "16 by 16 pixels becomes 64 by 64" in metadata["description"]
     assert metadata["bundle_sha256"] == artifact.options["bundle_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("preset", "Apache-2.0"), ("single-file", "That of the checkpoint 'tinysr-n")],
+)
+def test_the_licence_is_told_by_the_checkpoint_s_kind_and_not_by_its_name(
+    kind: str, said: str
+) -> None:
+    assert licence({"checkpoint": "tinysr-nano", "checkpoint_kind": kind}).startswith(said)
+
+
+def test_the_hash_is_of_all_that_decides_what_is_in_a_package(
+    loaded: Loaded, baked: BakedTinySR
+) -> None:
+    def found(*, kept: str = "encoder.*", layout: str = "standard", system: str = "iOS18") -> str:
+        recipe = Recipe(tile=TILE, system=system, plan=plan_of(loaded, kept))
+        own = {"coreml": CoreMLOptions(deployment_target=system, layout=layout)}
+        facts = _facts(build_of(loaded, baked, "fp16", settings=own), recipe)
+        return facts["bundle_sha256"]
+
+    others = [found(kept="decoder.*"), found(layout="ane"), found(system="iOS17")]
+    assert found() == found()
+    assert len({found(), *others}) == 4
+
+
+def test_int8_is_left_out_aloud(loaded: Loaded, baked: BakedTinySR) -> None:
+    said: list[str] = []
+    assert COREML.build is not None
+    assert COREML.build(build_of(loaded, baked, "int8", progress=said.append))() == ()
+    assert said == ["no CoreML package in int8: ranges of activations need a Mac"]
+
+
+def build_of(loaded: Loaded, baked: BakedTinySR, precision: str, **changes: Any) -> Build:
+    settings = changes.pop("settings", {})
+    return Build(
+        model=baked,
+        baked=baked,
+        bundle=Path(),
+        options=replace(options(loaded, "all"), settings=settings),
+        precision=precision,
+        metadata={"checkpoint": "tiny"},
+        progress=changes.pop("progress", lambda _: None),
+    )
 
 
 def test_apps_give_and_get_images(bundle: Path) -> None:
@@ -194,6 +247,19 @@ def test_an_operation_that_core_ml_lacks_is_named_with_its_module_and_a_way_out(
     assert "transposed convolution" in said
 
 
+def test_other_failures_are_told_in_coremltools_own_words() -> None:
+    traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1))
+    said = str(unsupported(traced, "upscale", ValueError("input to 'relu' is\n too long")))
+    assert said == "coreml/upscale: coremltools can't convert it: input to 'relu' is too long"
+
+
+def test_a_planned_layer_that_the_graph_lacks_is_told(baked: BakedTinySR) -> None:
+    formats: dict[str, Format] = {"encoder.resize": "w8", "decoder.layers.1": "w8"}
+    recipe = Recipe(tile=TILE, system="iOS17", formats=formats)
+    with pytest.raises(UnsupportedError, match=r"expected the weight of 'encoder\.resize' in the"):
+        converted(baked, FUNCTIONS[1], recipe)
+
+
 def test_a_package_that_was_edited_is_not_opened(bundle: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -213,13 +279,13 @@ def test_a_package_that_was_edited_is_not_opened(bundle: Path, tmp_path: Path) -
 def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
     precision: str, bits: str, loaded: Loaded, tmp_path: Path
 ) -> None:
-    by = "w8" if precision == "w8" else "w4"
     kept = "transformer.transformer_blocks.0.attn.to_qkv"
     plan = QuantizationPlan(
         model_sha256=loaded.source.sha256,
         tile=TILE,
-        precision=by,
-        keep=(KeptLayer(module=kept, precision="fp32"),),
+        precision=precision,
+        target="coreml",
+        keep=(KeptLayer(module=kept, precision="fp16"),),
     )
     asked = replace(options(loaded, precision, "iOS18"), quantization=(plan,))
     assert not asked.missing()

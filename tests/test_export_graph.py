@@ -183,6 +183,7 @@ def test_a_graph_says_what_it_is(stage: Stage, bundle: Path) -> None:
     manifest = read_manifest(bundle)
     assert metadata == {
         "checkpoint": "tiny.safetensors",
+        "checkpoint_kind": "single-file",
         "checkpoint_sha256": manifest.source.sha256,
         "halo_decoder": str(manifest.halo.decoder),
         "halo_encoder": str(manifest.halo.encoder),

@@ -132,6 +132,7 @@ def test_what_was_measured_is_told_with_its_backend(bundle: Path) -> None:
         "(reference interpreter, not the Neural Engine)."
     ) in text
     assert "Not measured: latency" in text
+    assert "What was measured at export" in text
 
 
 def test_what_was_not_measured_has_no_figure(bundle: Path) -> None:
@@ -148,6 +149,15 @@ def test_what_was_not_measured_has_no_figure(bundle: Path) -> None:
 def test_a_failed_verdict_is_not_hidden(bundle: Path) -> None:
     edit_manifest(bundle, lambda data: data["artifacts"][-1]["parity"].update(result="fail"))
     assert rows(page(bundle))[0][5] == "61.2 dB (white), **failed**"
+
+
+def test_a_verdict_that_is_not_finite_is_told_before_all_others(bundle: Path) -> None:
+    def break_(data: dict[str, Any]) -> None:
+        data["artifacts"][-1]["parity"].update(result="fail", worst_db=None)
+        data["artifacts"][-2]["parity"] = {"result": "not run"}
+
+    edit_manifest(bundle, break_)
+    assert rows(page(bundle))[0][5] == "not finite (white), **failed**"
 
 
 def test_windows_are_told_with_what_they_cost(bundle: Path) -> None:

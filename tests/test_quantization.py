@@ -13,10 +13,10 @@ import torch
 from tiny_models import TILE, difference, noise
 
 from tinysr.calibration import BudgetResult, find_quantization, held_to_budget
+from tinysr.calibration.budget import _truth_db
 from tinysr.calibration.fake import fake_quantized
 from tinysr.calibration.images import calibration_images, degraded_photos
 from tinysr.calibration.inputs import METHODS, layer_inputs
-from tinysr.calibration.quantization import _truth_db
 from tinysr.errors import CalibrationError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.equalise import equalisable, equalised
@@ -64,7 +64,11 @@ def make_plan(
         precision=precision,
         keep=tuple(
             KeptLayer.model_validate(
-                {"module": m, "precision": to or KEPT_IN[precision][0], "reason": 'a "big" one'}
+                {
+                    "module": m,
+                    "precision": to or KEPT_IN["onnx"][precision][0],
+                    "reason": 'a "big" one',
+                }
             )
             for m in keep
         ),

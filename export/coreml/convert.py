@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tinysr.errors import BundleError
+
 from ..baked import BakedTinySR
 from ..graph import example_input
 from ..precision import PrecisionPlan
+from ..quantization import Format
 from .compress import compressed
 from .narrow import narrow_selector
 from .ports import FunctionPorts
@@ -20,6 +24,9 @@ from .tools import coremltools, quiet
 from .unsupported import unsupported
 
 __all__ = ["WHITE", "Recipe", "converted"]
+
+_WRITER = "FileWriter"
+"""In the words of what writes weights."""
 
 WHITE = 255.0
 """An image's largest value, as apps see it; the model's is 1."""
@@ -35,7 +42,7 @@ class Recipe:
     """The deployment target, as coremltools names it."""
     plan: PrecisionPlan | None = None
     """What stays out of fp16; without one all is fp32."""
-    formats: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, Format] = field(default_factory=dict)
     """Of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
     windows: tuple[int, ...] = ()
     """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
@@ -87,6 +94,7 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
         A ``coremltools.models.MLModel``; its weights lie in a temporary folder until it is saved.
 
     Raises:
+        BundleError: the disk is full.
         UnsupportedError: the model has an operation that Core ML lacks.
         CalibrationError: the plan is not this model's.
     """
@@ -113,8 +121,23 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
                 skip_model_load=True,
             )
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            _refuse_full_disk(ports.name, error)
             raise unsupported(traced, ports.name, error) from error
-    return compressed(result, function, recipe.formats)
+    try:
+        return compressed(result, function, recipe.formats, ports.name)
+    except (RuntimeError, OSError) as error:
+        _refuse_full_disk(ports.name, error)
+        raise
+
+
+def _refuse_full_disk(function: str, error: Exception) -> None:
+    """Tell weights that can't be written, on the way, from what can't be converted."""
+    if _WRITER in str(error) or isinstance(error, OSError):
+        words = " ".join(str(error).split())
+        raise BundleError(
+            f"coreml/{function}: its weights can't be written: {words[:200]}; is the disk full? "
+            f"They lie in {tempfile.gettempdir()} at first"
+        ) from error
 
 
 def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:

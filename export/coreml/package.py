@@ -13,12 +13,12 @@ from typing import Any
 
 from tinysr.errors import BundleError, require
 from tinysr.manifest import FileEntry
-from tinysr.models import PRESETS
+from tinysr.runtime.mil import model_file
 
 from ..files import file_entry
 from .tools import EXTRA, coremltools, quiet
 
-__all__ = ["AUTHOR", "bundle_sha256", "describe", "licence", "model_path", "package_files", "save"]
+__all__ = ["AUTHOR", "describe", "hashed", "licence", "package_files", "save"]
 
 AUTHOR = "TinySR"
 
@@ -42,17 +42,21 @@ _DAY = "com.github.apple.coremltools.conversion_date"
 """The one entry that would differ from day to day."""
 
 
-def bundle_sha256(metadata: Mapping[str, str]) -> str:
-    """Return the hash of all that decides a bundle's contents: checkpoint, plan, tile, precision.
+def hashed(facts: Mapping[str, str]) -> dict[str, str]:
+    """Return what a package says of itself, with the hash of all of it.
 
-    It ties a package that was copied out of its bundle to the bundle.
+    The hash ties a package that was copied out of its bundle to the bundle. So the facts must be
+    all that decides what is in the package: checkpoint, plans, tile, precision and options.
     """
-    return hashlib.sha256(json.dumps(dict(metadata), sort_keys=True).encode()).hexdigest()
+    text = json.dumps(dict(facts), sort_keys=True)
+    return {**facts, "bundle_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def licence(checkpoint: str) -> str:
-    """Return the licence of a checkpoint's weights."""
-    return _OURS if checkpoint in PRESETS else _THEIRS.format(name=checkpoint)
+def licence(facts: Mapping[str, str]) -> str:
+    """Return the licence of the weights; a preset's are this project's, whatever their name."""
+    if facts["checkpoint_kind"] == "preset":
+        return _OURS
+    return _THEIRS.format(name=facts["checkpoint"])
 
 
 def save(models: Mapping[str, Any], path: Path) -> None:
@@ -90,26 +94,24 @@ def _save_joined(models: Mapping[str, Any], path: Path) -> None:
         utils.save_multifunction(functions, str(path))
 
 
-def describe(path: Path, metadata: Mapping[str, str], options: Mapping[str, str]) -> None:
+def describe(path: Path, facts: Mapping[str, str]) -> None:
     """Write author, licence, descriptions and origin into a saved package.
 
     Args:
         path: of the ``.mlpackage``.
-        metadata: of the bundle and the precision.
-        options: how the package was made.
+        facts: from :func:`hashed`.
     """
-    file = model_path(path)
+    file = model_file(path)
     model = require("coremltools.proto.Model_pb2", extra=EXTRA).Model()
     model.ParseFromString(file.read_bytes())
-    tile, scale = int(metadata["tile"]), int(metadata["scale"])
+    tile, scale = int(facts["tile"]), int(facts["scale"])
     own = model.description.metadata
     own.author = AUTHOR
-    own.license = licence(metadata["checkpoint"])
+    own.license = licence(facts)
     own.versionString = importlib.metadata.version("tinysr")
     own.shortDescription = _DESCRIPTION.format(
-        tile=tile, large=tile * scale, precision=metadata["precision"]
+        tile=tile, large=tile * scale, precision=facts["precision"]
     )
-    facts = {**metadata, **options, "bundle_sha256": bundle_sha256(metadata)}
     own.userDefined.update(facts)
     own.userDefined.pop(_DAY, None)
     for part in (model.description, *model.description.functions):
@@ -118,20 +120,8 @@ def describe(path: Path, metadata: Mapping[str, str], options: Mapping[str, str]
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def model_path(path: Path) -> Path:
-    """Return the one model file of a package.
-
-    Raises:
-        BundleError: there is none, or more than one.
-    """
-    models = sorted(path.rglob("*.mlmodel"))
-    if len(models) != 1:
-        raise BundleError(f"{path.name}: expected one model in the package, found {len(models)}")
-    return models[0]
-
-
 def package_files(bundle: Path, path: Path) -> tuple[FileEntry, tuple[FileEntry, ...]]:
     """Return a package's model, and its other files."""
-    model = model_path(path)
+    model = model_file(path)
     others = sorted(file for file in path.rglob("*") if file.is_file() and file != model)
     return file_entry(bundle, model), tuple(file_entry(bundle, file) for file in others)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import Artifact, Port
@@ -12,22 +13,23 @@ from tinysr.models import SCALE
 from ..mobile import add_mobile_documents
 from ..options import Finish, Settings
 from ..precision import PrecisionPlan
-from ..quantization import QuantizationPlan
+from ..quantization import Format, QuantizationPlan
 from ..quantize import layers
 from ..target import Build, Target
 from .ane import ane_layout
-from .compress import COMPRESSED, PALETTES, PALETTES_SINCE
+from .compress import COMPRESSED, PALETTES_SINCE
 from .convert import Recipe, converted
 from .options import CoreMLOptions
-from .package import bundle_sha256, describe, package_files, save
+from .package import describe, hashed, package_files, save
 from .ports import FUNCTIONS, FunctionPorts, package_name
 from .prepare import prepared
+from .rounding import PALETTES
 from .tools import coremltools
 from .windows import window_sides
 
 __all__ = ["COREML", "FOLDER"]
 
-FOLDER = "coreml"
+FOLDER: Final = "coreml"
 
 _FUNCTIONS_SINCE = "iOS18"
 """From here on a package may have several functions."""
@@ -45,7 +47,7 @@ def _check(settings: Settings, precisions: Sequence[str]) -> None:
             f"expected one of fp32, fp16, {', '.join(COMPRESSED)}"
         )
     old = systems[own.system] < systems[PALETTES_SINCE]
-    if old and not PALETTES.keys().isdisjoint(precisions):
+    if old and not {*PALETTES}.isdisjoint(precisions):
         raise UnsupportedError(
             f"palettes of channel groups need {PALETTES_SINCE}, found "
             f"{own.deployment_target}: add --minimum-deployment-target {PALETTES_SINCE}"
@@ -65,8 +67,11 @@ def _systems() -> dict[str, int]:
 
 def _build(build: Build) -> Finish:
     asked = build.options.precision
-    if build.precision == "int8" or (build.precision == "fp32" and asked not in ("fp32", "all")):
-        return tuple  # fp32 is for the targets that make others from it
+    if build.precision == "fp32" and asked not in ("fp32", "all"):
+        return tuple  # it is for the targets that make others from it
+    if build.precision == "int8":
+        build.progress("no CoreML package in int8: ranges of activations need a Mac")
+        return tuple
     own = _options(build.options.settings)
     functions = _functions(own)
     recipe = _recipe(build)
@@ -81,12 +86,9 @@ def _build(build: Build) -> Finish:
     path.parent.mkdir(exist_ok=True)
     build.progress(f"writing {path.name}")
     save(models, path)
-    describe(
-        path,
-        build.metadata,
-        {"minimum_deployment_target": recipe.system, "layout": own.layout},
-    )
-    artifacts = tuple(_artifact(build, path, ports, recipe) for ports in functions)
+    facts = _facts(build, recipe)
+    describe(path, facts)
+    artifacts = tuple(_artifact(build, path, ports, recipe, facts) for ports in functions)
     return lambda: artifacts
 
 
@@ -113,19 +115,37 @@ def _recipe(build: Build) -> Recipe:
     )
 
 
-def _formats(build: Build) -> Mapping[str, str]:
-    """Return the layers whose weights are compressed, as the plan says; w6 takes w4's."""
+def _formats(build: Build) -> Mapping[str, Format]:
+    """Return the layers whose weights are compressed, as the plan in Core ML's formats says."""
     if build.precision not in COMPRESSED:
         return {}
-    found = layers(build.baked)
-    plan = build.options.plan_for(build.precision)
+    plan = build.options.plan_for(build.precision, FOLDER)
     if not isinstance(plan, QuantizationPlan):
-        raise UnsupportedError(f"coreml in {build.precision} needs a quantization plan, found none")
-    formats = plan.formats(found)
-    return {p: build.precision if f == plan.precision else f for p, f in formats.items()}
+        raise UnsupportedError(
+            f"coreml in {build.precision} needs a quantization plan in its own formats, found "
+            f"none: make one with `tinysr calibrate --precision {build.precision} --target coreml`"
+        )
+    return plan.formats(layers(build.baked))
 
 
-def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) -> Artifact:
+def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
+    """Return all that decides what is in a package, and the hash of it."""
+    own = _options(build.options.settings)
+    weights = build.options.plan_for(build.precision, FOLDER)
+    plans = {"plan_sha256": weights, "precision_plan_sha256": recipe.plan}
+    return hashed(
+        {
+            **build.metadata,
+            **{name: plan.sha256 for name, plan in plans.items() if plan},
+            "minimum_deployment_target": recipe.system,
+            "layout": own.layout,
+        }
+    )
+
+
+def _artifact(
+    build: Build, path: Path, ports: FunctionPorts, recipe: Recipe, facts: Mapping[str, str]
+) -> Artifact:
     file, others = package_files(build.bundle, path)
     own = _options(build.options.settings)
     several = len(_functions(own)) > 1
@@ -133,7 +153,7 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts, recipe: Recipe) ->
         "layout": own.layout,
         "function": ports.name if several else "main",
         "minimum_deployment_target": recipe.system,
-        "bundle_sha256": bundle_sha256(build.metadata),
+        "bundle_sha256": facts["bundle_sha256"],
     }
     if ports.gives == "image":
         options["clamped"] = True

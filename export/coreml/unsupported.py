@@ -9,7 +9,8 @@ from tinysr.errors import UnsupportedError
 
 __all__ = ["unsupported"]
 
-_QUOTED = re.compile(r"'(?:aten::)?(\w+)'")
+_LACKING = re.compile(r"convert function for op '(?:aten::)?(\w+)' not implemented")
+"""What coremltools says of an operation that it can't convert."""
 
 _WORKAROUNDS = {
     "upsample_bicubic2d": "a replicate pad and a fixed transposed convolution give the same "
@@ -32,8 +33,9 @@ def unsupported(traced: Any, function: str, error: Exception) -> UnsupportedErro
     """
     words = " ".join(str(error).split())
     kinds = {node.kind().split("::")[-1]: node for node in _nodes(traced)}
-    kind = next((name for name in _QUOTED.findall(words) if name in kinds), None)
-    if kind is None:
+    said = _LACKING.search(words)
+    kind = said.group(1) if said else ""
+    if kind not in kinds:
         return UnsupportedError(f"coreml/{function}: coremltools can't convert it: {words[:300]}")
     way = next((text for name, text in _WORKAROUNDS.items() if name in kind), _OTHERWISE)
     return UnsupportedError(

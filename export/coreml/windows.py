@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from tinysr.manifest import LATENT_STRIDE
 from tinysr.models.receptive_field import halo
 
 from ..baked import BakedTinySR
@@ -20,8 +21,7 @@ def window_sides(model: BakedTinySR, tile: int) -> tuple[int, ...]:
     Core ML prepares for each size, so there are few; the Neural Engine takes no open ones.
     """
     encoder, decoder = cast("Any", model.encoder), cast("Any", model.decoder)
-    reach = halo(encoder, decoder)
-    enough = _HALOS * max(reach.encoder, 2 * reach.decoder)
+    enough = _HALOS * LATENT_STRIDE * halo(encoder, decoder).latents
     sides = [2 * tile]
     while sides[-1] < enough:
         sides.append(2 * sides[-1])

@@ -27,6 +27,8 @@ __all__ = ["CoreAIBackend", "CoreAISession"]
 
 EXTRA = "coreai"
 
+REFERENCE = "reference interpreter, not the Neural Engine"
+
 _FAILURES = (RuntimeError, ValueError, KeyError, OSError, TypeError)
 
 
@@ -44,6 +46,10 @@ class CoreAIBackend(Backend):
             )
         what = "Core AI" if sys.platform == "darwin" else "Core AI's reference interpreter"
         return Availability(ready=True, detail=f"{what}; coreai-core {version('coreai-core')}")
+
+    def caveat(self) -> str:
+        """Say so where the interpreter computes."""
+        return "" if sys.platform == "darwin" else REFERENCE
 
     def open(self, bundle: Bundle, artifact: Artifact) -> CoreAISession:
         """Open a function of an asset, after the hashes of its files were checked.
@@ -72,10 +78,13 @@ class CoreAISession(Session):
         try:
             self._function = self._wait(self._open(asset, name))
         except _FAILURES as error:
-            self._close()
+            self.close()
             raise BundleError(
                 f"{artifact.label}: Core AI can't open it: {_words(error)}"
             ) from error
+        except BaseException:
+            self.close()
+            raise
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         wrap = require("coreai.runtime", extra=EXTRA).NDArray
@@ -90,11 +99,17 @@ class CoreAISession(Session):
 
     def _close(self) -> None:
         self._function = None
-        if self._opened is not None:
-            self._wait(self._opened.__aexit__(None, None, None))
-            self._opened = None
-        self._thread.submit(self._loop.close).result()
-        self._thread.shutdown()
+        opened, self._opened = self._opened, None
+        try:
+            if opened is not None:
+                self._wait(opened.__aexit__(None, None, None))
+        except _FAILURES as error:
+            raise BundleError(
+                f"{self.artifact.label}: Core AI failed to close it: {_words(error)}"
+            ) from error
+        finally:
+            self._thread.submit(self._loop.close).result()
+            self._thread.shutdown()
 
     async def _open(self, asset: Path, name: str) -> Any:
         authoring = require("coreai.authoring", extra=EXTRA)

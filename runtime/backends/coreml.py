@@ -64,6 +64,10 @@ class CoreMLBackend(Backend):
         # Its version without its import, which takes seconds.
         return Availability(ready=True, detail=f"{what}; coremltools {version('coremltools')}")
 
+    def caveat(self) -> str:
+        """Say so where the interpreter computes."""
+        return REFERENCE if self.provider == _INTERPRETER else ""
+
     def open(self, bundle: Bundle, artifact: Artifact) -> Session:
         """Open a function of a package, after the hashes of its files were checked.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinysr.errors import BundleError, require
@@ -25,13 +26,16 @@ def planned_residency(package: Path) -> list[Residency]:
     """
     ct = require("coremltools", extra=_EXTRA)
     plans = require("coremltools.models.compute_plan", extra=_EXTRA)
-    try:
-        compiled = ct.utils.compile_model(str(package))
-        plan = plans.MLComputePlan.load_from_path(compiled, compute_units=ct.ComputeUnit.ALL)
-    except (RuntimeError, ValueError, OSError) as error:
-        raise BundleError(f"{package}: Core ML can't plan it: {error}") from error
-    functions = plan.model_structure.program.functions
-    return [_planned(name, function, plan) for name, function in functions.items()]
+    units = ct.ComputeUnit.ALL
+    with TemporaryDirectory() as folder:
+        place = str(Path(folder) / f"{package.stem}.mlmodelc")
+        try:
+            compiled = ct.utils.compile_model(str(package), place)
+            plan = plans.MLComputePlan.load_from_path(compiled, compute_units=units)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise BundleError(f"{package}: Core ML can't plan it: {error}") from error
+        functions = plan.model_structure.program.functions
+        return [_planned(name, function, plan) for name, function in functions.items()]
 
 
 def _planned(name: str, function: Any, plan: Any) -> Residency:

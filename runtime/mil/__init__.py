@@ -8,7 +8,7 @@ and PyTorch for the arithmetic, and nothing of either but that::
     outputs = Interpreter(program.functions["main"]).run({"x": array})
 """
 
-from .interpreter import Interpreter, Watch, missing_operations
+from .interpreter import Interpreter, Watch
 from .package import load_program, model_file
 from .program import Feature, Function, Operation, Program
 from .residency import Residency, residency
@@ -22,7 +22,6 @@ __all__ = [
     "Residency",
     "Watch",
     "load_program",
-    "missing_operations",
     "model_file",
     "residency",
 ]

@@ -23,7 +23,7 @@ from . import ops  # noqa: F401  imported for its effect: it fills the table
 from .program import Argument, Block, Constant, Function, Operation, TensorType, Value
 from .table import OPERATIONS, Entry
 
-__all__ = ["Interpreter", "Watch", "missing_operations"]
+__all__ = ["Interpreter", "Watch"]
 
 Watch = Callable[[Operation, str, Tensor], None]
 """Told each result: its operation, its name, its value."""
@@ -35,12 +35,6 @@ _WIDER = {"uint16": torch.int32, "uint32": torch.int64, "uint64": torch.int64}
 
 _CONTROL = ("const", "cond")
 """Operations that are no functions of tensors."""
-
-
-def missing_operations(function: Function) -> tuple[str, ...]:
-    """Return the kinds of operation of a function that can't be computed, in their order."""
-    found = dict.fromkeys(operation.kind for operation in _walk(function.body))
-    return tuple(kind for kind in found if kind not in OPERATIONS and kind not in _CONTROL)
 
 
 class Interpreter:

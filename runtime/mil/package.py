@@ -106,7 +106,6 @@ class _Reader:
             functions=functions,
             default=default,
             metadata={k: v for k, v in known.items() if v} | dict(meta.userDefined),
-            specification=self._model.specificationVersion,
         )
 
     def _function(self, name: str, description: Any) -> Function:

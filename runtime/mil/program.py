@@ -104,11 +104,6 @@ class Function:
     features: tuple[Feature, ...]
     """Inputs and outputs, as the model describes them."""
 
-    @property
-    def constants(self) -> tuple[Operation, ...]:
-        """The operations that no input reaches by design: stored and compressed weights."""
-        return tuple(op for op in self.body.operations if op.kind.startswith("const"))
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
@@ -119,8 +114,6 @@ class Program:
     """The function that an app gets when it names none."""
     metadata: Mapping[str, str]
     """Author, licence, description and what the exporter wrote."""
-    specification: int
-    """Version of the format: 8 is iOS 17, 9 is iOS 18."""
 
 
 def bits(dtype: str) -> int:

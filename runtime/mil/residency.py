@@ -10,12 +10,10 @@ Sources:
     [2] coremltools' guide, "Flexible Input Shapes": enumerated shapes can be prepared for the
         Neural Engine, ranges can't.
         https://apple.github.io/coremltools/docs-guides/source/flexible-inputs.html
-    [3] "Deploying Transformers on the Apple Neural Engine" (Apple, 2022): four dimensions, the last
-        one contiguous.  https://machinelearning.apple.com/research/neural-engine-transformers
-    [4] "The Neural Engine: what do we know about it?", found by experiment: recurrent layers,
+    [3] "The Neural Engine: what do we know about it?", found by experiment: recurrent layers,
         control flow, gather, broadcasts of 1-D ops, dilated convolutions, kernels over 13.
         https://github.com/hollance/neural-engine
-    [5] "Capability surface" of the ANE guide, found by experiment: no reduce_prod, no scatter, no
+    [4] "Capability surface" of the ANE guide, found by experiment: no reduce_prod, no scatter, no
         recurrent cells, no convolution in three dimensions.
         https://ane-guide.readthedocs.io/en/latest/part-1-machine/04-capability-surface.html
 """
@@ -31,25 +29,23 @@ __all__ = ["LABEL", "Finding", "Residency", "residency"]
 
 LABEL = "estimate by rules, not measured on a Neural Engine"
 
-_MOST_DIMENSIONS = 5
-_LONGEST_SIDE = 16384
 _LARGEST_KERNEL = 13
 _FLOATS = ("float32", "float64")
 
 _NEVER = {
-    "reduce_prod": "[5]",
-    "scatter": "[5]",
-    "scatter_nd": "[5]",
-    "scatter_along_axis": "[5]",
-    "lstm": "[4][5]",
-    "gru": "[4][5]",
-    "rnn": "[4][5]",
-    "cond": "[4]",
-    "while_loop": "[4]",
-    "gather": "[4]",
-    "gather_nd": "[4]",
-    "non_zero": "[4]",
-    "topk": "[4]",
+    "reduce_prod": "[4]",
+    "scatter": "[4]",
+    "scatter_nd": "[4]",
+    "scatter_along_axis": "[4]",
+    "lstm": "[3][4]",
+    "gru": "[3][4]",
+    "rnn": "[3][4]",
+    "cond": "[3]",
+    "while_loop": "[3]",
+    "gather": "[3]",
+    "gather_nd": "[3]",
+    "non_zero": "[3]",
+    "topk": "[3]",
 }
 
 
@@ -128,32 +124,22 @@ def _open(operation: Operation, types: Types, _: dict[str, Constant]) -> str:
     return "a side that is any number at run time [2]" if open_side else ""
 
 
-def _large(operation: Operation, _: Types, __: dict[str, Constant]) -> str:
-    for _name, kind in operation.outputs:
-        if len(kind.shape) > _MOST_DIMENSIONS:
-            return f"{len(kind.shape)} dimensions [3]"
-        if any(side is not None and side > _LONGEST_SIDE for side in kind.shape):
-            return f"a side over {_LONGEST_SIDE} [4]"
-    return ""
-
-
 def _convolution(operation: Operation, types: Types, constants: dict[str, Constant]) -> str:
     if operation.kind not in ("conv", "conv_transpose"):
         return ""
     weight = operation.inputs.get("weight")
     shape = types[weight.name].shape if isinstance(weight, Value) else ()
     if len(shape) > 4:
-        return "a convolution in three dimensions [5]"
+        return "a convolution in three dimensions [4]"
     if any(side is not None and side > _LARGEST_KERNEL for side in shape[2:]):
-        return f"a kernel over {_LARGEST_KERNEL} [4]"
+        return f"a kernel over {_LARGEST_KERNEL} [3]"
     dilations = _constant(operation.inputs.get("dilations"), constants)
-    return "a dilated convolution [4]" if any(d > 1 for d in dilations) else ""
+    return "a dilated convolution [3]" if any(d > 1 for d in dilations) else ""
 
 
 _RULES: tuple[Rule, ...] = (
     _never,
     _wide,
-    _large,
     _convolution,
     _open,  # last: it says least about the operation
 )

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from tinysr.errors import BundleError
 
 __all__ = [
+    "LATENT_STRIDE",
     "MANIFEST_NAME",
     "SCHEMA_VERSION",
     "Artifact",
@@ -31,6 +32,9 @@ __all__ = [
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION: Literal[1] = 1
+
+LATENT_STRIDE = 2
+"""Low-resolution pixels along a latent pixel's side."""
 
 Stage = Literal["encoder", "transformer", "decoder", "upscale"]
 
@@ -154,6 +158,11 @@ class Halo(_Record):
     decoder: int
     """Latent pixels around the area that an image tile is decoded from."""
 
+    @property
+    def latents(self) -> int:
+        """Latent pixels around a window that serves both."""
+        return max(-(-self.encoder // LATENT_STRIDE), self.decoder)
+
 
 class Host(_Record):
     """The machine that made the bundle."""
@@ -188,7 +197,8 @@ class Manifest(_Record):
     """What decided which modules of the fp16 and int8 artifacts stay wide; null when there are
     none."""
     quantization_plans: dict[str, FileEntry] = {}
-    """What decided ranges and kept layers, by the precision: int8, w8 and w4."""
+    """What decided ranges and kept layers, by the plan's name: int8, w8 and w4 are those of graphs;
+    coreml-w8, coreml-w6 and coreml-w4 are those of Core ML packages."""
     artifacts: tuple[Artifact, ...]
     documents: tuple[FileEntry, ...] = ()
     """Files for people: a page for mobile teams, and source code for their apps."""

@@ -55,10 +55,17 @@ def calibrate(
     precision: Annotated[
         str,
         typer.Option(
-            help="fp16; or int8, w8 or w4, for which only --output, --tile, --seed and --check "
-            "count."
+            help="fp16; or int8, w8, w6 or w4, for which only --target, --output, --tile, --seed "
+            "and --check count."
         ),
     ] = "fp16",
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="Whose formats w8, w6 and w4 are in: onnx, for graphs and what is built from "
+            "them, or coreml.  [default: onnx]"
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="A folder.  [default: calibrated/MODEL]"),
@@ -85,7 +92,7 @@ def calibrate(
     """
     from rich.console import Console
 
-    from tinysr.errors import require
+    from tinysr.errors import UnsupportedError, require
 
     for package in ("torch", "onnx", "jinja2", "matplotlib"):
         require(package, extra="calibrate")
@@ -94,18 +101,22 @@ def calibrate(
     from tinysr.export.plans import plan_name
     from tinysr.export.precision import load_plan
 
-    from .quantize import quantize
+    from .quantize import planned, quantize
 
     start = time.perf_counter()
     folder = output or Path("calibrated") / Path(model).stem
+    form = planned(precision, target or "onnx") if precision != "fp16" else None
     if check is None and not overwrite:
-        refuse_existing(folder / plan_name(precision))
-    if precision != "fp16":
+        refuse_existing(folder / plan_name(form or precision))
+    if form is not None:
         _refuse(precision, {"--images": images, "--margin": margin, "--limit": limit})
-        quantize(
-            model, precision, check=check, folder=folder, tile=tile, seed=seed, as_json=as_json
-        )
+        quantize(model, form, check=check, folder=folder, tile=tile, seed=seed, as_json=as_json)
         return
+    if target is not None:
+        raise UnsupportedError(
+            f"--target is for weights in fewer bits: leave it out for {precision}, whose plan is "
+            "that of all targets"
+        )
     plan = load_plan(check) if check else None
     if plan is not None and margin is not None:
         plan = plan.model_copy(update={"margin": margin})

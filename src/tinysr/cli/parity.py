@@ -163,6 +163,9 @@ def print_report(console: Console, report: ParityReport) -> None:
             "[green]✓ pass[/]" if result.passed else "[bold red]✗ fail[/]",
         )
     console.print(table)
+    caveats = {(r.backend, r.verdict.note): None for r in report.results if r.verdict.note}
+    for backend, note in caveats:
+        console.print(f" {backend}: {note}", markup=False, highlight=False, soft_wrap=True)
     for seam in report.seams:
         ratio = "not finite" if seam.ratio is None else f"{seam.ratio:.2f}×"
         verdict = "[green]✓ pass[/]" if seam.passed else "[bold red]✗ fail[/]"

@@ -25,11 +25,11 @@ def with_plans(
     from tinysr.calibration import shipped_plan
     from tinysr.export.precision import PrecisionPlan
 
-    origins: dict[str, str] = {plan.precision: "as given" for plan in options.plans}
-    for precision in options.missing():
-        plan = shipped_plan(loaded.source.sha256, precision, options.tile)
-        origins[precision] = "that comes with tinysr" if plan else "found on the built-in images"
-        plan = plan or _found(loaded, precision, options.tile, tell)
+    origins: dict[str, str] = {plan.name: "as given" for plan in options.plans}
+    for name in options.missing():
+        plan = shipped_plan(loaded.source.sha256, name, options.tile)
+        origins[name] = "that comes with tinysr" if plan else "found on the built-in images"
+        plan = plan or _found(loaded, name, options.tile, tell)
         if isinstance(plan, PrecisionPlan):
             options = replace(options, plan=plan)
         else:
@@ -37,14 +37,14 @@ def with_plans(
     return options, origins
 
 
-def _found(loaded: Loaded, precision: str, tile: int, tell: Progress) -> Plan:
+def _found(loaded: Loaded, name: str, tile: int, tell: Progress) -> Plan:
     from tinysr.calibration import CalibrationOptions, calibrate, find_quantization
     from tinysr.errors import GateError
-    from tinysr.export.quantization import QUANTIZED
+    from tinysr.export.quantization import PLANNED
 
-    for form in QUANTIZED:
-        if form == precision:
-            return find_quantization(loaded, form, tile=tile, progress=tell)[0]
+    if name in PLANNED:
+        target, form = PLANNED[name]
+        return find_quantization(loaded, form, tile=tile, target=target, progress=tell)[0]
     found = calibrate(loaded, CalibrationOptions(tile=tile), tell)
     if not found.verdict.passed:
         raise GateError(f"no precision plan holds: {found.verdict.failure}")

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from tinysr.calibration import BudgetResult
     from tinysr.export.quantization import QuantizationPlan
 
-__all__ = ["quantize"]
+__all__ = ["planned", "quantize"]
 
 
 def quantize(
     model: str,
-    precision: str,
+    name: str,
     *,
     check: Path | None,
     folder: Path,
@@ -27,29 +27,25 @@ def quantize(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Find a plan and write it, or say whether one holds.
+    """Find a plan and write it, or say whether one holds; its name is of :func:`planned`.
 
     Raises:
-        UnsupportedError: an unknown precision, or a plan for another one.
+        UnsupportedError: the plan is for another precision or target.
         GateError: the plan does not hold, or none does.
     """
     from tinysr.atomic import write_atomically
     from tinysr.calibration import find_quantization, held_to_budget
-    from tinysr.errors import CalibrationError, GateError, UnsupportedError, choices
+    from tinysr.errors import CalibrationError, GateError, UnsupportedError
     from tinysr.export import DEFAULT_TILE
     from tinysr.export.plans import plan_name
-    from tinysr.export.quantization import QUANTIZED, load_quantization, quantization_text
+    from tinysr.export.quantization import PLANNED, load_quantization, quantization_text
 
     from .calibrate import load_model
 
-    form = next((name for name in QUANTIZED if name == precision), None)
-    if form is None:
-        raise choices("precision", precision, ("fp16", *QUANTIZED))
+    target, form = PLANNED[name]
     plan = load_quantization(check) if check else None
-    if plan is not None and plan.precision != precision:
-        raise UnsupportedError(
-            f"{check}: expected a plan for {precision}, found one for {plan.precision}"
-        )
+    if plan is not None and plan.name != name:
+        raise UnsupportedError(f"{check}: expected a plan for {name}, found one for {plan.name}")
     if plan is not None and tile not in (None, plan.tile):
         raise UnsupportedError(
             f"the plan was found on tiles of {plan.tile}: expected --tile {plan.tile}, found {tile}"
@@ -60,14 +56,39 @@ def quantize(
         if plan is None:
             side = tile or own_tile or DEFAULT_TILE
             plan, found = find_quantization(
-                loaded, form, tile=side, seed=seed, state=folder / "state", progress=tell
+                loaded,
+                form,
+                tile=side,
+                target=target,
+                seed=seed,
+                state=folder / "state",
+                progress=tell,
             )
-            write_atomically(folder / plan_name(form), quantization_text(plan), CalibrationError)
+            write_atomically(folder / plan_name(name), quantization_text(plan), CalibrationError)
         else:
             found = held_to_budget(loaded, plan, seed=seed, progress=tell)
     _tell(plan, found, as_json=as_json)
     if not found.passed:
         raise GateError(f"the plan does not hold: {found.said}")
+
+
+def planned(precision: str, target: str) -> str:
+    """Return the name of the plan for a precision in a target's formats.
+
+    Raises:
+        UnsupportedError: plans are not found for one of them.
+    """
+    from tinysr.errors import choices
+    from tinysr.export.quantization import PLANNED
+
+    targets = dict.fromkeys(kind for kind, _ in PLANNED.values())
+    if target not in targets:
+        raise choices("target of a plan", target, targets)
+    names = {form: name for name, (kind, form) in PLANNED.items() if kind == target}
+    for form, name in names.items():
+        if form == precision:
+            return name
+    raise choices("precision", precision, ("fp16", *names))
 
 
 def _tell(plan: QuantizationPlan, found: BudgetResult, *, as_json: bool) -> None:
@@ -79,7 +100,7 @@ def _tell(plan: QuantizationPlan, found: BudgetResult, *, as_json: bool) -> None
         typer.echo(json.dumps(data | {"image": found.image, "lost_db": found.lost_db}, indent=2))
         return
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"[bold]{plan.precision}[/]: {found.said}")
+    console.print(f"[bold]{plan.name}[/]: {found.said}")
     if plan.method:
         console.print(f"  ranges: {escape(plan.method)}")
     for entry in plan.keep:

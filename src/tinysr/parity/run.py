@@ -130,7 +130,9 @@ def run_artifact(
         backend=backend.name,
         gate_db=gate,
         images=tuple(images),
-        verdict=verdict_of(tuple(images), backend=backend.name, gate_db=gate),
+        verdict=verdict_of(
+            tuple(images), backend=backend.name, gate_db=gate, note=backend.caveat()
+        ),
     )
     return result, tuple(pictures)
 

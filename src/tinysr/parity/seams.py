@@ -157,7 +157,7 @@ def _upscaled(
 def _windows_side(bundle: Bundle) -> int:
     """Return a side that takes several windows of graphs that take only some sizes; 0 without."""
     manifest = bundle.manifest
-    halo = LATENT_STRIDE * max(-(-manifest.halo.encoder // LATENT_STRIDE), manifest.halo.decoder)
+    halo = LATENT_STRIDE * manifest.halo.latents
     texts = [str(a.options.get(WINDOWS, "")) for a in bundle.artifacts()]
     sides = {int(side) for text in texts for side in text.split()}
     usable = [side for side in sides if side > 2 * halo]
@@ -166,8 +166,7 @@ def _windows_side(bundle: Bundle) -> int:
 
 def _window(manifest: Manifest) -> int:
     """Return a window that gives half a tile: several of them lie side by side in the image."""
-    halo = max(-(-manifest.halo.encoder // LATENT_STRIDE), manifest.halo.decoder)
-    return LATENT_STRIDE * (2 * halo + manifest.tile // LATENT_STRIDE // 2)
+    return LATENT_STRIDE * (2 * manifest.halo.latents + manifest.tile // LATENT_STRIDE // 2)
 
 
 def _at_borders(work: Work, size: tuple[int, ...], manifest: Manifest) -> Mask:

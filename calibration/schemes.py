@@ -1,0 +1,66 @@
+"""How a target rounds weights: what a search for its plan has to know of its formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from tinysr.export.baked import BakedTinySR
+from tinysr.export.coreml.prepare import prepared
+from tinysr.export.coreml.rounding import ladder, rounded, stored_bits
+from tinysr.export.quantization import Format, PlanTarget
+from tinysr.export.quantize import quantize_layer
+
+__all__ = ["ONNX", "SCHEMES", "Scheme"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scheme:
+    """A target's formats."""
+
+    target: PlanTarget
+    form: Callable[[BakedTinySR], BakedTinySR]
+    """Gives the model the form whose layers are rounded."""
+    rounded: Callable[[nn.Module, Format], Tensor]
+    """A layer's weight as it is computed with, in the layer's layout."""
+    ladder: Callable[[nn.Module, Format], tuple[Format, ...]]
+    """The formats that a layer may have in a plan, from the smallest on."""
+    cost: Callable[[nn.Module, Format, Format | None], float]
+    """What it costs that a layer takes a larger format; None is none at all."""
+
+
+_ONNX_LADDERS: dict[Format, tuple[Format, ...]] = {
+    "int8": ("int8",),
+    "w8": ("w8",),
+    "w4": ("w4", "w8"),
+}
+
+
+def _dequantized(layer: nn.Module, form: Format) -> Tensor:
+    return quantize_layer(layer, form).dequantized()
+
+
+def _more_bits(layer: nn.Module, form: Format, larger: Format | None) -> float:
+    return stored_bits(layer, larger) - stored_bits(layer, form)
+
+
+ONNX = Scheme(
+    target="onnx",
+    form=lambda model: model,
+    rounded=_dequantized,
+    ladder=lambda _, form: _ONNX_LADDERS[form],
+    cost=lambda *_: 1.0,  # the fewest layers are kept
+)
+
+SCHEMES: dict[PlanTarget, Scheme] = {
+    "onnx": ONNX,
+    "coreml": Scheme(
+        target="coreml",
+        form=prepared,  # it reorders outputs, which then share other palettes
+        rounded=rounded,
+        ladder=ladder,
+        cost=_more_bits,  # the smallest package
+    ),
+}
