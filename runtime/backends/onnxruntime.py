@@ -92,6 +92,9 @@ class OnnxRuntimeBackend(Backend):
             _share_memory()
             options.add_session_config_entry("session.use_env_allocators", "1")
             options.enable_mem_pattern = False  # one plan for each shape would be kept
+            # Each session has threads, which wait for its next run by spinning: so those of one
+            # stage would take the processors from the next, which on 2 cores costs a third.
+            options.add_session_config_entry("session.force_spinning_stop", "1")
             # Multiplies quantized weights out once, and not in every run, which costs convolutions
             # their fast layout; and rounds where the graph says so, not where a rewrite moves it.
             options.add_session_config_entry("session.disable_quant_qdq", "1")
