@@ -1,7 +1,8 @@
 """The machine's limits: the fastest matrix product of each type, and memory bandwidth.
 
-Each is the best of some runs, and of all libraries that are here: a limit is what the machine can
-do, so that the least disturbed run is the right one. Latencies are medians.
+Each is the best of some runs, before and after all else, and of all libraries that are here: a
+limit is what the machine can do, so that the least disturbed run is the right one. Latencies are
+medians.
 """
 
 from __future__ import annotations
@@ -44,6 +45,15 @@ class Peaks(Record):
         name = {"fp16": "fp32", "w8": "fp32", "w4": "fp32"}.get(precision, precision)
         found = self.tops.get(name)
         return None if found is None else found * 1e12
+
+    def or_better(self, other: Peaks) -> Peaks:
+        """Return the better of two measurements, each for itself."""
+        tops, by = dict(self.tops), dict(self.by)
+        for precision, found in other.tops.items():
+            if found is not None and found > (tops.get(precision) or 0.0):
+                tops[precision], by[precision] = found, other.by[precision]
+        known = [gbps for gbps in (self.gbps, other.gbps) if gbps is not None]
+        return Peaks(tops=tops, gbps=max(known, default=None), by=by)
 
 
 def measure_peaks(*, quick: bool = False) -> Peaks:

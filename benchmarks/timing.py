@@ -110,6 +110,10 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> Ratio:
     return Ratio(median=median, low=low, high=high)
 
 
+_REST = 0.1
+"""Seconds before another's call: threads of the one before may still wait for work by spinning."""
+
+
 def in_turns(
     calls: Mapping[str, Callable[[], Any]],
     rules: Rules,
@@ -122,6 +126,7 @@ def in_turns(
     """
     names = list(calls)
     seconds: dict[str, list[float]] = {name: [] for name in names}
+    rest = _REST if len(names) > 1 and rules.least_seconds else 0.0
     start, turn = time.perf_counter(), 0
     while not _enough(seconds[names[0]], rules, time.perf_counter() - start):
         if turn == rules.warmup:
@@ -129,6 +134,7 @@ def in_turns(
         tell("latency", max(0, turn - rules.warmup), rules.least_count)
         first = turn % len(names)
         for name in names[first:] + names[:first]:
+            time.sleep(rest)
             took = _timed(calls[name])
             if turn >= rules.warmup:
                 seconds[name].append(took)

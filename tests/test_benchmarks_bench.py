@@ -219,6 +219,14 @@ def test_peaks_of_this_machine_are_above_zero_and_named() -> None:
     assert peaks.operations("w4") == peaks.tops["fp32"] * 1e12
 
 
+def test_of_two_measurements_the_better_peak_counts() -> None:
+    first = Peaks(tops={"fp32": 2.0, "bf16": None}, gbps=None, by={"fp32": "torch"})
+    second = Peaks(tops={"fp32": 1.0, "bf16": 3.0}, gbps=1.0, by={"fp32": "x", "bf16": "openvino"})
+    assert first.or_better(second) == Peaks(
+        tops={"fp32": 2.0, "bf16": 3.0}, gbps=1.0, by={"fp32": "torch", "bf16": "openvino"}
+    )
+
+
 def test_energy_is_counted_where_the_machine_shows_it(tmp_path: Path) -> None:
     assert Energy(tmp_path).joules() is None
     counter = tmp_path / "intel-rapl:0"
