@@ -121,8 +121,11 @@ def test_parts_make_up_the_whole_batch(config: RunConfig) -> None:
         return batches.finish(batches.load(0, *part)).low
 
     whole = low()
-    assert torch.equal(whole[0::2], low(0, 2))
-    assert torch.equal(whole[1::2], low(1, 2))
+    for part in (0, 1):
+        apart = (whole[part::2] - low(part, 2)).abs()
+        # Canvases of another size round otherwise, which JPEG may turn into a level or two.
+        assert apart.max() < 4 / 255
+        assert (apart > 0).float().mean() < 0.01
 
 
 def test_vivid_patches_have_stronger_colours() -> None:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from tinysr.training.config import RunConfig
-from tinysr.training.degradation import degrade
+from tinysr.training.degradations import degrade_batch, settings_named
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array
@@ -23,7 +23,13 @@ class PatchBatches:
     """Batches by step; their images come from a window that slides on as steps pass."""
 
     def __init__(self, config: RunConfig, photos: Photos | None = None) -> None:
+        """Make batches of a config.
+
+        Raises:
+            UnsupportedError: there is no degradation of the config's name.
+        """
         self.config, self.photos = config, photos
+        self._settings = settings_named(config.data.degradation)
         self._images: dict[int, NDArray[np.uint8]] = {}
 
     def load(self, step: int, part: int = 0, parts: int = 1) -> Raw:
@@ -42,14 +48,10 @@ class PatchBatches:
 
     def finish(self, raw: Raw) -> Batch:
         """Degrade the patches, each from the seed that its key is."""
-        lows = [
-            degrade(high.permute(1, 2, 0).numpy(), np.random.default_rng(key.tolist()))
-            for high, key in zip(raw.high.cpu(), raw.keys, strict=True)
-        ]
-        low = torch.from_numpy(np.stack(lows)).permute(0, 3, 1, 2)
+        low = degrade_batch(raw.high, raw.keys, self._settings)
         memory = torch.channels_last
         return Batch(
-            low=low.to(raw.high.device).contiguous(memory_format=memory),
+            low=low.contiguous(memory_format=memory),
             high=raw.high.contiguous(memory_format=memory),
         )
 

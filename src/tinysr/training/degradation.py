@@ -1,7 +1,7 @@
-"""Real-ESRGAN's second-order degradation, ×4, with strengths that a small model can undo.
+"""The degradations of evaluation and calibration: fixed, so that figures stay comparable.
 
-An image goes twice through blur, resize, noise and JPEG (Real-ESRGAN, section 3); a share of the
-images gets a light, single-order version instead, so that clean inputs are not over-smoothed.
+An image goes twice through blur, resize, noise and JPEG (Real-ESRGAN, section 3), or once, lightly.
+Training has the whole pipeline, for batches, in :mod:`tinysr.training.degradations`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ _GENTLE = Stage(
 )
 
 MIXED = Degradation(light=0.4, first=_FIRST, resize=(0.45, 1.2), last=_LAST, gentle=_GENTLE)
-"""What the trainer draws from."""
+"""What calibration draws from."""
 
 LIGHT = Degradation(light=1, first=_FIRST, resize=(0.45, 1.2), last=_LAST, gentle=_GENTLE)
 SEVERE = Degradation(light=0, first=_FIRST, resize=(0.45, 1.2), last=_LAST, gentle=_GENTLE)

@@ -131,10 +131,10 @@ class _Run:
         self._sums: dict[str, float] = {}
         self._counted = 0
         stage = state.stage
-        self._player = team.player(stage.model, stage.loss)
+        self._player = team.player(stage.model, stage.loss, may_skip=stage.may_skip)
         self._critic = None
         if stage.critic is not None:
-            self._critic = team.player(stage.critic, stage.critic_loss)
+            self._critic = team.player(stage.critic, stage.critic_loss, may_skip=False)
 
     def until_done_or_stopped(self) -> None:
         config, before = self.progress.config, self.progress.seconds

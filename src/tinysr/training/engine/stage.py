@@ -71,6 +71,8 @@ class Stage(ABC):
     """On the training's device; checkpoints hold those of its parameters that train."""
     critic: nn.Module | None = None
     """The discriminator, the second player of a GAN loss."""
+    may_skip: bool = True
+    """Whether a step may leave some of the trained parameters without a gradient."""
 
     def groups(self) -> list[Group]:
         """Return the parameters that train, by the rate they train at."""

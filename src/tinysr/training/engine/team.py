@@ -40,13 +40,22 @@ class Team:
             values /= self.size
         return values
 
-    def player(self, module: nn.Module, loss: Callable[..., object]) -> nn.Module:
-        """Return a module whose call is ``loss`` and whose gradients all processes share."""
+    def player(
+        self, module: nn.Module, loss: Callable[..., object], *, may_skip: bool
+    ) -> nn.Module:
+        """Return a module whose call is ``loss`` and whose gradients all processes share.
+
+        Args:
+            module: what trains.
+            loss: called with a batch and a step.
+            may_skip: whether a step may leave parameters without a gradient.
+        """
         player = Player(module, loss)
         if self.size == 1:
             return player
-        # A search over layers leaves some of them out of a step.
-        return DistributedDataParallel(player, broadcast_buffers=False, find_unused_parameters=True)
+        return DistributedDataParallel(
+            player, forward_sync_buffers=False, find_unused_parameters=may_skip
+        )
 
     def wait(self) -> None:
         """Return once every process has come here."""

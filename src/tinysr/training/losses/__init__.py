@@ -1,5 +1,15 @@
 """What stages minimise."""
 
+from tinysr.training.losses.gan import PatchCritic, critic_hinge, fool
+from tinysr.training.losses.perceptual import PerceptualName, perceptual
 from tinysr.training.losses.pixels import smooth_l1, squared
 
-__all__ = ["smooth_l1", "squared"]
+__all__ = [
+    "PatchCritic",
+    "PerceptualName",
+    "critic_hinge",
+    "fool",
+    "perceptual",
+    "smooth_l1",
+    "squared",
+]

@@ -1,4 +1,4 @@
-"""The configs that come with the package, by recipe and stage."""
+"""The configs that come with the package, by recipe and stage, and how stages follow another."""
 
 from __future__ import annotations
 
@@ -7,12 +7,23 @@ from pathlib import Path
 
 from tinysr.errors import choices
 
-__all__ = ["RECIPES", "config_path", "stages_of"]
+__all__ = ["RECIPES", "SOURCES", "config_path", "stages_of"]
 
 RECIPES: dict[str, tuple[str, ...]] = {
-    "nano": ("teacher",),
+    "nano": ("teacher", "vae-encoder", "vae-decoder", "restore-1", "restore-2"),
+    # Its teacher is a checkpoint: TSD-SR's.
+    "tinysr": ("vae-encoder", "vae-decoder", "restore-1", "restore-2"),
 }
 """The stages of each recipe, in their order; each is a TOML file in the recipe's folder."""
+
+SOURCES: dict[str, dict[str, str]] = {
+    "vae-encoder": {"teacher": "teacher"},
+    "vae-decoder": {"teacher": "teacher", "student": "vae-encoder"},
+    "prune": {"teacher": "teacher"},
+    "restore-1": {"teacher": "teacher", "student": "prune", "vae": "vae-decoder"},
+    "restore-2": {"student": "restore-1"},
+}
+"""For each stage, by the role of its inputs, the stage whose product that is."""
 
 
 def stages_of(recipe: str) -> tuple[str, ...]:

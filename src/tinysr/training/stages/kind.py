@@ -24,7 +24,7 @@ class Context:
     seed: int
     device: torch.device
     inputs: Mapping[str, Path] = field(default_factory=dict)
-    """Checkpoints by role: teacher, student, encoder, decoder, features."""
+    """Checkpoints by role: teacher, student, vae, features."""
 
     def model(self, role: str) -> TinySR:
         """Return an input's model on the device: eval mode, no gradients.

@@ -13,14 +13,15 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from tinysr.models import ModelConfig, TinySR, TransformerConfig, VaeConfig
+from tinysr.models import TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.init import initialise
 from tinysr.training.losses import smooth_l1
 from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.shapes import Shape
 
-__all__ = ["TEACHER", "Shape", "TeacherOptions", "TeacherStage"]
+__all__ = ["TEACHER", "TeacherOptions", "TeacherStage"]
 
 _MODULATION = ("time_text_embed", "norm1.linear", "norm_out.linear")
 """Parts of the names of the parameters that train at ``modulation_factor``."""
@@ -29,33 +30,6 @@ _VELOCITY = "transformer.proj_out.weight"
 
 _PATTERN = "transformer.proj_out.bias"
 """The wiring's phase pattern: it works, and learns, with the decoder."""
-
-
-class Shape(Strict):
-    """What a model is made of."""
-
-    width: int = Field(ge=1)
-    """Channels of the autoencoder."""
-    depth: int = Field(ge=1)
-    """Blocks of the transformer."""
-    heads: int = Field(ge=1)
-    pooled_size: int = Field(ge=1)
-    separable_encoder: bool
-    encoder_blocks: tuple[int, ...] = VaeConfig().encoder_blocks
-    decoder_blocks: tuple[int, ...] = VaeConfig().decoder_blocks
-
-    def config(self) -> ModelConfig:
-        """Return the model's config."""
-        vae = VaeConfig(
-            width=self.width,
-            separable_encoder=self.separable_encoder,
-            encoder_blocks=self.encoder_blocks,
-            decoder_blocks=self.decoder_blocks,
-        )
-        transformer = TransformerConfig(
-            depth=self.depth, heads=self.heads, pooled_size=self.pooled_size
-        )
-        return ModelConfig(vae=vae, transformer=transformer)
 
 
 class TeacherOptions(Strict):
@@ -82,6 +56,7 @@ class TeacherStage(Stage):
     """The whole model, learning from pixels."""
 
     model: TinySR
+    may_skip = False
 
     def __init__(self, model: TinySR, options: TeacherOptions) -> None:
         self.model, self._options = model, options

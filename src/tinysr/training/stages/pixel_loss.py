@@ -1,0 +1,80 @@
+"""The losses on images that the decoder and the last stage share, the GAN's two sides included."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from tinysr.training.config import Strict
+from tinysr.training.losses import (
+    PatchCritic,
+    PerceptualName,
+    critic_hinge,
+    fool,
+    perceptual,
+    smooth_l1,
+    squared,
+)
+from tinysr.training.stages.kind import Context
+
+__all__ = ["FEATURES", "ImageLoss", "Weights"]
+
+FEATURES = "features"
+"""Role of LPIPS's network among a stage's inputs."""
+
+
+class Weights(Strict):
+    """The weights of a loss on images; a weight of 0 leaves its term out."""
+
+    l1: float = Field(default=0.0, ge=0)
+    l2: float = Field(default=0.0, ge=0)
+    gradient: float = Field(default=0.0, ge=0)
+    """Weight, within L1, of the differences of neighbouring pixels."""
+    perceptual: float = Field(default=0.0, ge=0)
+    gan: float = Field(default=0.0, ge=0)
+    perceptual_loss: PerceptualName = "lpips"
+    """LPIPS, whose network is the input ``features``, or a stand-in by its name."""
+    critic_width: int = Field(default=32, ge=1)
+    """Channels of the discriminator's first convolution."""
+
+
+class ImageLoss:
+    """The weighted terms of an image, and the critic's own loss of the same image."""
+
+    def __init__(self, weights: Weights, context: Context) -> None:
+        """Make what the weights call for.
+
+        Raises:
+            UnsupportedError: LPIPS is asked for without its network.
+            CheckpointError: the network can't be used.
+        """
+        self._weights = weights
+        self.critic: PatchCritic | None = None
+        self._perceptual: nn.Module | None = None
+        if weights.perceptual:
+            loss = perceptual(weights.perceptual_loss, context.inputs.get(FEATURES))
+            self._perceptual = loss.to(context.device)
+        if weights.gan:
+            self.critic = PatchCritic(weights.critic_width, context.seed).to(context.device)
+        self._fake: Tensor | None = None
+
+    def terms(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+        """Return the weighted terms of ``[N, 3, H, W]`` in about [0, 1], by name."""
+        weights, terms = self._weights, {}
+        if weights.l1:
+            terms["l1"] = weights.l1 * smooth_l1(image, truth, weights.gradient)
+        if weights.l2:
+            terms["l2"] = weights.l2 * squared(image, truth)
+        if self._perceptual is not None:
+            terms["perceptual"] = weights.perceptual * self._perceptual(image.float(), truth)
+        if self.critic is not None:
+            terms["gan"] = weights.gan * fool(self.critic(image))
+            self._fake = image.detach()
+        return terms
+
+    def critic_loss(self, truth: Tensor) -> Tensor:
+        """Return the critic's loss of the image that :meth:`terms` saw last."""
+        if self.critic is None or self._fake is None:
+            raise NotImplementedError
+        fake, self._fake = self._fake, None
+        return critic_hinge(self.critic, truth, fake)

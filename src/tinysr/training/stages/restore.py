@@ -1,0 +1,151 @@
+"""Restoration (paper section 3.3): the pruned student learns to upscale again.
+
+Stage 1 learns the teacher's restored latents (equation A.4); stage 2 learns images (A.5). Both are
+this stage, with other weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from tinysr.errors import UnsupportedError
+from tinysr.models import TinySR
+from tinysr.training.config import Strict
+from tinysr.training.engine import Batch, Group, Stage
+from tinysr.training.engine.stage import trained
+from tinysr.training.lora import merge_adapters, shared_copy, with_lora
+from tinysr.training.losses import squared
+from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.pixel_loss import ImageLoss, Weights
+
+__all__ = ["RESTORE", "RestoreOptions", "RestoreStage"]
+
+Part = Literal["encoder", "transformer", "decoder"]
+
+
+class RestoreOptions(Strict):
+    """The table ``[options]`` of a restoration's config."""
+
+    parts: tuple[Part, ...] = Field(default=("transformer",), min_length=1)
+    """What trains."""
+    lora_rank: int = Field(default=0, ge=0)
+    """Rank of the transformer's LoRA; 0 trains the transformer in full."""
+    latents: float = Field(default=0.0, ge=0)
+    """Weight of the squared distance of the restored latents from the teacher's."""
+    image: Weights = Weights()
+    """Weights of the losses on the upscaled image."""
+    transformer_factor: float = Field(default=1.0, ge=0)
+    """Factor for the transformer's learning rate."""
+    velocity_factor: float = Field(default=1.0, ge=0)
+    """The same for ``proj_out``, when the transformer trains in full."""
+
+
+class RestoreStage(Stage):
+    """The student, learning the teacher's latents or images."""
+
+    model: TinySR
+    may_skip = False
+
+    def __init__(
+        self,
+        student: TinySR,
+        teacher: TinySR | None,
+        options: RestoreOptions,
+        loss: ImageLoss,
+    ) -> None:
+        self._teacher, self._options, self._loss = teacher, options, loss
+        self.critic = loss.critic
+        self.model = student.requires_grad_(False)
+        for part in options.parts:
+            if part == "transformer" and options.lora_rank:
+                student.transformer = with_lora(student.transformer, options.lora_rank)
+                for name, parameter in student.transformer.named_parameters():
+                    parameter.requires_grad_(".lora_" in name)
+            else:
+                student.get_submodule(part).requires_grad_(True)
+
+    def groups(self) -> list[Group]:
+        """Return what trains, the transformer apart."""
+        options, model = self._options, self.model
+        velocity = trained(model.transformer.proj_out)
+        ids = {id(parameter) for parameter in velocity}
+        blocks = [p for p in trained(model.transformer) if id(p) not in ids]
+        rows = (
+            (trained(model.encoder) + trained(model.decoder), 1.0),
+            (blocks, options.transformer_factor),
+            (velocity, options.transformer_factor * options.velocity_factor),
+        )
+        return [_group(parameters, factor) for parameters, factor in rows if parameters]
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return the weighted distances from the teacher's latents and from the truth."""
+        z = self._restored(self.model, batch.low)
+        terms = {}
+        if self._options.latents and self._teacher is not None:
+            with torch.no_grad():
+                expected = self._restored(self._teacher, batch.low)
+            terms["latents"] = self._options.latents * squared(z, expected)
+        if any((self._options.image.l1, self._options.image.l2, self._options.image.perceptual)):
+            terms |= self._loss.terms(self.model.decode(z), batch.high)
+        return terms
+
+    def critic_loss(self, batch: Batch, step: int) -> Tensor:
+        """Return what the critic minimises."""
+        return self._loss.critic_loss(batch.high)
+
+    @staticmethod
+    def _restored(model: TinySR, low: Tensor) -> Tensor:
+        z = model.encode(low)
+        return z - model.predict(z)
+
+    def upscale(self, low: Tensor) -> Tensor:
+        """Upscale by the student."""
+        image: Tensor = self.model(low)
+        return image
+
+    def product(self) -> TinySR:
+        """Return the student, its LoRA merged."""
+        plain = shared_copy(self.model)
+        plain.transformer = merge_adapters(self.model.transformer)
+        return plain
+
+
+def _group(parameters: list[torch.nn.Parameter], factor: float) -> Group:
+    return Group(parameters=parameters, factor=lambda _step: factor)
+
+
+def _make(options: RestoreOptions, context: Context) -> RestoreStage:
+    student = context.model("student")
+    if "vae" in context.inputs:
+        other = context.model("vae")
+        if other.config.vae.latent_channels != student.config.vae.latent_channels:
+            raise UnsupportedError("the inputs 'vae' and 'student' have latents of other sizes")
+        student = with_autoencoder(student, other)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    image = options.image
+    if not options.latents and not (image.l1 or image.l2 or image.perceptual):
+        raise UnsupportedError("a restoration needs a loss: set latents, or a weight of image")
+    if image.gan and not (image.l1 or image.l2 or image.perceptual):
+        raise UnsupportedError("a GAN alone ties images to nothing: set image.l1, l2 or perceptual")
+    teacher = context.model("teacher") if options.latents else None
+    return RestoreStage(student, teacher, options, ImageLoss(image, context))
+
+
+def with_autoencoder(model: TinySR, other: TinySR) -> TinySR:
+    """Return ``model`` with the encoder and decoder of another."""
+    config = dataclasses.replace(model.config, vae=other.config.vae)
+    with torch.device("meta"):
+        joined = TinySR(config)
+    joined.encoder, joined.decoder = other.encoder, other.decoder
+    joined.transformer, joined.pooled = model.transformer, model.pooled
+    return joined.requires_grad_(False).eval()
+
+
+RESTORE = StageKind(
+    name="restore", options=RestoreOptions, make=_make, inputs=("teacher", "student", "vae")
+)
