@@ -232,10 +232,14 @@ class Transformer(nn.Module):
         x = self.pos_embed(z)
         for block in self.transformer_blocks:
             x = block(x, conditioning)
+        return self.velocity(x, conditioning, z.shape[2] // self.patch, z.shape[3] // self.patch)
+
+    def velocity(self, x: Tensor, conditioning: Tensor, rows: int, columns: int) -> Tensor:
+        """Map the last block's tokens ``[N, rows·columns, dim]`` to v ``[N, C, …]``."""
         # Unlike the blocks, the last norm gives its scale first.
         scale, shift = self.norm_out(conditioning)
         v: Tensor = self.proj_out(_norm(x) * (1 + scale) + shift)
-        return unpatchify(v, z.shape[2] // self.patch, z.shape[3] // self.patch, self.patch)
+        return unpatchify(v, rows, columns, self.patch)
 
 
 def _norm(x: Tensor) -> Tensor:

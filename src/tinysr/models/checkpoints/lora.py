@@ -12,7 +12,7 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import check_finite, read_safetensors
 from tinysr.models.checkpoints.text_stream import in_text_stream
 
-__all__ = ["merge_lora"]
+__all__ = ["merge_lora", "merged_weight"]
 
 _PREFIX = "transformer."
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
@@ -40,10 +40,15 @@ def merge_lora(weights: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
                 f"which does not fit a weight of {list(weights[name].shape)}"
             )
         scale = 1.0 if alpha is None else alpha / down.shape[0]
-        delta = up.flatten(1) @ down.flatten(1)
-        merged[name] = weights[name] + delta.mul_(scale).view_as(weights[name])
+        merged[name] = merged_weight(weights[name], down, up, scale)
         check_finite(name, merged[name], path)
     return merged
+
+
+def merged_weight(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
+    """Return W + scale · B·A for a linear's ``[O, I]`` or a convolution's ``[O, I, kH, kW]``."""
+    delta = up.flatten(1) @ down.flatten(1)
+    return weight + delta.mul_(scale).view_as(weight)
 
 
 def _pairs(tensors: Mapping[str, Tensor], path: Path) -> dict[str, tuple[Tensor, Tensor]]:
