@@ -3,8 +3,8 @@
     python -m tinysr.benchmarks.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
 rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->``: costs
-from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity from
-`tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, the
+and steps from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity
+from `tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, the
 gates from the constants that parity applies, memory, throughput and the comparison of precisions
 from the measurements in `benchmarks/results`.
 """
@@ -40,6 +40,7 @@ __all__ = [
     "memory_lines",
     "precision_lines",
     "quality_lines",
+    "step_lines",
     "throughput_lines",
 ]
 
@@ -75,6 +76,21 @@ def cost_lines() -> list[str]:
         f"| {side}×{side} → {4 * side}×{4 * side} | {head} |",
         "|---|---|---|",
         *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()),
+    ]
+
+
+def step_lines() -> list[str]:
+    """Return the table of what each step of the recipe leaves of the paper's size."""
+    report = _said("inspect", MODELS[0], "--steps")
+    rows = [(cost["says"], cost) for cost in report["model"].values()]
+    rows += [(f"autoencoder alone: {c['says']}", c) for c in report["autoencoder"].values()]
+    return [
+        f"| `{report['name']}` | parameters | multiply-accumulates |",
+        "|---|---|---|",
+        *(
+            f"| {says} | {c['parameters'] / 1e6:.2f} M | {c['macs'] / 1e9:.2f} G |"
+            for says, c in rows
+        ),
     ]
 
 
@@ -274,6 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "bundle": bundle_lines(options.bundle),  # first: it is what may be missing
             "quality": quality_lines(),
             "costs": cost_lines(),
+            "steps": step_lines(),
             "gates": gate_lines(),
             "memory": memory_lines(),
             "throughput": throughput_lines(),

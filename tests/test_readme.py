@@ -175,6 +175,7 @@ def test_the_figures_are_those_of_this_version() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     current = (
         readme.cost_lines(),
+        readme.step_lines(),
         readme.quality_lines(),
         readme.gate_lines(),
         readme.memory_lines(),

@@ -20,14 +20,23 @@ def inspect(
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="A model's costs after each step of the recipe.")
+    ] = False,
 ) -> None:
     """Show a model's parameters and multiply-accumulates, or a bundle's artifacts and verdicts.
 
     Exits 2 when a bundle's file is missing or changed, after naming it.
     """
+    from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME
 
-    if (Path(target) / MANIFEST_NAME).is_file():
+    is_bundle = (Path(target) / MANIFEST_NAME).is_file()
+    if is_bundle and steps:
+        raise UnsupportedError(f"{target}: --steps is for a preset or a checkpoint, not a bundle")
+    if steps:
+        _inspect_steps(target, as_json=as_json)
+    elif is_bundle:
         _inspect_bundle(Path(target), as_json=as_json)
     else:
         _inspect_model(target, as_json=as_json)
@@ -41,6 +50,16 @@ def _inspect_model(target: str, *, as_json: bool) -> None:
         typer.echo(json.dumps(report, indent=2))
     else:
         inspect_model.print_model(report)
+
+
+def _inspect_steps(target: str, *, as_json: bool) -> None:
+    from . import inspect_steps
+
+    report = inspect_steps.steps_report(target)
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        inspect_steps.print_steps(report)
 
 
 def _inspect_bundle(folder: Path, *, as_json: bool) -> None:

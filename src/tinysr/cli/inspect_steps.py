@@ -1,0 +1,93 @@
+"""What `tinysr inspect MODEL --steps` says: what each step of the recipe takes off a model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from .inspect_model import model_report
+
+if TYPE_CHECKING:
+    from tinysr.models import ModelConfig
+
+__all__ = ["print_steps", "steps_report"]
+
+STEPS = {
+    "text": "with the text stream and its prompt of {tokens} tokens, as in the teacher",
+    "eager": "without the text stream: as trained",
+    "unconditioned": "without the time and pooled-text modules",
+    "baked": "modulation cached as constants",
+    "folded": "constants folded into the linears: what is exported",
+}
+"""What is left after each step (paper section 3.2 and table 4)."""
+
+AUTOENCODERS = {
+    "standard": "width {width}, no attention, standard convolutions",
+    "separable_encoder": "encoder separable, decoder standard",
+    "separable": "both separable",
+}
+"""Kinds of autoencoder, by what is done to it (paper table 3)."""
+
+
+def steps_report(target: str) -> dict[str, Any]:
+    """Return the costs of a preset or checkpoint after each step, JSON-ready.
+
+    Raises:
+        CheckpointError: the checkpoint can't be used.
+        UnsupportedError: there is no such preset or path.
+        MissingBackendError: torch or onnx is not installed.
+    """
+    report = model_report(target)
+    from tinysr.models import SCALE, ModelConfig
+    from tinysr.models.accounting import Cost
+    from tinysr.models.text_stream import TEXT_TOKENS, text_stream_cost
+
+    config = ModelConfig.from_dict(report["config"])
+    side = report["image_side"]
+    tokens = (side * SCALE // config.vae.downscale // config.transformer.patch) ** 2
+    with_text = Cost(**report["totals"]["eager"]) + text_stream_cost(config.transformer, tokens)
+    totals = {"text": asdict(with_text), **report["totals"]}
+    words = {step: text.format(tokens=TEXT_TOKENS) for step, text in STEPS.items()}
+    return {
+        "kind": "steps",
+        "name": report["name"],
+        "image_side": side,
+        "model": {step: {"says": text, **totals[step]} for step, text in words.items()},
+        "autoencoder": _autoencoders(config, side),
+    }
+
+
+def _autoencoders(config: ModelConfig, side: int) -> dict[str, Any]:
+    """Count encoder and decoder together, with each kind of convolution."""
+    from tinysr.models.accounting import eager_costs, meta_model
+
+    kinds = dict(zip(AUTOENCODERS, ((False, False), (True, False), (True, True)), strict=True))
+    found = {}
+    for kind, (encoder, decoder) in kinds.items():
+        vae = replace(config.vae, separable_encoder=encoder, separable_decoder=decoder)
+        costs = eager_costs(meta_model(replace(config, vae=vae)), side)
+        says = AUTOENCODERS[kind].format(width=config.vae.width)
+        found[kind] = {"says": says, **asdict(costs["encoder"] + costs["decoder"])}
+    return found
+
+
+def print_steps(report: dict[str, Any]) -> None:
+    """Print the report for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    side, console = report["image_side"], Console(highlight=False)
+    titles = {
+        "model": f"{report['name']}, {side}×{side} → {4 * side}×{4 * side}",
+        "autoencoder": "Its autoencoder",
+    }
+    for part, title in titles.items():
+        table = Table(title=title, title_justify="left")
+        table.add_column()
+        for heading in ("parameters, M", "MACs, G", "attention, G"):
+            table.add_column(heading, justify="right")
+        for cost in report[part].values():
+            giga = (f"{cost[key] / 1e9:.2f}" for key in ("macs", "attention_macs"))
+            table.add_row(cost["says"], f"{cost['parameters'] / 1e6:.2f}", *giga)
+        console.print(table)
+    console.print("[dim]MACs are multiply-accumulates with weights; attention's are apart.[/]")
