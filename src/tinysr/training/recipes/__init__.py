@@ -10,7 +10,8 @@ from tinysr.errors import choices
 __all__ = ["RECIPES", "config_path", "stages_of"]
 
 RECIPES: dict[str, tuple[str, ...]] = {
-    "nano": ("teacher",),
+    "nano": ("teacher", "prune"),
+    "tinysr": ("prune",),
 }
 """The stages of each recipe, in their order; each is a TOML file in the recipe's folder."""
 

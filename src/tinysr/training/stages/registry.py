@@ -8,11 +8,12 @@ from tinysr.errors import UnsupportedError, choices
 from tinysr.training.config import RunConfig, first_problem
 from tinysr.training.engine import Stage
 from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.prune import PRUNE
 from tinysr.training.stages.teacher import TEACHER
 
 __all__ = ["STAGES", "build"]
 
-STAGES: dict[str, StageKind] = {kind.name: kind for kind in (TEACHER,)}
+STAGES: dict[str, StageKind] = {kind.name: kind for kind in (TEACHER, PRUNE)}
 
 
 def build(config: RunConfig, context: Context) -> Stage:
