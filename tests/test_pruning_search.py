@@ -14,6 +14,7 @@ from torch import Tensor
 from tinysr.errors import UnsupportedError
 from tinysr.training.pruning import (
     METHODS,
+    Annealing,
     Evidence,
     Kept,
     MaskDistribution,
@@ -233,8 +234,11 @@ def test_soft_choices_turn_hard_as_the_temperature_falls() -> None:
         soft = torch.autograd.grad(sample[0, 0], logits)[0]
         sizes.append(float(soft.abs().sum() * temperature))
     assert sizes[0] > sizes[1] > sizes[2]
-    config = SearchConfig(steps=11, hot=4.0, cold=0.1)
-    assert [config.temperature(step) for step in (0, 5, 10)] == pytest.approx([4.0, 2.05, 0.1])
+    annealing = Annealing(steps=11, hot=4.0, cold=0.1)
+    temperatures = [annealing.temperature(step) for step in (0, 5, 10, 12)]
+    assert temperatures == pytest.approx([4.0, 2.05, 0.1, 0.1])
+    with pytest.raises(UnsupportedError, match="from 1 to 0"):
+        Annealing(steps=5, hot=1, cold=0)
 
 
 # A network whose best mask keeps three layers of its first block and one of its second.
@@ -268,7 +272,7 @@ def test_trades_find_the_best_mask_where_block_local_search_can_not(seed: int) -
     loss = toy_loss(best, 8, seed)
     ranking = sorted(space.masks(), key=lambda kept: float(loss(as_mask(kept, 8))))
     assert ranking[0] == best
-    config = SearchConfig(steps=400, logit_rate=0.05, logit_scale=1.0, seed=seed)
+    config = SearchConfig(annealing=Annealing(steps=400), seed=seed)
     found = learn_masks(MaskDistribution(space), lambda mask, _: loss(mask), config)
     local = learn_masks(MaskDistribution(space, trades=False), lambda mask, _: loss(mask), config)
     assert found == best
@@ -283,7 +287,7 @@ def test_a_finished_search_is_sure_of_its_decision() -> None:
     learn_masks(
         distribution,
         lambda mask, _: loss(mask),
-        SearchConfig(steps=400, logit_rate=0.05, logit_scale=1.0),
+        SearchConfig(annealing=Annealing(steps=400)),
     )
     assert distribution.confidence() > 0.8
 

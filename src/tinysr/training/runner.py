@@ -84,7 +84,7 @@ def run_stage(
         )
     if team.leads and progress.step >= config.optim.steps:
         save_single_file(stage.product(), job.folder / PRODUCT)
-        _write_record(job.folder, progress)
+        _write_record(job.folder, progress, stage)
     team.wait()
     return progress
 
@@ -114,13 +114,14 @@ def _reporting(
         )
 
 
-def _write_record(folder: Path, progress: Progress) -> None:
+def _write_record(folder: Path, progress: Progress, stage: Stage) -> None:
     """Keep beside the product what made it."""
     record = {
         "config": progress.config.model_dump(mode="json"),
         "inputs": dict(progress.inputs),
         "seconds": progress.seconds,
         "history": progress.history,
+        "product": stage.facts(),
     }
     text = json.dumps(record, indent=2) + "\n"
     write_atomically(folder / RECORD, text, CheckpointError)

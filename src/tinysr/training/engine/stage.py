@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +100,10 @@ class Stage(ABC):
     @abstractmethod
     def product(self) -> TinySR:
         """Return what the stage hands on, with the model as it stands."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the run's record says of the product besides, JSON-ready."""
+        return {}
 
 
 def trained(module: nn.Module) -> list[nn.Parameter]:

@@ -20,7 +20,9 @@ def straight_through(
     Result: exactly one-hot, drawn from softmax(logits) at every temperature; its gradient is that
     of the soft sample softmax((logits + gumbel) / temperature).
     """
-    waits = torch.empty_like(logits).exponential_(generator=generator)
+    # Drawn on the CPU, so that a seed is the same mask on every device.
+    waits = torch.empty(logits.shape, dtype=logits.dtype).exponential_(generator=generator)
+    waits = waits.to(logits.device)
     soft = ((logits - waits.log()) / temperature).softmax(-1)
     hard = F.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft)
     return hard + (soft - soft.detach())  # the bracket is exactly 0

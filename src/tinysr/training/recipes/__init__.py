@@ -10,9 +10,9 @@ from tinysr.errors import choices
 __all__ = ["RECIPES", "SOURCES", "config_path", "stages_of"]
 
 RECIPES: dict[str, tuple[str, ...]] = {
-    "nano": ("teacher", "vae-encoder", "vae-decoder", "restore-1", "restore-2"),
+    "nano": ("teacher", "vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
     # Its teacher is a checkpoint: TSD-SR's.
-    "tinysr": ("vae-encoder", "vae-decoder", "restore-1", "restore-2"),
+    "tinysr": ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
 }
 """The stages of each recipe, in their order; each is a TOML file in the recipe's folder."""
 

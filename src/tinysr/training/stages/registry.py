@@ -8,6 +8,7 @@ from tinysr.errors import UnsupportedError, choices
 from tinysr.training.config import RunConfig, first_problem
 from tinysr.training.engine import Stage
 from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.prune import PRUNE
 from tinysr.training.stages.restore import RESTORE
 from tinysr.training.stages.teacher import TEACHER
 from tinysr.training.stages.vae import VAE_DECODER, VAE_ENCODER
@@ -15,7 +16,7 @@ from tinysr.training.stages.vae import VAE_DECODER, VAE_ENCODER
 __all__ = ["STAGES", "build"]
 
 STAGES: dict[str, StageKind] = {
-    kind.name: kind for kind in (TEACHER, VAE_ENCODER, VAE_DECODER, RESTORE)
+    kind.name: kind for kind in (TEACHER, VAE_ENCODER, VAE_DECODER, PRUNE, RESTORE)
 }
 
 

@@ -1,0 +1,163 @@
+"""Depth pruning: which layers of the teacher to keep, learned with a LoRA (paper section 3.1).
+
+The teacher's own model searches: its layers are weighed by sampled masks, a LoRA makes up for what
+a mask takes away, and masks that recover best become likely. What it hands on is the teacher with
+the decided layers and its own weights; the LoRA served the decision alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from tinysr.models import TinySR
+from tinysr.training.config import Strict
+from tinysr.training.engine import Batch, Group, Stage
+from tinysr.training.lora import RANK, lora_parameters, shared_copy, with_lora
+from tinysr.training.losses import smooth_l1, squared
+from tinysr.training.pruning import Annealing, Kept, MaskDistribution, Pairing, SearchSpace
+from tinysr.training.pruning.masked import MaskedTinySR, prune
+from tinysr.training.stages.kind import Context, StageKind
+
+__all__ = ["PRUNE", "PruneOptions", "PruneStage", "hard_mask"]
+
+
+class PruneOptions(Strict):
+    """The table ``[options]`` of a pruning's config."""
+
+    block: int = Field(default=4, ge=2)
+    keep: int = Field(default=2, ge=1)
+    """Layers of each block that stay before any trade."""
+    pairing: Pairing = "disjoint"
+    trades: bool = True
+    """Dynamic inter-block activation; without it this is TinyFusion's search."""
+    bypass: bool = True
+    """Whether a layer whose mask is 0 is skipped, as in appendix A; its mask gets no gradient."""
+    anneal: int = Field(ge=1)
+    """Steps over which the temperature falls from ``hot`` to ``cold``."""
+    hot: float = Field(default=4.0, gt=0)
+    cold: float = Field(default=0.1, gt=0)
+    rank: int = Field(default=RANK, ge=1)
+    """Of the LoRA."""
+    logit_scale: float = Field(default=100.0, gt=0)
+    """Factor of the logits, so that one learning rate suits them and the LoRA."""
+    logit_factor: float = Field(default=1.0, gt=0)
+    """Factor for the logits' learning rate."""
+    distillation: float = Field(default=1.0, ge=0)
+    """Weight of the squared distance to the teacher's velocity."""
+    task: float = Field(default=1.0, ge=0)
+    """Weight of the loss on the image."""
+    task_loss: Literal["smooth-l1"] = "smooth-l1"
+    """The loss on the image: of pixels and of their differences."""
+    gradient_loss: float = Field(default=0.1, ge=0)
+    """Weight of the differences in it."""
+
+
+class Searcher(nn.Module):
+    """The masked model with its LoRA, and the distribution of masks: what trains."""
+
+    def __init__(
+        self, teacher: TinySR, space: SearchSpace, options: PruneOptions, seed: int
+    ) -> None:
+        super().__init__()
+        student = shared_copy(teacher).requires_grad_(False)
+        student.transformer = with_lora(teacher.transformer, options.rank, seed=seed)
+        self.masked = MaskedTinySR(student, bypass=options.bypass)
+        self.distribution = MaskDistribution(
+            space, trades=options.trades, scale=options.logit_scale
+        )
+
+
+class PruneStage(Stage):
+    """Mask learning: distillation from the teacher, and the task."""
+
+    model: Searcher
+
+    def __init__(self, teacher: TinySR, options: PruneOptions, seed: int) -> None:
+        self._space = SearchSpace(
+            layers=teacher.config.transformer.depth,
+            block=options.block,
+            keep=options.keep,
+            pairing=options.pairing,
+        )
+        self._annealing = Annealing(steps=options.anneal, hot=options.hot, cold=options.cold)
+        self._teacher, self._options, self._seed = teacher, options, seed
+        device = teacher.pooled.device
+        self.model = Searcher(teacher, self._space, options, seed).to(device)
+
+    def groups(self) -> list[Group]:
+        """Return the LoRA, and the logits at a rate of their own."""
+        logits = [p for p in self.model.distribution.parameters() if p.requires_grad]
+        factor = self._options.logit_factor
+        return [
+            Group(parameters=lora_parameters(self.model.masked)),
+            Group(parameters=logits, factor=lambda _step: factor),
+        ]
+
+    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Return both losses of the mask that the step's seed draws."""
+        with torch.autocast(batch.low.device.type, enabled=False):
+            mask = self.model.distribution.sample(
+                self._annealing.temperature(step), self._generator(step)
+            )
+        return self.losses(batch, mask)
+
+    def losses(self, batch: Batch, mask: Tensor) -> dict[str, Tensor]:
+        """Return the losses under a mask ``[L]`` (equation A.3), weighted."""
+        masked, options = self.model.masked, self._options
+        with torch.no_grad():
+            z = self._teacher.encode(batch.low)
+            expected = self._teacher.predict(z)
+        v = masked.predict(z, mask)
+        terms = {"distillation": options.distillation * squared(v, expected)}
+        if options.task:
+            image = masked.model.decode(z - v)
+            distance = smooth_l1(image, batch.high, options.gradient_loss)
+            terms["task"] = options.task * distance
+        return terms
+
+    def _generator(self, step: int) -> torch.Generator:
+        # A step's seed: neither a resumed run nor one on more processes draws another mask.
+        return torch.Generator().manual_seed((self._seed << 32) + step)
+
+    @property
+    def decision(self) -> Kept:
+        """The layers to keep, as the logits stand."""
+        return self.model.distribution.decide()
+
+    def upscale(self, low: Tensor) -> Tensor:
+        """Upscale under the mask that is decided now, the LoRA helping."""
+        mask = hard_mask(self.decision, self._space.layers).to(low.device)
+        image: Tensor = self.model.masked(low, mask)
+        return image
+
+    def product(self) -> TinySR:
+        """Return the teacher with the decided layers alone, their weights as they were."""
+        return prune(self._teacher, self.decision)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the decision and how sure it is."""
+        distribution = self.model.distribution
+        return {
+            "kept": list(self.decision),
+            "confidence": distribution.confidence(),
+            "moves": list(distribution.moves()),
+            "space": self._space.summary(),
+        }
+
+
+def hard_mask(kept: Kept, layers: int) -> Tensor:
+    """Return the mask ``[L]`` of the layers that are kept."""
+    mask = torch.zeros(layers)
+    mask[list(kept)] = 1
+    return mask
+
+
+def _make(options: PruneOptions, context: Context) -> PruneStage:
+    return PruneStage(context.model("teacher"), options, context.seed)
+
+
+PRUNE = StageKind(name="prune", options=PruneOptions, make=_make, inputs=("teacher",))
