@@ -46,6 +46,9 @@ from .sensitivity import STAGES, Example, Shares, errors, example, promote, shar
 
 __all__ = ["find_quantization", "held_to_budget"]
 
+ROOM_DB = 2.0
+"""What the first plan leaves under the gate: errors of stages add up, and examples are few."""
+
 _STEP_DB = 1.5
 _MOST_TRIES = 12
 
@@ -97,7 +100,7 @@ def find_quantization(
     measured = shares(model, found.values, wanted, examples, tell=tell, cache=cache, scheme=scheme)
     gate = gate_db(precision)
     budget = Budget(baked, scheme, gate=gate, tile=tile, seed=seed, tell=tell)
-    wanted_db = gate + scheme.room_db
+    wanted_db = gate + ROOM_DB
 
     def cost(path: str, form: Format, larger: Format | None) -> float:
         return scheme.cost(own[path], form, larger)

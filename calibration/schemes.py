@@ -29,9 +29,6 @@ class Scheme:
     """The formats that a layer may have in a plan, from the smallest on."""
     cost: Callable[[nn.Module, Format, Format | None], float]
     """What it costs that a layer takes a larger format; None is none at all."""
-    room_db: float
-    """What the first plan leaves under the gate: errors of stages add up, and examples are few.
-    Below 0, plans that may be too small are tried first."""
 
 
 _ONNX_LADDERS: dict[Format, tuple[Format, ...]] = {
@@ -55,7 +52,6 @@ ONNX = Scheme(
     rounded=_dequantized,
     ladder=lambda _, form: _ONNX_LADDERS[form],
     cost=lambda *_: 1.0,  # the fewest layers are kept
-    room_db=2.0,
 )
 
 SCHEMES: dict[PlanTarget, Scheme] = {
@@ -66,6 +62,5 @@ SCHEMES: dict[PlanTarget, Scheme] = {
         rounded=rounded,
         ladder=ladder,
         cost=_more_bits,  # the smallest package
-        room_db=-2.0,
     ),
 }
