@@ -58,6 +58,8 @@ calibrate: setup  ## Measure MODEL's ranges and find its precision plan
 plans: setup  ## Find the plans that come with tinysr anew, from the current weights (an hour)
 	$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
 		-o build/plans/tinysr-nano --overwrite &&) \
+		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
+		--target coreml -o build/plans/tinysr-nano --overwrite &&) \
 		$(TINYSR) calibrate tinysr -o build/plans/tinysr --overwrite
 	mkdir -p calibration/plans/tinysr-nano calibration/plans/tinysr
 	cp build/plans/tinysr-nano/*.toml calibration/plans/tinysr-nano

@@ -27,7 +27,7 @@ from tinysr.manifest import (
     Source,
     Stage,
 )
-from tinysr.runtime.color import adain, color_fix
+from tinysr.runtime.color import Wavelet, adain, color_fix
 from tinysr.runtime.geometry import SCALE, Planes, pad, plan, resize
 from tinysr.runtime.network import Network
 from tinysr.runtime.render import render
@@ -61,6 +61,7 @@ def golden() -> str:
         "blends": [_blend(10, 17, 6, 2), _blend(6, 6, 6, 2), _blend(6, 9, 6, 0)],
         "resizes": [_resize(7, 5, (13, 11)), _resize(12, 9, (5, 4)), _resize(4, 6, (4, 9))],
         "adains": [_adain(3, 4, 0.3, 0.2), _adain(2, 2, 0.0, 0.5)],
+        "wavelets": [_wavelet(3, 4), _wavelet(11, 9)],
         "opacities": [_opacity(4, 5)],
         "renders": [
             _render("a tile", 16, 16),
@@ -72,6 +73,8 @@ def golden() -> str:
             _render("constant opacity", 17, 16, alpha="half"),
             _render("nothing to see", 16, 18, alpha="none"),
             _render("no colour fix", 20, 24, color="none"),
+            _render("the low band", 20, 24, color="wavelet"),
+            _render("the low band, smaller than a tile", 12, 10, color="wavelet"),
             _render_pixels("tiles blended as pixels", 21, 30),
         ],
     }
@@ -221,6 +224,16 @@ def _adain(height: int, width: int, spread: float, middle: float) -> dict[str, A
     source = (middle + spread * rng.random((3, height, width))).astype(np.float32)
     pixels = rng.integers(0, 256, (3, height * SCALE, width * SCALE)).astype(np.uint8)
     found = adain(pixels.astype(np.float32) / np.float32(255), source)
+    return {"source": _array(source), "result": _rgba(pixels), "fixed": _array(found)}
+
+
+def _wavelet(height: int, width: int) -> dict[str, Any]:
+    rng = np.random.default_rng(height)
+    source = rng.random((3, height, width)).astype(np.float32)
+    pixels = rng.integers(0, 256, (3, height * SCALE, width * SCALE)).astype(np.uint8)
+    store = Store(*pixels.shape, compact=False)
+    store.put(0, 0, pixels.astype(np.float32) / np.float32(255))
+    found = Wavelet(store, source).take(0, height * SCALE)
     return {"source": _array(source), "result": _rgba(pixels), "fixed": _array(found)}
 
 

@@ -13,7 +13,7 @@ from tinysr.export import DEFAULT_TILE, BakedTinySR, bake
 from tinysr.export.options import Plan
 from tinysr.export.plans import any_plan_text, plan_name
 from tinysr.export.precision import PrecisionPlan
-from tinysr.export.quantization import QUANTIZED
+from tinysr.export.quantization import COREML_PLANS, QUANTIZED
 from tinysr.export.quantize import layers
 from tinysr.export.typed import units
 from tinysr.models import Loaded, load_checkpoint
@@ -32,7 +32,7 @@ def nano_baked(nano: Loaded) -> BakedTinySR:
     return bake(nano.model, DEFAULT_TILE)
 
 
-@pytest.mark.parametrize("precision", ["fp16", *QUANTIZED])
+@pytest.mark.parametrize("precision", ["fp16", *QUANTIZED, *COREML_PLANS.values()])
 def test_nano_has_a_plan_for_every_precision(
     precision: str, nano: Loaded, nano_baked: BakedTinySR
 ) -> None:
@@ -53,7 +53,7 @@ def test_other_weights_and_tiles_have_none(nano: Loaded) -> None:
 @pytest.mark.parametrize(("name", "plan"), shipped_plans().items())
 def test_files_are_as_they_were_written(name: str, plan: Plan) -> None:
     assert (PLANS / name).read_text(encoding="utf-8") == any_plan_text(plan)
-    assert name.endswith(f"/{plan_name(plan.precision)}")
+    assert name.endswith(f"/{plan_name(plan.name)}")
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.errors import BundleError
+from tinysr.manifest import Stage
 
 from ..baked import BakedTinySR
 from ..graph import example_input
@@ -20,6 +21,7 @@ from ..quantization import Format
 from .compress import compressed
 from .narrow import narrow_selector
 from .ports import FunctionPorts
+from .sizes import any_size
 from .tools import coremltools, quiet
 from .unsupported import unsupported
 
@@ -44,9 +46,16 @@ class Recipe:
     """What stays out of fp16; without one all is fp32."""
     formats: Mapping[str, Format] = field(default_factory=dict)
     """Of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
+    tiles: tuple[int, ...] = ()
+    """Sides that ``upscale`` takes beside the tile, in low-resolution pixels."""
     windows: tuple[int, ...] = ()
     """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
     their latents."""
+
+    def further(self, stage: Stage) -> tuple[int, ...]:
+        """Return the sides that a stage takes beside the tile, in low-resolution pixels."""
+        own = {"upscale": self.tiles, "encoder": self.windows, "decoder": self.windows}
+        return own.get(stage, ())
 
 
 class _Image(nn.Module):
@@ -99,6 +108,8 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
         CalibrationError: the plan is not this model's.
     """
     ct = coremltools()
+    if ports.stage == "upscale" and recipe.tiles:
+        model = any_size(model)
     function = _Function(model, ports).eval()
     example = example_input(model, ports.stage, recipe.tile, 1)
     with torch.no_grad(), quiet():
@@ -141,8 +152,9 @@ def _refuse_full_disk(function: str, error: Exception) -> None:
 
 
 def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:
-    if ports.stage in ("encoder", "decoder") and recipe.windows:
-        sides = (shape[2] * window // recipe.tile for window in (recipe.tile, *recipe.windows))
+    further = recipe.further(ports.stage)
+    if further:
+        sides = (shape[2] * window // recipe.tile for window in (recipe.tile, *further))
         shape = ct.EnumeratedShapes(
             shapes=[(*shape[:2], side, side) for side in sides], default=shape
         )

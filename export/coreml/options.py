@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinysr.errors import choices
+from tinysr.errors import UnsupportedError, choices
 
 __all__ = ["LAYOUTS", "OLDEST", "CoreMLOptions"]
 
@@ -12,6 +12,10 @@ LAYOUTS = ("standard", "ane")
 
 OLDEST = "iOS17"
 """The default, and the oldest that packages are made for."""
+
+SMALLEST_TILE = 16
+TILE_STEP = 4
+"""Low-resolution pixels along a token's side."""
 
 _SAME_AS = {"macOS14": "iOS17", "macOS15": "iOS18", "macOS26": "iOS26"}
 """Systems that read the same format."""
@@ -27,7 +31,17 @@ class CoreMLOptions:
     """ane: tokens as ``[N, dim, 1, L]`` and linears as convolutions, as Apple recommends it for the
     Neural Engine."""
 
+    tiles: tuple[int, ...] = ()
+    """Sides that ``upscale`` takes beside the bundle's tile, in low-resolution pixels; smaller than
+    it, because their positions are the middle of its."""
+
     def __post_init__(self) -> None:
+        for side in self.tiles:
+            if side < SMALLEST_TILE or side % TILE_STEP:
+                raise UnsupportedError(
+                    f"expected tiles for CoreML of {SMALLEST_TILE} pixels or more, in steps of "
+                    f"{TILE_STEP}, found {side}"
+                )
         if self.layout not in LAYOUTS:
             raise choices("layout", self.layout, LAYOUTS)
 
@@ -35,6 +49,18 @@ class CoreMLOptions:
     def system(self) -> str:
         """The deployment target as coremltools names it."""
         return _SAME_AS.get(self.deployment_target, self.deployment_target)
+
+    def check_tiles(self, tile: int) -> None:
+        """Refuse tiles that a bundle's leaves no room for.
+
+        Raises:
+            UnsupportedError: one is not smaller than the bundle's.
+        """
+        if large := [side for side in self.tiles if side >= tile]:
+            raise UnsupportedError(
+                f"expected tiles for CoreML below the bundle's of {tile}, found {large[0]}: "
+                f"export with --tile {large[0]} and --coreml-tile {tile}"
+            )
 
     def check_system(self, known: dict[str, int]) -> None:
         """Refuse a deployment target that is unknown or too old.

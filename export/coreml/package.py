@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +94,16 @@ def _save_joined(models: Mapping[str, Any], path: Path) -> None:
         utils.save_multifunction(functions, str(path))
 
 
-def describe(path: Path, facts: Mapping[str, str]) -> None:
+def describe(
+    path: Path, facts: Mapping[str, str], images: Mapping[str, Sequence[int]] | None = None
+) -> None:
     """Write author, licence, descriptions and origin into a saved package.
 
     Args:
         path: of the ``.mlpackage``.
         facts: from :func:`hashed`.
+        images: by the functions that choose from sizes, the sides of the images that they give, the
+            default first: coremltools describes them as any size, with a default of one pixel.
     """
     file = model_file(path)
     model = require("coremltools.proto.Model_pb2", extra=EXTRA).Model()
@@ -117,7 +121,19 @@ def describe(path: Path, facts: Mapping[str, str]) -> None:
     for part in (model.description, *model.description.functions):
         for port in (*part.input, *part.output):
             port.shortDescription = _PORTS[port.name]
+    for function, sides in (images or {}).items():
+        parts = model.description.functions
+        part = next((p for p in parts if p.name == function), model.description)
+        _list_sizes(part.output[0].type.imageType, sides)
     file.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _list_sizes(image: Any, sides: Sequence[int]) -> None:
+    """Describe an image as square, of one of these sides."""
+    image.width = image.height = sides[0]
+    del image.enumeratedSizes.sizes[:]
+    for side in sides:
+        image.enumeratedSizes.sizes.add(width=side, height=side)
 
 
 def package_files(bundle: Path, path: Path) -> tuple[FileEntry, tuple[FileEntry, ...]]:

@@ -73,6 +73,7 @@ def _build(build: Build) -> Finish:
         build.progress("no CoreML package in int8: ranges of activations need a Mac")
         return tuple
     own = _options(build.options.settings)
+    own.check_tiles(build.options.tile)
     functions = _functions(own)
     recipe = _recipe(build)
     models = {}
@@ -87,7 +88,7 @@ def _build(build: Build) -> Finish:
     build.progress(f"writing {path.name}")
     save(models, path)
     facts = _facts(build, recipe)
-    describe(path, facts)
+    describe(path, facts, _image_sides(functions, recipe))
     artifacts = tuple(_artifact(build, path, ports, recipe, facts) for ports in functions)
     return lambda: artifacts
 
@@ -111,6 +112,7 @@ def _recipe(build: Build) -> Recipe:
         system=_options(options.settings).system,
         plan=plan if build.precision != "fp32" and isinstance(plan, PrecisionPlan) else None,
         formats=_formats(build),
+        tiles=_options(options.settings).tiles,
         windows=window_sides(build.baked, options.tile),
     )
 
@@ -139,8 +141,26 @@ def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
             **{name: plan.sha256 for name, plan in plans.items() if plan},
             "minimum_deployment_target": recipe.system,
             "layout": own.layout,
+            "tiles": _sides(recipe.tile, *recipe.tiles),
+            "windows": _sides(recipe.tile, *recipe.windows),
         }
     )
+
+
+def _image_sides(
+    functions: tuple[FunctionPorts, ...], recipe: Recipe
+) -> dict[str, tuple[int, ...]]:
+    """Return the sides of the images that functions give, of those that choose from sizes."""
+    giving = (ports for ports in functions if ports.gives == "image")
+    return {
+        ports.name: tuple(SCALE * side for side in (recipe.tile, *further))
+        for ports in giving
+        if (further := recipe.further(ports.stage))
+    }
+
+
+def _sides(*sides: int) -> str:
+    return " ".join(map(str, sides))
 
 
 def _artifact(
@@ -157,11 +177,12 @@ def _artifact(
     }
     if ports.gives == "image":
         options["clamped"] = True
-    windowed = ports.stage in ("encoder", "decoder")
-    if windowed:
-        options["windows"] = " ".join(str(side) for side in (recipe.tile, *recipe.windows))
+    further = recipe.further(ports.stage)
+    if further:
+        name = "tiles" if ports.stage == "upscale" else "windows"
+        options[name] = _sides(recipe.tile, *further)
     channels = build.baked.transformer.pos_embed.proj.in_channels
-    into, out = _shapes(ports, build.options.tile, channels, free=windowed)
+    into, out = _shapes(ports, build.options.tile, channels, free=bool(further))
     return Artifact(
         target=FOLDER,
         stage=ports.stage,

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinysr.errors import BundleError, require
+from tinysr.errors import BundleError, UnsupportedError, require
 from tinysr.manifest import Artifact
 
 from ..bundle import Bundle
@@ -99,18 +99,26 @@ class CoreMLBackend(Backend):
             )
         function = program.functions[name]
         _check(artifact, {f.name: f for f in function.features})
-        return InterpretedSession(artifact, mil.Interpreter(function), _images(function.features))
+        return InterpretedSession(artifact, mil.Interpreter(function), function.features)
 
 
 class InterpretedSession(Session):
     """A function on the reference interpreter."""
 
-    def __init__(self, artifact: Artifact, interpreter: Any, images: frozenset[str]) -> None:
+    def __init__(self, artifact: Artifact, interpreter: Any, features: tuple[Any, ...]) -> None:
         super().__init__(artifact)
         self.interpreter = interpreter
-        self._images = images
+        self._images = frozenset(f.name for f in features if f.kind == "image")
+        self._shapes = {f.name: f.shapes for f in features if f.shapes}
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        for name in feeds.keys() & self._shapes.keys():
+            if feeds[name].shape not in self._shapes[name]:
+                listed = ", ".join(str(list(shape)) for shape in self._shapes[name])
+                raise UnsupportedError(
+                    f"{self.artifact.label}: expected '{name}' as one of {listed}, "
+                    f"found {list(feeds[name].shape)}"
+                )
         given = {n: a * _WHITE if n in self._images else a for n, a in feeds.items()}
         results = self.interpreter.run(given)
         return {
@@ -155,10 +163,6 @@ class _NativeSession(Session):
 
     def _close(self) -> None:
         self._model = None
-
-
-def _images(features: Any) -> frozenset[str]:
-    return frozenset(feature.name for feature in features if feature.kind == "image")
 
 
 def _check(artifact: Artifact, features: Mapping[str, Any]) -> None:

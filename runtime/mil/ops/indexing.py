@@ -63,7 +63,7 @@ def gather(
         raise UnsupportedError("gather with batch dimensions")
     axis, index = axis % x.ndim, _from_start(indices, x.shape[axis])
     taken = x.index_select(axis, index.reshape(-1))
-    return taken.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    return taken.reshape((*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]))
 
 
 @op("gather_along_axis", narrow=True)

@@ -59,7 +59,7 @@ def squeeze(x: Tensor, axes: list[int] | None = None) -> Tensor:
 def concat(values: list[Tensor], axis: int, interleave: bool = False) -> Tensor:
     """Join along an axis, one after the other or by turns."""
     if not interleave:
-        return torch.cat(values, axis)
+        return torch.cat([value.reshape(value.shape or 1) for value in values], axis)
     axis %= values[0].ndim
     return torch.stack(values, axis + 1).flatten(axis, axis + 1)
 

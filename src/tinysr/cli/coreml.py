@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any
 
 import typer
 
-__all__ = ["DeploymentTarget", "Layout", "coreml_settings"]
+__all__ = ["DeploymentTarget", "Layout", "Tiles", "coreml_settings"]
 
 TARGET = "coreml"
 
@@ -34,10 +34,18 @@ Layout = Annotated[
 ]
 
 
-def coreml_settings(
-    system: str | None, layout: str | None, targets: Iterable[str]
-) -> dict[str, object]:
-    """Return the settings of the target, from what was given.
+Tiles = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--coreml-tile",
+        help="A side that 'upscale' takes beside --tile, smaller than it; repeat for several.",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+
+def coreml_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[str, object]:
+    """Return the settings of the target, from what was given: fields of CoreMLOptions, or None.
 
     Raises:
         UnsupportedError: something was given, and no package is asked for; or it is unknown.
@@ -45,10 +53,9 @@ def coreml_settings(
     from tinysr.errors import UnsupportedError
     from tinysr.export.coreml.options import CoreMLOptions
 
-    given = {"deployment_target": system, "layout": layout}
-    words = {name: value for name, value in given.items() if value is not None}
+    words = {name: value for name, value in given.items() if value}
     if TARGET in targets:
-        return {TARGET: CoreMLOptions(**words)}
+        return {TARGET: CoreMLOptions(**words | {"tiles": tuple(words.get("tiles", ()))})}
     if words:
         name = next(iter(words)).replace("_", " ")
         raise UnsupportedError(f"'{name}' is an option of CoreML packages: add -t {TARGET}")

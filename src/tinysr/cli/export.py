@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .coreml import DeploymentTarget, Layout, coreml_settings
+from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
 from .extend import extend, is_bundle
 from .memory import peak_memory
 from .parity import backends_for, print_report
@@ -71,6 +71,7 @@ def export(
     ] = None,
     system: DeploymentTarget = None,
     layout: Layout = None,
+    coreml_tile: Tiles = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
     ] = False,
@@ -88,11 +89,12 @@ def export(
     from tinysr.errors import require
 
     targets = tuple(dict.fromkeys(target or ("onnx",)))
+    coreml = {"deployment_target": system, "layout": layout, "tiles": coreml_tile}
     if is_bundle(model):
         require("onnx", extra="export")
         from tinysr.export import Extension
 
-        settings = _settings(targets, tensorrt, system, layout)
+        settings = _settings(targets, tensorrt, coreml)
         more = Extension(targets=targets, precision=precision, settings=settings)
         extend(Path(model), output or Path(model), more, gate=gate, overwrite=overwrite)
         return
@@ -111,7 +113,7 @@ def export(
         quantization=tuple(p for p in plans if not isinstance(p, PrecisionPlan)),
         tile=tile,
         batch=_batch(batch),
-        settings=_settings(targets, tensorrt, system, layout),
+        settings=_settings(targets, tensorrt, coreml),
     )
     for chosen in targets_for(options.targets):
         chosen.check(options.settings, PRECISIONS[options.precision])
@@ -134,10 +136,10 @@ def export(
 
 
 def _settings(
-    targets: tuple[str, ...], tensorrt: Mapping[str, Any], system: str | None, layout: str | None
+    targets: tuple[str, ...], tensorrt: Mapping[str, Any], coreml: Mapping[str, Any]
 ) -> dict[str, object]:
     """Return the settings of single targets."""
-    return tensorrt_settings(tensorrt, targets) | coreml_settings(system, layout, targets)
+    return tensorrt_settings(tensorrt, targets) | coreml_settings(coreml, targets)
 
 
 class _Clock:
@@ -159,7 +161,13 @@ def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock)
 
     from tinysr.errors import GateError
     from tinysr.export import bake
-    from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
+    from tinysr.parity import (
+        eager_reference,
+        further_references,
+        gate_bundle,
+        seam_reference,
+        suite,
+    )
     from tinysr.runtime.bundle import Bundle
 
     def gate(folder: Path) -> None:
@@ -169,6 +177,7 @@ def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock)
             eager_reference(loaded.model, suite(options.tile), tell),
             backends=backends_for(Bundle(folder), []),
             seam=seam_reference(Bundle(folder), loaded.model),
+            further=further_references(loaded.model, Bundle(folder).manifest, suite, tell),
             baked=lambda: bake(loaded.model, options.tile),
             progress=tell,
         )

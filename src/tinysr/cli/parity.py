@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
     from tinysr.manifest import Source
     from tinysr.models.load import Loaded
-    from tinysr.parity import BisectResult, ParityReport, Progress, Reference, SeamReference
+    from tinysr.parity import (
+        BisectResult,
+        ParityReport,
+        Progress,
+        Reference,
+        SeamReference,
+        SuiteImage,
+    )
     from tinysr.runtime.bundle import Bundle
     from tinysr.runtime.session import Backend
 
@@ -55,13 +62,14 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
     chosen = backends_for(opened, backend or [])
     _check_artifacts(opened, chosen)
     with progress_bar() as progress:
-        references, seam = _references(opened, model, images, progress)
+        references, seam, further = _references(opened, model, images, progress)
         report = gate_bundle(
             bundle,
             references,
             backends=chosen,
             baked=lambda: _baked(opened, model),
             seam=seam,
+            further=further,
             progress=progress,
             html=html,
             json=json,
@@ -155,7 +163,8 @@ def print_report(console: Console, report: ParityReport) -> None:
         metrics = worst.metrics
         number = "equal" if metrics.psnr_db is None else f"{metrics.psnr_db:.1f}"
         table.add_row(
-            f"{result.target}/{result.stage} {escape(result.precision)}",
+            f"{result.target}/{result.stage} {escape(result.precision)}"
+            + (f" at {result.side}" if result.side else ""),
             result.backend,
             f"{result.gate_db:.0f}",
             number if metrics.finite else "not finite",
@@ -204,15 +213,25 @@ def _print_bisect(console: Console, found: BisectResult) -> None:
 
 def _references(
     bundle: Bundle, model: Path | None, images: Path | None, progress: Progress
-) -> tuple[tuple[Reference, ...], SeamReference]:
+) -> tuple[tuple[Reference, ...], SeamReference, dict[int, tuple[Reference, ...]]]:
     """Run the eager model; it is freed on return, before any artifact is opened."""
-    from tinysr.parity import eager_reference, seam_reference, suite, user_images
+    from tinysr.parity import (
+        eager_reference,
+        further_references,
+        seam_reference,
+        suite,
+        user_images,
+    )
 
-    tile = bundle.manifest.tile
-    extra = user_images(images, tile) if images else ()
-    loaded = load_source(bundle.manifest.source, model)
-    references = eager_reference(loaded.model, (*suite(tile), *extra), progress)
-    return references, seam_reference(bundle, loaded.model)
+    def every(side: int) -> tuple[SuiteImage, ...]:
+        return (*suite(side), *(user_images(images, side) if images else ()))
+
+    manifest = bundle.manifest
+    own = every(manifest.tile)  # before the model: a folder may be refused
+    loaded = load_source(manifest.source, model)
+    references = eager_reference(loaded.model, own, progress)
+    further = further_references(loaded.model, manifest, every, progress)
+    return references, seam_reference(bundle, loaded.model), further
 
 
 def _baked(bundle: Bundle, model: Path | None) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def gate_bundle(
     backends: Iterable[Backend],
     baked: Baked | None = None,
     seam: SeamReference | None = None,
+    further: Mapping[int, Sequence[Reference]] | None = None,
     progress: Progress | None = None,
     html: Path | None = None,
     json: Path | None = None,
@@ -60,6 +61,8 @@ def gate_bundle(
         baked: gives the baked model for the bisect of failing artifacts; without it, failures
             are not bisected. It is called at most once, and only after a failure.
         seam: from :func:`seam_reference`; without it, tiling is not measured.
+        further: from :func:`further_references`: needed for graphs that take tiles of more than
+            one size, and unused for others.
         progress: told about every step.
         html: a further place for the page.
         json: a further place for the data.
@@ -70,7 +73,7 @@ def gate_bundle(
         UnsupportedError: the references or a precision don't fit.
     """
     bundle = Bundle(folder)
-    run = run_parity(bundle, backends, references, progress, seam=seam)
+    run = run_parity(bundle, backends, references, progress, seam=seam, further=further)
     if baked is not None and not run.report.passed:
         report = bisect_failures(bundle, run.report, references, baked, progress)
         run = replace(run, report=report)
@@ -91,7 +94,8 @@ def bisect_failures(
     An artifact that is no ONNX graph is bisected through the bundle's ONNX graph of its stage:
     that tells a wrong graph from a wrong conversion.
     """
-    failed = [result for result in report.results if not result.passed]
+    # The baked model takes the bundle's tiles, and no other.
+    failed = [r for r in report.results if not r.passed and r.side is None]
     model: nn.Module | None = None
     new: dict[int, ArtifactResult] = {}
     for done, result in enumerate(failed):

@@ -11,17 +11,28 @@ import torch
 from numpy.typing import NDArray
 
 from tinysr.errors import CheckpointError
-from tinysr.manifest import Artifact, Stage
+from tinysr.manifest import Artifact, Manifest, Stage
 from tinysr.models import TinySR
 
 from .images import SuiteImage
 
-__all__ = ["Progress", "Reference", "as_given", "eager_reference"]
+__all__ = [
+    "TILES",
+    "Progress",
+    "Reference",
+    "as_given",
+    "eager_reference",
+    "further_references",
+    "further_sides",
+]
 
 Array = NDArray[np.floating[Any]]
 
 CLAMPED = "clamped"
 """The option of an artifact whose graph clamps the image that it gives."""
+
+TILES = "tiles"
+"""The option of an artifact that takes tiles of more than one size: their sides."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
@@ -85,6 +96,33 @@ def eager_reference(
     if progress:
         progress("eager model", len(images), len(images))
     return tuple(references)
+
+
+def further_sides(manifest: Manifest, artifacts: Iterable[Artifact]) -> tuple[int, ...]:
+    """Return the sides of tiles that graphs take beside the bundle's, in low-resolution pixels."""
+    named = (str(artifact.options.get(TILES, "")).split() for artifact in artifacts)
+    return tuple(sorted({int(side) for own in named for side in own} - {manifest.tile}))
+
+
+def further_references(
+    model: TinySR,
+    manifest: Manifest,
+    images: Callable[[int], Iterable[SuiteImage]],
+    progress: Progress | None = None,
+) -> dict[int, tuple[Reference, ...]]:
+    """Run the eager model at every size that some graph takes beside the bundle's.
+
+    Args:
+        model: the eager model.
+        manifest: the bundle's.
+        images: the images of a side, such as :func:`suite`.
+        progress: told about every image.
+
+    Returns:
+        References by the side of their images.
+    """
+    sides = further_sides(manifest, manifest.artifacts)
+    return {side: eager_reference(model, images(side), progress) for side in sides}
 
 
 def _reference(model: TinySR, image: SuiteImage) -> Reference:

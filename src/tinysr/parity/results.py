@@ -77,6 +77,8 @@ class ArtifactResult(_Record):
     gate_db: float
     images: tuple[ImageResult, ...]
     verdict: Verdict
+    side: int | None = None
+    """Of its images, in low-resolution pixels; null when it is the bundle's tile."""
     bisect: BisectResult | None = None
 
     @property
@@ -92,7 +94,8 @@ class ArtifactResult(_Record):
     @property
     def label(self) -> str:
         """A short name for messages."""
-        return f"{self.target}/{self.stage} {self.precision} on {self.backend}"
+        size = f" at {self.side} pixels" if self.side else ""
+        return f"{self.target}/{self.stage} {self.precision} on {self.backend}{size}"
 
     @property
     def shortcoming(self) -> str:

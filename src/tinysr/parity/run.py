@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from tinysr.runtime.session import Backend, Session
 from .gates import gate_db
 from .metrics import Metrics, measure
 from .pictures import Picture, picture
-from .reference import Progress, Reference, as_given
+from .reference import Progress, Reference, as_given, further_sides
 from .results import (
     ArtifactResult,
     ImageResult,
@@ -54,6 +54,7 @@ def run_parity(
     progress: Progress | None = None,
     *,
     seam: SeamReference | None = None,
+    further: Mapping[int, Sequence[Reference]] | None = None,
 ) -> ParityRun:
     """Hold every artifact that the backends can open against the eager references.
 
@@ -63,11 +64,13 @@ def run_parity(
         references: from :func:`eager_reference`, at the bundle's tile size.
         progress: told about every artifact.
         seam: from :func:`seam_reference`; without it, tiling is not measured.
+        further: from :func:`further_references`, by the sides of tiles that graphs take beside the
+            bundle's.
 
     Raises:
         BundleError: the bundle has no artifact for one of the backends.
-        UnsupportedError: no references, or they are of another tile size, or an artifact's
-            precision has no gate.
+        UnsupportedError: no references, or they are of another tile size, or there are none of
+            a size that a graph takes, or an artifact's precision has no gate.
     """
     _check_references(bundle, references)
     results: list[ArtifactResult] = []
@@ -79,10 +82,13 @@ def run_parity(
             raise BundleError(f"{bundle.folder}: no {backend.target} artifacts for {backend.name}")
         artifacts = _fitting(bundle, backend, artifacts)
         for artifact in artifacts:
-            result, shown = run_artifact(bundle, backend, artifact, references, progress)
-            results.append(result)
-            if shown:
-                pictures[result.label] = shown
+            sizes = _sizes(bundle, artifact, references, further or {})
+            for side, images in sizes.items():
+                result, shown = run_artifact(bundle, backend, artifact, images, progress)
+                result = result.model_copy(update={"side": side})
+                results.append(result)
+                if shown:
+                    pictures[result.label] = shown
         if seam is not None:
             if progress:
                 progress(f"tiles on {backend.name}", 0, 1)
@@ -135,6 +141,24 @@ def run_artifact(
         ),
     )
     return result, tuple(pictures)
+
+
+def _sizes(
+    bundle: Bundle,
+    artifact: Artifact,
+    references: Sequence[Reference],
+    further: Mapping[int, Sequence[Reference]],
+) -> dict[int | None, Sequence[Reference]]:
+    """Return the references of every size that an artifact takes; the bundle's tile is None."""
+    sizes: dict[int | None, Sequence[Reference]] = {None: references}
+    for side in further_sides(bundle.manifest, [artifact]):
+        if side not in further:
+            raise UnsupportedError(
+                f"{artifact.label} takes tiles of {side} too: expected references of that size, "
+                f"found {sorted(further) or 'none'}"
+            )
+        sizes[side] = further[side]
+    return sizes
 
 
 def _fitting(

@@ -2,6 +2,9 @@
 public enum ColorFix: String, CaseIterable, Sendable {
     /// Match the mean and deviation of each channel, over the whole image.
     case adain
+    /// Take the low band of the image, enlarged, in place of the result's: colours follow the image
+    /// from place to place. It needs three floats a pixel beside the result, and more time.
+    case wavelet
     /// Leave the model's colours as they are.
     case none
 }
@@ -40,9 +43,15 @@ struct Moments: Equatable, Sendable {
 }
 
 extension ColorFix {
+    /// Returns the result after what looks at more than a pixel's own value.
+    func recolored(_ result: Raster, source: Planes) -> Raster {
+        self == .wavelet ? Wavelet.recolored(result, source: source) : result
+    }
+
     /// Returns what becomes of each byte of each colour channel, not clipped.
     ///
-    /// The model gives bytes, so a fix that maps values is a table.
+    /// The model gives bytes, so a fix that maps values is a table. `wavelet` looks at places and
+    /// not at values: what `recolored` made of the result stays as it is.
     ///
     /// - Parameters:
     ///   - result: the whole result; what was padded is cropped.

@@ -14,7 +14,8 @@ struct Pipeline<Model: Network> {
         let opacity = Opacity(of: image)
         let steps = Steps(total: opacity.images * division.runs, progress: progress)
         let color = Resampling.resize(opacity.color(of: image), to: plan.scaled)
-        var result = try run(color, plan, division, steps)
+        var result = try colorFix.recolored(
+            run(color, plan, division, steps), source: color.rgb)
         let tables = colorFix.tables(result: result, source: color)
         switch opacity {
         case .constant(let alpha):

@@ -77,7 +77,7 @@ struct Span: Equatable, Sendable {
     var kept: Range<Int> { first - start..<last - start }
 }
 
-/// Covers a side with windows of exactly `side`, because a Core ML package has one shape.
+/// Covers a side with windows of exactly `side`: a Core ML package takes no sizes but those it lists.
 ///
 /// A window gives its inner part, `side - 2 * halo`, and what reaches the image's own borders:
 /// there the padding of the convolutions is that of the whole image. So windows together give what

@@ -53,6 +53,12 @@ struct Golden: Decodable {
         let fixed: Array
     }
 
+    struct Wavelet: Decodable {
+        let source: Array
+        let result: Data
+        let fixed: Array
+    }
+
     struct Clamp: Decodable {
         let source: Array
         let result: Data
@@ -73,6 +79,7 @@ struct Golden: Decodable {
     let blends: [Blend]
     let resizes: [Resize]
     let adains: [Adain]
+    let wavelets: [Wavelet]
     let opacities: [Clamp]
     let renders: [Render]
 

@@ -83,6 +83,15 @@ final class GoldenTests: XCTestCase {
         }
     }
 
+    func testWaveletIsThatOfPython() {
+        for known in golden.wavelets {
+            let result = raster(known.result, known.fixed.shape)
+            let source = known.source.planes
+            let found = (0..<3).flatMap { Wavelet.plane($0, of: result, source: source) }
+            assertClose(found, known.fixed.values, absolute: 2e-6)
+        }
+    }
+
     func testOpacityIsClampedAsInPython() {
         for known in golden.opacities {
             let result = raster(known.result, known.clamped.shape)
