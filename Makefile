@@ -13,7 +13,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report test test-slow fuzz lint typecheck showcase golden wheel clean links
+.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-slow fuzz lint typecheck showcase golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -83,6 +83,9 @@ bench-full: setup  ## Measure all that the report shows, small and full size (ab
 
 bench-report: setup  ## Draw all measured devices: tables, plots and a page, in build/bench
 	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
+
+quality: setup  ## Measure MODEL beside bicubic on photos that no training saw
+	$(BIN)/python -m tinysr.training.quality '$(MODEL)'
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile

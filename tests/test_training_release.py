@@ -111,6 +111,7 @@ def test_a_picture_shows_four_images_side_by_side(pairs: list[Pair], tmp_path: P
 SMALL = (
     *("--set", "optim.warmup=1", "--set", "data.image_side=64", "--set", "data.pool=2"),
     *("--set", "phases=[{patch = 32, batch = 2}]", "--device", "cpu"),
+    *("--watch-every", 0),
 )
 
 
@@ -160,6 +161,35 @@ def test_the_command_trains_stops_and_goes_on(cli: Cli, tmp_path: Path) -> None:
     ],
 )
 def test_what_can_not_be_trained_is_refused_in_one_line(
+    cli: Cli, tmp_path: Path, words: list[str], message: str
+) -> None:
+    result = cli(*words, "-o", tmp_path / "run")
+    assert isinstance(result.exception, TinySRError)
+    assert message in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
+    small = (*SMALL, "--set", "optim.warmup=0", "-o", tmp_path)
+    result = cli("nano", *small, "--set", "optim.steps=1", "--set", "phases=[{patch=32, batch=1}]")
+    assert result.exit_code == 0, result.output
+    assert "restore-2: starts" in result.output
+    assert load(tmp_path / "release" / "tinysr-nano.safetensors").config == PRESETS["tinysr-nano"]
+    again = cli("nano", "-o", tmp_path, "--release", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "again" / "tinysr-nano.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nano", "--resume"], "name one, as nano/teacher"),
+        (["nano", "--config", "mine.toml"], "name one, as nano/teacher"),
+        (["nano", "--set", "dream/optim.steps=1"], "unknown stage 'dream'"),
+        (["tinysr"], "give its checkpoint with --input teacher"),
+    ],
+)
+def test_a_recipe_refuses_what_is_a_stages(
     cli: Cli, tmp_path: Path, words: list[str], message: str
 ) -> None:
     result = cli(*words, "-o", tmp_path / "run")

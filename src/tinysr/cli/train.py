@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from tinysr.errors import UnsupportedError, require
 
+if TYPE_CHECKING:
+    from tinysr.training import Chain
+    from tinysr.training.engine import Session, Team
+
 __all__ = ["train"]
+
+LAST = "restore-2"
+"""The stage whose product is released."""
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="RECIPE/STAGE, such as nano/teacher.")],
+    recipe: Annotated[str, typer.Argument(help="A recipe, nano, or one stage, nano/teacher.")],
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The run's folder.  [default: runs/RECIPE/STAGE]"),
+        typer.Option("-o", "--output", help="The run's folder.  [default: runs/RECIPE[/STAGE]]"),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="A TOML file in place of the packaged config.")
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one value, such as optim.steps=1000; may be repeated."),
+        typer.Option(
+            "--set",
+            help="Change a value: optim.steps=9, or of one stage teacher/optim.steps=9.",
+        ),
     ] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", help="A checkpoint to start from, as ROLE=PATH; may be repeated."),
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A teacher's checkpoint, as --input teacher=PATH.")
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="A folder of images; without one all are synthetic.")
@@ -52,42 +66,68 @@ def train(
         typer.Option(help="Train nothing: write the run's weights and model card to a folder."),
     ] = None,
 ) -> None:
-    """Train a stage; Ctrl-C saves, --resume goes on.
+    """Train a recipe or one of its stages; Ctrl-C saves.
 
-    Several processes share each batch when torchrun starts them.
+    A recipe skips the stages that are finished and goes on with the one that is not; a stage goes
+    on with --resume. Several processes share each batch when torchrun starts them.
     """
     for package in ("torch", "skimage", "tensorboard"):
         require(package, extra="train")
-    from tinysr.training import Job, config_path, read_config, run_stage, write_release
+    from tinysr.training import Chain, Job, config_path, read_config, run_stage, write_release
     from tinysr.training.engine import Session
     from tinysr.training.engine.team import gather
 
-    console = Console()
+    console = Console(soft_wrap=True)
     folder = output or Path("runs") / recipe
+    is_stage = "/" in recipe
     if release is not None:
-        for path in write_release(folder, release):
+        run = folder if is_stage else folder / LAST
+        for path in write_release(run, release):
             console.print(f"Wrote {path}")
         return
-    job = Job(
-        config=read_config(config or config_path(recipe), changes or ()),
-        folder=folder,
-        inputs=_inputs(inputs or ()),
-        data=data,
-        checkpoint=checkpoint,
-    )
     session = Session(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
+    given = _inputs(inputs or ()) | ({"teacher": teacher} if teacher else {})
     with gather(device) as team:
-        if team.leads:
-            console.print(_images(data))
+        said = console.print if team.leads else _nothing
+        said(
+            f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
+        )
+        if not is_stage:
+            if config or resume or checkpoint:
+                raise UnsupportedError(
+                    "--config, --resume and --checkpoint are a stage's: name one, as nano/teacher"
+                )
+            chain = Chain(
+                recipe=recipe, folder=folder, inputs=given, data=data, changes=changes or ()
+            )
+            _chain(chain, session, team, said)
+            return
+        job = Job(
+            config=read_config(config or config_path(recipe), changes or ()),
+            folder=folder,
+            inputs=given,
+            data=data,
+            checkpoint=checkpoint,
+        )
         progress = run_stage(job, resume=resume, session=session, team=team)
-        if team.leads and progress.step < job.config.optim.steps:
-            console.print(f"Stopped at step {progress.step}; --resume goes on from {folder}")
+        if progress.step < job.config.optim.steps:
+            said(f"Stopped at step {progress.step}; --resume goes on from {folder}")
 
 
-def _images(data: Path | None) -> str:
-    return f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
+def _chain(chain: Chain, session: Session, team: Team, said: Callable[[str], None]) -> None:
+    """Run a recipe, and write its release."""
+    from tinysr.training import run_chain, write_release
+
+    last = run_chain(chain, session=session, team=team, said=said)
+    if last is not None and team.leads:
+        for path in write_release(last, chain.folder / "release"):
+            said(f"Wrote {path}")
+
+
+def _nothing(_line: str) -> None:
+    """Say nothing: the process that leads does."""
 
 
 def _inputs(words: list[str] | tuple[()]) -> dict[str, Path]:

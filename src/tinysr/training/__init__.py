@@ -1,5 +1,6 @@
 """The paper's recipe: stages that one engine trains, their data, and what they hand on."""
 
+from tinysr.training.chain import Chain, run_chain
 from tinysr.training.config import Data, Optim, Phase, RunConfig, Strict, read_config
 from tinysr.training.degradation import Degradation, degrade
 from tinysr.training.evaluate import Score, evaluate, mean_psnr, photo_pairs
@@ -11,6 +12,7 @@ from tinysr.training.synthetic import synthetic_image
 
 __all__ = [
     "RECIPES",
+    "Chain",
     "Data",
     "Degradation",
     "Job",
@@ -26,6 +28,7 @@ __all__ = [
     "mean_psnr",
     "photo_pairs",
     "read_config",
+    "run_chain",
     "run_stage",
     "synthetic_image",
     "write_release",

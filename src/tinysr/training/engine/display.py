@@ -51,6 +51,7 @@ def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
         bars.TimeRemainingColumn(elapsed_when_finished=True),
     )
     with bars.Progress(*columns, speed_estimate_period=300) as display:
+        log = None if display.console.is_terminal else display.console
         nothing: dict[str, Any] = {"loss": float("nan"), "psnr": float("nan")}
         task = display.add_task(title, total=steps, completed=first, **nothing)
         smooth: list[float] = []
@@ -65,5 +66,12 @@ def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
                 loss=smooth[0],
                 psnr=measured[-1] if measured else float("nan"),
             )
+            if log and progress.history and progress.history[-1]["step"] == progress.step:
+                left = display.tasks[task].time_remaining or 0.0
+                log.print(
+                    f"{title}: step {progress.step} of {steps}, loss {smooth[0]:.4f}, "
+                    f"photos {measured[-1] if measured else float('nan'):.2f} dB, "
+                    f"{left / 60:.0f} min left"
+                )
 
         yield report

@@ -1,0 +1,129 @@
+"""A whole recipe: its stages one after the other, each from what earlier ones handed on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.training.config import RunConfig, parse_config, read_config
+from tinysr.training.engine import CHECKPOINT, Session, Team
+from tinysr.training.recipes import SOURCES, config_path, stages_of
+from tinysr.training.runner import PRODUCT, RECORD, Job, run_stage
+
+__all__ = ["Chain", "Said", "run_chain"]
+
+Said = Callable[[str], None]
+"""Called with each line about how the chain goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chain:
+    """A recipe to run."""
+
+    recipe: str
+    folder: Path
+    """Each stage's run gets a folder of its name in it."""
+    inputs: Mapping[str, Path] = field(default_factory=dict)
+    """Checkpoints in the place of a stage's product, by role, or ``features`` for LPIPS."""
+    data: Path | None = None
+    changes: Sequence[str] = ()
+    """Changes of configs: ``stage/table.key=value``, or of all stages without the stage."""
+
+    def jobs(self) -> dict[str, Job]:
+        """Return what each stage does, in order.
+
+        Raises:
+            UnsupportedError: the recipe, a change or an input can't be.
+        """
+        stages = stages_of(self.recipe)
+        if "teacher" in self.inputs:
+            stages = tuple(stage for stage in stages if stage != "teacher")
+        return {stage: self._job(stage, stages) for stage in stages}
+
+    def _job(self, stage: str, stages: Sequence[str]) -> Job:
+        config = read_config(config_path(f"{self.recipe}/{stage}"), self._changes(stage, stages))
+        inputs = {}
+        for role, source in SOURCES.get(stage, {}).items():
+            if source in self.inputs:
+                inputs[role] = self.inputs[source]
+            elif source in stages:
+                inputs[role] = self.folder / source / PRODUCT
+            else:
+                raise UnsupportedError(
+                    f"{self.recipe} has no stage '{source}': give its checkpoint with "
+                    f"--input {source}=PATH"
+                )
+        if "features" in self.inputs and _uses_features(config):
+            inputs["features"] = self.inputs["features"]
+        return Job(config=config, folder=self.folder / stage, inputs=inputs, data=self.data)
+
+    def _changes(self, stage: str, stages: Sequence[str]) -> list[str]:
+        mine = []
+        for change in self.changes:
+            key = change.partition("=")[0]
+            owner, slash, _ = key.partition("/")
+            if not slash:
+                mine.append(change)
+            elif owner == stage:
+                mine.append(change.removeprefix(f"{stage}/"))
+            elif owner not in stages:
+                raise UnsupportedError(
+                    f"--set {change}: unknown stage '{owner}': expected one of {', '.join(stages)}"
+                )
+        return mine
+
+
+def run_chain(
+    chain: Chain, *, session: Session | None = None, team: Team | None = None, said: Said = print
+) -> Path | None:
+    """Run a recipe's stages; those that are finished are skipped, others go on where they were.
+
+    Returns:
+        the folder of the last stage's run, or None if the chain was asked to stop.
+
+    Raises:
+        TinySRError: a config, an input or the data can't be used, or a finished stage was
+            finished with another config.
+    """
+    jobs = chain.jobs()
+    # All configs are known to be right before hours are spent on the first.
+    for stage, job in jobs.items():
+        if _finished(job):
+            said(f"{stage}: finished before")
+            continue
+        resume = (job.folder / CHECKPOINT).is_file()
+        said(f"{stage}: {'goes on' if resume else 'starts'}")
+        progress = run_stage(job, resume=resume, session=session, team=team)
+        if progress.step < job.config.optim.steps:
+            said(f"{stage}: stopped at step {progress.step}; the same command goes on")
+            return None
+    return next(reversed(jobs.values())).folder
+
+
+def _finished(job: Job) -> bool:
+    """Whether a stage is finished; refuse one that was finished with another config."""
+    record = job.folder / RECORD
+    if not (record.is_file() and (job.folder / PRODUCT).is_file()):
+        return False
+    try:
+        data = json.loads(record.read_text(encoding="utf-8"))
+        made = parse_config(data["config"], str(record))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{record}: can't be read: {error}") from error
+    if made != job.config:
+        raise CheckpointError(
+            f"{job.folder} was finished with another config: remove it or choose another output"
+        )
+    return True
+
+
+def _uses_features(config: RunConfig) -> bool:
+    """Whether a stage's losses ask for LPIPS's network."""
+    options = config.options
+    for table in (options.get("loss", {}), options.get("image", {})):
+        if table.get("perceptual") and table.get("perceptual_loss", "lpips") == "lpips":
+            return True
+    return False

@@ -1,0 +1,91 @@
+"""All metrics of a model on photos; those without their weights are not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tinysr.training.evaluate import Pair, Upscale, evaluate, upscaled
+from tinysr.training.losses.features import FeatureDistance
+from tinysr.training.quality.dists import Dists
+from tinysr.training.quality.niqe import Niqe
+from tinysr.training.spectral import Array
+
+__all__ = ["METRICS", "Measured", "Metrics", "measure"]
+
+METRICS = ("psnr", "ssim", "lpips", "dists", "niqe")
+"""In dB and without a unit; of PSNR and SSIM more is better, of the others less."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """The metrics that need weights, where there are any."""
+
+    lpips: FeatureDistance | None = None
+    dists: Dists | None = None
+    niqe: Niqe | None = None
+
+    @classmethod
+    def of(
+        cls, *, lpips: Path | None = None, dists: Path | None = None, niqe: Path | None = None
+    ) -> Self:
+        """Read the weights at each path.
+
+        Raises:
+            CheckpointError: a file doesn't hold what its metric needs.
+        """
+        return cls(
+            lpips=FeatureDistance(lpips) if lpips else None,
+            dists=Dists(dists) if dists else None,
+            niqe=Niqe(niqe) if niqe else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measured:
+    """A model's means over all photos and degradations; None is not measured."""
+
+    psnr: float
+    """In dB."""
+    ssim: float
+    lpips: float | None
+    dists: float | None
+    niqe: float | None
+
+
+def measure(upscale: Upscale, pairs: Sequence[Pair], metrics: Metrics) -> Measured:
+    """Return the means of ``upscale`` over ``pairs``."""
+    scores = evaluate(upscale, pairs)
+    images = [upscaled(upscale, pair.low) for pair in pairs]
+    truths = [pair.high for pair in pairs]
+    with torch.no_grad():
+        return Measured(
+            psnr=float(np.mean([score.psnr for score in scores])),
+            ssim=float(np.mean([score.ssim for score in scores])),
+            lpips=_distance(metrics.lpips, images, truths),
+            dists=_distance(metrics.dists, images, truths),
+            niqe=None if metrics.niqe is None else _mean(metrics.niqe, images),
+        )
+
+
+def _distance(
+    metric: torch.nn.Module | None, images: Sequence[Array], truths: Sequence[Array]
+) -> float | None:
+    if metric is None:
+        return None
+    pairs = zip(images, truths, strict=True)
+    return float(np.mean([float(metric(_batch(a), _batch(b))) for a, b in pairs]))
+
+
+def _mean(metric: Niqe, images: Sequence[Array]) -> float:
+    return float(np.mean([metric(_batch(image)[0]) for image in images]))
+
+
+def _batch(image: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]

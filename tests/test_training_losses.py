@@ -1,0 +1,207 @@
+"""What stages minimise, against the definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.training.losses import (
+    PatchCritic,
+    PerceptualName,
+    critic_hinge,
+    fool,
+    perceptual,
+    smooth_l1,
+    squared,
+)
+from tinysr.training.losses.alternatives import haar
+from tinysr.training.losses.features import FeatureDistance
+
+
+def noise(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def weights(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Return random convolutions by name; a shape is that of the weight."""
+    tensors = {}
+    for seed, (name, shape) in enumerate(shapes.items()):
+        scale = (2 / (shape[1] * shape[2] * shape[3])) ** 0.5
+        tensors[f"{name}.weight"] = (noise(*shape, seed=seed) - 0.5) * 3.4 * scale
+        tensors[f"{name}.bias"] = noise(shape[0], seed=seed + 99) * 0.1
+    return tensors
+
+
+VGG_WIDTHS = {0: 4, 2: 4, 5: 6, 7: 6, 10: 8, 12: 8, 14: 8, 17: 8, 19: 8, 21: 8, 24: 8, 26: 8, 28: 8}
+
+
+def vgg() -> dict[str, Tensor]:
+    """Return a VGG16 of few channels."""
+    inputs, shapes = 3, {}
+    for index, width in VGG_WIDTHS.items():
+        shapes[f"features.{index}"] = (width, inputs, 3, 3)
+        inputs = width
+    return weights(shapes)
+
+
+def alexnet() -> dict[str, Tensor]:
+    sizes = {0: (4, 3, 11), 3: (6, 4, 5), 6: (8, 6, 3), 8: (8, 8, 3), 10: (8, 8, 3)}
+    return weights({f"features.{i}": (o, n, k, k) for i, (o, n, k) in sizes.items()})
+
+
+def squeezenet() -> dict[str, Tensor]:
+    shapes: dict[str, tuple[int, ...]] = {"features.0": (4, 3, 3, 3)}
+    inputs = 4
+    for index in (3, 4, 6, 7, 9, 10, 11, 12):
+        shapes[f"features.{index}.squeeze"] = (2, inputs, 1, 1)
+        shapes[f"features.{index}.expand1x1"] = (3, 2, 1, 1)
+        shapes[f"features.{index}.expand3x3"] = (3, 2, 3, 3)
+        inputs = 6
+    return weights(shapes)
+
+
+def reference(tensors: dict[str, Tensor], linear: dict[int, Tensor], a: Tensor, b: Tensor) -> float:
+    """Return LPIPS over VGG16, written out."""
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    pair, total, tap = torch.cat([a, b]), 0.0, 0
+    x = (pair - mean) / deviation
+    for index in range(30):
+        if index in VGG_WIDTHS:
+            name = f"features.{index}"
+            x = F.conv2d(x, tensors[f"{name}.weight"], tensors[f"{name}.bias"], padding=1)
+        elif index in (4, 9, 16, 23):
+            x = F.max_pool2d(x, 2)
+        else:
+            x = x.relu()
+        if index in (3, 8, 15, 22, 29):
+            unit = F.normalize(x, dim=1, eps=1e-10)
+            apart = (unit[:1] - unit[1:]).square()[0]
+            channel = linear.get(tap, torch.ones(len(apart)))
+            total += float((apart * channel.reshape(-1, 1, 1)).sum(0).mean())
+            tap += 1
+    return total
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_lpips_is_its_definition(tmp_path: Path, weighted: bool) -> None:
+    tensors = vgg()
+    linear = {i: noise(w, seed=i) for i, w in enumerate((4, 6, 8, 8, 8))} if weighted else {}
+    extra = {f"lin{i}.model.1.weight": v.reshape(1, -1, 1, 1) for i, v in linear.items()}
+    save_file(tensors | extra, tmp_path / "vgg.safetensors")
+    distance = FeatureDistance(tmp_path / "vgg.safetensors")
+    a, b = noise(1, 3, 48, 48), noise(1, 3, 48, 48, seed=1)
+    wanted = reference(tensors, linear, a, b)
+    assert distance(a, b).item() == pytest.approx(wanted, rel=1e-4)
+    assert distance(a, a).item() == 0
+    assert distance.kind == ("LPIPS, VGG16" if weighted else "unweighted LPIPS, VGG16")
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [(alexnet, "AlexNet"), (squeezenet, "SqueezeNet 1.1")],
+    ids=["alex", "squeeze"],
+)
+def test_other_networks_are_told_by_their_keys(
+    tmp_path: Path, make: Callable[[], dict[str, Tensor]], name: str
+) -> None:
+    save_file(make(), tmp_path / "net.safetensors")
+    distance = FeatureDistance(tmp_path / "net.safetensors")
+    assert name in distance.kind
+    a = noise(2, 3, 64, 64)
+    near, far = distance(a, (a + 0.05).clamp(0, 1)), distance(a, noise(2, 3, 64, 64, seed=1))
+    assert 0 < near < far
+
+
+def test_lpips_leads_back_to_the_image_and_keeps_its_network(tmp_path: Path) -> None:
+    save_file(vgg(), tmp_path / "vgg.safetensors")
+    distance = FeatureDistance(tmp_path / "vgg.safetensors")
+    image = noise(1, 3, 32, 32).requires_grad_(True)
+    distance(image, noise(1, 3, 32, 32, seed=1)).backward()
+    assert image.grad is not None
+    assert image.grad.abs().sum() > 0
+    assert not any(parameter.requires_grad for parameter in distance.parameters())
+
+
+def test_files_that_hold_no_known_network_are_refused(tmp_path: Path) -> None:
+    short = {n: v for n, v in vgg().items() if "28" not in n}
+    for name, tensors in (("short", short), ("other", {"w": noise(2)})):
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+        with pytest.raises(CheckpointError, match="feature network in torchvision's layout"):
+            FeatureDistance(tmp_path / f"{name}.safetensors")
+    save_file(vgg() | {"lin0.weight": noise(1, 4, 1, 1)}, tmp_path / "one.safetensors")
+    with pytest.raises(CheckpointError, match="expected LPIPS's 5 linear weights, found 1"):
+        FeatureDistance(tmp_path / "one.safetensors")
+    torch.save(vgg(), tmp_path / "vgg.pt")
+    with pytest.raises(CheckpointError, match="pickles may hold code"):
+        FeatureDistance(tmp_path / "vgg.pt")
+
+
+def test_lpips_without_its_network_is_refused_and_names_the_stand_ins() -> None:
+    with pytest.raises(UnsupportedError, match=r"features=FILE.*multi-scale-gradient, wavelet"):
+        perceptual("lpips", None)
+
+
+@pytest.mark.parametrize("name", ["multi-scale-gradient", "wavelet"])
+def test_stand_ins_see_edges_and_no_offset(name: PerceptualName) -> None:
+    loss = perceptual(name, None)
+    image = noise(1, 3, 32, 32)
+    assert loss(image + 0.1, image).item() == pytest.approx(0, abs=1e-6)
+    blurred = F.avg_pool2d(F.pad(image, [1] * 4, mode="reflect"), 3, 1)
+    assert loss(blurred, image) > 0.05
+    assert "no LPIPS" in loss.kind
+
+
+def test_the_wavelet_keeps_the_energy() -> None:
+    x = noise(1, 3, 16, 16)
+    rest, details = haar(x)
+    assert rest.shape == (1, 3, 8, 8)
+    assert details.shape == (1, 9, 8, 8)
+    energy = 4 * rest.square().sum() + details.square().sum()
+    assert energy.item() == pytest.approx(x.square().sum().item(), rel=1e-5)
+
+
+def test_smooth_l1_is_the_distance_where_it_is_large() -> None:
+    a, b = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.5)
+    assert smooth_l1(a, b).item() == pytest.approx(0.5 - 0.001)
+    step = b.clone()
+    step[..., 2:] = 0
+    # Of 3 differences along a row one is 0.5.
+    assert smooth_l1(a, step, 3.0) - smooth_l1(a, step) == pytest.approx(3 * 0.499 / 3, rel=1e-5)
+    assert squared(a, b).item() == pytest.approx(0.25)
+
+
+def test_the_gan_pulls_both_ways() -> None:
+    critic = PatchCritic(8)
+    real = noise(4, 3, 32, 32)
+    fake = nn.Parameter(torch.full((4, 3, 32, 32), 0.5))
+    optimizer = torch.optim.Adam(critic.parameters(), lr=5e-3)
+    before = critic_hinge(critic, real, fake.detach()).item()
+    for _ in range(40):
+        optimizer.zero_grad()
+        critic_hinge(critic, real, fake.detach()).backward()
+        optimizer.step()
+    after = critic_hinge(critic, real, fake.detach()).item()
+    assert after < 0.7 * before
+    judged = fool(critic(fake))
+    judged.backward()
+    with torch.no_grad():
+        fake -= 2.0 * fake.grad / fake.grad.abs().max()  # type: ignore[union-attr]
+    assert fool(critic(fake)) < judged
+
+
+def test_a_critic_is_its_seeds_and_judges_patches() -> None:
+    torch.manual_seed(1)
+    first = PatchCritic(8, seed=3)
+    torch.manual_seed(2)
+    second = PatchCritic(8, seed=3)
+    image = noise(1, 3, 64, 48)
+    assert torch.equal(first.eval()(image), second.eval()(image))
+    assert first(image).shape == (1, 1, 8, 6)
