@@ -153,7 +153,7 @@ def test_packaged_configs_fit_their_models(recipe: str) -> None:
     with torch.device("meta"):
         shape = Shape.model_validate(SHAPE | {"depth": layers})
         stage = PruneStage(TinySR(shape.config()), options.model_copy(update={"rank": 1}), 80)
-    assert stage._space.kept == layers // 2
+    assert stage.space.kept == layers // 2
     if recipe == "tinysr":
         assert (config.optim.steps, config.optim.learning_rate) == (100_000, 5e-5)
         assert (config.phases[0].batch, options.rank, config.seed) == (8, 64, 80)

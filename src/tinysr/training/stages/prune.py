@@ -77,7 +77,7 @@ class PruneStage(Stage):
     model: Searcher
 
     def __init__(self, teacher: TinySR, options: PruneOptions, seed: int) -> None:
-        self._space = SearchSpace(
+        self.space = SearchSpace(
             layers=teacher.config.transformer.depth,
             block=options.block,
             keep=options.keep,
@@ -86,7 +86,7 @@ class PruneStage(Stage):
         self._annealing = Annealing(steps=options.anneal, hot=options.hot, cold=options.cold)
         self._teacher, self._options, self._seed = teacher, options, seed
         device = teacher.pooled.device
-        self.model = Searcher(teacher, self._space, options, seed).to(device)
+        self.model = Searcher(teacher, self.space, options, seed).to(device)
 
     def groups(self) -> list[Group]:
         """Return the LoRA, and the logits at a rate of their own."""
@@ -107,17 +107,22 @@ class PruneStage(Stage):
 
     def losses(self, batch: Batch, mask: Tensor) -> dict[str, Tensor]:
         """Return the losses under a mask ``[L]`` (equation A.3), weighted."""
-        masked, options = self.model.masked, self._options
+        masked = self.model.masked
         with torch.no_grad():
             z = self._teacher.encode(batch.low)
             expected = self._teacher.predict(z)
         v = masked.predict(z, mask)
-        terms = {"distillation": options.distillation * squared(v, expected)}
-        if options.task:
-            image = masked.model.decode(z - v)
-            distance = smooth_l1(image, batch.high, options.gradient_loss)
-            terms["task"] = options.task * distance
-        return terms
+        return self.weighted(v, expected, masked.model.decode(z - v), batch.high)
+
+    def weighted(
+        self, v: Tensor, expected: Tensor, image: Tensor, truth: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms of a velocity and of the image that it leads to."""
+        options = self._options
+        return {
+            "distillation": options.distillation * squared(v, expected),
+            "task": options.task * smooth_l1(image, truth, options.gradient_loss),
+        }
 
     def _generator(self, step: int) -> torch.Generator:
         # A step's seed: neither a resumed run nor one on more processes draws another mask.
@@ -130,7 +135,7 @@ class PruneStage(Stage):
 
     def upscale(self, low: Tensor) -> Tensor:
         """Upscale under the mask that is decided now, the LoRA helping."""
-        mask = hard_mask(self.decision, self._space.layers).to(low.device)
+        mask = hard_mask(self.decision, self.space.layers).to(low.device)
         image: Tensor = self.model.masked(low, mask)
         return image
 
@@ -145,7 +150,7 @@ class PruneStage(Stage):
             "kept": list(self.decision),
             "confidence": distribution.confidence(),
             "moves": list(distribution.moves()),
-            "space": self._space.summary(),
+            "space": self.space.summary(),
         }
 
 
