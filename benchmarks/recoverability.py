@@ -36,7 +36,7 @@ from .timing import PRESETS, Latency, Record, Rules, in_turns, latency, rules_na
 __all__ = ["Results", "main", "markdown", "measured"]
 
 TILE = 128
-"""Side of the image that costs and latency are of: the paper's."""
+"""Side of the image that costs and latency are of, unless told otherwise: the paper's."""
 
 _TEACHER = "teacher"
 
@@ -59,6 +59,9 @@ class Results(Record):
     plan: dict[str, Any]
     space: dict[str, Any]
     photos: int
+    tile: int
+    torch: str
+    threads: int
     bicubic_psnr: float
     seconds: float
     teacher_quality: Quality
@@ -67,13 +70,15 @@ class Results(Record):
     """By method, and of the teacher."""
 
 
-def measured(trial: Trial, source: Source, methods: Sequence[str], rules: Rules) -> Results:
+def measured(
+    trial: Trial, source: Source, methods: Sequence[str], *, rules: Rules, tile: int = TILE
+) -> Results:
     """Run all methods on the trial's teacher, then measure what the models cost."""
     start, teacher = time.perf_counter(), trial.teacher
     rows = tuple(trial.recover(method) for method in methods)
     # Methods that chose the same layers have one model, which is timed once.
     masks = {row.mask: trial.tuned(row.kept) for row in rows}
-    timed = _costs({_TEACHER: teacher, **masks}, rules)
+    timed = _costs({_TEACHER: teacher, **masks}, rules, tile)
     costs = {_TEACHER: timed[_TEACHER]} | {row.method: timed[row.mask] for row in rows}
     plan = trial.plan
     return Results(
@@ -83,6 +88,9 @@ def measured(trial: Trial, source: Source, methods: Sequence[str], rules: Rules)
               "tune": plan.tune.model_dump(mode="json")},
         space=trial.judge.space.summary(),
         photos=len(trial.pairs),
+        tile=tile,
+        torch=torch.__version__,
+        threads=torch.get_num_threads(),
         bicubic_psnr=mean_psnr(bicubic, trial.pairs),
         seconds=time.perf_counter() - start,
         teacher_quality=quality_of(trial, teacher),
@@ -92,9 +100,8 @@ def measured(trial: Trial, source: Source, methods: Sequence[str], rules: Rules)
 
 
 @torch.no_grad()
-def _costs(models: Mapping[str, TinySR], rules: Rules) -> dict[str, Costs]:
+def _costs(models: Mapping[str, TinySR], rules: Rules, tile: int) -> dict[str, Costs]:
     """Count the exported models, and time them in turns."""
-    tile = min(TILE, _largest_tile(next(iter(models.values())).config))
     image = torch.rand(1, 3, tile, tile, generator=torch.Generator().manual_seed(rules.seed))
     baked = {name: bake(model, tile) for name, model in models.items()}
     calls = {name: lambda model=model: model(image) for name, model in baked.items()}
@@ -119,20 +126,19 @@ def _counted(config: ModelConfig, tile: int) -> Cost:
     return sum(stages.values(), Cost(parameters=0, macs=0))
 
 
-def _largest_tile(config: ModelConfig) -> int:
-    transformer = config.transformer
-    return transformer.position_grid * transformer.patch * config.vae.downscale // SCALE
-
-
 def markdown(results: Results) -> list[str]:
     """Return the two tables, and what they were made with."""
     space, tune = results.space, results.plan["tune"]["optim"]["steps"]
     search = results.plan["search"]["optim"]["steps"]
+    task = results.plan["search"]["options"]["image"]
     return [
         f"{space['kept']} of {space['layers']} layers of `{results.teacher}`: {space['total']} "
         f"masks, {space['local']} of them local to blocks of {space['block']}, "
         f"{space['reachable']} reached with trades ({space['pairing']}). Learned methods search "
-        f"for {search} steps; every pruned model is tuned for {tune} steps on the same data.",
+        f"for {search} steps with {task.get('perceptual_loss', 'lpips')} as their task loss; every "
+        f"pruned model is tuned for {tune} steps on the same data. Latency is of the whole baked model "
+        f"for {results.tile}², in PyTorch {results.torch} with {results.threads} threads, all "
+        f"models in turns. The whole took {results.seconds / 60:.0f} minutes.",
         "",
         "| method | layers kept | loss before | loss after | PSNR before, dB | PSNR, dB | SSIM "
         "| PSNR to the teacher, dB | latency, ms |",
@@ -202,8 +208,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")
     parser.add_argument("--config", type=Path, default=CONFIG, help="a plan: TOML")
     parser.add_argument("--data", type=Path, help="a folder of images to train on")
+    parser.add_argument("--features", type=Path, help="LPIPS's network, if the plan asks for it")
     parser.add_argument("--photos", nargs="+", default=list(PHOTOS), help="to measure on")
     parser.add_argument("--side", type=int, default=64, help="of their middles, in pixels")
+    parser.add_argument("--tile", type=int, default=TILE, help="side of the timed image")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--rules", default="quick", help=f"of timing: {', '.join(PRESETS)}")
     return parser.parse_args(arguments)
@@ -220,12 +228,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise UnsupportedError(
                 f"--side expects 16 or more that divides by 4, found {options.side}"
             )
-        plan = Plan.read(options.config, options.data)
+        plan = Plan.read(options.config, photos=options.data, features=options.features)
         loaded = load_checkpoint(options.teacher)
         pairs = _cropped(photo_pairs(options.photos), options.side)
         with tempfile.TemporaryDirectory(prefix="recoverability-") as runs:
             trial = Trial(loaded.model, plan, pairs, Path(runs), _say)
-            results = measured(trial, loaded.source, methods, rules)
+            results = measured(trial, loaded.source, methods, rules=rules, tile=options.tile)
         path = options.output / "recoverability.json"
         write_record(path, results.model_dump(mode="json"))
         page = [*markdown(results), "", f"({provenance(read_record(path))})", ""]

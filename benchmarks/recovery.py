@@ -24,7 +24,10 @@ from tinysr.training.losses import squared
 from tinysr.training.photos import Photos
 from tinysr.training.pruning import METHODS, Evidence, Kept
 from tinysr.training.pruning.masked import block_influence, prune
+from tinysr.training.stages import Context
+from tinysr.training.stages.pixel_loss import FEATURES, ImageLoss
 from tinysr.training.stages.prune import PruneOptions, PruneStage, hard_mask
+from tinysr.training.stages.restore import RestoreOptions, RestoreStage
 
 from .timing import Record
 
@@ -44,9 +47,11 @@ class Plan:
     tune: RunConfig
     photos: Path | None = None
     """Folder of images to train on; synthetic ones if None."""
+    features: Path | None = None
+    """LPIPS's network, where the search's losses ask for it."""
 
     @classmethod
-    def read(cls, path: Path, photos: Path | None = None) -> Plan:
+    def read(cls, path: Path, *, photos: Path | None = None, features: Path | None = None) -> Plan:
         """Read a TOML file with the tables ``search`` and ``tune``.
 
         Raises:
@@ -59,7 +64,7 @@ class Plan:
         if data.keys() != {"search", "tune"}:
             raise UnsupportedError(f"{path}: expected the tables [search] and [tune] alone")
         search, tune = (parse_config(data[part], f"{path}: {part}") for part in ("search", "tune"))
-        return cls(search=search, tune=tune, photos=photos)
+        return cls(search=search, tune=tune, photos=photos, features=features)
 
     def batches(self, config: RunConfig) -> PatchBatches:
         """Return the batches of one of the two."""
@@ -94,32 +99,6 @@ class Recovered(Record):
     after: Quality
 
 
-class Recovery(Stage):
-    """Latent distillation of a pruned model (equation A.4): its transformer learns."""
-
-    model: TinySR
-
-    def __init__(self, student: TinySR, teacher: TinySR) -> None:
-        self.model, self._teacher = student, teacher
-        student.transformer.requires_grad_(True)
-
-    def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the squared distance to the teacher's velocity."""
-        with torch.no_grad():
-            z = self._teacher.encode(batch.low)
-            expected = self._teacher.predict(z)
-        return {"distillation": squared(self.model.predict(z), expected)}
-
-    def upscale(self, low: Tensor) -> Tensor:
-        """Upscale by the pruned model."""
-        image: Tensor = self.model(low)
-        return image
-
-    def product(self) -> TinySR:
-        """Return the pruned model."""
-        return self.model
-
-
 class Trial:
     """One teacher and one plan: methods choose layers, and what is left is tuned."""
 
@@ -145,8 +124,10 @@ class Trial:
         """
         self.teacher, self.plan, self.pairs = teacher, plan, pairs
         self._folder, self._tell = folder, tell
+        inputs = {FEATURES: plan.features} if plan.features else {}
+        self._context = Context(seed=plan.search.seed, device=torch.device("cpu"), inputs=inputs)
         self._options = PruneOptions.model_validate(plan.search.options)
-        self.judge = PruneStage(teacher, self._options, plan.search.seed)
+        self.judge = self._searcher(self._options)
         batches = plan.batches(plan.search)
         self._calibration = [batches.finish(batches.load(step)) for step in range(_CALIBRATION)]
         # Equal layers, tuned alike, are equal models: tuned once.
@@ -178,8 +159,9 @@ class Trial:
     @torch.no_grad()
     def _task_loss(self, kept: Kept) -> float:
         mask = hard_mask(kept, self.judge.space.layers)
-        losses = [float(self.judge.losses(b, mask)["task"]) for b in self._calibration]
-        return float(np.mean(losses))
+        terms = [self.judge.losses(batch, mask) for batch in self._calibration]
+        tasks = [sum(v for name, v in row.items() if name != "distillation") for row in terms]
+        return float(np.mean([float(task) for task in tasks]))
 
     def _influence(self) -> list[float]:
         rows = [block_influence(self.teacher, self._encoded(b)) for b in self._calibration]
@@ -191,16 +173,21 @@ class Trial:
 
     def _learn(self, trades: bool) -> Kept:
         options = self._options.model_copy(update={"trades": trades})
-        stage = PruneStage(self.teacher, options, self.plan.search.seed)
+        stage = self._searcher(options)
         self._train(stage, self.plan.search, f"search-{'trades' if trades else 'local'}")
         return stage.decision
 
     def _tuned(self, kept: Kept) -> TinySR:
         student = prune(self.teacher, kept)
-        self._train(
-            Recovery(student, self.teacher), self.plan.tune, f"tune-{'-'.join(map(str, kept))}"
-        )
-        return student.requires_grad_(False)
+        options = RestoreOptions.model_validate(self.plan.tune.options)
+        task = ImageLoss(options.image, self._context)
+        stage = RestoreStage(student, self.teacher, options, task)
+        self._train(stage, self.plan.tune, f"tune-{'-'.join(map(str, kept))}")
+        return stage.product().requires_grad_(False)
+
+    def _searcher(self, options: PruneOptions) -> PruneStage:
+        task = ImageLoss(options.image, self._context)
+        return PruneStage(self.teacher, options, task, self.plan.search.seed)
 
     def _train(self, stage: Stage, config: RunConfig, name: str) -> None:
         session = Session(watch_every=0)

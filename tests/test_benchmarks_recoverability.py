@@ -16,7 +16,7 @@ from tinysr.models.checkpoints import save_single_file
 from tinysr.models.seeded import seeded
 from tinysr.training.pruning import METHODS, SearchSpace
 from tinysr.training.stages.prune import PruneOptions
-from tinysr.training.stages.teacher import Shape
+from tinysr.training.stages.shapes import Shape
 
 PLAN = """
 [search]
@@ -24,12 +24,13 @@ stage = "prune"
 optim = { steps = 3, learning_rate = 1e-3, final_rate = 1e-3, ema = 0.0 }
 phases = [{ patch = 32, batch = 2 }]
 data = { image_side = 64, pool = 2 }
-options = { block = 2, keep = 1, anneal = 3, rank = 2 }
+options = { block = 2, keep = 1, anneal = 3, rank = 2, image = { l1 = 1.0 } }
 [tune]
-stage = "recover"
+stage = "restore"
 optim = { steps = 20, learning_rate = 1e-3, final_rate = 1e-3, ema = 0.0 }
 phases = [{ patch = 32, batch = 2 }]
 data = { image_side = 64, pool = 2 }
+options = { latents = 1.0 }
 """
 METHODS_TRIED = ("uniform", "shortgpt", "sensitivity", "tinyfusion", "tinysr")
 
@@ -41,10 +42,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Shape.model_validate(SHAPE | {"depth": 4}).config()
     save_single_file(seeded(config, 3), root / "teacher.safetensors")
     (root / "plan.toml").write_text(PLAN)
-    words = ["--config", str(root / "plan.toml"), "--photos", "camera", "--side", "16"]
+    words = [
+        "--config",
+        str(root / "plan.toml"),
+        "--photos",
+        "camera",
+        "--side",
+        "16",
+        "--tile",
+        "16",
+    ]
     code = recoverability.main(
         [str(root / "teacher.safetensors"), "-o", str(root / "out"), *words,
-         "--methods", *METHODS_TRIED]
+         "--tile", "16", "--methods", *METHODS_TRIED]
     )  # fmt: skip
     assert code == 0
     return root / "out"

@@ -7,20 +7,22 @@ the decided layers and its own weights; the LoRA served the decision alone.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.lora import RANK, lora_parameters, shared_copy, with_lora
-from tinysr.training.losses import smooth_l1, squared
+from tinysr.training.losses import squared
 from tinysr.training.pruning import Annealing, Kept, MaskDistribution, Pairing, SearchSpace
 from tinysr.training.pruning.masked import MaskedTinySR, prune
 from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 
 __all__ = ["PRUNE", "PruneOptions", "PruneStage", "hard_mask"]
 
@@ -48,12 +50,8 @@ class PruneOptions(Strict):
     """Factor for the logits' learning rate."""
     distillation: float = Field(default=1.0, ge=0)
     """Weight of the squared distance to the teacher's velocity."""
-    task: float = Field(default=1.0, ge=0)
-    """Weight of the loss on the image."""
-    task_loss: Literal["smooth-l1"] = "smooth-l1"
-    """The loss on the image: of pixels and of their differences."""
-    gradient_loss: float = Field(default=0.1, ge=0)
-    """Weight of the differences in it."""
+    image: Weights = Weights(perceptual=1.0)
+    """Weights of the task's losses on the image: LPIPS alone in the paper."""
 
 
 class Searcher(nn.Module):
@@ -76,7 +74,7 @@ class PruneStage(Stage):
 
     model: Searcher
 
-    def __init__(self, teacher: TinySR, options: PruneOptions, seed: int) -> None:
+    def __init__(self, teacher: TinySR, options: PruneOptions, task: ImageLoss, seed: int) -> None:
         self.space = SearchSpace(
             layers=teacher.config.transformer.depth,
             block=options.block,
@@ -85,6 +83,7 @@ class PruneStage(Stage):
         )
         self._annealing = Annealing(steps=options.anneal, hot=options.hot, cold=options.cold)
         self._teacher, self._options, self._seed = teacher, options, seed
+        self._task = task
         device = teacher.pooled.device
         self.model = Searcher(teacher, self.space, options, seed).to(device)
 
@@ -118,11 +117,9 @@ class PruneStage(Stage):
         self, v: Tensor, expected: Tensor, image: Tensor, truth: Tensor
     ) -> dict[str, Tensor]:
         """Return the weighted terms of a velocity and of the image that it leads to."""
-        options = self._options
-        return {
-            "distillation": options.distillation * squared(v, expected),
-            "task": options.task * smooth_l1(image, truth, options.gradient_loss),
-        }
+        weight = self._options.distillation
+        distillation = {"distillation": weight * squared(v, expected)}
+        return distillation | self._task.terms(image, truth)
 
     def _generator(self, step: int) -> torch.Generator:
         # A step's seed: neither a resumed run nor one on more processes draws another mask.
@@ -162,7 +159,10 @@ def hard_mask(kept: Kept, layers: int) -> Tensor:
 
 
 def _make(options: PruneOptions, context: Context) -> PruneStage:
-    return PruneStage(context.model("teacher"), options, context.seed)
+    if options.image.gan:
+        raise UnsupportedError("a search for layers has no GAN: set image.gan to 0")
+    task = ImageLoss(options.image, context)
+    return PruneStage(context.model("teacher"), options, task, context.seed)
 
 
 PRUNE = StageKind(name="prune", options=PruneOptions, make=_make, inputs=("teacher",))
