@@ -137,8 +137,8 @@ def markdown(results: Results) -> list[str]:
         f"{space['reachable']} reached with trades ({space['pairing']}). Learned methods search "
         f"for {search} steps with {task.get('perceptual_loss', 'lpips')} as their task loss; every "
         f"pruned model is tuned for {tune} steps on the same data. Latency is of the whole baked "
-        f"model for {results.tile}², in PyTorch {results.torch} with {results.threads} threads, all "
-        f"models in turns. The whole took {results.seconds / 60:.0f} minutes.",
+        f"model for {results.tile}², in PyTorch {results.torch} with {results.threads} threads, "
+        f"all models in turns. The whole took {results.seconds / 60:.0f} minutes.",
         "",
         "| method | layers kept | loss before | loss after | PSNR before, dB | PSNR, dB | SSIM "
         "| PSNR to the teacher, dB | latency, ms |",
