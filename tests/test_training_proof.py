@@ -13,7 +13,7 @@ from tinysr.export import BAKE_TOLERANCE
 from tinysr.models import TinySR, load
 from tinysr.training.evaluate import Pair, photo_pairs
 from tinysr.training.lora import lora_parameters, merge_adapters, with_lora
-from tinysr.training.proof import prove_release, removed_parameters
+from tinysr.training.proof import proof_lines, prove_release, removed_parameters
 from tinysr.training.pruning.masked import prune
 
 
@@ -27,6 +27,9 @@ def test_the_shipped_model_s_conditions_are_constants(pairs: list[Pair]) -> None
     model = load("tinysr-nano")
     proof = prove_release(model, pairs)
     assert 0 < proof.difference < BAKE_TOLERANCE
+    text = " ".join(proof_lines(model, proof, len(pairs)))
+    assert f"{proof.difference:.1e} of its largest value at most" in text
+    assert f"{removed_parameters(model) / 1e6:.2f} M parameters" in text
     assert removed_parameters(model) > 0.3 * sum(p.numel() for p in model.parameters())
 
 

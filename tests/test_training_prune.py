@@ -21,12 +21,15 @@ from tinysr.training.losses import squared
 from tinysr.training.pruning.masked import prune
 from tinysr.training.recipes import RECIPES
 from tinysr.training.runner import PRODUCT, RECORD
-from tinysr.training.stages import STAGES
+from tinysr.training.stages import STAGES, Context
+from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 from tinysr.training.stages.prune import PruneOptions, PruneStage, hard_mask
-from tinysr.training.stages.teacher import Shape
+from tinysr.training.stages.shapes import Shape
 
 DEPTH = 4
 OPTIONS: dict[str, Any] = {"block": 2, "keep": 1, "rank": 2, "anneal": 6}
+OPTIONS["image"] = {"perceptual": 1.0, "perceptual_loss": "multi-scale-gradient"}
+CONTEXT = Context(seed=80, device=torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,8 @@ def batch() -> Batch:
 
 
 def stage_of(teacher: TinySR, **changes: Any) -> PruneStage:
-    return PruneStage(teacher, PruneOptions.model_validate(OPTIONS | changes), 80)
+    options = PruneOptions.model_validate(OPTIONS | changes)
+    return PruneStage(teacher, options, ImageLoss(options.image, CONTEXT), 80)
 
 
 def prune_config(**changes: Any) -> Any:
@@ -53,7 +57,7 @@ def test_nothing_is_lost_under_a_full_mask(teacher: TinySR, batch: Batch) -> Non
     stage = stage_of(teacher)
     terms = stage.losses(batch, torch.ones(DEPTH))
     assert terms["distillation"] == 0
-    assert terms["task"] > 0
+    assert terms["perceptual"] > 0
 
 
 def test_the_losses_are_those_of_the_pruned_model(teacher: TinySR, batch: Batch) -> None:
@@ -144,6 +148,20 @@ def test_a_search_needs_its_teacher(tmp_path: Path) -> None:
         run_stage(Job(config=prune_config(), folder=tmp_path), session=Session(watch_every=0))
 
 
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [({"perceptual": 1.0}, "--input features=FILE"), ({"l1": 1.0, "gan": 0.1}, "has no GAN")],
+)
+def test_losses_that_can_not_be_had_are_refused(
+    teacher: TinySR, image: dict[str, float], message: str, tmp_path: Path
+) -> None:
+    save_single_file(teacher, tmp_path / "teacher.safetensors")
+    inputs = {"teacher": tmp_path / "teacher.safetensors"}
+    job = Job(config=prune_config(options__image=image), folder=tmp_path / "run", inputs=inputs)
+    with pytest.raises(UnsupportedError, match=message):
+        run_stage(job, session=Session(watch_every=0))
+
+
 @pytest.mark.parametrize("recipe", [r for r, stages in RECIPES.items() if "prune" in stages])
 def test_packaged_configs_fit_their_models(recipe: str) -> None:
     config = read_config(config_path(f"{recipe}/prune"))
@@ -152,9 +170,11 @@ def test_packaged_configs_fit_their_models(recipe: str) -> None:
     layers = {"nano": 12, "tinysr": 24}[recipe]
     with torch.device("meta"):
         shape = Shape.model_validate(SHAPE | {"depth": layers})
-        stage = PruneStage(TinySR(shape.config()), options.model_copy(update={"rank": 1}), 80)
-    assert stage._space.kept == layers // 2
+        task = ImageLoss(Weights(), CONTEXT)
+        narrow = options.model_copy(update={"rank": 1})
+        stage = PruneStage(TinySR(shape.config()), narrow, task, 80)
+    assert stage.space.kept == layers // 2
     if recipe == "tinysr":
         assert (config.optim.steps, config.optim.learning_rate) == (100_000, 5e-5)
         assert (config.phases[0].batch, options.rank, config.seed) == (8, 64, 80)
-        assert (options.distillation, options.task) == (1, 1)
+        assert (options.distillation, options.image) == (1, Weights(perceptual=1))

@@ -1,6 +1,7 @@
 """Measuring on photos, and writing weights with a card whose figures are the run's."""
 
 import dataclasses
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from recipes import small_config
 from typer.testing import CliRunner, Result
 
-from tinysr.errors import CheckpointError, TinySRError
+from tinysr.errors import CheckpointError, GateError, TinySRError
 from tinysr.models import PRESETS, TinySR, load
 from tinysr.training import (
     Job,
@@ -91,6 +92,17 @@ def test_a_release_loads_and_its_card_holds_the_runs_figures(
     assert "`teacher`, step 2 of 2 planned, seed 80" in text
     assert "Mean gain over bicubic" in text
     assert text.count("| astronaut |") == 2
+
+
+def test_a_release_whose_conditions_are_no_constants_is_not_written(
+    config: RunConfig, few_photos: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stage(Job(config=config, folder=tmp_path))
+    # The package's `bake` is the function of that name, which hides its module.
+    monkeypatch.setattr(importlib.import_module("tinysr.export.bake"), "BAKE_TOLERANCE", 0.0)
+    with pytest.raises(GateError, match="differs from the eager one"):
+        write_release(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_is_no_preset_has_no_release(few_photos: None, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tinysr.models import SCALE, TinySR
 from tinysr.models.accounting import eager_costs, meta_model
 from tinysr.training.evaluate import Pair
 
-__all__ = ["prove_release", "removed_parameters"]
+__all__ = ["proof_lines", "prove_release", "removed_parameters"]
 
 
 def prove_release(model: TinySR, pairs: Sequence[Pair]) -> BakeProof:
@@ -39,6 +39,19 @@ def prove_release(model: TinySR, pairs: Sequence[Pair]) -> BakeProof:
     baked = bake(model, tile)
     proofs = [prove_baked(model, baked, _middle(pair, tile)) for pair in pairs]
     return max(proofs, key=lambda proof: proof.difference)
+
+
+def proof_lines(model: TinySR, proof: BakeProof, photos: int) -> list[str]:
+    """Return what a model card says of the proof, as Markdown."""
+    return [
+        "## Conditions",
+        "",
+        f"The {removed_parameters(model) / 1e6:.2f} M parameters that make time, pooled text and",
+        "modulation are constants in what is exported. Over the middles of the",
+        f"{photos} photos above, that changes the image by {proof.difference:.1e} of its largest",
+        f"value at most (gate: {proof.tolerance:.0e}).",
+        "",
+    ]
 
 
 def removed_parameters(model: TinySR) -> int:

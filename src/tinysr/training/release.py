@@ -18,6 +18,7 @@ from tinysr.training.evaluate import (
     with_adain,
     with_constant_prediction,
 )
+from tinysr.training.proof import proof_lines, prove_release
 from tinysr.training.runner import PRODUCT
 
 __all__ = ["write_release"]
@@ -26,9 +27,11 @@ __all__ = ["write_release"]
 def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     """Write ``PRESET.safetensors`` and ``PRESET.md`` into a folder; return both paths.
 
-    The card's figures are measured here, on the written file.
+    The card's figures are measured here, on the written file. Nothing is written of a model whose
+    conditions are no constants.
 
     Raises:
+        GateError: without its time, text and modulation modules the model is another.
         CheckpointError: ``run`` has no product, its product is no preset's, or its weights don't
             fit fp16.
     """
@@ -41,8 +44,10 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
         )
     preset = names[0]
     weights, card = into / f"{preset}.safetensors", into / f"{preset}.md"
+    pairs = photo_pairs()
+    proof = prove_release(model, pairs)
     save_single_file(model, weights, torch.float16)
-    pairs, released = photo_pairs(), load(weights)
+    released = load(weights)
     # The card reads these names.
     scores = {
         "bicubic": evaluate(bicubic, pairs),
@@ -51,5 +56,7 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
         "model, v constant": evaluate(with_constant_prediction(released), pairs),
     }
     size = weights.stat().st_size
-    card.write_text(model_card(preset, progress, scores, size), encoding="utf-8")
+    text = model_card(preset, progress, scores, size)
+    text += "\n".join(proof_lines(model, proof, len(pairs)))
+    card.write_text(text, encoding="utf-8")
     return weights, card

@@ -7,20 +7,22 @@ the decided layers and its own weights; the LoRA served the decision alone.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.lora import RANK, lora_parameters, shared_copy, with_lora
-from tinysr.training.losses import smooth_l1, squared
+from tinysr.training.losses import squared
 from tinysr.training.pruning import Annealing, Kept, MaskDistribution, Pairing, SearchSpace
 from tinysr.training.pruning.masked import MaskedTinySR, prune
 from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 
 __all__ = ["PRUNE", "PruneOptions", "PruneStage", "hard_mask"]
 
@@ -48,12 +50,8 @@ class PruneOptions(Strict):
     """Factor for the logits' learning rate."""
     distillation: float = Field(default=1.0, ge=0)
     """Weight of the squared distance to the teacher's velocity."""
-    task: float = Field(default=1.0, ge=0)
-    """Weight of the loss on the image."""
-    task_loss: Literal["smooth-l1"] = "smooth-l1"
-    """The loss on the image: of pixels and of their differences."""
-    gradient_loss: float = Field(default=0.1, ge=0)
-    """Weight of the differences in it."""
+    image: Weights = Weights(perceptual=1.0)
+    """Weights of the task's losses on the image: LPIPS alone in the paper."""
 
 
 class Searcher(nn.Module):
@@ -76,8 +74,8 @@ class PruneStage(Stage):
 
     model: Searcher
 
-    def __init__(self, teacher: TinySR, options: PruneOptions, seed: int) -> None:
-        self._space = SearchSpace(
+    def __init__(self, teacher: TinySR, options: PruneOptions, task: ImageLoss, seed: int) -> None:
+        self.space = SearchSpace(
             layers=teacher.config.transformer.depth,
             block=options.block,
             keep=options.keep,
@@ -85,8 +83,9 @@ class PruneStage(Stage):
         )
         self._annealing = Annealing(steps=options.anneal, hot=options.hot, cold=options.cold)
         self._teacher, self._options, self._seed = teacher, options, seed
+        self._task = task
         device = teacher.pooled.device
-        self.model = Searcher(teacher, self._space, options, seed).to(device)
+        self.model = Searcher(teacher, self.space, options, seed).to(device)
 
     def groups(self) -> list[Group]:
         """Return the LoRA, and the logits at a rate of their own."""
@@ -107,17 +106,20 @@ class PruneStage(Stage):
 
     def losses(self, batch: Batch, mask: Tensor) -> dict[str, Tensor]:
         """Return the losses under a mask ``[L]`` (equation A.3), weighted."""
-        masked, options = self.model.masked, self._options
+        masked = self.model.masked
         with torch.no_grad():
             z = self._teacher.encode(batch.low)
             expected = self._teacher.predict(z)
         v = masked.predict(z, mask)
-        terms = {"distillation": options.distillation * squared(v, expected)}
-        if options.task:
-            image = masked.model.decode(z - v)
-            distance = smooth_l1(image, batch.high, options.gradient_loss)
-            terms["task"] = options.task * distance
-        return terms
+        return self.weighted(v, expected, masked.model.decode(z - v), batch.high)
+
+    def weighted(
+        self, v: Tensor, expected: Tensor, image: Tensor, truth: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the weighted terms of a velocity and of the image that it leads to."""
+        weight = self._options.distillation
+        distillation = {"distillation": weight * squared(v, expected)}
+        return distillation | self._task.terms(image, truth)
 
     def _generator(self, step: int) -> torch.Generator:
         # A step's seed: neither a resumed run nor one on more processes draws another mask.
@@ -130,7 +132,7 @@ class PruneStage(Stage):
 
     def upscale(self, low: Tensor) -> Tensor:
         """Upscale under the mask that is decided now, the LoRA helping."""
-        mask = hard_mask(self.decision, self._space.layers).to(low.device)
+        mask = hard_mask(self.decision, self.space.layers).to(low.device)
         image: Tensor = self.model.masked(low, mask)
         return image
 
@@ -145,7 +147,7 @@ class PruneStage(Stage):
             "kept": list(self.decision),
             "confidence": distribution.confidence(),
             "moves": list(distribution.moves()),
-            "space": self._space.summary(),
+            "space": self.space.summary(),
         }
 
 
@@ -157,7 +159,10 @@ def hard_mask(kept: Kept, layers: int) -> Tensor:
 
 
 def _make(options: PruneOptions, context: Context) -> PruneStage:
-    return PruneStage(context.model("teacher"), options, context.seed)
+    if options.image.gan:
+        raise UnsupportedError("a search for layers has no GAN: set image.gan to 0")
+    task = ImageLoss(options.image, context)
+    return PruneStage(context.model("teacher"), options, task, context.seed)
 
 
 PRUNE = StageKind(name="prune", options=PruneOptions, make=_make, inputs=("teacher",))
