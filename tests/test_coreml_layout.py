@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny_models import TILE, difference, noise
 
-from tinysr.errors import UnsupportedError
+from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.coreml.ane import ane_layout
 from tinysr.export.coreml.options import CoreMLOptions
@@ -19,6 +20,7 @@ from tinysr.export.typed import units
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, suite
 from tinysr.runtime import create
+from tinysr.runtime.backends import coreml_plan
 from tinysr.runtime.mil import load_program, residency
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -83,6 +85,36 @@ def test_the_report_says_that_it_is_an_estimate(
     code, out, _ = run("residency", bundle, "--json")
     ((function,),) = json.loads(out).values()
     assert function["operations"] > len(function["leaving"]) > 0
+
+
+def test_core_mls_own_plan_leaves_no_compiled_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What compiles and plans is a Mac's: here it is only asked, and refuses."""
+    made: list[Path] = []
+
+    def compile_model(_: str, place: str) -> str:
+        made.append(Path(place))
+        made[-1].mkdir()
+        return place
+
+    def load_from_path(*_: object, **__: object) -> object:
+        raise RuntimeError("no plan")
+
+    fakes = {
+        "coremltools": SimpleNamespace(
+            utils=SimpleNamespace(compile_model=compile_model),
+            ComputeUnit=SimpleNamespace(ALL=0),
+        ),
+        "coremltools.models.compute_plan": SimpleNamespace(
+            MLComputePlan=SimpleNamespace(load_from_path=load_from_path)
+        ),
+    }
+    monkeypatch.setattr(coreml_plan, "require", lambda name, extra: fakes[name])
+    with pytest.raises(BundleError, match="Core ML can't plan it: no plan"):
+        coreml_plan.planned_residency(tmp_path / "TinySR.mlpackage")
+    assert made[0].name == "TinySR.mlmodelc"
+    assert not made[0].parent.exists()
 
 
 def test_an_unknown_layout_is_refused() -> None:

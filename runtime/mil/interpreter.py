@@ -59,7 +59,7 @@ class Interpreter:
                 else:
                     self._steps.append(operation)
         used = {name for step in self._steps for name in _reads(step)} | {*function.body.outputs}
-        self._constants = {name: v for name, v in self._constants.items() if name in used}
+        self._constants = {n: value for n, value in self._constants.items() if n in used}
         self._free = _last_uses(self._steps, function.body.outputs)
 
     def run(
@@ -130,8 +130,7 @@ class Interpreter:
 
     def _declared(self, operation: Operation, value: Tensor, kind: TensorType) -> Tensor:
         """Return a result in its declared type, once its shape is the declared one."""
-        sides = zip(value.shape, kind.shape, strict=False)
-        if value.ndim != len(kind.shape) or any(w is not None and w != s for s, w in sides):
+        if not kind.holds(value.shape):
             raise BundleError(
                 f"{self._place(operation)}: expected {kind}, found {list(value.shape)}: "
                 "the package was changed after it was made"
@@ -245,7 +244,6 @@ def _feed(name: str, kind: TensorType, feeds: Mapping[str, NDArray[Any]]) -> Ten
     if name not in feeds:
         raise UnsupportedError(f"expected the input '{name}', found {sorted(feeds)}")
     array = feeds[name]
-    sides = zip(array.shape, kind.shape, strict=False)
-    if array.ndim != len(kind.shape) or any(w is not None and w != s for s, w in sides):
+    if not kind.holds(array.shape):
         raise UnsupportedError(f"expected '{name}' as {kind}, found {list(array.shape)}")
     return torch.from_numpy(np.ascontiguousarray(array)).to(_dtype(kind.dtype))

@@ -6,7 +6,7 @@ nothing that is already computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,11 @@ class TensorType:
     """As MIL names it, in lower case: float16, int32, uint4, bool, string."""
     shape: tuple[int | None, ...]
     """None is a dimension that is known at run time."""
+
+    def holds(self, shape: Sequence[int]) -> bool:
+        """Say whether a value of this shape is of this type."""
+        sides = zip(self.shape, shape, strict=False)
+        return len(shape) == len(self.shape) and all(w is None or w == s for w, s in sides)
 
     def __str__(self) -> str:
         return f"{self.dtype} {['?' if side is None else side for side in self.shape]}"
