@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -103,10 +104,10 @@ def _reporting(
         yield session
         return
     first = read_progress(checkpoint).step if checkpoint else 0
-    pairs = photo_pairs()
+    pairs = functools.cache(photo_pairs)
 
     def watch(stage: Stage) -> float:
-        return mean_psnr(lambda low: stage.upscale(low.to(team.device)).cpu(), pairs)
+        return mean_psnr(lambda low: stage.upscale(low.to(team.device)).cpu(), pairs())
 
     with shown(job.folder, job.config.stage, first, job.config.optim.steps) as report:
         yield dataclasses.replace(
