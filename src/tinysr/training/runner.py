@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
+from tinysr.models import PRESETS, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
 from tinysr.training.config import RunConfig
 from tinysr.training.data import PatchBatches
@@ -129,7 +130,9 @@ def _write_record(folder: Path, progress: Progress, stage: Stage) -> None:
 
 
 def _sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's files and their names."""
+    """Return the SHA-256 of a file, of a folder's files and their names, or of a preset."""
+    if str(path) in PRESETS:
+        return load_checkpoint(path).source.sha256
     digest = hashlib.sha256()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     try:
