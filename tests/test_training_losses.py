@@ -205,3 +205,13 @@ def test_a_critic_is_its_seeds_and_judges_patches() -> None:
     image = noise(1, 3, 64, 48)
     assert torch.equal(first.eval()(image), second.eval()(image))
     assert first(image).shape == (1, 1, 8, 6)
+
+
+def test_the_critics_weights_have_a_largest_singular_value_of_one() -> None:
+    critic = PatchCritic(8)
+    for layer in critic.layers:
+        assert isinstance(layer, nn.Conv2d)
+        norm = torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()
+        assert norm == pytest.approx(1, abs=0.1)
+    image = noise(1, 3, 32, 32)
+    assert torch.equal(critic(image), critic(image))  # a call leaves nothing behind

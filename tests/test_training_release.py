@@ -139,13 +139,14 @@ def cli(few_photos: None) -> Cli:
 
 
 def test_the_command_trains_stops_and_goes_on(cli: Cli, tmp_path: Path) -> None:
-    steps = ("--set", "optim.steps=2", "--set", "seed=3")
+    shape = ("--set", "options.model.depth=3", "--set", "options.model.width=32")
+    steps = ("--set", "optim.steps=2", "--set", "seed=3", *shape)
     result = cli("nano/teacher", *SMALL, *steps, "-o", tmp_path, "--keep-every", 1)
     assert result.exit_code == 0, result.output
     assert "Synthetic images alone" in result.output
     progress = read_progress(tmp_path / CHECKPOINT)
     assert (progress.step, progress.config.seed) == (2, 3)
-    assert load(tmp_path / PRODUCT).config.transformer.depth == 12
+    assert load(tmp_path / PRODUCT).config.transformer.depth == 3
     first = tmp_path / "step-00000001.safetensors"
     again = cli(
         "nano/teacher", *SMALL, *steps, "-o", tmp_path / "b", "--resume", "--checkpoint", first

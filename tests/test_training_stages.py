@@ -382,6 +382,18 @@ def roughness(images: Tensor) -> Tensor:
     return images.diff(dim=3).abs().mean((1, 2, 3))
 
 
+def test_an_input_may_be_a_preset(tmp_path: Path) -> None:
+    config = small_config(stage="restore", options={"image": {"l2": 1.0}}, optim__steps=1)
+    for folder in ("a", "b"):
+        job = Job(config=config, folder=tmp_path / folder, inputs={"student": Path("tinysr-nano")})
+        run_stage(job, session=QUIET)
+    first, second = (json.loads((tmp_path / f / RECORD).read_text())["inputs"] for f in "ab")
+    assert first == second
+    assert len(first["student"]) == 64
+    with pytest.raises(UnsupportedError, match="nothing was found at that path"):
+        run_stage(dataclasses.replace(job, inputs={"student": Path("none.safetensors")}))
+
+
 def test_other_photos_are_another_run(folder: Path, tmp_path: Path) -> None:
     config = small_config(optim__steps=1, data__photos=0.5)
     job = Job(config=config, folder=tmp_path / "run", data=folder)

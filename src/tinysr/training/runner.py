@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
+from tinysr.models import PRESETS, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
 from tinysr.training.config import RunConfig
 from tinysr.training.data import PatchBatches
@@ -103,10 +105,10 @@ def _reporting(
         yield session
         return
     first = read_progress(checkpoint).step if checkpoint else 0
-    pairs = photo_pairs()
+    pairs = functools.cache(photo_pairs)
 
     def watch(stage: Stage) -> float:
-        return mean_psnr(lambda low: stage.upscale(low.to(team.device)).cpu(), pairs)
+        return mean_psnr(lambda low: stage.upscale(low.to(team.device)).cpu(), pairs())
 
     with shown(job.folder, job.config.stage, first, job.config.optim.steps) as report:
         yield dataclasses.replace(
@@ -128,7 +130,9 @@ def _write_record(folder: Path, progress: Progress, stage: Stage) -> None:
 
 
 def _sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's files and their names."""
+    """Return the SHA-256 of a file, of a folder's files and their names, or of a preset."""
+    if str(path) in PRESETS:
+        return load_checkpoint(path).source.sha256
     digest = hashlib.sha256()
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     try:

@@ -60,7 +60,6 @@ def save_state(path: Path, state: State, progress: Progress) -> None:
     tensors = _prefixed(_MODEL, named_trained(state.stage.model)) | _prefixed(_EMA, state.ema)
     tensors |= _slots(_OPTIMIZER, state.optimizer)
     if state.stage.critic is not None and state.critic_optimizer is not None:
-        # Buffers too: spectral normalisation keeps its vectors there.
         tensors |= _prefixed(_CRITIC, state.stage.critic.state_dict())
         tensors |= _slots(_CRITIC_OPTIMIZER, state.critic_optimizer)
     rows = {"step": progress.step, "seconds": progress.seconds, "history": progress.history}

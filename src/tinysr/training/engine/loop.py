@@ -20,9 +20,10 @@ from tinysr.training.engine.checkpoint import CHECKPOINT, Progress, State, load_
 from tinysr.training.engine.loading import Parts, loaded
 from tinysr.training.engine.signals import stop_requests
 from tinysr.training.engine.stage import Batch, Batches, Stage, named_trained, trained
+from tinysr.training.engine.state import averaged, copy_into, new_state
 from tinysr.training.engine.team import Team, quiet
 
-__all__ = ["Report", "Session", "Watch", "averaged", "train"]
+__all__ = ["Report", "Session", "Watch", "train"]
 
 Watch = Callable[[Stage], float]
 """Returns the PSNR, in dB, of the stage on images that the training doesn't see."""
@@ -82,7 +83,7 @@ def train(
     if any(phase.batch % shares for phase in config.phases):
         raise UnsupportedError(f"the batches don't divide by {shares} (processes × accumulate)")
     path = folder / CHECKPOINT
-    state = _new_state(stage, config)
+    state = new_state(stage, config)
     progress = Progress(config=config, inputs=inputs or {})
     if resume is not None:
         progress = load_state(resume, state, progress)
@@ -93,24 +94,8 @@ def train(
     )
     run.until_done_or_stopped()
     if state.ema:
-        _copy(stage.model, state.ema)
+        copy_into(stage.model, state.ema)
     return run.progress
-
-
-def _new_state(stage: Stage, config: RunConfig) -> State:
-    optim = config.optim
-    groups = [{"params": list(g.parameters), "factor": g.factor} for g in stage.groups()]
-    settings: dict[str, Any] = {"eps": optim.epsilon, "weight_decay": optim.weight_decay}
-    critic = None
-    if stage.critic is not None:
-        critic = torch.optim.AdamW(stage.critic.parameters(), lr=optim.critic_rate, **settings)
-    ema = {n: v.clone() for n, v in named_trained(stage.model).items()} if optim.ema else {}
-    return State(
-        stage=stage,
-        optimizer=torch.optim.AdamW(groups, lr=0.0, **settings),
-        ema=ema,
-        critic_optimizer=critic,
-    )
 
 
 class _Run:
@@ -257,21 +242,3 @@ def _still(critic: nn.Module | None) -> Iterator[None]:
     yield
     if critic is not None:
         critic.requires_grad_(True)
-
-
-@contextlib.contextmanager
-def averaged(state: State) -> Iterator[None]:
-    """Put the averaged weights in the places of the trained ones for a while."""
-    model = state.stage.model
-    kept = {n: v.clone() for n, v in named_trained(model).items()} if state.ema else {}
-    _copy(model, state.ema)
-    try:
-        yield
-    finally:
-        _copy(model, kept)
-
-
-def _copy(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    own = named_trained(model)
-    for name, value in tensors.items():
-        own[name].copy_(value)

@@ -11,11 +11,36 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import register_parametrization
 
 __all__ = ["PatchCritic", "critic_hinge", "fool"]
 
 _LEAK = 0.2
+_ITERATIONS = 10
+
+
+class _SpectralNorm(nn.Module):
+    """A weight over its largest singular value, by power iterations from a fixed start.
+
+    PyTorch's own goes on from its last call. Then a step would depend on how many parts its batch
+    came in, and a run on how many processes share it.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.start: Tensor
+        self.register_buffer("start", F.normalize(torch.randn(weight.shape[0]), dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight, scaled."""
+        matrix = weight.flatten(1)
+        with torch.autocast(weight.device.type, enabled=False):
+            with torch.no_grad():
+                left = self.start
+                for _ in range(_ITERATIONS):
+                    right = F.normalize(matrix.T @ left, dim=0)
+                    left = F.normalize(matrix @ right, dim=0)
+            return weight / (left @ matrix @ right)
 
 
 class PatchCritic(nn.Module):
@@ -29,7 +54,9 @@ class PatchCritic(nn.Module):
             sizes = (3, width, 2 * width, 4 * width)
             downs = [nn.Conv2d(inputs, outputs, 4, 2, 1) for inputs, outputs in pairwise(sizes)]
             last = (nn.Conv2d(sizes[-1], sizes[-1], 3, 1, 1), nn.Conv2d(sizes[-1], 1, 3, 1, 1))
-            self.layers = nn.ModuleList(spectral_norm(conv) for conv in (*downs, *last))
+            self.layers = nn.ModuleList((*downs, *last))
+            for conv in (*downs, *last):
+                register_parametrization(conv, "weight", _SpectralNorm(conv.weight))
 
     def forward(self, image: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` to ``[N, 1, H/8, W/8]``."""
@@ -47,6 +74,5 @@ def fool(verdict: Tensor) -> Tensor:
 
 def critic_hinge(critic: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """Return what the critic minimises: verdicts over 1 for real images, under -1 for others."""
-    # One call: a second one would normalise by vectors that the first has moved on.
     good, bad = critic(torch.cat([real, fake.to(real.dtype)])).float().chunk(2)
     return F.relu(1 - good).mean() + F.relu(1 + bad).mean()
