@@ -13,7 +13,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-slow fuzz lint typecheck showcase golden wheel clean links
+.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-slow fuzz lint typecheck showcase recoverability golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -95,6 +95,9 @@ test-slow: setup  ## Run the full-size checks (some minutes, 6 GB)
 
 fuzz: setup  ## Read damaged image files for MINUTES (10)
 	$(BIN)/python tests/fuzzing.py --minutes $(or $(MINUTES),10)
+
+recoverability: setup  ## Compare ways to prune MODEL, each tuned alike, in build/recoverability
+	$(BIN)/python -m tinysr.benchmarks.recoverability '$(MODEL)' -o build/recoverability
 
 lint: setup links  ## Check style and the import contracts
 	$(BIN)/ruff check .

@@ -24,7 +24,9 @@ from pydantic import ValidationError
 
 import tinysr
 from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.models import PRESETS
 from tinysr.parity import GATES_DB
+from tinysr.training.pruning import PAIRINGS, SearchSpace
 
 from .compare import Comparison
 from .compare_report import markdown_lines
@@ -39,6 +41,7 @@ __all__ = [
     "main",
     "memory_lines",
     "precision_lines",
+    "pruning_lines",
     "quality_lines",
     "step_lines",
     "throughput_lines",
@@ -91,6 +94,25 @@ def step_lines() -> list[str]:
             f"| {says} | {c['parameters'] / 1e6:.2f} M | {c['macs'] / 1e9:.2f} G |"
             for says, c in rows
         ),
+    ]
+
+
+def pruning_lines() -> list[str]:
+    """Return how many masks each kind of search reaches, at the paper's depth and at nano's."""
+    spaces = [
+        SearchSpace(layers=2 * PRESETS[model].transformer.depth, pairing=pairing)
+        for model in MODELS
+        for pairing in PAIRINGS
+    ]
+    rows = [
+        f"| {s.layers} → {s.kept} | {s.pairing} | {s.total:,} "
+        f"| {s.local:,} ({s.local / s.total:.1%}) | {s.reachable:,} ({s.reachable / s.total:.1%}) |"
+        for s in spaces
+    ]
+    return [
+        "| layers | blocks that trade | all masks | without trades | with trades |",
+        "|---|---|---|---|---|",
+        *rows,
     ]
 
 
@@ -291,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "quality": quality_lines(),
             "costs": cost_lines(),
             "steps": step_lines(),
+            "pruning": pruning_lines(),
             "gates": gate_lines(),
             "memory": memory_lines(),
             "throughput": throughput_lines(),

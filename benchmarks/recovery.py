@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -128,7 +128,9 @@ class Trial:
         self._context = Context(seed=plan.search.seed, device=torch.device("cpu"), inputs=inputs)
         self._options = PruneOptions.model_validate(plan.search.options)
         self.judge = self._searcher(self._options)
-        batches = plan.batches(plan.search)
+        # One set of images for all runs: synthetic ones take longer to make than to learn from.
+        self._batches = {"search": plan.batches(plan.search), "tune": plan.batches(plan.tune)}
+        batches = self._batches["search"]
         self._calibration = [batches.finish(batches.load(step)) for step in range(_CALIBRATION)]
         # Equal layers, tuned alike, are equal models: tuned once.
         self.tuned = functools.cache(self._tuned)
@@ -174,7 +176,7 @@ class Trial:
     def _learn(self, trades: bool) -> Kept:
         options = self._options.model_copy(update={"trades": trades})
         stage = self._searcher(options)
-        self._train(stage, self.plan.search, f"search-{'trades' if trades else 'local'}")
+        self._train(stage, "search", "trades" if trades else "local")
         return stage.decision
 
     def _tuned(self, kept: Kept) -> TinySR:
@@ -182,20 +184,21 @@ class Trial:
         options = RestoreOptions.model_validate(self.plan.tune.options)
         task = ImageLoss(options.image, self._context)
         stage = RestoreStage(student, self.teacher, options, task)
-        self._train(stage, self.plan.tune, f"tune-{'-'.join(map(str, kept))}")
+        self._train(stage, "tune", "-".join(map(str, kept)))
         return stage.product().requires_grad_(False)
 
     def _searcher(self, options: PruneOptions) -> PruneStage:
         task = ImageLoss(options.image, self._context)
         return PruneStage(self.teacher, options, task, self.plan.search.seed)
 
-    def _train(self, stage: Stage, config: RunConfig, name: str) -> None:
-        session = Session(watch_every=0)
-        progress = train(
-            stage, config, self.plan.batches(config), self._folder / name, session=session
-        )
+    def _train(self, stage: Stage, part: Literal["search", "tune"], name: str) -> None:
+        config = self.plan.search if part == "search" else self.plan.tune
+        folder, session = self._folder / f"{part}-{name}", Session(watch_every=0)
+        progress = train(stage, config, self._batches[part], folder, session=session)
         if progress.step < config.optim.steps:
-            raise UnsupportedError(f"{name} was interrupted at step {progress.step}: run it again")
+            raise UnsupportedError(
+                f"the {part} of {name} was interrupted at step {progress.step}: run it again"
+            )
 
 
 @torch.no_grad()

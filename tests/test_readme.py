@@ -176,6 +176,7 @@ def test_the_figures_are_those_of_this_version() -> None:
     current = (
         readme.cost_lines(),
         readme.step_lines(),
+        readme.pruning_lines(),
         readme.quality_lines(),
         readme.gate_lines(),
         readme.memory_lines(),

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from tinysr.errors import UnsupportedError, choices
 
-__all__ = ["Kept", "Pairing", "SearchSpace"]
+__all__ = ["PAIRINGS", "Kept", "Pairing", "SearchSpace"]
 
 Kept = tuple[int, ...]
 """The numbers of the layers that stay, rising."""
@@ -31,6 +31,8 @@ odd number of blocks the last one trades with none.
 ``neighbours``: blocks 0 and 1, 1 and 2, …, one border after the other. It reaches more masks, and
 serves an odd number of blocks; only the depth of the whole is constant.
 """
+
+PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
 STAY, FORWARD, BACKWARD = range(3)
 """What a border does: nothing; its first block grows and its second shrinks; the reverse."""
@@ -51,8 +53,8 @@ class SearchSpace:
 
     def __post_init__(self) -> None:
         """Refuse what can't be cut or traded."""
-        if self.pairing not in get_args(Pairing):
-            raise choices("pairing", self.pairing, get_args(Pairing))
+        if self.pairing not in PAIRINGS:
+            raise choices("pairing", self.pairing, PAIRINGS)
         if not 0 < self.keep < self.block or self.layers < 1 or self.layers % self.block:
             raise UnsupportedError(
                 f"expected blocks that divide {self.layers} layers and keep some of theirs, found "
