@@ -285,6 +285,15 @@ def test_a_measured_step_has_its_mean_losses_and_its_psnr(run: Run) -> None:
     assert progress.history[0]["pixels"] > 0
 
 
+def test_a_run_that_is_killed_while_it_measures_keeps_the_step(run: Run, tmp_path: Path) -> None:
+    def killed(_: Stage) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("one", session=Session(watch=killed, watch_every=4))
+    assert read_progress(tmp_path / "one" / CHECKPOINT).step == 4
+
+
 def test_a_device_that_is_not_here_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="expected one of auto, cpu, cuda"), gather("tpu"):
         pass

@@ -202,12 +202,13 @@ class _Run:
     def _count(self, losses: Mapping[str, float], seconds: float) -> None:
         self._counted += 1
         self._sums = {n: self._sums.get(n, 0.0) + v for n, v in losses.items()}
-        step, history = self.progress.step + 1, self.progress.history
+        step = self.progress.step + 1
+        self.progress = dataclasses.replace(self.progress, step=step, seconds=seconds)
         if self._is_measured(step):
-            history = (*history, self._measure(step))
-        self.progress = dataclasses.replace(
-            self.progress, step=step, seconds=seconds, history=history
-        )
+            # Measuring may take longer than whoever asks a run to end waits for it.
+            self._save()
+            history = (*self.progress.history, self._measure(step))
+            self.progress = dataclasses.replace(self.progress, history=history)
         if self.session.report and self.team.leads:
             self.session.report(self.progress, losses)
 
