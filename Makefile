@@ -75,7 +75,7 @@ bench-device: setup  ## Measure this machine as DEVICE with BUNDLE, into benchma
 	$(BIN)/python -m tinysr.benchmarks.device '$(BUNDLE)' --device '$(DEVICE)' --rules $(RULES)
 
 bench-full: setup  ## Measure all that the report shows, small and full size (about 15 minutes)
-	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-bench -t openvino --overwrite
+	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-bench -t openvino --precision int8 --overwrite
 	$(TINYSR) export tinysr -o bundles/tinysr-bench -t openvino --overwrite --no-gate
 	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-nano-bench --device '$(DEVICE)' --growth
 	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-bench --device '$(DEVICE)'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,6 +43,8 @@ def run(
     """Return a function that runs the command in a folder of its own: exit code, out, err."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    # On a busy machine a short command may take long enough to say how far it is.
+    monkeypatch.setattr("tinysr.cli.progress.QUIET_SECONDS", math.inf)
 
     def call(*words: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tinysr", *map(str, words)])

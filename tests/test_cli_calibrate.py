@@ -166,7 +166,7 @@ def test_integers_are_planned_and_an_edited_plan_is_checked(run: Run, tiny: Path
     assert "(at least 28)" in out
     text = Path("out/w4.toml").read_text()
     assert "dB on '" in text
-    assert len(list(Path("out/state").glob("shares-w4-*.json"))) == 1
+    assert len(list(Path("out/state").glob("shares-onnx-w4-*.json"))) == 1
     Path("all.toml").write_text(text[: text.index("[[keep]]")])
     code, out, err = run(*words, "--check", "all.toml", "--json")
     assert code == 1

@@ -179,6 +179,25 @@ def test_a_kept_module_computes_in_fp32_and_all_others_in_fp16(
     assert len(narrow) > 40
 
 
+def test_each_function_takes_its_own_part_of_the_plan(loaded: Loaded, tmp_path: Path) -> None:
+    plan = plan_of(loaded, "transformer.transformer_blocks.1.norm_ff", "encoder.layers.1.*")
+    encode = converted(
+        bake(loaded.model, TILE),
+        next(ports for ports in FUNCTIONS if ports.stage == "encoder"),
+        Recipe(tile=TILE, system="iOS18", plan=plan),
+    )
+    save({"encode": encode}, tmp_path / "net.mlpackage")
+    wide: list[str] = []
+
+    def watch(op: object, _: str, value: torch.Tensor) -> None:
+        if op.kind == "conv" and value.dtype == torch.float32:
+            wide.append(op.name)
+
+    (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
+    Interpreter(function).run({"image": noise(1, 3, TILE, TILE).numpy() * 255}, watch)
+    assert len(wide) == 6
+
+
 def test_a_naive_fp16_package_overflows_and_the_planned_one_passes(tmp_path: Path) -> None:
     loaded = as_loaded(explosive_model())
     baked = bake(loaded.model, TILE)

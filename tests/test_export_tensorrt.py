@@ -249,8 +249,9 @@ def test_too_little_memory_is_said(graphs: Path, more: int) -> None:
     graph = graphs / "onnx" / "upscale.fp16.onnx"
     command = [sys.executable, "-c", OUT_OF_MEMORY, str(graph), str(more)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    # Of TensorRT's threads, one may wait for another that could not be started.
-    assert re.match("engine: .*this machine's memory does not suffice", done.stdout), done.stderr
+    # TensorRT ends as chance has it: with words, by a signal, or in threads that wait for ever.
+    said = r"engine: .*\bfree (some|memory), or build on a larger"
+    assert re.match(said, done.stdout), done.stderr
 
 
 def test_a_full_disk_leaves_nothing(

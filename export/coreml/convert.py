@@ -118,7 +118,7 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
         )
     precision = ct.precision.FLOAT32
     if recipe.plan is not None:
-        selector = narrow_selector(function, recipe.plan)
+        selector = narrow_selector(function, model, recipe.plan)
         precision = ct.transform.FP16ComputePrecision(op_selector=selector)
     with quiet():
         try:

@@ -20,22 +20,25 @@ __all__ = ["module_of", "narrow_selector", "traced_paths"]
 _SCOPES = "TORCHSCRIPT_MODULE_NAME"
 
 
-def narrow_selector(model: nn.Module, plan: PrecisionPlan) -> Callable[[Any], bool]:
+def narrow_selector(
+    function: nn.Module, model: nn.Module, plan: PrecisionPlan
+) -> Callable[[Any], bool]:
     """Return what says of an operation whether it computes in fp16.
 
     An operation of a module without a type of its own, such as ReLU, takes values as they come:
     it is wide when what it reads is. So are those that a conversion adds between modules.
 
     Args:
-        model: the baked model that is converted.
+        function: what is converted: the baked model, or a stage of it under the same paths.
+        model: the baked model, whose modules the plan names.
         plan: of this model.
 
     Raises:
         CalibrationError: the plan names modules that the model does not have.
     """
-    known = units(model)
-    wide = plan.wide(known)
-    paths = traced_paths(model)
+    known = units(function)
+    wide = plan.wide(units(model))
+    paths = traced_paths(function)
 
     def narrow(op: Any) -> bool:
         unit = module_of(op, paths)
