@@ -198,6 +198,21 @@ def test_each_function_takes_its_own_part_of_the_plan(loaded: Loaded, tmp_path: 
     assert len(wide) == 6
 
 
+def test_the_last_convolution_is_known_though_the_image_s_scale_is_in_it(
+    baked: BakedTinySR, loaded: Loaded, tmp_path: Path
+) -> None:
+    last = [name for name, m in baked.named_modules() if isinstance(m, torch.nn.Conv2d)][-1]
+    recipe = Recipe(tile=TILE, system="iOS18", plan=plan_of(loaded, last), formats={last: "w8"})
+    decode = next(ports for ports in FUNCTIONS if ports.stage == "decoder")
+    save({"decode": converted(baked, decode, recipe)}, tmp_path / "net.mlpackage")
+    (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
+    operations = function.body.operations
+    kinds = [op.kind for op in operations]
+    assert kinds.count("constexpr_blockwise_shift_scale") == 1
+    convolutions = [op for op in operations if op.kind == "conv"]
+    assert convolutions[-1].outputs[0][1].dtype == "float32"
+
+
 def test_a_naive_fp16_package_overflows_and_the_planned_one_passes(tmp_path: Path) -> None:
     loaded = as_loaded(explosive_model())
     baked = bake(loaded.model, TILE)

@@ -19,7 +19,7 @@ from ..graph import example_input
 from ..precision import PrecisionPlan
 from ..quantization import Format
 from .compress import compressed
-from .narrow import narrow_selector
+from .narrow import IMAGE, narrow_selector
 from .ports import FunctionPorts
 from .sizes import any_size
 from .tools import coremltools, quiet
@@ -75,7 +75,7 @@ class _Function(nn.Module):
         for name in ("encoder", "transformer", "decoder"):
             if ports.stage in (name, "upscale"):
                 self.add_module(name, model.get_submodule(name))
-        self.image = _Image() if ports.gives == "image" else nn.Identity()
+        self.add_module(IMAGE, _Image() if ports.gives == "image" else nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the function's input to its output."""
@@ -87,7 +87,7 @@ class _Function(nn.Module):
             y = self.get_submodule("decoder")(z - self.get_submodule("transformer")(z))
         else:
             y = self.get_submodule(self.ports.stage)(x)
-        image: Tensor = self.image(y)
+        image: Tensor = self.get_submodule(IMAGE)(y)
         return image
 
 

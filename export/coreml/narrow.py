@@ -15,7 +15,10 @@ from torch import nn
 from ..precision import PrecisionPlan
 from ..typed import units
 
-__all__ = ["module_of", "narrow_selector", "traced_paths"]
+__all__ = ["IMAGE", "module_of", "narrow_selector", "traced_paths"]
+
+IMAGE = "image"
+"""Name of the module that makes an image of a function's result."""
 
 _SCOPES = "TORCHSCRIPT_MODULE_NAME"
 
@@ -52,7 +55,8 @@ def narrow_selector(
 def traced_paths(model: nn.Module) -> dict[tuple[str, ...], str]:
     """Return the modules' dotted paths, by the names that a trace gives them.
 
-    A trace names the modules that are called: lists of modules are not, and are left out.
+    A trace names the modules that are called: lists of modules are not, and are left out. What
+    scales the result to an image belongs to the last convolution, which it is multiplied into.
     """
     lists = {path for path, module in model.named_modules() if isinstance(module, nn.ModuleList)}
     found = {}
@@ -61,6 +65,9 @@ def traced_paths(model: nn.Module) -> dict[tuple[str, ...], str]:
         called = (part for i, part in enumerate(parts) if ".".join(parts[: i + 1]) not in lists)
         if path not in lists:
             found[tuple(called)] = path
+    convolutions = [path for path, module in model.named_modules() if isinstance(module, nn.Conv2d)]
+    if (IMAGE,) in found and convolutions:
+        found[IMAGE,] = convolutions[-1]
     return found
 
 
