@@ -26,7 +26,7 @@ from tinysr.models import Loaded
 from tinysr.models.accounting import stage_costs
 from tinysr.parity import eager_reference, gate_bundle, suite
 from tinysr.runtime import Bundle, Upscaler, create
-from tinysr.runtime.backends.openvino import OpenVinoBackend
+from tinysr.runtime.backends.openvino import FixedShapesSession, OpenVinoBackend
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -97,6 +97,21 @@ def test_bf16_rounds_all_but_the_encoder(folder: Path) -> None:
 def test_int8_is_near_what_the_onnx_graph_gives(folder: Path) -> None:
     expected = run(folder, "onnxruntime", "transformer", "int8")
     assert decibels(run(folder, "openvino", "transformer", "int8"), expected) > 30
+
+
+def test_int8_is_compiled_for_each_size_and_few_stay(folder: Path) -> None:
+    bundle, opener = Bundle(folder), create("openvino")
+    artifact = opener.artifact(bundle, "decoder", "int8")
+    (port,) = artifact.inputs
+    sizes = (8, 10, 12, 14, 16, 8)
+    with opener.open(bundle, artifact) as session:
+        assert isinstance(session, FixedShapesSession)
+        for size in sizes:
+            given = np.random.default_rng(7).random((1, port.shape[1], size, size), np.float32)
+            (found,) = session.run({port.name: given}).values()
+            expected = run(folder, "onnxruntime", "decoder", "int8", size * 2)
+            assert decibels(found, expected) > 30
+        assert len(session.compiled_sizes) == 4
 
 
 def test_weights_lie_in_the_bundle_once(folder: Path) -> None:
