@@ -72,16 +72,15 @@ class OpenVinoBackend(Backend):
         try:
             graph, weights = str(path), str(bundle.folder / artifact.data[0].path)
             compile_, model = self._compiler(graph, weights, artifact)
-            compiled = compile_(model)
+            _check_graph(artifact, model)
+            if artifact.precision in _FIXED and any("?" in shape for shape in _shapes(model)):
+                return FixedShapesSession(artifact, compile_, model)
+            return OpenVinoSession(artifact, compile_(model))
         except RuntimeError as error:
             raise BundleError(
                 f"{artifact.label}: {path}: OpenVINO can't open it ({_last_line(error)}); "
                 "export the bundle again"
             ) from error
-        _check_graph(artifact, compiled)
-        if artifact.precision in _FIXED and any("?" in shape for shape in _shapes(compiled)):
-            return FixedShapesSession(artifact, compile_, model)
-        return OpenVinoSession(artifact, compiled)
 
     def _compiler(
         self, graph: str, weights: str, artifact: Artifact
@@ -178,26 +177,26 @@ def _inference_type(artifact: Artifact) -> str:
     return str(found)
 
 
-def _check_graph(artifact: Artifact, compiled: Any) -> None:
+def _check_graph(artifact: Artifact, model: Any) -> None:
     wanted = {port.name for port in (*artifact.inputs, *artifact.outputs)}
     types = [
         _DTYPES.get(port.get_element_type().get_type_name(), "another type")
-        for port in _ports(compiled)
+        for port in _ports(model)
     ]
-    names = [_name(port, wanted) for port in _ports(compiled)]
-    found = zip(types, _shapes(compiled), strict=True)
+    names = [_name(port, wanted) for port in _ports(model)]
+    found = zip(types, _shapes(model), strict=True)
     check_ports(artifact, dict(zip(names, found, strict=True)))
 
 
-def _ports(compiled: Any) -> list[Any]:
-    return [*compiled.inputs, *compiled.outputs]
+def _ports(model: Any) -> list[Any]:
+    return [*model.inputs, *model.outputs]
 
 
-def _shapes(compiled: Any) -> list[tuple[int | str, ...]]:
+def _shapes(model: Any) -> list[tuple[int | str, ...]]:
     """Return the ports' shapes; a side that is open is a question mark."""
     return [
         tuple(side.get_length() if side.is_static else "?" for side in port.get_partial_shape())
-        for port in _ports(compiled)
+        for port in _ports(model)
     ]
 
 
