@@ -74,7 +74,7 @@ bench: setup  ## Measure BUNDLE: latency and limits, what whole folders cost, an
 bench-device: setup  ## Measure this machine as DEVICE with BUNDLE, into benchmarks/results
 	$(BIN)/python -m tinysr.benchmarks.device '$(BUNDLE)' --device '$(DEVICE)' --rules $(RULES)
 
-bench-full: setup  ## Measure all that the report shows, small and full size (about 15 minutes)
+bench-full: setup  ## Measure all that the report shows, small and full size (about 20 minutes)
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-bench -t openvino --precision int8 --overwrite
 	$(TINYSR) export tinysr -o bundles/tinysr-bench -t openvino --overwrite --no-gate
 	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-nano-bench --device '$(DEVICE)' --growth

@@ -156,6 +156,13 @@ def test_the_command_trains_stops_and_goes_on(cli: Cli, tmp_path: Path) -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def refused(cli: Cli, run: Path, words: list[str], message: str) -> None:
+    result = cli(*words, "-o", run)
+    assert isinstance(result.exception, TinySRError)
+    assert message in str(result.exception)
+    assert not run.exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -176,10 +183,7 @@ def test_the_command_trains_stops_and_goes_on(cli: Cli, tmp_path: Path) -> None:
 def test_what_can_not_be_trained_is_refused_in_one_line(
     cli: Cli, tmp_path: Path, words: list[str], message: str
 ) -> None:
-    result = cli(*words, "-o", tmp_path / "run")
-    assert isinstance(result.exception, TinySRError)
-    assert message in str(result.exception)
-    assert not (tmp_path / "run").exists()
+    refused(cli, tmp_path / "run", words, message)
 
 
 def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
@@ -205,10 +209,7 @@ def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
 def test_a_recipe_refuses_what_is_a_stages(
     cli: Cli, tmp_path: Path, words: list[str], message: str
 ) -> None:
-    result = cli(*words, "-o", tmp_path / "run")
-    assert isinstance(result.exception, TinySRError)
-    assert message in str(result.exception)
-    assert not (tmp_path / "run").exists()
+    refused(cli, tmp_path / "run", words, message)
 
 
 def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -> None:
