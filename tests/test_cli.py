@@ -18,6 +18,18 @@ from tinysr.cli import main
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = Path(sys.executable).with_name("tinysr")
+COMMANDS = (
+    "bench",
+    "calibrate",
+    "compare",
+    "doctor",
+    "export",
+    "inspect",
+    "parity",
+    "residency",
+    "train",
+    "upscale",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -175,8 +187,14 @@ def test_help_and_version_go_to_standard_output(desk: Path) -> None:
     assert version == Ended(code=0, out=f"tinysr {project['version']}\n", error="")
     overview = run(desk, "--help")
     assert (overview.code, overview.error) == (0, "")
-    for command in ("export", "parity", "upscale", "inspect", "doctor", "train"):
-        assert command in overview.out
+    assert [command for command in COMMANDS if command not in overview.out] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_a_help_page(command: str, call: Callable[..., Ended]) -> None:
+    page = call(command, "--help")
+    assert (page.code, page.error) == (0, "")
+    assert f" {command} [OPTIONS]" in page.out
 
 
 def test_images_of_one_pixel_and_of_one_column_are_upscaled(desk: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def train(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The run's folder.  [default: runs/RECIPE[/STAGE]]"),
+        typer.Option("-o", "--output", help="The run's folder: runs/RECIPE or runs/RECIPE/STAGE."),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="A TOML file in place of the packaged config.")
