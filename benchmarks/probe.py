@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tinysr.errors import TinySRError, UnsupportedError
-from tinysr.runtime import Upscaler
-from tinysr.runtime import bundle as bundles
+from tinysr.runtime import Upscaler, hashes
 
 from .machine import peak_mb
 from .stages import photo_like
@@ -89,7 +88,7 @@ def _here(folder: str, backend: str, precision: str, side: int, threads: int | N
 @contextmanager
 def _hashing() -> Iterator[list[float]]:
     """Note what every check of a hash takes."""
-    own = bundles.sha256_file
+    own = hashes.known_sha256
     seconds: list[float] = []
 
     def timed(path: Path) -> str:
@@ -98,11 +97,11 @@ def _hashing() -> Iterator[list[float]]:
         seconds.append(time.perf_counter() - start)
         return digest
 
-    bundles.sha256_file = timed
+    hashes.known_sha256 = timed
     try:
         yield seconds
     finally:
-        bundles.sha256_file = own
+        hashes.known_sha256 = own
 
 
 def _read_bytes() -> int | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, FileEntry, Manifest, Stage, read_manifest
+
+from . import hashes
 
 __all__ = ["Bundle"]
 
@@ -55,7 +56,7 @@ class Bundle:
             raise BundleError(f"{artifact.label}: {entry.path} leaves the bundle")
         try:
             size = path.stat().st_size
-            digest = sha256_file(path) if size == entry.size else ""
+            digest = hashes.known_sha256(path) if size == entry.size else ""
         except OSError as error:
             raise BundleError(f"{artifact.label}: {path}: {error.strerror}") from error
         if size != entry.size:
@@ -69,9 +70,3 @@ class Bundle:
                 f"found {digest[:12]}…; the file was changed, export the bundle again"
             )
         self._checked.add(entry.path)
-
-
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -30,7 +30,7 @@ from tinysr.manifest import (
     Verdict,
     to_json,
 )
-from tinysr.runtime.bundle import sha256_file
+from tinysr.runtime.hashes import sha256_file
 
 Named = tuple[str, tuple[int | str, ...]]
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 from tinysr.errors import require
 
 from .key import Key
@@ -34,8 +36,7 @@ _LOG = logging.getLogger("tinysr.export")
 
 def default_folder() -> Path:
     """Return where engines are kept."""
-    platformdirs: Any = require("platformdirs", extra=_EXTRA)
-    return Path(platformdirs.user_cache_path("tinysr")) / "tensorrt"
+    return platformdirs.user_cache_path("tinysr") / "tensorrt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tinysr.errors import ImageError
 
-from ..bundle import sha256_file
+from ..hashes import sha256_file
 
 __all__ = ["LOG_NAME", "MADE", "Log", "Made"]
 

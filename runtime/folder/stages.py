@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tinysr.errors import ImageError
 
-from ..bundle import sha256_file
 from ..files import FORMATS, check_size, check_writable, decode, encode_into, format_of, save
 from ..geometry import SCALE
+from ..hashes import sha256_file
 from ..raster import Raster
 from ..render import Progress
 from ..upscaler import Result, Upscaler

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from .engine import Engine
 
@@ -54,11 +55,7 @@ class RuntimeCache:
                 Path(new).unlink(missing_ok=True)
 
 
-def cache_for(sha256: str) -> RuntimeCache | None:
-    """Return the cache of an engine by its hash; None without a place for caches."""
-    try:
-        platformdirs: Any = importlib.import_module("platformdirs")
-    except ModuleNotFoundError:
-        return None
-    folder = Path(platformdirs.user_cache_path("tinysr")) / "tensorrt" / "kernels"
+def cache_for(sha256: str) -> RuntimeCache:
+    """Return the cache of an engine by its hash."""
+    folder = platformdirs.user_cache_path("tinysr") / "tensorrt" / "kernels"
     return RuntimeCache(folder / f"{sha256}.bin")
