@@ -34,9 +34,12 @@ export: setup  ## Export MODEL to BUNDLE in PRECISION, gate included
 
 trt: PRECISION := $(if $(filter file default,$(origin PRECISION)),fp16,$(PRECISION))
 trt: BUNDLE := $(if $(filter file default,$(origin BUNDLE)),$(BUNDLE)-$(PRECISION),$(BUNDLE))
+# Holding the full-size graphs takes a quarter of an hour, and their plan was held when it was found.
+trt: GATE ?= $(if $(filter tinysr,$(MODEL)),no,yes)
 trt: setup  ## Add TensorRT engines to MODEL's bundle in PRECISION (fp16), made first if there is none
 	@test -f '$(BUNDLE)/manifest.json' \
-		|| $(TINYSR) export '$(MODEL)' -o '$(BUNDLE)' --precision '$(PRECISION)' $(PLAN:%=--plan '%')
+		|| $(TINYSR) export '$(MODEL)' -o '$(BUNDLE)' --precision '$(PRECISION)' $(PLAN:%=--plan '%') \
+			$(if $(filter no,$(GATE)),--no-gate)
 	$(TINYSR) export '$(BUNDLE)' -t tensorrt --precision '$(PRECISION)' --overwrite
 
 gpu-check: setup  ## Hold engines against the eager model on this GPU, and measure them

@@ -49,7 +49,7 @@ def test_stages_and_forms_add_up_to_the_model() -> None:
         (nn.Linear(8, 4), (2, 3, 8), 2 * 3 * 8 * 4, 0),
         (nn.Conv2d(4, 8, 3, padding=1), (1, 4, 5, 5), 25 * 8 * 4 * 9, 0),
         (nn.Conv2d(4, 4, 3, stride=2, padding=1, groups=4), (1, 4, 6, 6), 9 * 4 * 9, 0),
-        (nn.ConvTranspose2d(3, 3, 16, stride=4, groups=3), (1, 3, 8, 8), 0, 0),
+        (nn.Conv2d(3, 48, 5, groups=3), (1, 3, 12, 12), 0, 0),  # the fixed resize
         (nn.MultiheadAttention(8, 2, bias=False), None, 5 * 8 * 8 * 4, 2 * 5 * 5 * 8),
     ],
 )

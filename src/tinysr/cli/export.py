@@ -204,8 +204,9 @@ def _summary(
     half = {"fp16": manifest.precision_plan} if manifest.precision_plan else {}
     for precision, entry in (half | manifest.quantization_plans).items():
         console.print(f"  {precision} by the plan {place / entry.path}, {origins[precision]}")
-    gate = f"gate {clock.gate:.1f} s" if clock.gate else "[yellow]not gated[/]"
-    console.print(f"  export {clock.export:.1f} s, {gate}, peak memory {peak_memory()}")
+    ungated = f"[yellow]not gated[/]: `tinysr parity {place}` does it"
+    gate = f"gate {clock.gate:.1f} s" if clock.gate else ungated
+    console.print(f"  export {clock.export:.1f} s, peak memory {peak_memory()}, {gate}")
 
 
 def _batch(text: str) -> int | None:

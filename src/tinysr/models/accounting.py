@@ -6,8 +6,8 @@ Run a model on the "meta" device and nothing is allocated. What is counted:
 - multiply-accumulates of products with weights: linears and convolutions. Attention's two
   products between activations are counted apart, as papers leave them out.
 
-A transposed convolution is no layer of this family: it is the fixed bicubic resize of a baked
-model, and is not counted, nor is the interpolation it stands for.
+The fixed bicubic resize of a baked model is a convolution, too, known by the shape of its kernel:
+it is not counted, nor is the interpolation it stands for.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from tinysr.models.tinysr import TinySR
 from tinysr.models.transformer import Modulation
 
 __all__ = ["Cost", "cost", "eager_costs", "meta_model", "stage_costs"]
+
+_RESIZE = [3 * SCALE**2, 1, 5, 5]
+"""Shape of the fixed resize's kernel; the family's own layers have 3×3, 2×2 and 1×1."""
 
 _WEIGHT_PRODUCTS = {"mm", "addmm", "convolution"}
 
@@ -80,11 +83,10 @@ def cost(module: nn.Module, run: Callable[..., object], *inputs: Tensor) -> Cost
 
 
 def _convolution_flops(
-    _x: list[int], weight: list[int], *args: Any, out_shape: list[int], **_options: Any
+    _x: list[int], weight: list[int], *_args: Any, out_shape: list[int], **_options: Any
 ) -> int:
     """Count two per multiply-accumulate; the weight is ``[O, I / groups, kH, kW]``."""
-    transposed = args[4]  # after bias, stride, padding and dilation
-    return 0 if transposed else 2 * prod(out_shape) * prod(weight[1:])
+    return 0 if list(weight) == _RESIZE else 2 * prod(out_shape) * prod(weight[1:])
 
 
 def stage_costs(

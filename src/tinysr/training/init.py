@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import ModelConfig, TinySR
 from tinysr.models.transformer import Block, Transformer
 from tinysr.models.vae import ResidualBlock, SeparableConv
+from tinysr.training.whitening import whiten_tokens
 from tinysr.training.wiring import LATENTS, WIRED, wire_decoder, wire_encoder, wire_pattern
 
 __all__ = ["initialise"]
@@ -96,10 +97,7 @@ def _transformer(transformer: Transformer, generator: torch.Generator) -> None:
         if isinstance(module, nn.Linear):
             module.weight.normal_(0, module.in_features**-0.5, generator=generator)
             module.bias.zero_()
-    # Latents vary by about 0.2: tripled, their tokens weigh as much as the position table.
-    proj = transformer.pos_embed.proj
-    proj.weight.normal_(0, 3 / math.sqrt(proj.weight[0].numel()), generator=generator)
-    cast(Tensor, proj.bias).zero_()
+    whiten_tokens(transformer.pos_embed.proj, generator)
     transformer.time_text_embed.timestep_embedder.linear_2.weight.mul_(_QUIET)
     blocks = [cast(Block, block) for block in transformer.transformer_blocks]
     for block in blocks:

@@ -52,8 +52,8 @@ def _scene(rng: Random, side: int) -> _Scene:
         side=side,
         palette=_palette(rng, int(rng.integers(4, 12))),
         textures=[texture(rng, side) for _ in range(_TEXTURES_PER_IMAGE)],
-        contrast=float(rng.uniform(0.05, 0.3)),
-        softness=float(np.exp(rng.uniform(np.log(0.5), np.log(2.5)))),
+        contrast=float(np.exp(rng.uniform(np.log(0.08), np.log(0.6)))),
+        softness=float(np.exp(rng.uniform(np.log(0.5), np.log(3)))),
     )
 
 
@@ -73,7 +73,7 @@ def _surface(scene: _Scene, rng: Random, rows: slice, columns: slice) -> Array:
     other = scene.palette[rng.integers(len(scene.palette))]
     grain = scene.textures[rng.integers(len(scene.textures))]
     grain = np.roll(grain, tuple(rng.integers(0, scene.side, 2)), (0, 1))[rows, columns, None]
-    strength = scene.contrast * rng.exponential(1.0) if rng.random() < 0.85 else 0.0
+    strength = scene.contrast * rng.exponential(1.0) if rng.random() < 0.92 else 0.0
     height, width = grain.shape[:2]
     y, x = np.linspace(-1, 1, height)[:, None, None], np.linspace(-1, 1, width)[None, :, None]
     shade = rng.normal(0, 0.15) * y + rng.normal(0, 0.15) * x
@@ -167,7 +167,7 @@ def _develop(image: Array, rng: Random) -> Array:
     side = image.shape[0]
     if rng.random() < 0.5:
         image = image * (1 + rng.uniform(0, 0.25) * field(rng, side, alpha=3)[..., None])
-    sigma = float(rng.uniform(0.3, 0.8))
+    sigma = float(np.exp(rng.uniform(np.log(0.3), np.log(1.4))))
     image = blur(image.clip(0, 1), (sigma, sigma)).clip(0, 1)
     image = image ** np.float32(np.exp(rng.normal(0, 0.25)))
     if rng.random() < 0.4:

@@ -16,7 +16,7 @@ Texture = Callable[[Random, int], Array]
 
 
 def _cloud(rng: Random, side: int) -> Array:
-    return field(rng, side, alpha=rng.uniform(0.8, 2.0))
+    return field(rng, side, alpha=rng.uniform(0.6, 1.6))
 
 
 def _grain(rng: Random, side: int) -> Array:
@@ -24,7 +24,7 @@ def _grain(rng: Random, side: int) -> Array:
     return field(
         rng,
         side,
-        alpha=rng.uniform(0.6, 1.6),
+        alpha=rng.uniform(0.5, 1.4),
         stretch=rng.uniform(1.5, 4),
         angle=rng.uniform(0, np.pi),
     )
@@ -32,7 +32,7 @@ def _grain(rng: Random, side: int) -> Array:
 
 def _speckle(rng: Random, side: int) -> Array:
     """Foliage and gravel: blobs and pits with steep slopes."""
-    rough = field(rng, side, alpha=rng.uniform(0.7, 1.4))
+    rough = field(rng, side, alpha=rng.uniform(0.6, 1.3))
     return _standard(np.tanh(rng.uniform(1, 4) * (rough + rng.uniform(-0.7, 0.7))))
 
 

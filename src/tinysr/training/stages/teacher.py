@@ -17,8 +17,8 @@ from tinysr.models import TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.init import initialise
-from tinysr.training.losses import smooth_l1
 from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 from tinysr.training.stages.shapes import Shape
 
 __all__ = ["TEACHER", "TeacherOptions", "TeacherStage"]
@@ -36,8 +36,8 @@ class TeacherOptions(Strict):
     """The table ``[options]`` of a teacher's config."""
 
     model: Shape
-    gradient_loss: float = Field(default=0.1, ge=0)
-    """Weight of the loss on the differences of neighbouring pixels: it keeps edges sharp."""
+    image: Weights = Weights(l1=1.0, gradient=0.1)
+    """Weights of the losses on the upscaled image."""
     transformer_start: int = Field(default=0, ge=0)
     """Step from which the transformer learns. While the autoencoder still has errors that a
     constant mends, the transformer's features are only pulled flat."""
@@ -58,13 +58,17 @@ class TeacherStage(Stage):
     model: TinySR
     may_skip = False
 
-    def __init__(self, model: TinySR, options: TeacherOptions) -> None:
-        self.model, self._options = model, options
+    def __init__(self, model: TinySR, options: TeacherOptions, loss: ImageLoss) -> None:
+        self.model, self._options, self._loss = model, options, loss
+        self.critic = loss.critic
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the distance of the upscaled image from the truth."""
-        image = self.model(batch.low)
-        return {"pixels": smooth_l1(image, batch.high, self._options.gradient_loss)}
+        """Return the distances of the upscaled image from the truth."""
+        return self._loss.terms(self.model(batch.low), batch.high)
+
+    def critic_loss(self, batch: Batch, step: int) -> Tensor:
+        """Return what the critic minimises."""
+        return self._loss.critic_loss(batch.high)
 
     def upscale(self, low: Tensor) -> Tensor:
         """Upscale by the model alone."""
@@ -106,7 +110,7 @@ def _kind(name: str) -> str:
 def _make(options: TeacherOptions, context: Context) -> TeacherStage:
     model = initialise(TinySR(options.model.config()), context.seed)
     model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return TeacherStage(model, options)
+    return TeacherStage(model, options, ImageLoss(options.image, context))
 
 
 TEACHER = StageKind(name="teacher", options=TeacherOptions, make=_make)
