@@ -78,7 +78,7 @@ def planned(precision: str, target: str) -> str:
     Raises:
         UnsupportedError: plans are not found for one of them.
     """
-    from tinysr.errors import choices
+    from tinysr.errors import UnsupportedError, choices
     from tinysr.export.quantization import PLANNED
 
     targets = dict.fromkeys(kind for kind, _ in PLANNED.values())
@@ -88,6 +88,9 @@ def planned(precision: str, target: str) -> str:
     for form, name in names.items():
         if form == precision:
             return name
+    for kind, form in PLANNED.values():
+        if form == precision:
+            raise UnsupportedError(f"{target} has no weights in {precision}: add --target {kind}")
     raise choices("precision", precision, ("fp16", *names))
 
 

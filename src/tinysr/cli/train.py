@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from tinysr.errors import UnsupportedError, require
+from tinysr.errors import ImageError, UnsupportedError, require
 
 if TYPE_CHECKING:
     from tinysr.training import Chain
@@ -89,6 +89,8 @@ def train(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
     given = _inputs(inputs or ()) | ({"teacher": teacher} if teacher else {})
+    if data is not None and not data.is_dir():
+        raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
         said = console.print if team.leads else _nothing
         said(
