@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Stage
+from tinysr.progress import Progress, silent
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.registry import STAGES
 from tinysr.runtime.session import Backend
@@ -28,7 +29,6 @@ from .work import Limit, Work, count_work, limit
 
 __all__ = ["Contender", "Options", "bench", "contenders"]
 
-Tell = Callable[[str, int, int], None]
 
 _TOOLS = ("tinysr", "numpy", "onnxruntime", "openvino", "torch", "tensorrt-rtx", "coremltools")
 
@@ -83,7 +83,7 @@ def contenders(
 
 
 def bench(
-    bundle: Bundle, wanted: Sequence[Contender], options: Options, tell: Tell = lambda *_: None
+    bundle: Bundle, wanted: Sequence[Contender], options: Options, tell: Progress = silent
 ) -> Measured:
     """Measure contenders in turns; what a process can tell only once, in a process each.
 

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Source
-from tinysr.parity import GATES_DB, Metrics, Progress, Reference, measure
+from tinysr.parity import GATES_DB, Metrics, Reference, measure
 from tinysr.parity.results import versions
+from tinysr.progress import Progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 

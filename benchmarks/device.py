@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.progress import Progress, progress_bar, silent
 from tinysr.runtime import Bundle
 from tinysr.runtime.registry import BACKENDS
 
@@ -26,7 +27,14 @@ __all__ = ["main", "measure_device"]
 
 
 def measure_device(
-    folder: Path, device: str, rules: str, results: Path, *, growth: bool, sides: bool
+    folder: Path,
+    device: str,
+    rules: str,
+    results: Path,
+    *,
+    growth: bool,
+    sides: bool,
+    tell: Progress = silent,
 ) -> list[Path]:
     """Measure a bundle on this machine; return the files that were written.
 
@@ -38,18 +46,19 @@ def measure_device(
     wanted = contenders(bundle, here)
     if not wanted:
         raise UnsupportedError(f"{folder}: nothing of it runs here; see `tinysr doctor`")
-    found = bench(bundle, wanted, Options(rules=rules_named(rules), device=device))
+    found = bench(bundle, wanted, Options(rules=rules_named(rules), device=device), tell)
     name, model = found.device.name, found.model
     written = [result_path(name, model, results)]
     write_measured(written[0], found)
     stem = written[0].name.removeprefix("bench-")
     if sides:
         written.append(results / f"side-by-side-{stem}")
-        compared = measure_sides(folder, rules_named(rules))
+        compared = measure_sides(folder, rules_named(rules), tell=tell)
         write_record(written[-1], compared.model_dump(mode="json"))
     if growth:
         written.append(results / f"growth-{stem}")
-        write_record(written[-1], measure_growth(str(folder)).model_dump(mode="json"))
+        grown = measure_growth(str(folder), tell=tell)
+        write_record(written[-1], grown.model_dump(mode="json"))
     return written
 
 
@@ -64,10 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-sides", action="store_true", help="leave the comparison out")
     options = parser.parse_args(arguments)
     try:
-        written = measure_device(
-            options.bundle, options.device, options.rules, options.results,
-            growth=options.growth, sides=not options.no_sides,
-        )  # fmt: skip
+        with progress_bar() as tell:
+            written = measure_device(
+                options.bundle, options.device, options.rules, options.results,
+                growth=options.growth, sides=not options.no_sides, tell=tell,
+            )  # fmt: skip
     except TinySRError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return error.exit_code

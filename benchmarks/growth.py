@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tinysr.errors import TinySRError
+from tinysr.progress import Progress, silent
 from tinysr.runtime import Upscaler
 
 from .memory import measure as measure_size
@@ -52,21 +53,26 @@ class Growth(Record):
 
 
 def measure(
-    bundle: str, megapixels: Sequence[float] = MEGAPIXELS, images: Sequence[int] = IMAGES
+    bundle: str,
+    megapixels: Sequence[float] = MEGAPIXELS,
+    images: Sequence[int] = IMAGES,
+    tell: Progress = silent,
 ) -> Growth:
     """Measure both curves.
 
     Raises:
         UnsupportedError: a process failed.
     """
-    sizes = []
+    sizes: list[Point] = []
     for size in megapixels:
+        tell(f"{size:g} megapixels", len(sizes), len(megapixels))
         use = measure_size(bundle, size)
         sizes.append(Point(size=use.megapixels, seconds=use.seconds, peak_mb=use.beside_mb))
     with Upscaler(bundle) as upscaler:
         tile = upscaler.bundle.manifest.tile
         image = photo_like(tile, seed=0)
         upscaler.upscale(image)
+        tell("many images", 0, 1)
         many = tuple(_images(upscaler, image, count) for count in images)
         return Growth(backend=str(upscaler.choice), sizes=tuple(sizes), images=many)
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.progress import Progress, silent
 from tinysr.runtime import Bundle
 
 from .machine import peak_mb
@@ -58,7 +59,7 @@ def measure(
     bundle: Path,
     rules: Rules,
     only: Sequence[str] = (),
-    tell: Callable[[str, int, int], None] = lambda *_: None,
+    tell: Progress = silent,
 ) -> SideBySide:
     """Measure all contenders, or some of them and the base.
 
@@ -78,7 +79,10 @@ def measure(
         calls, failed = _opened(opened, names, plain, rules)
         seconds = in_turns(calls, rules, tell)
         calls.clear()
-        peaks = {name: _peak(bundle, name, plain) for name in seconds}
+        peaks: dict[str, float | None] = {}
+        for name in seconds:
+            tell(f"memory of {name}", len(peaks), len(seconds))
+            peaks[name] = _peak(bundle, name, plain)
     sides = tuple(_side(name, seconds, peaks, failed, rules) for name in names)
     return SideBySide(model=opened.manifest.source.name, side=side, rules=rules, sides=sides)
 

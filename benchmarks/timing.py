@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from tinysr.errors import choices
+from tinysr.progress import Progress, silent
 
 __all__ = [
     "FULL",
@@ -117,7 +118,7 @@ _REST = 0.1
 def in_turns(
     calls: Mapping[str, Callable[[], Any]],
     rules: Rules,
-    tell: Callable[[str, int, int], None] = lambda *_: None,
+    tell: Progress = silent,
 ) -> dict[str, list[float]]:
     """Time calls in turns, until there are enough rounds and enough time has passed.
 

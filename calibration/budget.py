@@ -14,7 +14,8 @@ from tinysr.export.baked import BakedTinySR
 from tinysr.export.equalise import equalised
 from tinysr.export.quantization import QuantizationPlan
 from tinysr.export.quantize import layers
-from tinysr.parity import Progress, measure, suite
+from tinysr.parity import measure, suite
+from tinysr.progress import Progress
 
 from .fake import fake_quantized
 from .images import DegradedPhoto, degraded_photos

@@ -13,7 +13,8 @@ from tinysr.export import bake
 from tinysr.export.precision import DEFAULT_MARGIN, PrecisionPlan, check_margin
 from tinysr.export.typed import units
 from tinysr.models import Loaded
-from tinysr.parity import Progress, gate_db
+from tinysr.parity import gate_db
+from tinysr.progress import Progress
 
 from .evaluate import Evaluation, evaluate, truths
 from .finder import PRECISION, find_plan, large_weights, too_large

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from tinysr.parity import Metrics, Progress, SuiteImage, measure, suite
+from tinysr.parity import Metrics, SuiteImage, measure, suite
+from tinysr.progress import Progress
 
 from .half import HalfWalker
 from .images import image_sha256

@@ -16,7 +16,8 @@ from torch import nn
 from tinysr.errors import CalibrationError
 from tinysr.export.precision import KeptModule, PrecisionPlan
 from tinysr.export.typed import units
-from tinysr.parity import Progress, gate_db
+from tinysr.parity import gate_db
+from tinysr.progress import Progress
 
 from .evaluate import Evaluation, Score, Truth, evaluate, score
 from .half import FP16_MAX

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tinysr.export.baked import BakedTinySR, MatMulLinear
 from tinysr.export.quantize import INT8_MAX, layers
-from tinysr.parity import Progress
+from tinysr.progress import Progress
 
 from .histogram import BINS, Counts, bin_edges, percentile, see
 from .images import CalibrationImage

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tinysr.errors import CheckpointError
 from tinysr.manifest import Source
-from tinysr.parity import Progress
+from tinysr.progress import Progress
 
 from .histogram import Measured, see
 from .images import CalibrationImage, image_sha256

@@ -35,7 +35,8 @@ from tinysr.export.quantization import (
 from tinysr.export.quantize import layers
 from tinysr.manifest import Stage
 from tinysr.models import Loaded
-from tinysr.parity import Progress, gate_db, suite
+from tinysr.parity import gate_db, suite
+from tinysr.progress import Progress
 
 from .budget import Budget, BudgetResult
 from .fake import fake_quantized

@@ -44,7 +44,7 @@ def run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     # On a busy machine a short command may take long enough to say how far it is.
-    monkeypatch.setattr("tinysr.cli.progress.QUIET_SECONDS", math.inf)
+    monkeypatch.setattr("tinysr.progress.QUIET_SECONDS", math.inf)
 
     def call(*words: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["tinysr", *map(str, words)])

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinysr.progress import progress_bar
+
 from .memory import peak_memory
 from .parity import load_source
-from .progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinysr.progress import progress_bar
+
 from .parity import backends_for, load_source
-from .progress import progress_bar
 
 if TYPE_CHECKING:
     from tinysr.benchmarks.compare import Comparison

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinysr.progress import progress_bar
+
 from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
 from .extend import extend, is_bundle
 from .memory import peak_memory
 from .parity import backends_for, print_report
 from .plans import with_plans
-from .progress import progress_bar
 from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tinysr.export import ExportOptions, Gate
     from tinysr.manifest import Manifest
     from tinysr.models import Loaded
-    from tinysr.parity import Progress
+    from tinysr.progress import Progress
 
 __all__ = ["export"]
 

@@ -6,14 +6,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinysr.progress import progress_bar
+
 from .memory import peak_memory
 from .parity import load_source, print_report
-from .progress import progress_bar
 from .tensorrt import build_notes
 
 if TYPE_CHECKING:
     from tinysr.export import Extension, Gate
-    from tinysr.parity import Progress
+    from tinysr.progress import Progress
     from tinysr.runtime.bundle import Bundle
     from tinysr.runtime.session import Backend
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .progress import progress_bar
+from tinysr.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tinysr.parity import (
         BisectResult,
         ParityReport,
-        Progress,
         Reference,
         SeamReference,
         SuiteImage,
     )
+    from tinysr.progress import Progress
     from tinysr.runtime.bundle import Bundle
     from tinysr.runtime.session import Backend
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tinysr.export import ExportOptions
     from tinysr.export.options import Plan
     from tinysr.models import Loaded
-    from tinysr.parity import Progress
+    from tinysr.progress import Progress
 
 __all__ = ["with_plans"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .progress import progress_bar
+from tinysr.progress import progress_bar
 
 if TYPE_CHECKING:
     from tinysr.calibration import BudgetResult

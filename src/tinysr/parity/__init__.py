@@ -6,7 +6,7 @@ from .gates import DEPARTURE, GATES_DB, SEAM_RATIO, departure, gate_db
 from .images import SuiteImage, photo, suite, user_images
 from .metrics import Metrics, measure
 from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
-from .reference import Progress, Reference, eager_reference, further_references
+from .reference import Reference, eager_reference, further_references
 from .report import html_text
 from .results import ArtifactResult, BisectResult, BisectRow, ImageResult, ParityReport, SeamResult
 from .run import ParityRun, run_artifact, run_parity

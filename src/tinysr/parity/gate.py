@@ -10,12 +10,13 @@ from torch import nn
 
 from tinysr.atomic import write_atomically
 from tinysr.manifest import Artifact
+from tinysr.progress import Progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend
 
 from .bisection import bisect
 from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
-from .reference import Progress, Reference
+from .reference import Reference
 from .report import html_text
 from .results import ArtifactResult, ParityReport, noted
 from .run import ParityRun, run_parity

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from tinysr.errors import CheckpointError
 from tinysr.manifest import Artifact, Manifest, Stage
 from tinysr.models import TinySR
+from tinysr.progress import Progress
 
 from .images import SuiteImage
 
 __all__ = [
     "TILES",
-    "Progress",
     "Reference",
     "as_given",
     "eager_reference",
@@ -33,9 +33,6 @@ CLAMPED = "clamped"
 
 TILES = "tiles"
 """The option of an artifact that takes tiles of more than one size: their sides."""
-
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Artifact, Port
+from tinysr.progress import Progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
 from .gates import gate_db
 from .metrics import Metrics, measure
 from .pictures import Picture, picture
-from .reference import Progress, Reference, as_given, further_sides
+from .reference import Reference, as_given, further_sides
 from .results import (
     ArtifactResult,
     ImageResult,

@@ -1,27 +1,30 @@
-"""The progress of a command: a bar on a terminal, a line now and then in a log."""
+"""The progress of long work: a bar on a terminal, a line now and then in a log."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tinysr.parity import Progress
+from rich.console import Console
+from rich.progress import Progress as Bar
 
-__all__ = ["QUIET_SECONDS", "progress_bar"]
+__all__ = ["QUIET_SECONDS", "Progress", "progress_bar", "silent"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many of it are done, and how many there are."""
 
 QUIET_SECONDS = 30.0
 """A log without a line for so long looks as if nothing happened; short commands leave none."""
 
 
+def silent(_text: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Show on standard error what is being done, while it is."""
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
     console = Console(stderr=True)
     if not console.is_terminal:  # a bar that takes itself away would still leave an empty line
         yield _lines(console.file.write)

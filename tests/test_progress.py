@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tinysr.cli import progress
-from tinysr.cli.progress import QUIET_SECONDS, progress_bar
+from tinysr import progress
+from tinysr.progress import QUIET_SECONDS, progress_bar
 
 
 def test_a_log_gets_a_line_now_and_then(
