@@ -1,18 +1,21 @@
 """Bounds at full size: the paper's model through the real command, and a result of 100 MP."""
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tinysr.benchmarks.memory import LARGEST, LIMIT_MB, measure
 from tinysr.calibration import load_ranges
-from tinysr.manifest import read_manifest
+from tinysr.manifest import Stage, read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
+ROOT = Path(__file__).parents[1]
 TINYSR = Path(sys.executable).parent / "tinysr"
 EXPORT_SECONDS = 90
 EXPORT_BYTES = 6e9
@@ -20,6 +23,8 @@ HALF_SECONDS = 120
 CALIBRATE_SECONDS = 900
 CALIBRATION_TILES = 32
 CALIBRATE_BYTES = 8e9
+TRT_SECONDS = 120
+TRT_BYTES = 6e9
 
 
 def run(*command: str | Path) -> None:
@@ -60,6 +65,22 @@ def test_full_size_is_calibrated_and_exported_in_fp16_within_its_bounds(tmp_path
     manifest = read_manifest(tmp_path / "tinysr")
     sizes = {a.precision: sum(d.size for d in a.data) for a in manifest.artifacts}
     assert 0.5 <= sizes["fp16"] / sizes["fp32"] <= 0.51
+
+
+def test_make_trt_builds_full_size_engines_within_its_time_and_memory(tmp_path: Path) -> None:
+    words = ("MODEL=tinysr", "PRECISION=fp16", f"BUNDLE={tmp_path / 'tinysr'}")
+    start = time.perf_counter()
+    subprocess.run(  # noqa: S603
+        ["make", "trt", *words],  # noqa: S607
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )
+    assert time.perf_counter() - start <= TRT_SECONDS
+    assert peak_memory_of_children() <= TRT_BYTES
+    found = read_manifest(tmp_path / "tinysr").artifacts
+    assert {a.stage for a in found if a.target == "tensorrt"} == set(get_args(Stage))
+    assert {a.parity.result for a in found} == {"not run"}
 
 
 def test_a_result_of_100_megapixels_stays_within_its_memory(tmp_path: Path) -> None:
