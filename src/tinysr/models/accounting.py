@@ -64,7 +64,7 @@ def meta_model(config: ModelConfig) -> TinySR:
         return TinySR(config).eval()
 
 
-def cost(module: nn.Module, run: Callable[..., object], *inputs: Tensor) -> Cost:
+def cost(module: nn.Module, run: Callable[..., object], *inputs: object) -> Cost:
     """Count a module's parameters, and the products of one call ``run(*inputs)``."""
     counter = FlopCounterMode(
         display=False, custom_mapping={torch.ops.aten.convolution: _convolution_flops}

@@ -1,19 +1,24 @@
-"""What SD3's text stream weighs and does: the part of the teacher that TinySR drops.
+"""SD3's text stream: the part of the teacher that TinySR drops.
 
-It is built on the "meta" device to be counted and never holds a weight; checkpoints' own text
-streams are dropped as they are read. Names are diffusers' ``SD3Transformer2DModel``'s.
+In a joint block each token attends to those of both streams. Here are the text's modules, how both
+streams run together, and what the text adds to the cost. Names are those of diffusers'
+``SD3Transformer2DModel``.
 """
 
 from __future__ import annotations
 
+import math
+from typing import cast
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinysr.models.accounting import Cost, cost
 from tinysr.models.config import TransformerConfig
-from tinysr.models.transformer import FeedForward, Modulation
+from tinysr.models.transformer import Block, FeedForward, Modulation, Transformer, in_heads, norm
 
-__all__ = ["TEXT_CHANNELS", "TEXT_TOKENS", "TextStream", "text_stream_cost"]
+__all__ = ["TEXT_CHANNELS", "TEXT_TOKENS", "TextBlock", "TextStream", "text_stream_cost"]
 
 TEXT_TOKENS = 77 + 256
 """Tokens of TSD-SR's prompt: CLIP's and T5's."""
@@ -35,12 +40,47 @@ class TextBlock(nn.Module):
             self.attn["to_add_out"] = nn.Linear(dim, dim)
             self.ff_context = FeedForward(dim, config.ff_dim)
 
-    def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
-        """Run every product of ``[1, T, dim]`` with weights; the values mean nothing."""
-        self.norm1_context(conditioning)
-        for linear in self.attn.values():
-            x = linear(x)
-        return x if self.ff_context is None else self.ff_context(x)
+    def forward(
+        self, image: Block, x: Tensor, text: Tensor, conditioning: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Run both halves of a joint block.
+
+        Args:
+            image: the image's half.
+            x: the image's tokens, ``[N, L, dim]``.
+            text: the text's tokens, ``[N, T, dim]``; the last block returns them as they are.
+            conditioning: ``[N, dim]``.
+        """
+        shift, scale, gate, *image_mlp = image.norm1(conditioning)
+        image_heads = image.attn.heads(_modulated(x, shift, scale))
+        text_shift, text_scale, *text_rest = self._modulation(conditioning)
+        text_heads = self._heads(_modulated(text, text_shift, text_scale))
+        q, k, v = (torch.cat(pair, 2) for pair in zip(image_heads, text_heads, strict=True))
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        ours, theirs = y.split([x.shape[1], text.shape[1]], dim=1)
+        x = _fed(image.ff, x + gate * image.attn.to_out(ours), *image_mlp)
+        if self.ff_context is None:
+            return x, text
+        text_gate, *text_mlp = text_rest
+        text = text + text_gate * self.attn["to_add_out"](theirs)
+        return x, _fed(self.ff_context, text, *text_mlp)
+
+    def _modulation(self, conditioning: Tensor) -> tuple[Tensor, ...]:
+        parts = self.norm1_context(conditioning)
+        # The last block's norm gives its scale first.
+        return parts if self.ff_context is not None else parts[::-1]
+
+    def _heads(self, text: Tensor) -> list[Tensor]:
+        return [in_heads(self.attn[f"add_{name}_proj"](text)) for name in "qkv"]
+
+
+def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    return norm(x) * (1 + scale) + shift
+
+
+def _fed(ff: FeedForward, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:
+    y: Tensor = x + gate * ff(_modulated(x, shift, scale))
+    return y
 
 
 class TextStream(nn.Module):
@@ -53,24 +93,41 @@ class TextStream(nn.Module):
             TextBlock(config, last=block == config.depth - 1) for block in range(config.depth)
         )
 
-    def forward(self, prompt: Tensor, conditioning: Tensor) -> Tensor:
-        """Run every product of a prompt ``[1, T, channels]`` with weights."""
-        x: Tensor = self.context_embedder(prompt)
-        for block in self.transformer_blocks:
-            x = block(x, conditioning)
-        return x
+    def forward(
+        self, image: Transformer, z: Tensor, timestep: Tensor, pooled: Tensor, prompt: Tensor
+    ) -> Tensor:
+        """Return the velocity that both streams predict together.
+
+        Args:
+            image: the image's stream.
+            z: latents ``[N, C, h, w]``.
+            timestep: times ``[N]``.
+            pooled: the prompt's pooled embedding, ``[N, pooled_size]``.
+            prompt: its tokens' embeddings, ``[N, T, channels]``.
+
+        Returns:
+            v, shaped as z.
+        """
+        conditioning = image.time_text_embed(timestep, pooled)
+        x, text = image.pos_embed(z), self.context_embedder(prompt)
+        for block, words in zip(image.blocks, self.transformer_blocks, strict=True):
+            x, text = cast(TextBlock, words)(block, x, text, conditioning)
+        rows, columns = (side // image.patch for side in z.shape[2:])
+        return image.velocity(x, conditioning, rows, columns)
 
 
 def text_stream_cost(config: TransformerConfig, image_tokens: int) -> Cost:
-    """Count what the text adds to an image of so many tokens.
+    """Count what the text adds to a square image of so many tokens, by running both streams.
 
-    In joint attention each token attends to those of both streams; what that adds over the image
-    alone is counted with the products between activations.
+    What joint attention adds over the image alone is counted with the products between
+    activations.
     """
+    side = math.isqrt(image_tokens) * config.patch
     with torch.device("meta"):
-        stream = TextStream(config)
+        image, text = Transformer(config), TextStream(config)
+        z = torch.empty(1, config.latent_channels, side, side)
         prompt = torch.empty(1, TEXT_TOKENS, TEXT_CHANNELS)
-        counted = cost(stream, stream, prompt, torch.empty(1, config.dim))
-    joint = (image_tokens + TEXT_TOKENS) ** 2 - image_tokens**2
-    attention = 2 * joint * config.dim * config.depth
-    return Cost(parameters=counted.parameters, macs=counted.macs, attention_macs=attention)
+        pooled = torch.empty(1, config.pooled_size)
+        both = cost(nn.ModuleList([image, text]), text, image, z, torch.empty(1), pooled, prompt)
+        alone = cost(image, image, z, torch.empty(1), pooled)
+    return both - alone

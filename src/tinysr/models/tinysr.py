@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from tinysr.models.config import SCALE, ModelConfig
+from tinysr.models.config import ModelConfig
+from tinysr.models.one_step import OneStep
 from tinysr.models.transformer import Transformer
 from tinysr.models.vae import Decoder, Encoder
 
 __all__ = ["TinySR"]
 
 
-class TinySR(nn.Module):
+class TinySR(OneStep):
     """One-step super-resolution, as trained (paper section 3).
 
     The model's three stages are :meth:`encode`, :meth:`predict` and :meth:`decode`; calling it
     runs all of them. Latents z carry the VAE's scaling factor.
     """
+
+    config: ModelConfig
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -26,14 +28,11 @@ class TinySR(nn.Module):
         self.encoder = Encoder(config.vae)
         self.transformer = Transformer(config.transformer)
         self.decoder = Decoder(config.vae)
-        self.pooled: Tensor
-        """The pooled embedding of the one fixed prompt, ``[1, pooled_size]``."""
         self.register_buffer("pooled", torch.zeros(1, config.transformer.pooled_size))
 
-    def encode(self, lr: Tensor) -> Tensor:
-        """Map a low-resolution image ``[N, 3, H, W]`` in [0, 1] to z ``[N, C, H/2, W/2]``."""
-        hr = F.interpolate(lr, scale_factor=SCALE, mode="bicubic", align_corners=False)
-        z: Tensor = self.encoder(hr * 2 - 1) * self.config.vae.scaling_factor
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Map an image ``[N, 3, 8h, 8w]`` in about [0, 1] to z ``[N, C, h, w]``."""
+        z: Tensor = self.encoder(image * 2 - 1) * self.config.vae.scaling_factor
         return z
 
     def predict(self, z: Tensor) -> Tensor:
@@ -46,8 +45,3 @@ class TinySR(nn.Module):
         """Map z ``[N, C, h, w]`` to an image ``[N, 3, 8h, 8w]``, about [0, 1], unclamped."""
         image: Tensor = self.decoder(z / self.config.vae.scaling_factor)
         return (image + 1) / 2
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Map ``[N, 3, H, W]`` in [0, 1] to ``[N, 3, 4H, 4W]``, unclamped; sides divide by 4."""
-        z = self.encode(lr)
-        return self.decode(z - self.predict(z))

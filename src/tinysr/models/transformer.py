@@ -27,6 +27,8 @@ __all__ = [
     "PatchEmbed",
     "Transformer",
     "centre_crop",
+    "in_heads",
+    "norm",
     "sincos_positions",
     "time_embedding",
     "unpatchify",
@@ -145,6 +147,11 @@ class PatchEmbed(nn.Module):
         return grid.flatten(2).transpose(1, 2) + centre_crop(self.pos_embed, rows, columns)
 
 
+def in_heads(x: Tensor) -> Tensor:
+    """Map ``[N, L, dim]`` to ``[N, heads, L, 64]``."""
+    return x.unflatten(2, (-1, HEAD_SIZE)).transpose(1, 2)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with heads of 64, biases, and no norm on q and k."""
 
@@ -155,12 +162,13 @@ class Attention(nn.Module):
         self.to_v = nn.Linear(dim, dim)
         self.to_out = nn.Sequential(nn.Linear(dim, dim))
 
+    def heads(self, x: Tensor) -> list[Tensor]:
+        """Map ``[N, L, dim]`` to q, k and v, each ``[N, heads, L, 64]``."""
+        return [in_heads(to(x)) for to in (self.to_q, self.to_k, self.to_v)]
+
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        q, k, v = (
-            to(x).unflatten(2, (-1, HEAD_SIZE)).transpose(1, 2)  # [N, heads, L, 64]
-            for to in (self.to_q, self.to_k, self.to_v)
-        )
+        q, k, v = self.heads(x)
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         out: Tensor = self.to_out(y)
         return out
@@ -204,8 +212,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` and ``[N, dim]`` to ``[N, L, dim]``."""
         shift_msa, scale_msa, gate_msa, shift_mlp, scale_mlp, gate_mlp = self.norm1(conditioning)
-        x = x + gate_msa * self.attn(_norm(x) * (1 + scale_msa) + shift_msa)
-        y: Tensor = x + gate_mlp * self.ff(_norm(x) * (1 + scale_mlp) + shift_mlp)
+        x = x + gate_msa * self.attn(norm(x) * (1 + scale_msa) + shift_msa)
+        y: Tensor = x + gate_mlp * self.ff(norm(x) * (1 + scale_mlp) + shift_mlp)
         return y
 
 
@@ -238,9 +246,10 @@ class Transformer(nn.Module):
         """Map the last block's tokens ``[N, rows·columns, dim]`` to v ``[N, C, …]``."""
         # Unlike the blocks, the last norm gives its scale first.
         scale, shift = self.norm_out(conditioning)
-        v: Tensor = self.proj_out(_norm(x) * (1 + scale) + shift)
+        v: Tensor = self.proj_out(norm(x) * (1 + scale) + shift)
         return unpatchify(v, rows, columns, self.patch)
 
 
-def _norm(x: Tensor) -> Tensor:
+def norm(x: Tensor) -> Tensor:
+    """Normalise tokens ``[N, L, dim]`` to mean 0 and variance 1, without weights."""
     return F.layer_norm(x, x.shape[-1:], eps=NORM_EPS)

@@ -1,0 +1,66 @@
+"""What every one-step super-resolution model does, student or teacher."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Protocol
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tinysr.models.config import SCALE, TransformerConfig
+from tinysr.models.transformer import Transformer
+
+__all__ = ["OneStep", "OneStepConfig"]
+
+
+class OneStepConfig(Protocol):
+    """What all configs tell of their model."""
+
+    @property
+    def transformer(self) -> TransformerConfig:
+        """Of the image stream."""
+        ...
+
+    @property
+    def timestep(self) -> float:
+        """The one step's time."""
+        ...
+
+
+class OneStep(nn.Module, ABC):
+    """An autoencoder around a transformer that runs once: z_HR = z - v.
+
+    Latents z are as the transformer takes them. An autoencoder applies its own scale inside
+    :meth:`encode_image` and :meth:`decode`, so that models may share latents whose autoencoders
+    differ: a student learns its teacher's z and v as they are.
+    """
+
+    config: OneStepConfig
+    transformer: Transformer
+    """The image stream; a student starts from its teacher's."""
+    pooled: Tensor
+    """The pooled embedding of the one fixed prompt, ``[1, pooled_size]``."""
+
+    @abstractmethod
+    def encode_image(self, image: Tensor) -> Tensor:
+        """Map an image ``[N, 3, 8h, 8w]`` in about [0, 1] to z ``[N, C, h, w]``."""
+
+    @abstractmethod
+    def predict(self, z: Tensor) -> Tensor:
+        """Return the velocity v of latents z, both ``[N, C, h, w]``."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Map z ``[N, C, h, w]`` to an image ``[N, 3, 8h, 8w]``, about [0, 1], unclamped."""
+
+    def encode(self, lr: Tensor) -> Tensor:
+        """Map a low-resolution image ``[N, 3, H, W]`` in [0, 1] to z ``[N, C, H/2, W/2]``."""
+        return self.encode_image(
+            F.interpolate(lr, scale_factor=SCALE, mode="bicubic", align_corners=False)
+        )
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map ``[N, 3, H, W]`` in [0, 1] to ``[N, 3, 4H, 4W]``, unclamped; sides divide by 4."""
+        z = self.encode(lr)
+        return self.decode(z - self.predict(z))
