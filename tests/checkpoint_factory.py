@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderTiny, SD3Transformer2DModel
+from diffusers import AutoencoderKL, AutoencoderTiny, SD3Transformer2DModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -163,3 +164,93 @@ def save_released(
 
 def edit_json(path: Path, **values: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@dataclass
+class TsdSrReference:
+    """TSD-SR by diffusers' modules, both streams, LoRA added to their weights."""
+
+    transformer: SD3Transformer2DModel
+    vae: AutoencoderKL
+    pooled: Tensor
+    prompt: Tensor
+
+    def encode(self, lr: Tensor) -> Tensor:
+        hr = F.interpolate(lr, scale_factor=4, mode="bicubic", align_corners=False)
+        return self.encode_image(hr)
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        latents = self.vae.encode((image * 2 - 1).clamp(-1, 1)).latent_dist.mode()
+        return latents * self.vae.config.scaling_factor
+
+    def velocity(self, z: Tensor) -> Tensor:
+        return self.transformer(
+            hidden_states=z,
+            encoder_hidden_states=self.prompt.expand(len(z), -1, -1),
+            pooled_projections=self.pooled.expand(len(z), -1),
+            timestep=torch.full((len(z),), 1000.0),
+            return_dict=False,
+        )[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        return (self.vae.decode(z / self.vae.config.scaling_factor).sample + 1) / 2
+
+    def upscale(self, lr: Tensor) -> Tensor:
+        z = self.encode(lr)
+        return self.decode(z - self.velocity(z))
+
+
+def make_kl(widths: tuple[int, ...] = (8, 8, 16, 16)) -> AutoencoderKL:
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=widths,
+        layers_per_block=1,
+        latent_channels=16,
+        norm_num_groups=4,
+        scaling_factor=1.5305,
+        shift_factor=0.0609,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
+    return randomise(vae.eval().requires_grad_(False))
+
+
+def _low_rank(module: nn.Module, chosen: Callable[[str], bool], rank: int) -> dict[str, Tensor]:
+    """Return a LoRA of the modules that are chosen by name, under TSD-SR's one prefix."""
+    lora: dict[str, Tensor] = {}
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear | nn.Conv2d) and chosen(name):
+            weight = part.weight
+            down = torch.randn(rank, *weight.shape[1:]) / math.sqrt(weight[0].numel())
+            up = torch.randn(weight.shape[0], rank, *(1,) * (weight.dim() - 2))
+            lora[f"transformer.{name}.lora_A.weight"] = down
+            lora[f"transformer.{name}.lora_B.weight"] = up / math.sqrt(4 * rank)
+    return lora
+
+
+TSDSR_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj")
+TSDSR_TARGETS += ("proj", "linear", "proj_out")
+
+
+def save_tsd_sr(
+    root: Path, *, layers: int = 4, heads: int = 1, tokens: int = 5, rank: int = 2
+) -> TsdSrReference:
+    """Save a random TSD-SR as it is released, beside its SD3; return what it stands for."""
+    transformer = make_transformer(layers, heads, pos_embed_max_size=64)
+    vae = make_kl()
+    transformer.save_pretrained(root / "transformer")
+    vae.save_pretrained(root / "vae")
+    ends = tuple(f".{target}" for target in TSDSR_TARGETS)
+    both = _low_rank(transformer, lambda name: f".{name}".endswith(ends), rank)
+    encoder = _low_rank(vae, lambda name: name.startswith("encoder."), rank)
+    (root / "checkpoint/tsdsr").mkdir(parents=True)
+    save_file(both, root / "checkpoint/tsdsr/transformer.safetensors")
+    save_file(encoder, root / "checkpoint/tsdsr/vae.safetensors")
+    prompt, pooled = torch.randn(tokens, 32), torch.randn(1, 48)
+    (root / "dataset/default").mkdir(parents=True)
+    torch.save(prompt, root / "dataset/default/prompt_embeds.pt")
+    torch.save(pooled, root / "dataset/default/pool_embeds.pt")
+    add_lora(transformer, both)
+    add_lora(vae, encoder)
+    return TsdSrReference(transformer=transformer, vae=vae, pooled=pooled, prompt=prompt[None])

@@ -1,7 +1,8 @@
 """Reference models in plain PyTorch, their presets and their checkpoints."""
 
 from tinysr.models.config import HEAD_SIZE, SCALE, ModelConfig, TransformerConfig, VaeConfig
-from tinysr.models.load import Loaded, load, load_checkpoint
+from tinysr.models.load import Loaded, load, load_checkpoint, load_teacher
+from tinysr.models.one_step import OneStep
 from tinysr.models.presets import DEFAULT_PRESET, PRESETS, UNTRAINED
 from tinysr.models.tinysr import TinySR
 
@@ -13,9 +14,11 @@ __all__ = [
     "UNTRAINED",
     "Loaded",
     "ModelConfig",
+    "OneStep",
     "TinySR",
     "TransformerConfig",
     "VaeConfig",
     "load",
     "load_checkpoint",
+    "load_teacher",
 ]

@@ -11,11 +11,13 @@ from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.manifest import Source
 from tinysr.models.checkpoints import Checkpoint, assemble, detect, tensors_sha256
 from tinysr.models.checkpoints.single_file import SINGLE_FILE
+from tinysr.models.checkpoints.tsd_sr import is_tsd_sr, read_tsd_sr
+from tinysr.models.one_step import OneStep
 from tinysr.models.presets import PRESETS, UNTRAINED
 from tinysr.models.seeded import seeded
 from tinysr.models.tinysr import TinySR
 
-__all__ = ["Loaded", "load", "load_checkpoint"]
+__all__ = ["Loaded", "load", "load_checkpoint", "load_teacher"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,19 @@ def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> 
         CheckpointError: the checkpoint can't be used; the message names what is wrong.
     """
     return _open(name_or_folder, layers).model
+
+
+def load_teacher(name_or_folder: str | Path) -> OneStep:
+    """Return what a student learns from: TSD-SR's folder, or whatever :func:`load` takes.
+
+    Raises:
+        UnsupportedError: there is no such preset or path.
+        CheckpointError: the checkpoint can't be used; the message names what is wrong.
+    """
+    path = Path(name_or_folder)
+    if str(name_or_folder) not in PRESETS and is_tsd_sr(path):
+        return read_tsd_sr(path)
+    return load(name_or_folder)
 
 
 def load_checkpoint(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> Loaded:

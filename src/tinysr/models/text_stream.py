@@ -57,7 +57,7 @@ class TextBlock(nn.Module):
         text_heads = self._heads(_modulated(text, text_shift, text_scale))
         q, k, v = (torch.cat(pair, 2) for pair in zip(image_heads, text_heads, strict=True))
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-        ours, theirs = y.split([x.shape[1], text.shape[1]], dim=1)
+        ours, theirs = y[:, : x.shape[1]], y[:, x.shape[1] :]
         x = _fed(image.ff, x + gate * image.attn.to_out(ours), *image_mlp)
         if self.ff_context is None:
             return x, text
@@ -66,7 +66,7 @@ class TextBlock(nn.Module):
         return x, _fed(self.ff_context, text, *text_mlp)
 
     def _modulation(self, conditioning: Tensor) -> tuple[Tensor, ...]:
-        parts = self.norm1_context(conditioning)
+        parts: tuple[Tensor, ...] = self.norm1_context(conditioning)
         # The last block's norm gives its scale first.
         return parts if self.ff_context is not None else parts[::-1]
 

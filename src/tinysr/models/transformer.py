@@ -149,7 +149,7 @@ class PatchEmbed(nn.Module):
 
 def in_heads(x: Tensor) -> Tensor:
     """Map ``[N, L, dim]`` to ``[N, heads, L, 64]``."""
-    return x.unflatten(2, (-1, HEAD_SIZE)).transpose(1, 2)
+    return x.reshape(*x.shape[:2], -1, HEAD_SIZE).transpose(1, 2)
 
 
 class Attention(nn.Module):

@@ -25,6 +25,7 @@ __all__ = [
     "read_json",
     "read_pooled",
     "read_positions",
+    "read_prompt",
     "read_safetensors",
     "read_weights",
     "tensors_sha256",
@@ -160,18 +161,29 @@ def read_pooled(*candidates: Path) -> Tensor:
     Raises:
         CheckpointError: none exists, or it is not one plain tensor ``[size]`` or ``[1, size]``.
     """
+    return _embedding("the pooled text embedding", "pooled", ("size",), candidates)
+
+
+def read_prompt(*candidates: Path) -> Tensor:
+    """Return the embeddings of a prompt's tokens ``[1, tokens, size]``, as :func:`read_pooled`."""
+    return _embedding("the prompt's embedding", "prompt", ("tokens", "size"), candidates)
+
+
+def _embedding(what: str, name: str, axes: tuple[str, ...], candidates: tuple[Path, ...]) -> Tensor:
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
-        raise CheckpointError(f"{candidates[-1]}: the pooled text embedding is missing")
+        raise CheckpointError(f"{candidates[-1]}: {what} is missing")
     tensor = _only_tensor(path) if path.suffix == ".safetensors" else _unpickled(path)
-    if tensor.dim() == 1:
+    if tensor.dim() == len(axes):
         tensor = tensor[None]
-    if tensor.dim() != 2 or tensor.shape[0] != 1 or not tensor.is_floating_point():
+    fits = tensor.dim() == len(axes) + 1 and tensor.shape[0] == 1 and tensor.numel() > 0
+    if not fits or not tensor.is_floating_point():
+        shape = ", ".join(axes)
         raise CheckpointError(
-            f"{path}: expected floats [size] or [1, size], found {tensor.dtype} "
+            f"{path}: expected floats [{shape}] or [1, {shape}], found {tensor.dtype} "
             f"{list(tensor.shape)}"
         )
-    check_finite("pooled", tensor, path)
+    check_finite(name, tensor, path)
     return tensor.detach().float().contiguous()
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
 from tinysr.models.config import ModelConfig, TransformerConfig, VaeConfig
+from tinysr.models.one_step import OneStep
+from tinysr.models.teachers import TsdSrConfig
 from tinysr.models.tinysr import TinySR
 
-__all__ = ["MAX_LISTED", "assemble", "check_sizes"]
+__all__ = ["MAX_LISTED", "assemble", "check_int", "check_parts", "check_sizes", "filled"]
+
+Model = TypeVar("Model", bound=OneStep)
 
 MAX_LISTED = 8
 """Keys of one kind that an error lists; the others are counted."""
@@ -44,6 +49,15 @@ def check_sizes(config: ModelConfig, path: Path) -> None:
             f"{path}: the family is {config.family!r:.80}, expected '{ModelConfig().family}'"
         )
     _check_vae(config.vae, path)
+    check_parts(config, path)
+
+
+def check_parts(config: ModelConfig | TsdSrConfig, path: Path) -> None:
+    """Refuse what no transformer can be, and one that does not fit its autoencoder.
+
+    Raises:
+        CheckpointError: it is so.
+    """
     _check_bounds(config.transformer, path)
     for name, number in (
         ("scaling_factor", config.vae.scaling_factor),
@@ -68,7 +82,7 @@ def _check_vae(vae: VaeConfig, path: Path) -> None:
         if not isinstance(blocks, tuple) or len(blocks) != _LEVELS:
             raise CheckpointError(f"{path}: {name} is {blocks!r:.80}, expected {_LEVELS} integers")
         for count in blocks:
-            _check_int(name, count, 0, _MAX_BLOCKS, path)
+            check_int(name, count, 0, _MAX_BLOCKS, path)
     for name in ("separable_encoder", "separable_decoder"):
         if not isinstance(getattr(vae, name), bool):
             raise CheckpointError(f"{path}: {name} is not true or false")
@@ -76,10 +90,11 @@ def _check_vae(vae: VaeConfig, path: Path) -> None:
 
 def _check_bounds(part: VaeConfig | TransformerConfig, path: Path) -> None:
     for name, (low, high) in _BOUNDS.items():
-        _check_int(name, getattr(part, name, low), low, high, path)
+        check_int(name, getattr(part, name, low), low, high, path)
 
 
-def _check_int(name: str, value: object, low: int, high: int, path: Path) -> None:
+def check_int(name: str, value: object, low: int, high: int, path: Path) -> None:
+    """Refuse what is not an integer from ``low`` to ``high``."""
     if type(value) is not int or not low <= value <= high:
         raise CheckpointError(
             f"{path}: {name} is {value!r:.80}, expected an integer from {low} to {high}"
@@ -95,6 +110,15 @@ def assemble(config: ModelConfig, tensors: Mapping[str, Tensor], path: Path) -> 
     check_sizes(config, path)
     with torch.device("meta"):
         model = TinySR(config)
+    return filled(model, tensors, path)
+
+
+def filled(model: Model, tensors: Mapping[str, Tensor], path: Path) -> Model:
+    """Return a model without memory filled with these very tensors, in eval mode.
+
+    Raises:
+        CheckpointError: a tensor is missing, unexpected, or of another shape.
+    """
     if problems := _problems(model.state_dict(), tensors):
         raise CheckpointError(f"{path}: the weights do not fit the config: {'; '.join(problems)}")
     model.load_state_dict(dict(tensors), assign=True)

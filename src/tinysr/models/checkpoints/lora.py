@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -19,10 +19,15 @@ _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 _REFUSED_OPTIONS = ("use_dora", "use_rslora", "alpha_pattern", "rank_pattern")
 
 
-def merge_lora(weights: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return the transformer's ``weights`` with the LoRA of a file merged in, in fp32.
+def merge_lora(
+    weights: dict[str, Tensor], path: Path, *, dropped: Callable[[str], bool] = in_text_stream
+) -> dict[str, Tensor]:
+    """Return ``weights`` with the LoRA of a file merged in, in fp32.
 
-    Pairs of the text stream are dropped, like the modules they belong to.
+    Args:
+        weights: a transformer's, or an autoencoder's: TSD-SR has the same prefix for both.
+        path: the LoRA.
+        dropped: tells the modules that ``weights`` leaves out on purpose, by their names.
 
     Raises:
         CheckpointError: a key has no module or no partner, or the shapes don't fit.
@@ -30,7 +35,7 @@ def merge_lora(weights: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     tensors, metadata = read_safetensors(path)
     alpha = _alpha(metadata, path)
     merged = dict(weights)
-    for module, (down, up) in _pairs(tensors, path).items():
+    for module, (down, up) in _pairs(tensors, path, dropped).items():
         name = f"{module}.weight"
         if name not in weights:
             raise CheckpointError(f"{path}: the LoRA key '{_PREFIX}{module}' has no module")
@@ -51,7 +56,9 @@ def merged_weight(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Ten
     return weight + delta.mul_(scale).view_as(weight)
 
 
-def _pairs(tensors: Mapping[str, Tensor], path: Path) -> dict[str, tuple[Tensor, Tensor]]:
+def _pairs(
+    tensors: Mapping[str, Tensor], path: Path, dropped: Callable[[str], bool]
+) -> dict[str, tuple[Tensor, Tensor]]:
     modules: dict[str, None] = {}  # an ordered set
     for key in tensors:
         module = key.removesuffix(_DOWN).removesuffix(_UP)
@@ -59,7 +66,7 @@ def _pairs(tensors: Mapping[str, Tensor], path: Path) -> dict[str, tuple[Tensor,
             raise CheckpointError(
                 f"{path}: unexpected LoRA key '{key}', expected {_PREFIX}<module>{_DOWN} or …{_UP}"
             )
-        if not in_text_stream(key.removeprefix(_PREFIX)):
+        if not dropped(module.removeprefix(_PREFIX)):
             modules[module] = None
     for module in modules:
         for end in (_DOWN, _UP):

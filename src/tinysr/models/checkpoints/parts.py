@@ -18,10 +18,19 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import read_json, read_weights
 from tinysr.models.checkpoints.keys import check_sizes
 from tinysr.models.checkpoints.text_stream import in_text_stream
+from tinysr.models.checkpoints.values import expect, integer, integers
 from tinysr.models.config import HEAD_SIZE, ModelConfig, TransformerConfig, VaeConfig
 from tinysr.models.transformer import centre_crop
 
-__all__ = ["POSITIONS", "join", "read_transformer", "read_vae"]
+__all__ = [
+    "POSITIONS",
+    "has_kl_autoencoder",
+    "join",
+    "read_transformer",
+    "read_vae",
+    "transformer_config",
+    "with_cropped_positions",
+]
 
 POSITIONS = "pos_embed.pos_embed"
 """The position table's key."""
@@ -30,19 +39,20 @@ _BLOCK = re.compile(r"^transformer_blocks\.(\d+)\.(.*)$")
 
 
 def read_transformer(
-    folder: Path, layers: Sequence[int] | None = None
+    folder: Path, layers: Sequence[int] | None = None, *, text: bool = False
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Return the checked config of an SD3 transformer, and its image stream's weights.
+    """Return the checked config of an SD3 transformer, and its weights.
 
     Args:
         folder: holds ``config.json`` and the weights.
         layers: the blocks to keep, which are numbered anew; all if None.
+        text: whether to keep the text's stream beside the image's.
     """
     path = folder / "config.json"
     config = read_json(path)
-    _expect(config, path, attention_head_dim=HEAD_SIZE, qk_norm=None, dual_attention_layers=())
-    _expect(config, path, out_channels=config.get("in_channels"))
-    depth = _integer(config, "num_layers", path)
+    expect(config, path, attention_head_dim=HEAD_SIZE, qk_norm=None, dual_attention_layers=())
+    expect(config, path, out_channels=config.get("in_channels"))
+    depth = integer(config, "num_layers", path)
     kept = list(range(depth) if layers is None else layers)
     if not kept or len(set(kept)) < len(kept) or not set(kept) <= set(range(depth)):
         raise CheckpointError(
@@ -52,7 +62,7 @@ def read_transformer(
     def wanted(name: str) -> bool:
         block = _BLOCK.match(name)
         dropped = block is not None and int(block[1]) < depth and int(block[1]) not in kept
-        return not dropped and not in_text_stream(name)
+        return not dropped and (text or not in_text_stream(name))
 
     weights = read_weights(folder, wanted)
     return config | {"num_layers": len(kept)}, {_numbered(n, kept): t for n, t in weights.items()}
@@ -65,18 +75,29 @@ def _numbered(name: str, kept: Sequence[int]) -> str:
     return f"transformer_blocks.{kept.index(int(block[1]))}.{block[2]}"
 
 
+def has_kl_autoencoder(config: Mapping[str, Any]) -> bool:
+    """Tell Stable Diffusion's autoencoder from the tiny one, by diffusers' config."""
+    return config.get("_class_name") == "AutoencoderKL"
+
+
 def read_vae(folder: Path) -> tuple[VaeConfig, dict[str, Tensor]]:
     """Return the config and weights of a tiny autoencoder; its keys tell which convs it has."""
     path = folder / "config.json"
     config = read_json(path)
-    _expect(config, path, in_channels=3, out_channels=3, act_fn="relu", upsample_fn="nearest")
-    _expect(config, path, upsampling_scaling_factor=2)
+    if has_kl_autoencoder(config):
+        raise CheckpointError(
+            f"{path}: the autoencoder is an AutoencoderKL, expected an AutoencoderTiny: such a "
+            f"model can only teach; train a student with: tinysr train tinysr --teacher "
+            f"{folder.parent}"
+        )
+    expect(config, path, in_channels=3, out_channels=3, act_fn="relu", upsample_fn="nearest")
+    expect(config, path, upsampling_scaling_factor=2)
     weights = read_weights(folder)
     return VaeConfig(
         width=_width(config, path),
-        latent_channels=_integer(config, "latent_channels", path),
-        encoder_blocks=_blocks(config, "num_encoder_blocks", path),
-        decoder_blocks=_blocks(config, "num_decoder_blocks", path),
+        latent_channels=integer(config, "latent_channels", path),
+        encoder_blocks=integers(config, "num_encoder_blocks", path),
+        decoder_blocks=integers(config, "num_decoder_blocks", path),
         separable_encoder=_separable(weights, "encoder."),
         separable_decoder=_separable(weights, "decoder."),
         scaling_factor=config.get("scaling_factor", 1.0),
@@ -92,21 +113,34 @@ def join(
     """Return the whole model's config and tensors; the position table is cropped."""
     vae_config, vae_tensors = vae
     config, weights = transformer
-    transformer_config = TransformerConfig(
+    model_config = ModelConfig(
+        vae=vae_config, transformer=transformer_config(config, weights, path)
+    )
+    check_sizes(model_config, path)
+    cropped = with_cropped_positions(weights, model_config.transformer.position_grid)
+    tensors = {f"transformer.{name}": tensor for name, tensor in cropped.items()}
+    return model_config, vae_tensors | tensors | {"pooled": pooled}
+
+
+def transformer_config(
+    config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path
+) -> TransformerConfig:
+    """Return our config of an SD3 transformer, from diffusers' and the position table."""
+    return TransformerConfig(
         depth=config["num_layers"],
-        heads=_integer(config, "num_attention_heads", path),
-        latent_channels=_integer(config, "in_channels", path),
-        patch=_integer(config, "patch_size", path),
-        pooled_size=_integer(config, "pooled_projection_dim", path),
+        heads=integer(config, "num_attention_heads", path),
+        latent_channels=integer(config, "in_channels", path),
+        patch=integer(config, "patch_size", path),
+        pooled_size=integer(config, "pooled_projection_dim", path),
         position_grid=_grid(config, weights, path),
     )
-    model_config = ModelConfig(vae=vae_config, transformer=transformer_config)
-    check_sizes(model_config, path)
-    if POSITIONS in weights:
-        grid = transformer_config.position_grid
-        weights = weights | {POSITIONS: centre_crop(weights[POSITIONS], grid, grid).clone()}
-    tensors = {f"transformer.{name}": tensor for name, tensor in weights.items()}
-    return model_config, vae_tensors | tensors | {"pooled": pooled}
+
+
+def with_cropped_positions(weights: dict[str, Tensor], grid: int) -> dict[str, Tensor]:
+    """Return the weights with the middle ``grid``² of the position table, if they have one."""
+    if POSITIONS not in weights:
+        return weights
+    return weights | {POSITIONS: centre_crop(weights[POSITIONS], grid, grid).clone()}
 
 
 def _grid(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> int:
@@ -116,7 +150,7 @@ def _grid(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) 
     if table is None:
         return wanted  # the missing key is reported with all others
     side = math.isqrt(table.shape[1]) if table.dim() == 3 else 0
-    largest = _integer(config, "pos_embed_max_size", path)
+    largest = integer(config, "pos_embed_max_size", path)
     if side == 0 or table.shape[0] != 1 or side**2 != table.shape[1] or side > largest:
         raise CheckpointError(
             f"{path}: '{POSITIONS}' is {list(table.shape)}, expected [1, side², dim] with a side "
@@ -125,33 +159,10 @@ def _grid(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) 
     return min(wanted, side)
 
 
-def _expect(config: Mapping[str, Any], path: Path, **values: Any) -> None:
-    """Refuse a config that states another value than the one the model can express."""
-    for name, value in values.items():
-        found = config.get(name)
-        if found is not None and found != value and not (value == () and found == []):
-            raise CheckpointError(f"{path}: {name} is {found!r:.80}, only {value!r} is supported")
-
-
-def _integer(config: Mapping[str, Any], name: str, path: Path) -> int:
-    """Return a positive integer; how large it may be is checked with the whole config."""
-    value = config.get(name)
-    if type(value) is not int or not 0 < value < 2**16:
-        raise CheckpointError(f"{path}: {name} is {value!r:.80}, expected a positive integer")
-    return value
-
-
-def _blocks(config: Mapping[str, Any], name: str, path: Path) -> tuple[int, ...]:
-    value = config.get(name)
-    if not isinstance(value, list):
-        raise CheckpointError(f"{path}: {name} is {value!r:.80}, expected a list of integers")
-    return tuple(value)
-
-
 def _width(config: Mapping[str, Any], path: Path) -> int:
     """Return the one width that all levels of both halves must have."""
     names = ("encoder_block_out_channels", "decoder_block_out_channels")
-    levels = [width for name in names for width in _blocks(config, name, path)]
+    levels = [width for name in names for width in integers(config, name, path)]
     if not levels or any(width != levels[0] for width in levels):
         raise CheckpointError(f"{path}: block widths are {levels!r:.80}, expected all the same")
     width: int = levels[0]

@@ -32,8 +32,9 @@ class Resnet(nn.Module):
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, H, W]``."""
         y = self.conv1(F.silu(self.norm1(x)))
         y = self.conv2(F.silu(self.norm2(y)))
-        skip: Tensor = x if self.conv_shortcut is None else self.conv_shortcut(x)
-        return skip + y
+        skip = x if self.conv_shortcut is None else self.conv_shortcut(x)
+        out: Tensor = skip + y
+        return out
 
 
 class PixelAttention(nn.Module):
@@ -53,7 +54,7 @@ class PixelAttention(nn.Module):
         # With a head axis, or PyTorch's fused kernels do not apply.
         q, k, v = (to(pixels)[:, None] for to in (self.to_q, self.to_k, self.to_v))
         y: Tensor = self.to_out(F.scaled_dot_product_attention(q, k, v)[:, 0])
-        return x + y.transpose(1, 2).unflatten(2, x.shape[2:])
+        return x + y.transpose(1, 2).reshape(x.shape)
 
 
 class Middle(nn.Module):
@@ -102,9 +103,7 @@ class Level(nn.Module):
     def __init__(self, inputs: int, outputs: int, blocks: int, groups: int) -> None:
         super().__init__()
         widths = (inputs, *(outputs,) * blocks)
-        self.resnets = nn.ModuleList(
-            Resnet(before, outputs, groups) for before in widths[:-1]
-        )
+        self.resnets = nn.ModuleList(Resnet(before, outputs, groups) for before in widths[:-1])
         self.downsamplers = nn.ModuleList()
         self.upsamplers = nn.ModuleList()
 

@@ -37,7 +37,7 @@ class TsdSr(OneStep):
         self.register_buffer("prompt", prompt)
 
     def encode_image(self, image: Tensor) -> Tensor:
-        """Map an image ``[N, 3, 8h, 8w]`` in about [0, 1], which is clamped, to z ``[N, C, h, w]``."""
+        """Map an image ``[N, 3, 8h, 8w]``, clamped to [0, 1], to z ``[N, C, h, w]``."""
         # TSD-SR clamps what the bicubic resize overshoots; TinySR does not.
         z: Tensor = self.encoder((image * 2 - 1).clamp(-1, 1)) * self.config.vae.scaling_factor
         return z
