@@ -25,7 +25,7 @@ from tinysr.training.init import initialise
 from tinysr.training.photos import Photos
 from tinysr.training.runner import PRODUCT, RECORD, run_stage
 from tinysr.training.stages import STAGES, Context, build
-from tinysr.training.stages.restore import with_autoencoder
+from tinysr.training.stages.joined import with_autoencoder
 
 QUIET = Session(watch_every=0)
 

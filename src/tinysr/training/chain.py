@@ -10,7 +10,7 @@ from pathlib import Path
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.training.config import RunConfig, parse_config, read_config
 from tinysr.training.engine import CHECKPOINT, Session, Team
-from tinysr.training.recipes import SOURCES, config_path, stages_of
+from tinysr.training.recipes import GUEST_SOURCES, SOURCES, config_path, stages_of
 from tinysr.training.runner import PRODUCT, RECORD, Job, run_stage
 
 __all__ = ["Chain", "Said", "run_chain"]
@@ -46,7 +46,7 @@ class Chain:
     def _job(self, stage: str, stages: Sequence[str]) -> Job:
         config = read_config(config_path(f"{self.recipe}/{stage}"), self._changes(stage, stages))
         inputs = {}
-        for role, source in SOURCES.get(stage, {}).items():
+        for role, source in self._sources(stage).items():
             if source in self.inputs:
                 inputs[role] = self.inputs[source]
             elif source in stages:
@@ -59,6 +59,10 @@ class Chain:
         if "features" in self.inputs and _uses_features(config):
             inputs["features"] = self.inputs["features"]
         return Job(config=config, folder=self.folder / stage, inputs=inputs, data=self.data)
+
+    def _sources(self, stage: str) -> dict[str, str]:
+        guest = GUEST_SOURCES if "teacher" in self.inputs else {}
+        return SOURCES.get(stage, {}) | guest.get(stage, {})
 
     def _changes(self, stage: str, stages: Sequence[str]) -> list[str]:
         mine = []

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinysr.errors import UnsupportedError
-from tinysr.models import TinySR
+from tinysr.models import OneStep, TinySR
 from tinysr.models.transformer import Block, Transformer
 from tinysr.training.pruning.space import Kept
 
@@ -52,9 +52,12 @@ def masked_velocity(
 
 
 class MaskedTinySR(nn.Module):
-    """A model that takes a mask beside its image; its weights are the plain model's own."""
+    """A model that takes a mask beside its image; its weights are the plain model's own.
 
-    def __init__(self, model: TinySR, *, bypass: bool = True) -> None:
+    Of a model with a text stream this is the image's alone.
+    """
+
+    def __init__(self, model: OneStep, *, bypass: bool = True) -> None:
         super().__init__()
         self.model, self.bypass = model, bypass
 

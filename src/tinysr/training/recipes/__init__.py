@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinysr.errors import choices
 
-__all__ = ["RECIPES", "SOURCES", "config_path", "stages_of"]
+__all__ = ["GUEST_SOURCES", "RECIPES", "SOURCES", "config_path", "stages_of"]
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "nano": ("teacher", "vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
@@ -24,6 +24,10 @@ SOURCES: dict[str, dict[str, str]] = {
     "restore-2": {"student": "restore-1"},
 }
 """For each stage, by the role of its inputs, the stage whose product that is."""
+
+GUEST_SOURCES: dict[str, dict[str, str]] = {"prune": {"vae": "vae-decoder"}}
+"""What stages need besides when the teacher is the user's: its autoencoder may be one that no
+student can have."""
 
 
 def stages_of(recipe: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tinysr.errors import UnsupportedError
-from tinysr.models import TinySR, load
+from tinysr.models import OneStep, TinySR, load, load_teacher
 from tinysr.training.config import Strict
 from tinysr.training.engine import Stage
 
@@ -34,6 +34,15 @@ class Context:
             CheckpointError: its checkpoint can't be used.
         """
         return load(self.path(role)).to(self.device)
+
+    def teacher(self) -> OneStep:
+        """Return the input ``teacher`` on the device: TSD-SR, or any model.
+
+        Raises:
+            UnsupportedError: there is no such input.
+            CheckpointError: its checkpoint can't be used.
+        """
+        return load_teacher(self.path("teacher")).to(self.device)
 
     def path(self, role: str) -> Path:
         """Return an input's path.

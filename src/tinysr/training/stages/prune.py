@@ -3,6 +3,9 @@
 The teacher's own model searches: its layers are weighed by sampled masks, a LoRA makes up for what
 a mask takes away, and masks that recover best become likely. What it hands on is the teacher with
 the decided layers and its own weights; the LoRA served the decision alone.
+
+Of TSD-SR's two streams the image's alone is searched, as the pruned model has no other; what it is
+held against is the velocity that both predict.
 """
 
 from __future__ import annotations
@@ -14,13 +17,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tinysr.errors import UnsupportedError
-from tinysr.models import TinySR
+from tinysr.models import OneStep, TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.lora import RANK, lora_parameters, shared_copy, with_lora
 from tinysr.training.losses import squared
 from tinysr.training.pruning import Annealing, Kept, MaskDistribution, Pairing, SearchSpace
 from tinysr.training.pruning.masked import MaskedTinySR, prune
+from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 
@@ -58,7 +62,7 @@ class Searcher(nn.Module):
     """The masked model with its LoRA, and the distribution of masks: what trains."""
 
     def __init__(
-        self, teacher: TinySR, space: SearchSpace, options: PruneOptions, seed: int
+        self, teacher: OneStep, space: SearchSpace, options: PruneOptions, seed: int
     ) -> None:
         super().__init__()
         student = shared_copy(teacher).requires_grad_(False)
@@ -74,7 +78,28 @@ class PruneStage(Stage):
 
     model: Searcher
 
-    def __init__(self, teacher: TinySR, options: PruneOptions, task: ImageLoss, seed: int) -> None:
+    def __init__(
+        self,
+        teacher: OneStep,
+        options: PruneOptions,
+        task: ImageLoss,
+        seed: int,
+        *,
+        whole: TinySR | None = None,
+    ) -> None:
+        """Make the search.
+
+        Args:
+            teacher: what is searched and held against.
+            options: of the search.
+            task: the loss on images.
+            seed: of the masks.
+            whole: the model whose layers are handed on; the teacher itself if None.
+
+        Raises:
+            UnsupportedError: the teacher's autoencoder is none that a student may have.
+        """
+        self._whole = whole or _own(teacher)
         self.space = SearchSpace(
             layers=teacher.config.transformer.depth,
             block=options.block,
@@ -137,8 +162,8 @@ class PruneStage(Stage):
         return image
 
     def product(self) -> TinySR:
-        """Return the teacher with the decided layers alone, their weights as they were."""
-        return prune(self._teacher, self.decision)
+        """Return the decided layers alone, their weights as they were."""
+        return prune(self._whole, self.decision)
 
     def facts(self) -> dict[str, Any]:
         """Return the decision and how sure it is."""
@@ -149,6 +174,15 @@ class PruneStage(Stage):
             "moves": list(distribution.moves()),
             "space": self.space.summary(),
         }
+
+
+def _own(teacher: OneStep) -> TinySR:
+    if isinstance(teacher, TinySR):
+        return teacher
+    raise UnsupportedError(
+        "this teacher's autoencoder can't be a student's: give a model with a small one, "
+        "--input vae=PATH"
+    )
 
 
 def hard_mask(kept: Kept, layers: int) -> Tensor:
@@ -162,7 +196,10 @@ def _make(options: PruneOptions, context: Context) -> PruneStage:
     if options.image.gan:
         raise UnsupportedError("a search for layers has no GAN: set image.gan to 0")
     task = ImageLoss(options.image, context)
-    return PruneStage(context.model("teacher"), options, task, context.seed)
+    teacher = context.teacher()
+    given = "vae" in context.inputs
+    whole = with_autoencoder(teacher, context.model("vae")) if given else None
+    return PruneStage(teacher, options, task, context.seed, whole=whole)
 
 
-PRUNE = StageKind(name="prune", options=PruneOptions, make=_make, inputs=("teacher",))
+PRUNE = StageKind(name="prune", options=PruneOptions, make=_make, inputs=("teacher", "vae"))

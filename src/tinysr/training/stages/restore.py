@@ -6,7 +6,6 @@ this stage, with other weights.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
 
 import torch
@@ -14,12 +13,13 @@ from pydantic import Field
 from torch import Tensor
 
 from tinysr.errors import UnsupportedError
-from tinysr.models import TinySR
+from tinysr.models import OneStep, TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.engine.stage import trained
 from tinysr.training.lora import merge_adapters, shared_copy, with_lora
 from tinysr.training.losses import squared
+from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 
@@ -54,7 +54,7 @@ class RestoreStage(Stage):
     def __init__(
         self,
         student: TinySR,
-        teacher: TinySR | None,
+        teacher: OneStep | None,
         options: RestoreOptions,
         loss: ImageLoss,
     ) -> None:
@@ -99,7 +99,7 @@ class RestoreStage(Stage):
         return self._loss.critic_loss(batch.high)
 
     @staticmethod
-    def _restored(model: TinySR, low: Tensor) -> Tensor:
+    def _restored(model: OneStep, low: Tensor) -> Tensor:
         z = model.encode(low)
         return z - model.predict(z)
 
@@ -122,28 +122,15 @@ def _group(parameters: list[torch.nn.Parameter], factor: float) -> Group:
 def _make(options: RestoreOptions, context: Context) -> RestoreStage:
     student = context.model("student")
     if "vae" in context.inputs:
-        other = context.model("vae")
-        if other.config.vae.latent_channels != student.config.vae.latent_channels:
-            raise UnsupportedError("the inputs 'vae' and 'student' have latents of other sizes")
-        student = with_autoencoder(student, other)
+        student = with_autoencoder(student, context.model("vae"))
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = options.image
     if not options.latents and not (image.l1 or image.l2 or image.perceptual):
         raise UnsupportedError("a restoration needs a loss: set latents, or a weight of image")
     if image.gan and not (image.l1 or image.l2 or image.perceptual):
         raise UnsupportedError("a GAN alone ties images to nothing: set image.l1, l2 or perceptual")
-    teacher = context.model("teacher") if options.latents else None
+    teacher = context.teacher() if options.latents else None
     return RestoreStage(student, teacher, options, ImageLoss(image, context))
-
-
-def with_autoencoder(model: TinySR, other: TinySR) -> TinySR:
-    """Return ``model`` with the encoder and decoder of another."""
-    config = dataclasses.replace(model.config, vae=other.config.vae)
-    with torch.device("meta"):
-        joined = TinySR(config)
-    joined.encoder, joined.decoder = other.encoder, other.decoder
-    joined.transformer, joined.pooled = model.transformer, model.pooled
-    return joined.requires_grad_(False).eval()
 
 
 RESTORE = StageKind(

@@ -19,16 +19,14 @@ class Autoencoder(Strict):
     encoder_blocks: tuple[int, ...] = VaeConfig().encoder_blocks
     decoder_blocks: tuple[int, ...] = VaeConfig().decoder_blocks
 
-    def vae(self, like: VaeConfig | None = None) -> VaeConfig:
-        """Return its config, with latents ``like`` another's."""
-        like = like or VaeConfig()
+    def vae(self, latent_channels: int = VaeConfig().latent_channels) -> VaeConfig:
+        """Return its config; its latents are a transformer's as they are, without a scale."""
         return VaeConfig(
             width=self.width,
             separable_encoder=self.separable_encoder,
             encoder_blocks=self.encoder_blocks,
             decoder_blocks=self.decoder_blocks,
-            latent_channels=like.latent_channels,
-            scaling_factor=like.scaling_factor,
+            latent_channels=latent_channels,
         )
 
 

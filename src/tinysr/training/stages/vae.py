@@ -2,17 +2,19 @@
 
 First the encoder learns the teacher's latents of low-quality images. Then the decoder learns
 images from the teacher's latents. The transformer stays the teacher's.
+
+Latents are z as the teacher's transformer takes them, its autoencoder's scale applied; the
+student's own scale is 1.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from tinysr.models import TinySR
+from tinysr.models import ModelConfig, OneStep, TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Stage
 from tinysr.training.init import initialise
@@ -46,7 +48,7 @@ class EncoderStage(Stage):
     model: TinySR
     may_skip = False
 
-    def __init__(self, student: TinySR, teacher: TinySR) -> None:
+    def __init__(self, student: TinySR, teacher: OneStep) -> None:
         self.model, self._teacher = student, teacher
         student.requires_grad_(False)
         student.encoder.requires_grad_(True)
@@ -74,7 +76,7 @@ class DecoderStage(Stage):
     may_skip = False
 
     def __init__(
-        self, student: TinySR, teacher: TinySR, options: DecoderOptions, loss: ImageLoss
+        self, student: TinySR, teacher: OneStep, options: DecoderOptions, loss: ImageLoss
     ) -> None:
         self.model, self._teacher = student, teacher
         self._options, self._loss, self.critic = options, loss, loss.critic
@@ -94,9 +96,7 @@ class DecoderStage(Stage):
     def _latents(self, batch: Batch) -> Tensor:
         if self._options.latents == "restored":
             return self._restored(batch.low)
-        scale = self._teacher.config.vae.scaling_factor
-        z: Tensor = self._teacher.encoder(batch.high * 2 - 1) * scale
-        return z
+        return self._teacher.encode_image(batch.high)
 
     def _restored(self, low: Tensor) -> Tensor:
         z = self._teacher.encode(low)
@@ -112,9 +112,13 @@ class DecoderStage(Stage):
 
 
 def _make_encoder(options: EncoderOptions, context: Context) -> EncoderStage:
-    teacher = context.model("teacher")
-    vae = options.model.vae(teacher.config.vae)
-    student = initialise(TinySR(dataclasses.replace(teacher.config, vae=vae)), context.seed)
+    teacher = context.teacher()
+    config = ModelConfig(
+        vae=options.model.vae(teacher.config.transformer.latent_channels),
+        transformer=teacher.config.transformer,
+        timestep=teacher.config.timestep,
+    )
+    student = initialise(TinySR(config), context.seed)
     student.transformer.load_state_dict(teacher.transformer.state_dict())
     student.pooled.copy_(teacher.pooled)
     student.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -125,7 +129,7 @@ def _make_decoder(options: DecoderOptions, context: Context) -> DecoderStage:
     student = context.model("student")
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loss = ImageLoss(options.loss, context)
-    return DecoderStage(student, context.model("teacher"), options, loss)
+    return DecoderStage(student, context.teacher(), options, loss)
 
 
 VAE_ENCODER = StageKind(

@@ -1,0 +1,182 @@
+"""The recipe from a TSD-SR checkpoint: stages, chain and command take it as their teacher."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from recipes import small_config
+
+from checkpoint_factory import TsdSrReference, save_tsd_sr
+from tinysr.errors import UnsupportedError
+from tinysr.models import TinySR, load, load_teacher
+from tinysr.models.checkpoints import save_single_file
+from tinysr.training.data import PatchBatches
+from tinysr.training.engine import Batch
+from tinysr.training.losses import squared
+from tinysr.training.pruning.masked import masked_velocity
+from tinysr.training.runner import PRODUCT, RECORD
+from tinysr.training.stages import Context, build
+from tinysr.training.stages.joined import with_autoencoder
+from tinysr.training.stages.prune import PruneStage
+from tinysr.training.stages.vae import DecoderStage, EncoderStage
+
+Cli = Callable[..., tuple[int, str, str]]
+
+VAE = {
+    "width": 26,
+    "separable_encoder": True,
+    "encoder_blocks": [1, 1, 1, 1],
+    "decoder_blocks": [1, 1, 1, 1],
+}
+PRUNE = {
+    "block": 2, "keep": 1, "rank": 2, "anneal": 6,
+    "image": {"perceptual": 1.0, "perceptual_loss": "multi-scale-gradient"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TsdSrReference]:
+    torch.manual_seed(80)
+    root = tmp_path_factory.mktemp("inputs") / "tsd-sr"
+    return root, save_tsd_sr(root)
+
+
+@pytest.fixture(scope="module")
+def small(saved: tuple[Path, TsdSrReference]) -> Path:
+    """Return an encoder's product, untrained, in the place of a decoder's."""
+    config = small_config(stage="vae-encoder", options={"model": VAE})
+    stage = build(config, context({"teacher": saved[0]}))
+    path = saved[0].parent / "vae.safetensors"
+    save_single_file(stage.product(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def batch() -> Batch:
+    batches = PatchBatches(small_config())
+    return batches.finish(batches.load(0))
+
+
+def context(inputs: dict[str, Path]) -> Context:
+    return Context(seed=80, device=torch.device("cpu"), inputs=inputs)
+
+
+def close(found: torch.Tensor, expected: torch.Tensor) -> None:
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_an_encoder_learns_tsd_sr_s_latents_of_low_quality(
+    saved: tuple[Path, TsdSrReference], batch: Batch
+) -> None:
+    path, reference = saved
+    config = small_config(stage="vae-encoder", options={"model": VAE})
+    stage = build(config, context({"teacher": path}))
+    assert isinstance(stage, EncoderStage)
+    student = stage.model
+    expected = squared(student.encode(batch.low), reference.encode(batch.low))
+    close(stage.loss(batch, 0)["latents"], expected)
+    assert student.config.vae.scaling_factor == 1
+    assert student.config.transformer == load_teacher(path).config.transformer
+    assert stage.upscale(batch.low).shape == batch.high.shape
+
+
+@pytest.mark.parametrize("latents", ["encoded", "restored"])
+def test_a_decoder_learns_from_tsd_sr_s_latents(
+    saved: tuple[Path, TsdSrReference], small: Path, batch: Batch, latents: str
+) -> None:
+    path, reference = saved
+    options = {"latents": latents, "loss": {"l2": 1.0}}
+    config = small_config(stage="vae-decoder", options=options)
+    stage = build(config, context({"teacher": path, "student": small}))
+    assert isinstance(stage, DecoderStage)
+    z = reference.encode(batch.low)
+    z = z - reference.velocity(z) if latents == "restored" else reference.encode_image(batch.high)
+    close(stage.loss(batch, 0)["l2"], squared(stage.model.decode(z), batch.high))
+
+
+def test_a_search_is_held_against_both_streams_and_hands_on_the_image_s(
+    saved: tuple[Path, TsdSrReference], small: Path, batch: Batch
+) -> None:
+    path, reference = saved
+    config = small_config(stage="prune", options=PRUNE)
+    stage = build(config, context({"teacher": path, "vae": small}))
+    assert isinstance(stage, PruneStage)
+    teacher, z = load_teacher(path), reference.encode(batch.low)
+    mask, time = torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.full((len(z),), 1000.0)
+    pooled = reference.pooled.expand(len(z), -1)
+    v = masked_velocity(teacher.transformer, z, time, pooled, mask, bypass=True)
+    close(stage.losses(batch, mask)["distillation"], squared(v, reference.velocity(z)))
+    product = stage.product()
+    assert isinstance(product, TinySR)
+    assert product.config.vae == load(small).config.vae
+    assert product.config.transformer.depth == 2
+    kept = stage.decision[0]
+    ours = product.transformer.blocks[0].state_dict()
+    theirs = teacher.transformer.blocks[kept].state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+
+
+def test_a_search_in_tsd_sr_needs_a_small_autoencoder(saved: tuple[Path, TsdSrReference]) -> None:
+    with pytest.raises(UnsupportedError, match="can't be a student's: give .* --input vae=PATH"):
+        build(small_config(stage="prune", options=PRUNE), context({"teacher": saved[0]}))
+
+
+def test_an_autoencoder_of_other_latents_is_refused(saved: tuple[Path, TsdSrReference]) -> None:
+    other = load("tinysr-nano")
+    object.__setattr__(other.config.vae, "latent_channels", 4)
+    with pytest.raises(UnsupportedError, match="'vae' has 4 latent channels, expected 16"):
+        with_autoencoder(load_teacher(saved[0]), other)
+
+
+def test_a_restoration_learns_what_tsd_sr_restores(
+    saved: tuple[Path, TsdSrReference], small: Path, batch: Batch
+) -> None:
+    path, reference = saved
+    config = small_config(stage="restore", options={"latents": 1.0})
+    stage = build(config, context({"teacher": path, "student": small, "vae": small}))
+    z = reference.encode(batch.low)
+    student = load(small)
+    ours = student.encode(batch.low)
+    expected = squared(ours - student.predict(ours), z - reference.velocity(z))
+    close(stage.loss(batch, 0)["latents"], expected)
+
+
+def test_the_papers_recipe_runs_from_a_tsd_sr_checkpoint(
+    run: Cli, saved: tuple[Path, TsdSrReference], tmp_path: Path
+) -> None:
+    image = json.dumps(PRUNE["image"]).replace(":", " =")
+    stand_in = '{l1 = 1.0, perceptual = 1.0, perceptual_loss = "wavelet", gan = 1.0}'
+    changes = (
+        "optim.steps=1", "optim.warmup=0", "data.photos=0.0", "data.image_side=64", "data.pool=1",
+        "phases=[{patch = 32, batch = 1}]",
+        f"vae-encoder/options.model={json.dumps(VAE).replace(':', ' =')}",
+        f"vae-decoder/options.loss={stand_in}",
+        "prune/options.block=2", "prune/options.keep=1", "prune/options.rank=2",
+        f"prune/options.image={image}",
+        "restore-1/options.lora_rank=2", "restore-2/options.lora_rank=2",
+        f"restore-2/options.image={stand_in}",
+    )  # fmt: skip
+    settings = [word for change in changes for word in ("--set", change)]
+    code, out, error = run(
+        "train", "tinysr", "--teacher", str(saved[0]), "-o", str(tmp_path / "run"),
+        "--device", "cpu", "--watch-every", "0", *settings,
+    )  # fmt: skip
+    stages = ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2")
+    assert [f"{stage}: starts" in out for stage in stages] == [True] * 5, out + error
+    last = load(tmp_path / "run" / "restore-2" / PRODUCT)
+    assert (last.config.transformer.depth, last.config.vae.width) == (2, 26)
+    record = json.loads((tmp_path / "run" / "prune" / RECORD).read_text())
+    assert record["inputs"].keys() == {"teacher", "vae"}
+    assert code == 0, out + error
