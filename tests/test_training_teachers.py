@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from recipes import small_config
+from safetensors.torch import load_file, save_file
 
 from checkpoint_factory import TsdSrReference, save_tsd_sr
 from tinysr.errors import UnsupportedError
-from tinysr.models import TinySR, load, load_teacher
+from tinysr.models import PRESETS, ModelConfig, TinySR, load, load_teacher
 from tinysr.models.checkpoints import save_single_file
+from tinysr.models.teachers import TsdSrConfig
+from tinysr.training import Chain, Job, config_path, read_config, run_chain, run_stage
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import Batch
+from tinysr.training.engine import Batch, Session
 from tinysr.training.losses import squared
 from tinysr.training.pruning.masked import masked_velocity
 from tinysr.training.runner import PRODUCT, RECORD
 from tinysr.training.stages import Context, build
 from tinysr.training.stages.joined import with_autoencoder
-from tinysr.training.stages.prune import PruneStage
+from tinysr.training.stages.prune import PruneOptions, PruneStage
+from tinysr.training.stages.shapes import Autoencoder
 from tinysr.training.stages.vae import DecoderStage, EncoderStage
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -129,7 +135,7 @@ def test_a_search_is_held_against_both_streams_and_hands_on_the_image_s(
 
 
 def test_a_search_in_tsd_sr_needs_a_small_autoencoder(saved: tuple[Path, TsdSrReference]) -> None:
-    with pytest.raises(UnsupportedError, match="can't be a student's: give .* --input vae=PATH"):
+    with pytest.raises(UnsupportedError, match=r"can't be a student's: give .* --input vae=PATH"):
         build(small_config(stage="prune", options=PRUNE), context({"teacher": saved[0]}))
 
 
@@ -153,30 +159,80 @@ def test_a_restoration_learns_what_tsd_sr_restores(
     close(stage.loss(batch, 0)["latents"], expected)
 
 
-def test_the_papers_recipe_runs_from_a_tsd_sr_checkpoint(
+def test_a_student_of_tsd_sr_is_the_papers_model() -> None:
+    teacher = TsdSrConfig()
+    shape = Autoencoder.model_validate(
+        read_config(config_path("tinysr/vae-encoder")).options["model"]
+    )
+    search = PruneOptions.model_validate(read_config(config_path("tinysr/prune")).options)
+    kept = teacher.transformer.depth // search.block * search.keep
+    student = ModelConfig(
+        vae=shape.vae(teacher.vae.latent_channels),
+        transformer=dataclasses.replace(teacher.transformer, depth=kept),
+        timestep=teacher.timestep,
+    )
+    assert student == PRESETS["tinysr"]
+
+
+PERCEPTUAL = '{l1 = 1.0, perceptual = 1.0, perceptual_loss = "wavelet", gan = 1.0}'
+TINY = (
+    "optim.steps=1", "optim.warmup=0", "phases=[{patch = 32, batch = 1}]",
+    "data.photos=0.0", "data.image_side=64", "data.pool=1",
+)  # fmt: skip
+MODEL = f"options.model={json.dumps(VAE).replace(':', ' =')}"
+
+
+def test_the_whole_recipe_runs_from_a_tsd_sr_checkpoint(
+    saved: tuple[Path, TsdSrReference], tmp_path: Path
+) -> None:
+    changes = (
+        f"vae-encoder/{MODEL}", f"vae-decoder/options.loss={PERCEPTUAL}",
+        "prune/options.block=2", "prune/options.keep=1", "prune/options.rank=2",
+        'prune/options.image={perceptual = 1.0, perceptual_loss = "wavelet"}',
+        "restore-1/options.lora_rank=2", "restore-2/options.lora_rank=2",
+        f"restore-2/options.image={PERCEPTUAL}",
+    )  # fmt: skip
+    chain = Chain(
+        recipe="tinysr",
+        folder=tmp_path,
+        inputs={"teacher": saved[0]},
+        changes=(*TINY, *changes),
+    )
+    last = run_chain(chain, session=Session(watch_every=0))
+    assert last is not None
+    student = load(last / PRODUCT)
+    assert (student.config.transformer.depth, student.config.vae.width) == (2, 26)
+    record = json.loads((tmp_path / "prune" / RECORD).read_text())
+    assert record["inputs"].keys() == {"teacher", "vae"}
+
+
+def test_the_command_trains_a_stage_from_a_tsd_sr_checkpoint(
     run: Cli, saved: tuple[Path, TsdSrReference], tmp_path: Path
 ) -> None:
-    image = json.dumps(PRUNE["image"]).replace(":", " =")
-    stand_in = '{l1 = 1.0, perceptual = 1.0, perceptual_loss = "wavelet", gan = 1.0}'
-    changes = (
-        "optim.steps=1", "optim.warmup=0", "data.photos=0.0", "data.image_side=64", "data.pool=1",
-        "phases=[{patch = 32, batch = 1}]",
-        f"vae-encoder/options.model={json.dumps(VAE).replace(':', ' =')}",
-        f"vae-decoder/options.loss={stand_in}",
-        "prune/options.block=2", "prune/options.keep=1", "prune/options.rank=2",
-        f"prune/options.image={image}",
-        "restore-1/options.lora_rank=2", "restore-2/options.lora_rank=2",
-        f"restore-2/options.image={stand_in}",
-    )  # fmt: skip
-    settings = [word for change in changes for word in ("--set", change)]
-    code, out, error = run(
-        "train", "tinysr", "--teacher", str(saved[0]), "-o", str(tmp_path / "run"),
-        "--device", "cpu", "--watch-every", "0", *settings,
-    )  # fmt: skip
-    stages = ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2")
-    assert [f"{stage}: starts" in out for stage in stages] == [True] * 5, out + error
-    last = load(tmp_path / "run" / "restore-2" / PRODUCT)
-    assert (last.config.transformer.depth, last.config.vae.width) == (2, 26)
-    record = json.loads((tmp_path / "run" / "prune" / RECORD).read_text())
-    assert record["inputs"].keys() == {"teacher", "vae"}
-    assert code == 0, out + error
+    settings = [word for change in (*TINY, MODEL) for word in ("--set", change)]
+    stage, out = "tinysr/vae-encoder", tmp_path / "run"
+    words = (stage, "--teacher", saved[0], "-o", out, "--device", "cpu", "--watch-every", "0")
+    code, _, error = run("train", *words, *settings)
+    assert code == 0, error
+    assert load(out / PRODUCT).config.transformer.depth == 4
+
+
+def test_the_record_tells_a_teacher_whose_sd3_is_linked(
+    saved: tuple[Path, TsdSrReference], tmp_path: Path
+) -> None:
+    linked = tmp_path / "linked"
+    shutil.copytree(saved[0], tmp_path / "sd3")
+    shutil.copytree(saved[0], linked, ignore=shutil.ignore_patterns("transformer", "vae"))
+    for part in ("transformer", "vae"):
+        (linked / part).symlink_to(tmp_path / "sd3" / part)
+    hashes = []
+    for name in ("a", "b"):
+        config = read_config(config_path("tinysr/vae-encoder"), (*TINY, MODEL))
+        job = Job(config=config, folder=tmp_path / name, inputs={"teacher": linked})
+        run_stage(job, session=Session(watch_every=0))
+        hashes.append(json.loads((tmp_path / name / RECORD).read_text())["inputs"]["teacher"])
+        weights = tmp_path / "sd3" / "vae" / "diffusion_pytorch_model.safetensors"
+        tensors = load_file(weights)
+        tensors["encoder.conv_in.bias"] += 1
+        save_file(tensors, weights)
+    assert hashes[0] != hashes[1]

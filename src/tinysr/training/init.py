@@ -21,7 +21,7 @@ from tinysr.models.vae import ResidualBlock, SeparableConv
 from tinysr.training.whitening import whiten_tokens
 from tinysr.training.wiring import LATENTS, WIRED, wire_decoder, wire_encoder, wire_pattern
 
-__all__ = ["initialise"]
+__all__ = ["initialise", "initialise_autoencoder"]
 
 _QUIET = 0.1
 """What a residual branch's last layer, and the modulation, are scaled by."""
@@ -39,16 +39,27 @@ def initialise(model: TinySR, seed: int) -> TinySR:
     Raises:
         UnsupportedError: the model's layout has no room for the wiring.
     """
+    generator = initialise_autoencoder(model, seed)
+    with torch.no_grad():
+        _transformer(model.transformer, generator)
+        wire_pattern(model.transformer.proj_out.bias.view(2, 2, -1))
+    return model
+
+
+def initialise_autoencoder(model: TinySR, seed: int) -> torch.Generator:
+    """Set every parameter of the encoder and decoder in place; return what draws the others.
+
+    Raises:
+        UnsupportedError: the model's layout has no room for the wiring.
+    """
     _check(model.config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for autoencoder in (model.encoder, model.decoder):
             _he(autoencoder, generator)
-        _transformer(model.transformer, generator)
         wire_encoder(model.encoder)
         wire_decoder(model.decoder)
-        wire_pattern(model.transformer.proj_out.bias.view(2, 2, -1))
-    return model
+    return generator
 
 
 def _check(config: ModelConfig) -> None:

@@ -15,6 +15,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,12 +130,20 @@ def _write_record(folder: Path, progress: Progress, stage: Stage) -> None:
     write_atomically(folder / RECORD, text, CheckpointError)
 
 
+def _files(folder: Path) -> list[Path]:
+    """Return a folder's files in order, those of linked folders too, as large weights often are."""
+    found = (
+        Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names
+    )
+    return sorted(path for path in found if path.is_file())
+
+
 def _sha256(path: Path) -> str:
     """Return the SHA-256 of a file, of a folder's files and their names, or of a preset."""
     if str(path) in PRESETS:
         return load_checkpoint(path).source.sha256
     digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    files = _files(path) if path.is_dir() else [path]
     try:
         for file in files:
             digest.update(file.relative_to(path).as_posix().encode())

@@ -17,7 +17,8 @@ from torch import Tensor
 from tinysr.models import ModelConfig, OneStep, TinySR
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Stage
-from tinysr.training.init import initialise
+from tinysr.training.init import initialise_autoencoder
+from tinysr.training.lora import shared_copy
 from tinysr.training.losses import squared
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
@@ -118,9 +119,13 @@ def _make_encoder(options: EncoderOptions, context: Context) -> EncoderStage:
         transformer=teacher.config.transformer,
         timestep=teacher.config.timestep,
     )
-    student = initialise(TinySR(config), context.seed)
-    student.transformer.load_state_dict(teacher.transformer.state_dict())
-    student.pooled.copy_(teacher.pooled)
+    with torch.device("meta"):
+        student = TinySR(config)
+    for part in (student.encoder, student.decoder):
+        part.to_empty(device="cpu")
+    initialise_autoencoder(student, context.seed)
+    # The teacher's very tensors: neither trains, and at full size a copy is gigabytes.
+    student.transformer, student.pooled = shared_copy(teacher.transformer), teacher.pooled
     student.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return EncoderStage(student, teacher)
 
