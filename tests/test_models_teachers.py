@@ -160,6 +160,19 @@ def test_a_teacher_is_no_model_to_export(folder: Path) -> None:
     refused(folder, "is an AutoencoderKL, expected an AutoencoderTiny", command, by=load)
 
 
+@pytest.mark.parametrize(
+    "words", [("export", "-o", "bundle"), ("inspect",), ("calibrate",)], ids=lambda w: w[0]
+)
+def test_commands_refuse_a_teacher_with_one_line(
+    run: Callable[..., tuple[int, str, str]], folder: Path, words: tuple[str, ...]
+) -> None:
+    code, _, error = run(words[0], folder, *words[1:])
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "expected an AutoencoderTiny: such a model can only teach" in error
+    assert not Path("bundle").exists()
+
+
 @pytest.mark.parametrize("file", [LORA, VAE_LORA])
 def test_sd3_without_its_lora_is_no_teacher(folder: Path, file: str) -> None:
     (folder / file).unlink()
