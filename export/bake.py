@@ -51,8 +51,13 @@ def bake(model: TinySR, tile: int = DEFAULT_TILE) -> BakedTinySR:
 
     Raises:
         UnsupportedError: the tile's side does not divide into tokens, or is larger than the
-            model's position table.
+            model's position table; or the model is a teacher.
     """
+    if not isinstance(model, TinySR):
+        raise UnsupportedError(
+            f"expected a TinySR model, found a {type(model).__name__}: a teacher is never "
+            f"exported, its student is: see tinysr train"
+        )
     step = model.config.vae.downscale * model.config.transformer.patch // SCALE
     if tile < 4 * step or tile % step:
         raise UnsupportedError(

@@ -14,7 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from checkpoint_factory import TsdSrReference, edit_json, make_kl, save_tsd_sr
-from tinysr.errors import CheckpointError
+from tinysr.benchmarks.paper import paper_rows
+from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.export.bake import bake
 from tinysr.models import TinySR, load, load_teacher
 from tinysr.models.accounting import cost
 from tinysr.models.teachers import KlConfig, TsdSr, TsdSrConfig
@@ -111,8 +113,11 @@ def test_the_whole_teacher_has_the_papers_size() -> None:
         teacher = TsdSr(TsdSrConfig())
         coded = cost(teacher.encoder, teacher.encoder, torch.empty(1, 3, 512, 512))
         coded += cost(teacher.decoder, teacher.decoder, torch.empty(1, 16, 64, 64))
-    assert round(sum(p.numel() for p in teacher.parameters()) / 1e6) == 2112
+        predicted = cost(teacher, teacher.predict, torch.empty(1, 16, 64, 64))
     assert coded.macs / 1e9 == pytest.approx(1781.91, abs=0.01)  # table 3
+    published = next(row for row in paper_rows() if row.method == "TSD-SR")
+    assert round(predicted.parameters / 1e6) == published.parameters_m
+    assert (coded.macs + predicted.macs) / 1e9 == pytest.approx(published.macs_g, rel=0.005)
 
 
 def test_a_teacher_is_ready_to_run(pair: tuple[TsdSr, TsdSrReference]) -> None:
@@ -173,6 +178,11 @@ def test_commands_refuse_a_teacher_with_one_line(
     assert not Path("bundle").exists()
 
 
+def test_baking_refuses_a_teacher(pair: tuple[TsdSr, TsdSrReference]) -> None:
+    with pytest.raises(UnsupportedError, match="expected a TinySR model, found a TsdSr"):
+        bake(pair[0])  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("file", [LORA, VAE_LORA])
 def test_sd3_without_its_lora_is_no_teacher(folder: Path, file: str) -> None:
     (folder / file).unlink()
@@ -194,6 +204,12 @@ def test_a_missing_or_hostile_embedding_is_refused(folder: Path, file: str) -> N
 def test_a_prompt_of_another_model_is_refused(folder: Path) -> None:
     torch.save(torch.randn(5, 16), folder / PROMPT)
     refused(folder, "the prompt has 16 channels, the transformer takes 32")
+
+
+@pytest.mark.parametrize("file", [LORA, VAE_LORA])
+def test_an_empty_lora_is_refused(folder: Path, file: str) -> None:
+    save_file({}, folder / file)
+    refused(folder, file, "expected a LoRA, found no tensor")
 
 
 @pytest.mark.parametrize("file", [LORA, VAE_LORA])

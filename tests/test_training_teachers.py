@@ -12,6 +12,7 @@ import pytest
 import torch
 from recipes import small_config
 from safetensors.torch import load_file, save_file
+from tiny_models import tiny_model
 
 from checkpoint_factory import TsdSrReference, save_tsd_sr
 from tinysr.errors import UnsupportedError
@@ -96,6 +97,20 @@ def test_an_encoder_learns_tsd_sr_s_latents_of_low_quality(
     assert student.config.vae.scaling_factor == 1
     assert student.config.transformer == load_teacher(path).config.transformer
     assert stage.upscale(batch.low).shape == batch.high.shape
+
+
+def test_an_encoder_learns_scaled_latents_of_a_tiny_teacher_too(
+    tmp_path: Path, batch: Batch
+) -> None:
+    teacher = tiny_model()
+    assert teacher.config.vae.scaling_factor == 0.7
+    save_single_file(teacher, tmp_path / "teacher.safetensors")
+    config = small_config(stage="vae-encoder", options={"model": VAE})
+    stage = build(config, context({"teacher": tmp_path / "teacher.safetensors"}))
+    assert isinstance(stage, EncoderStage)
+    assert stage.model.config.vae.scaling_factor == 1
+    expected = squared(stage.model.encode(batch.low), teacher.encode(batch.low))
+    close(stage.loss(batch, 0)["latents"], expected)
 
 
 @pytest.mark.parametrize("latents", ["encoded", "restored"])

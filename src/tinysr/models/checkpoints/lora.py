@@ -30,9 +30,12 @@ def merge_lora(
         dropped: tells the modules that ``weights`` leaves out on purpose, by their names.
 
     Raises:
-        CheckpointError: a key has no module or no partner, or the shapes don't fit.
+        CheckpointError: the file is empty, a key has no module or no partner, or the shapes
+            don't fit.
     """
     tensors, metadata = read_safetensors(path)
+    if not tensors:
+        raise CheckpointError(f"{path}: expected a LoRA, found no tensor")
     alpha = _alpha(metadata, path)
     merged = dict(weights)
     for module, (down, up) in _pairs(tensors, path, dropped).items():

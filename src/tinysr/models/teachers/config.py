@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinysr.models.config import TransformerConfig
+from tinysr.models.text_stream import TEXT_CHANNELS, TEXT_TOKENS
 
 __all__ = ["KlConfig", "TsdSrConfig"]
 
@@ -31,8 +32,7 @@ class TsdSrConfig:
     vae: KlConfig = field(default_factory=KlConfig)
     transformer: TransformerConfig = field(default_factory=lambda: TransformerConfig(depth=24))
     """Of the image stream; the text's follows from it."""
-    prompt_tokens: int = 333
-    """CLIP's 77 and T5's 256."""
-    prompt_channels: int = 4096
+    prompt_tokens: int = TEXT_TOKENS
+    prompt_channels: int = TEXT_CHANNELS
     timestep: float = 1000.0
     """The one step's time; sigma is 1 there, so that z_HR = z_LR - v."""
