@@ -191,7 +191,7 @@ def test_a_student_of_tsd_sr_is_the_papers_model() -> None:
 
 PERCEPTUAL = '{l1 = 1.0, perceptual = 1.0, perceptual_loss = "wavelet", gan = 1.0}'
 TINY = (
-    "optim.steps=1", "optim.warmup=0", "phases=[{patch = 32, batch = 1}]",
+    "optim.steps=1", "optim.warmup=0", 'phases=[{patch = 32, batch = 1, precision = "bf16"}]',
     "data.photos=0.0", "data.image_side=64", "data.pool=1",
 )  # fmt: skip
 MODEL = f"options.model={json.dumps(VAE).replace(':', ' =')}"
