@@ -151,8 +151,9 @@ def test_a_layer_is_kept_in_what_packages_have(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--precision", "w6"], "unknown precision 'w6': expected one of fp16, int8, w4, w8"),
-        (["--precision", "int8", "--target", "coreml"], "expected one of fp16, w4, w6, w8"),
+        (["--precision", "w5"], "unknown precision 'w5': expected one of fp16, int8, w4, w8"),
+        (["--precision", "w6"], "onnx has no weights in w6: add --target coreml"),
+        (["--precision", "int8", "--target", "coreml"], "coreml has no weights in int8"),
         (["--precision", "w8", "--target", "trt"], "unknown target of a plan 'trt'"),
         (["--target", "coreml"], "--target is for weights in fewer bits: leave it out for fp16"),
     ],
