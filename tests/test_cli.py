@@ -245,4 +245,6 @@ def test_no_module_lies_outside_a_package() -> None:
 def test_the_thin_install_brings_no_torch_and_no_onnx() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     thin = {requirement.split(">")[0].split("[")[0] for requirement in project["dependencies"]}
-    assert thin == {"numpy", "onnxruntime", "pillow", "pydantic", "pyvips", "rich", "typer"}
+    assert thin == {
+        *("numpy", "onnxruntime", "pillow", "platformdirs", "pydantic", "pyvips", "rich", "typer")
+    }

@@ -282,7 +282,7 @@ def test_a_measured_step_has_its_mean_losses_and_its_psnr(run: Run) -> None:
     progress = run("one", session=Session(watch=watch, watch_every=4))
     assert [row["step"] for row in progress.history] == [4, 6]
     assert progress.history[0]["psnr"] == 21.5
-    assert progress.history[0]["pixels"] > 0
+    assert progress.history[0]["l1"] > 0
 
 
 def test_a_run_that_is_killed_while_it_measures_keeps_the_step(run: Run, tmp_path: Path) -> None:
