@@ -13,7 +13,7 @@ _LACKING = re.compile(r"convert function for op '(?:aten::)?(\w+)' not implement
 """What coremltools says of an operation that it can't convert."""
 
 _WORKAROUNDS = {
-    "upsample_bicubic2d": "a replicate pad and a fixed transposed convolution give the same "
+    "upsample_bicubic2d": "a replicate pad, a fixed convolution and a pixel shuffle give the same "
     "(export/passes/fix_resize.py)",
     "_upsample_nearest_exact2d": "nearest gives the same for whole factors",
     "fft": "take the transform out of the graph",
