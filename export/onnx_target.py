@@ -21,7 +21,7 @@ from .graph import StageGraph, example_input, stage_graph, stage_input, stage_ou
 from .options import Finish, Settings
 from .quantization import QuantizationPlan
 from .quantized import quantized_graphs
-from .simplify import prove_simplified, simplify
+from .simplify import computed, prove_simplified, simplify
 from .target import Build, Target
 from .weights import WeightFile, attach
 
@@ -63,10 +63,7 @@ def _build(build: Build) -> Finish:
         graphs, tensors = quantized_graphs([simplify(graph) for graph in graphs], baked, plan)
     weights = WeightFile(folder / f"weights{suffix(precision)}.bin", tensors)
     graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
-    images = {
-        graph.stage: example_input(baked, graph.stage, options.tile, options.batch or 1).numpy()
-        for graph in graphs
-    }
+    plainly = _Plainly(example_input(baked, "upscale", options.tile, options.batch or 1).numpy())
 
     def finish() -> tuple[Artifact, ...]:
         data = file_entry(bundle, weights.path)
@@ -78,7 +75,7 @@ def _build(build: Build) -> Finish:
                 proof = None
                 _write(graph, path, weights, metadata)
             else:
-                proof = _write_proved(graph, path, weights, metadata, images[graph.stage])
+                proof = _write_proved(graph, path, weights, metadata, plainly)
             artifacts.append(
                 _artifact(bundle, path, graph.stage, precision, data=data, proof=proof)
             )
@@ -87,18 +84,41 @@ def _build(build: Build) -> Finish:
     return finish
 
 
+class _Plainly:
+    """What the graphs compute of one image before they are simplified, stage after stage."""
+
+    def __init__(self, image: np.ndarray) -> None:
+        self._image = image
+        self._made: dict[Stage, np.ndarray] = {}
+
+    def given(self, stage: Stage) -> np.ndarray:
+        """Return a stage's input."""
+        if stage in ("encoder", "upscale"):
+            return self._image
+        z = self._made["encoder"]
+        return z if stage == "transformer" else z - self._made["transformer"]
+
+    def computed(self, stage: Stage, path: Path) -> np.ndarray:
+        """Return a stage's result; its graph lies at ``path``."""
+        if stage == "upscale":  # it is the other three's nodes
+            return self._made["decoder"]
+        self._made[stage] = computed(path, self.given(stage))
+        return self._made[stage]
+
+
 def _write_proved(
     graph: StageGraph,
     path: Path,
     weights: WeightFile,
     metadata: Mapping[str, str],
-    image: np.ndarray,
+    plainly: _Plainly,
 ) -> Simplification:
     """Write the simplified graph, holding it against the plain one, which goes again."""
     plain = path.with_suffix(".plain.onnx")
     onnx.save(attach(graph.model, graph.weights, weights), plain)
     _write(simplify(graph), path, weights, metadata)
-    proof = prove_simplified(plain, path, image)
+    image, expected = plainly.given(graph.stage), plainly.computed(graph.stage, plain)
+    proof = prove_simplified(plain, path, image, expected)
     plain.unlink()
     return proof
 

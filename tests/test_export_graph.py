@@ -25,7 +25,7 @@ from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.baked import BakedBlock, MatMulLinear, Modulated
 from tinysr.export.compose import upscale_graph
 from tinysr.export.graph import StageGraph, stage_graph
-from tinysr.export.simplify import SIMPLIFY_TOLERANCE, prove_simplified, simplify
+from tinysr.export.simplify import SIMPLIFY_TOLERANCE, computed, prove_simplified, simplify
 from tinysr.export.weights import WeightFile, attach
 from tinysr.manifest import Artifact, Manifest, Stage, read_manifest
 from tinysr.models import load_checkpoint
@@ -341,6 +341,14 @@ def test_simplifying_is_proved(stage: Stage, bundle: Path) -> None:
     assert proof.nodes_after == len(graph(bundle, stage).node)
 
 
+def test_the_whole_is_proved_by_what_its_stages_computed(bundle: Path) -> None:
+    image = noise(1, *tile_shape("upscale")).numpy()
+    z = computed(file(bundle, "encoder"), image)
+    v = computed(file(bundle, "transformer"), z)
+    whole = computed(file(bundle, "upscale"), image)
+    assert np.array_equal(whole, computed(file(bundle, "decoder"), z - v))
+
+
 def another_operation(proto: onnx.ModelProto) -> None:
     next(node for node in proto.graph.node if node.op_type == "Tanh").op_type = "Softsign"
 
@@ -358,12 +366,14 @@ def test_the_proof_fails_for_a_changed_graph(
     image = noise(1, *tile_shape("decoder")).numpy()
     changed = model(bundle, "decoder")
     onnx.save(changed, folder / "changed.onnx")
-    same = prove_simplified(folder / "decoder.onnx", folder / "changed.onnx", image)
+    plain, simplified = folder / "decoder.onnx", folder / "changed.onnx"
+    expected = computed(plain, image)
+    same = prove_simplified(plain, simplified, image, expected)
     assert same.difference == 0
     tamper(changed)
     onnx.save(changed, folder / "changed.onnx")
     with pytest.raises(GateError, match=r"changed\.onnx: onnxsim changed the result"):
-        prove_simplified(folder / "decoder.onnx", folder / "changed.onnx", image)
+        prove_simplified(plain, simplified, image, expected)
 
 
 def test_only_the_proof_reads_the_weights(
