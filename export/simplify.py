@@ -62,6 +62,8 @@ def computed(path: Path, image: np.ndarray) -> np.ndarray:
     # The graphs as they are, without a second copy of the weights in the CPU's own layout.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_prepacking", "1")
+    # An arena grows by doubling, and a gigabyte of it may stay unused.
+    options.enable_cpu_mem_arena = False
     # Half weights become floats where they are used, not all of them at the start.
     options.execution_order = onnxruntime.ExecutionOrder.PRIORITY_BASED
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
