@@ -29,7 +29,6 @@ from .work import Limit, Work, count_work, limit
 
 __all__ = ["Contender", "Options", "bench", "contenders"]
 
-
 _TOOLS = ("tinysr", "numpy", "onnxruntime", "openvino", "torch", "tensorrt-rtx", "coremltools")
 
 

@@ -74,9 +74,10 @@ def _name(stat: os.stat_result) -> str:
 def _recall(record: Path) -> str | None:
     try:
         text = record.read_text(encoding="ascii")
-        os.utime(record)  # used now: dropped later
     except (OSError, UnicodeDecodeError):
         return None
+    with contextlib.suppress(OSError):
+        os.utime(record)  # used now: dropped later
     return text if _HASH.fullmatch(text) else None
 
 

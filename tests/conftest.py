@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,13 +19,37 @@ from tinysr.models import Loaded
 
 
 @pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
+def one_core() -> Iterator[None]:
     """Tensors this small only wait for threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def one_thread(one_core: None) -> Iterator[None]:
+    """One core, and no gradients."""
     with torch.no_grad():
         yield
-    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small random checkpoint in the released layout, which no test may change."""
+    from checkpoint_factory import save_released  # takes seconds to import
+
+    torch.manual_seed(80)
+    root = tmp_path_factory.mktemp("released")
+    save_released(root, encoder="separable", positions=64, heads=1, rank=4)
+    return root
+
+
+@pytest.fixture
+def released(original: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Return a copy of a good checkpoint, for a test to spoil."""
+    torch.manual_seed(zlib.crc32(request.node.nodeid.encode()))
+    return Path(shutil.copytree(original, tmp_path / "released"))
 
 
 @pytest.fixture(scope="module")

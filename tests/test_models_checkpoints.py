@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from spoiling import edit, refused
 from torch import Tensor
 
 from checkpoint_factory import edit_json, save_released
-from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
+from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import (
     DEFAULT_PRESET,
     PRESETS,
@@ -38,37 +35,6 @@ POOLED = "dataset/default/pool_embeds.pt"
 SMALL = ModelConfig(
     vae=VaeConfig(width=8), transformer=TransformerConfig(depth=2, heads=1, pooled_size=16)
 )
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(80)
-    root = tmp_path_factory.mktemp("released")
-    save_released(root, encoder="separable", positions=64, heads=1, rank=4)
-    return root
-
-
-@pytest.fixture
-def released(original: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """Return a copy of a good checkpoint, for a test to spoil."""
-    torch.manual_seed(zlib.crc32(request.node.nodeid.encode()))
-    return Path(shutil.copytree(original, tmp_path / "released"))
-
-
-def refused(path: Path, *words: str, **options: Any) -> None:
-    """Assert that loading gives one line that has all the words."""
-    with pytest.raises(TinySRError) as caught:
-        load(path, **options)
-    message = str(caught.value)
-    assert "\n" not in message.strip()
-    for word in words:
-        assert word in message
-
-
-def edit(path: Path, change: Callable[[dict[str, Tensor]], Any]) -> None:
-    tensors = load_file(path)
-    change(tensors)
-    save_file({k: v.clone() for k, v in tensors.items()}, path)
 
 
 # Sources
@@ -387,58 +353,6 @@ def test_every_lora_key_finds_its_module_and_partner(released: Path) -> None:
     refused(released, "does not fit a weight of [64, 64]")
     save_file(good | {f"{key}.alpha": torch.ones(1)}, path)
     refused(released, "unexpected LoRA key")
-
-
-class Hostile:
-    """Pickles to a call of ``os.mkdir``, which a loader must not make."""
-
-    def __init__(self, trace: Path) -> None:
-        self.trace = trace
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
-        return os.mkdir, (str(self.trace),)
-
-
-@pytest.fixture
-def trace(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "trace-of-code-that-ran"
-    yield path
-    assert not path.exists()
-
-
-def test_a_pickle_with_code_is_refused_and_not_run(released: Path, trace: Path) -> None:
-    for payload in (Hostile(trace), {"pooled": Hostile(trace)}, [torch.zeros(48), Hostile(trace)]):
-        torch.save(payload, released / POOLED)
-        refused(released, "pool_embeds.pt", "more than plain tensors")
-
-
-def test_a_legacy_pickle_with_code_is_refused_and_not_run(released: Path, trace: Path) -> None:
-    torch.save(Hostile(trace), released / POOLED, _use_new_zipfile_serialization=False)
-    refused(released, "pool_embeds.pt", "more than plain tensors")
-
-
-@pytest.mark.parametrize("payload", [b"", b"\x80", b"PK\x03\x04", b"(((", b"\x80\x02}q\x00."])
-def test_a_damaged_embedding_is_refused(released: Path, payload: bytes) -> None:
-    (released / POOLED).write_bytes(payload)
-    refused(released, "pool_embeds.pt")
-
-
-@pytest.mark.parametrize(
-    "value",
-    [torch.zeros(2, 48), torch.zeros(48).int(), torch.full((48,), torch.nan), torch.zeros(47)],
-)
-def test_an_embedding_of_another_shape_or_type_is_refused(released: Path, value: Tensor) -> None:
-    torch.save(value, released / POOLED)
-    refused(released, "pool")
-
-
-@pytest.mark.parametrize("suffix", [".bin", ".pt", ".pth", ".ckpt"])
-def test_pickled_weights_are_never_read(released: Path, trace: Path, suffix: str) -> None:
-    name = f"diffusion_pytorch_model{suffix}"
-    torch.save(Hostile(trace), released / BASE / name)
-    refused(released / BASE / name, "only .safetensors")
-    (released / WEIGHTS).unlink()
-    refused(released, "no .safetensors weights here", "never read")
 
 
 # Packaged weights

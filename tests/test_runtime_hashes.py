@@ -81,19 +81,17 @@ def test_a_changed_file_is_read_again(
     assert len(readings) == 2
 
 
-def test_a_file_that_was_just_changed_is_not_remembered(
-    readings: list[Path], weights: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("setting", "value"), [("_SETTLED", 2.0), ("LARGE", 100)], ids=["just changed", "small"]
+)
+def test_a_file_that_was_just_changed_or_is_small_is_always_read(
+    readings: list[Path],
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    value: float,
 ) -> None:
-    monkeypatch.setattr(hashes, "_SETTLED", 2.0)
-    known_sha256(weights)
-    known_sha256(weights)
-    assert len(readings) == 2
-
-
-def test_a_small_file_is_always_read(
-    readings: list[Path], weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hashes, "LARGE", 100)
+    monkeypatch.setattr(hashes, setting, value)
     known_sha256(weights)
     known_sha256(weights)
     assert len(readings) == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,8 @@ from tinysr.training.stages.prune import PruneOptions, PruneStage
 from tinysr.training.stages.shapes import Autoencoder
 from tinysr.training.stages.vae import DecoderStage, EncoderStage
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 Cli = Callable[..., tuple[int, str, str]]
 
 VAE = {
@@ -43,14 +45,6 @@ PRUNE = {
     "block": 2, "keep": 1, "rank": 2, "anneal": 6,
     "image": {"perceptual": 1.0, "perceptual_loss": "multi-scale-gradient"},
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
