@@ -100,7 +100,8 @@ fuzz: setup  ## Read damaged image files for MINUTES (10)
 	$(BIN)/python tests/fuzzing.py --minutes $(or $(MINUTES),10)
 
 recoverability: setup  ## Compare ways to prune MODEL, each tuned alike, in build/recoverability
-	$(BIN)/python -m tinysr.benchmarks.recoverability '$(MODEL)' -o build/recoverability
+	$(BIN)/python -m tinysr.benchmarks.recoverability '$(MODEL)' -o build/recoverability \
+		$(STUDENT:%=--student '%')
 
 lint: setup links  ## Check style and the import contracts
 	$(BIN)/ruff check .

@@ -5,8 +5,8 @@
 rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->``: costs
 and steps from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity
 from `tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, the
-gates from the constants that parity applies, memory, throughput and the comparison of precisions
-from the measurements in `benchmarks/results`.
+gates from the constants that parity applies, memory, throughput, the comparison of precisions and
+what pruning leaves from the measurements in `benchmarks/results`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from tinysr.models import PRESETS
 from tinysr.parity import GATES_DB
 from tinysr.training.pruning import PAIRINGS, SearchSpace
 
+from . import compare_report, recoverability_report
 from .compare import Comparison
-from .compare_report import markdown_lines
 from .record import RESULTS, provenance, read_record
+from .recoverability_report import Results
 
 __all__ = [
     "bundle_lines",
@@ -43,6 +44,7 @@ __all__ = [
     "precision_lines",
     "pruning_lines",
     "quality_lines",
+    "recoverability_lines",
     "step_lines",
     "throughput_lines",
 ]
@@ -202,7 +204,19 @@ def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
         raise UnsupportedError(
             f"{file}: expected what `tinysr compare -o` writes, found other JSON"
         ) from error
-    return [*markdown_lines(found), *_wrapped(f"({provenance(record)}.)")]
+    return [*compare_report.markdown_lines(found), *_wrapped(f"({provenance(record)}.)")]
+
+
+def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[str]:
+    """Return the tables of what pruning leaves, from what `make recoverability` measured."""
+    record = read_record(file)
+    try:
+        found = Results.model_validate(record["figures"])
+    except ValidationError as error:
+        raise UnsupportedError(
+            f"{file}: expected what `make recoverability` writes, found other JSON"
+        ) from error
+    return [*recoverability_report.markdown_lines(found), "", *_wrapped(f"({provenance(record)}.)")]
 
 
 def gate_lines() -> list[str]:
@@ -314,6 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "costs": cost_lines(),
             "steps": step_lines(),
             "pruning": pruning_lines(),
+            "recoverability": recoverability_lines(),
             "gates": gate_lines(),
             "memory": memory_lines(),
             "throughput": throughput_lines(),

@@ -1,10 +1,11 @@
 """Which layers to keep: all methods, tuned alike, from one teacher (the paper's tables 1 and 2).
 
-    python -m tinysr.benchmarks.recoverability TEACHER -o build/recoverability
+    python -m tinysr.benchmarks.recoverability TEACHER --student tinysr-nano -o build/recoverability
 
 writes ``recoverability.json`` and ``recoverability.md``: each method's mask, its loss before and
-after equal tuning, what it does on photos that no training saw, and what the model costs. Latency
-is that of the whole baked model in PyTorch on this machine's CPU, all models in turns.
+after equal tuning, what it does on photos that no training saw, and what the model costs; beside
+them, what the whole recipe made of the same teacher. Latency is that of the whole baked model in
+PyTorch on this machine's CPU, all models in turns.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,62 +24,50 @@ from tinysr.atomic import write_atomically
 from tinysr.errors import TinySRError, UnsupportedError, choices
 from tinysr.export import bake
 from tinysr.manifest import Source
-from tinysr.models import SCALE, ModelConfig, TinySR, load_checkpoint
+from tinysr.models import SCALE, Loaded, ModelConfig, TinySR, load_checkpoint
 from tinysr.models.accounting import Cost, meta_model, stage_costs
 from tinysr.training.evaluate import PHOTOS, Pair, bicubic, mean_psnr, photo_pairs
 from tinysr.training.pruning import METHODS
 
 from .record import provenance, read_record, write_record
-from .recovery import CONFIG, Plan, Quality, Recovered, Trial, quality_of
-from .timing import PRESETS, Latency, Record, Rules, in_turns, latency, rules_named
+from .recoverability_report import TEACHER, Costs, Results, Student, markdown_lines
+from .recovery import CONFIG, Plan, Trial, fidelity_of, quality_of
+from .timing import PRESETS, Rules, in_turns, latency, rules_named
 
-__all__ = ["Results", "main", "markdown", "measured"]
+__all__ = ["main", "measured"]
 
 TILE = 128
 """Side of the image that costs and latency are of, unless told otherwise: the paper's."""
 
-_TEACHER = "teacher"
-
-
-class Costs(Record):
-    """What an exported model weighs and does for one image."""
-
-    layers: int
-    parameters: int
-    macs: int
-    attention_macs: int
-    latency: Latency
-
-
-class Results(Record):
-    """All that was measured of one teacher."""
-
-    teacher: str
-    sha256: str
-    plan: dict[str, Any]
-    space: dict[str, Any]
-    photos: int
-    tile: int
-    torch: str
-    threads: int
-    bicubic_psnr: float
-    seconds: float
-    teacher_quality: Quality
-    rows: tuple[Recovered, ...]
-    costs: dict[str, Costs]
-    """By method, and of the teacher."""
+_STUDENT = "student"
 
 
 def measured(
-    trial: Trial, source: Source, methods: Sequence[str], *, rules: Rules, tile: int = TILE
+    trial: Trial,
+    source: Source,
+    methods: Sequence[str],
+    *,
+    rules: Rules,
+    tile: int = TILE,
+    student: Loaded | None = None,
 ) -> Results:
-    """Run all methods on the trial's teacher, then measure what the models cost."""
+    """Run all methods on the trial's teacher, then measure what the models cost.
+
+    Args:
+        trial: of the teacher.
+        source: the teacher's.
+        methods: names of :data:`~tinysr.training.pruning.METHODS`.
+        rules: of timing.
+        tile: side of the timed image, in pixels.
+        student: what the whole recipe made of the teacher, to stand beside it.
+    """
     start, teacher = time.perf_counter(), trial.teacher
     rows = tuple(trial.recover(method) for method in methods)
     # Methods that chose the same layers have one model, which is timed once.
     masks = {row.mask: trial.tuned(row.kept) for row in rows}
-    timed = _costs({_TEACHER: teacher, **masks}, rules, tile)
-    costs = {_TEACHER: timed[_TEACHER]} | {row.method: timed[row.mask] for row in rows}
+    whole = {_STUDENT: student.model} if student else {}
+    timed = _costs({TEACHER: teacher, **masks, **whole}, rules, tile)
+    costs = {TEACHER: timed[TEACHER]} | {row.method: timed[row.mask] for row in rows}
     plan = trial.plan
     return Results(
         teacher=source.name,
@@ -96,6 +84,12 @@ def measured(
         teacher_quality=quality_of(trial, teacher),
         rows=rows,
         costs=costs,
+        student=student and Student(
+            name=student.source.name,
+            sha256=student.source.sha256,
+            fidelity=fidelity_of(student.model, teacher, trial.pairs),
+            costs=timed[_STUDENT],
+        ),
     )  # fmt: skip
 
 
@@ -124,55 +118,6 @@ def _counted(config: ModelConfig, tile: int) -> Cost:
     baked = bake(meta_model(config), tile)
     stages = stage_costs(baked.encoder, baked.transformer, baked.decoder, config=config, side=tile)
     return sum(stages.values(), Cost(parameters=0, macs=0))
-
-
-def markdown(results: Results) -> list[str]:
-    """Return the two tables, and what they were made with."""
-    space, tune = results.space, results.plan["tune"]["optim"]["steps"]
-    search = results.plan["search"]["optim"]["steps"]
-    task = results.plan["search"]["options"]["image"]
-    return [
-        f"{space['kept']} of {space['layers']} layers of `{results.teacher}`: {space['total']} "
-        f"masks, {space['local']} of them local to blocks of {space['block']}, "
-        f"{space['reachable']} reached with trades ({space['pairing']}). Learned methods search "
-        f"for {search} steps with {task.get('perceptual_loss', 'lpips')} as their task loss; every "
-        f"pruned model is tuned for {tune} steps on the same data. Latency is of the whole baked "
-        f"model for {results.tile}², in PyTorch {results.torch} with {results.threads} threads, "
-        f"all models in turns. The whole took {results.seconds / 60:.0f} minutes.",
-        "",
-        "| method | layers kept | loss before | loss after | PSNR before, dB | PSNR, dB | SSIM "
-        "| PSNR to the teacher, dB | latency, ms |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(_method_line(row, results.costs[row.method]) for row in results.rows),
-        "",
-        f"| on {results.photos} degraded photos | PSNR, dB | SSIM | parameters | "
-        "multiply-accumulates | latency, ms (interquartile range) |",
-        "|---|---|---|---|---|---|",
-        f"| bicubic | {results.bicubic_psnr:.2f} | | | | |",
-        _model_line(_TEACHER, results.teacher_quality, results.costs[_TEACHER]),
-        *(
-            _model_line(f"pruned ({row.method})", row.after, results.costs[row.method])
-            for row in results.rows[-1:]
-        ),
-    ]
-
-
-def _method_line(row: Recovered, costs: Costs) -> str:
-    before, after = row.before, row.after
-    cells = (
-        row.method, f"`{row.mask}`", f"{before.loss:.4f}", f"{after.loss:.4f}",
-        f"{before.psnr:.2f}", f"{after.psnr:.2f}", f"{after.ssim:.3f}",
-        f"{after.teacher_psnr:.2f}", f"{costs.latency.p50:.0f} ± {costs.latency.spread / 2:.0f}",
-    )  # fmt: skip
-    return f"| {' | '.join(cells)} |"
-
-
-def _model_line(name: str, quality: Quality, costs: Costs) -> str:
-    time_cell = f"{costs.latency.p50:.0f} ({costs.latency.spread:.0f})"
-    return (
-        f"| {name}, {costs.layers} layers | {quality.psnr:.2f} | {quality.ssim:.3f} "
-        f"| {costs.parameters / 1e6:.2f} M | {costs.macs / 1e9:.1f} G | {time_cell} |"
-    )
 
 
 def _cropped(pairs: Sequence[Pair], side: int) -> list[Pair]:
@@ -205,6 +150,7 @@ def _say(line: str) -> None:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.recoverability")
     parser.add_argument("teacher", help="a preset or a checkpoint")
+    parser.add_argument("--student", help="what the whole recipe made of it, to stand beside it")
     parser.add_argument("-o", "--output", type=Path, required=True, help="a folder")
     parser.add_argument("--config", type=Path, default=CONFIG, help="a plan: TOML")
     parser.add_argument("--data", type=Path, help="a folder of images to train on")
@@ -230,13 +176,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         plan = Plan.read(options.config, photos=options.data, features=options.features)
         loaded = load_checkpoint(options.teacher)
+        student = load_checkpoint(options.student) if options.student else None
         pairs = _cropped(photo_pairs(options.photos), options.side)
         with tempfile.TemporaryDirectory(prefix="recoverability-") as runs:
             trial = Trial(loaded.model, plan, pairs, Path(runs), _say)
-            results = measured(trial, loaded.source, methods, rules=rules, tile=options.tile)
+            results = measured(
+                trial, loaded.source, methods, rules=rules, tile=options.tile, student=student
+            )
         path = options.output / "recoverability.json"
         write_record(path, results.model_dump(mode="json"))
-        page = [*markdown(results), "", f"({provenance(read_record(path))})", ""]
+        page = [*markdown_lines(results), "", f"({provenance(read_record(path))})", ""]
         write_atomically(path.with_suffix(".md"), "\n".join(page), UnsupportedError)
     except TinySRError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")

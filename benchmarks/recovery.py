@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -31,7 +31,16 @@ from tinysr.training.stages.restore import RestoreOptions, RestoreStage
 
 from .timing import Record
 
-__all__ = ["CONFIG", "Plan", "Quality", "Recovered", "Trial", "quality_of"]
+__all__ = [
+    "CONFIG",
+    "Fidelity",
+    "Plan",
+    "Quality",
+    "Recovered",
+    "Trial",
+    "fidelity_of",
+    "quality_of",
+]
 
 CONFIG = Path(__file__).parent / "recoverability.toml"
 
@@ -73,18 +82,23 @@ class Plan:
         return PatchBatches(config, Photos(self.photos, config.data.image_side))
 
 
-class Quality(Record):
-    """How a model does on photos that no training saw."""
+class Fidelity(Record):
+    """What a model's images are like, on photos that no training saw."""
 
-    loss: float | None
-    """The search's weighted losses together; None for the teacher, who sets them."""
-    distillation: float
-    """Mean squared distance of its velocity from the teacher's."""
     psnr: float
     """In dB, against the truth."""
     ssim: float
     teacher_psnr: float | None
     """In dB, against the teacher's image; None for the teacher."""
+
+
+class Quality(Fidelity):
+    """The same, and how near a model of the teacher's latents is to the teacher."""
+
+    loss: float | None
+    """The search's weighted losses together; None for the teacher, who sets them."""
+    distillation: float
+    """Mean squared distance of its velocity from the teacher's."""
 
 
 class Recovered(Record):
@@ -203,31 +217,32 @@ class Trial:
 
 @torch.no_grad()
 def quality_of(trial: Trial, model: TinySR) -> Quality:
-    """Measure a model on the trial's photos, against the truth and against the teacher."""
-    teacher, rows = trial.teacher, []
-    for pair in trial.pairs:
-        low, high = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (pair.low, pair.high))
-        batch = Batch(low=low, high=high)
-        rows.append(_measured(trial, model, batch))
-    scores = evaluate(model, trial.pairs)
-    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    own = model is teacher
+    """Measure a model of the teacher's latents on the trial's photos."""
+    rows = [_distances(trial, model, pair) for pair in trial.pairs]
+    losses, distillations = zip(*rows, strict=True)
     return Quality(
-        loss=None if own else means["loss"],
-        distillation=means["distillation"],
-        psnr=float(np.mean([score.psnr for score in scores])),
-        ssim=float(np.mean([score.ssim for score in scores])),
-        teacher_psnr=None if own else means["teacher_psnr"],
+        loss=None if model is trial.teacher else float(np.mean(losses)),
+        distillation=float(np.mean(distillations)),
+        **fidelity_of(model, trial.teacher, trial.pairs).model_dump(),
     )
 
 
-def _measured(trial: Trial, model: TinySR, batch: Batch) -> dict[str, Any]:
-    z = trial.teacher.encode(batch.low)
+@torch.no_grad()
+def fidelity_of(model: TinySR, teacher: TinySR, pairs: Sequence[Pair]) -> Fidelity:
+    """Measure any model against the truth, and against the teacher's images."""
+    scores = evaluate(model, pairs)
+    agreed = [psnr(upscaled(model, pair.low), upscaled(teacher, pair.low)) for pair in pairs]
+    return Fidelity(
+        psnr=float(np.mean([score.psnr for score in scores])),
+        ssim=float(np.mean([score.ssim for score in scores])),
+        teacher_psnr=None if model is teacher else float(np.mean(agreed)),
+    )
+
+
+def _distances(trial: Trial, model: TinySR, pair: Pair) -> tuple[float, float]:
+    """Return the search's losses on a photo, and the distance from the teacher's velocity."""
+    low, high = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (pair.low, pair.high))
+    z = trial.teacher.encode(low)
     expected, v = trial.teacher.predict(z), model.predict(z)
-    terms = trial.judge.weighted(v, expected, model.decode(z - v), batch.high)
-    low = batch.low[0].permute(1, 2, 0).numpy()
-    return {
-        "distillation": float(squared(v, expected)),
-        "loss": float(sum(terms.values())),
-        "teacher_psnr": psnr(upscaled(model, low), upscaled(trial.teacher, low)),
-    }
+    terms = trial.judge.weighted(v, expected, model.decode(z - v), high)
+    return float(sum(terms.values())), float(squared(v, expected))

@@ -9,7 +9,7 @@ import pytest
 from recipes import SHAPE
 
 from tinysr.benchmarks import recoverability
-from tinysr.benchmarks.recoverability import Results, markdown
+from tinysr.benchmarks.recoverability_report import Results, markdown_lines
 from tinysr.benchmarks.recovery import CONFIG, Plan
 from tinysr.errors import UnsupportedError
 from tinysr.models.checkpoints import save_single_file
@@ -41,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("recoverability")
     config = Shape.model_validate(SHAPE | {"depth": 4}).config()
     save_single_file(seeded(config, 3), root / "teacher.safetensors")
+    small = Shape.model_validate(SHAPE | {"depth": 2, "width": 28}).config()
+    save_single_file(seeded(small, 4), root / "student.safetensors")
     (root / "plan.toml").write_text(PLAN)
     words = [
         "--config",
@@ -54,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     code = recoverability.main(
         [str(root / "teacher.safetensors"), "-o", str(root / "out"), *words,
-         "--tile", "16", "--methods", *METHODS_TRIED]
+         "--student", str(root / "student.safetensors"), "--methods", *METHODS_TRIED]
     )  # fmt: skip
     assert code == 0
     return root / "out"
@@ -93,9 +95,18 @@ def test_a_pruned_model_costs_less(results: Results) -> None:
     assert all(results.costs[m].parameters == pruned.parameters for m in METHODS_TRIED)
 
 
+def test_what_the_whole_recipe_made_stands_beside_its_teacher(results: Results) -> None:
+    student = results.student
+    assert student is not None
+    assert student.name == "student.safetensors"
+    assert student.costs.layers == 2
+    assert student.fidelity.teacher_psnr is not None
+    assert markdown_lines(results)[-1].startswith("| `student.safetensors`, 2 layers |")
+
+
 def test_both_tables_are_written(folder: Path, results: Results) -> None:
     text = (folder / "recoverability.md").read_text(encoding="utf-8")
-    assert "\n".join(markdown(results)) in text
+    assert "\n".join(markdown_lines(results)) in text
     for row in results.rows:
         assert f"| {row.method} | `{row.mask}` |" in text
     assert "| teacher, 4 layers |" in text
