@@ -77,7 +77,8 @@ def stage_of(name: str, inputs: dict[str, Path], **changes: Any) -> tuple[RunCon
     config = small_config(
         stage=kind, options=options, optim__steps=3, optim__critic_rate=1e-4, **changes
     )
-    return config, build(config, Context(seed=80, device=torch.device("cpu"), inputs=inputs))
+    own = {role: path for role, path in inputs.items() if role in STAGES[config.stage].inputs}
+    return config, build(config, Context(seed=80, device=torch.device("cpu"), inputs=own))
 
 
 @pytest.fixture(scope="module")
@@ -278,11 +279,45 @@ def test_a_teacher_of_the_users_takes_the_first_stages_place(
     tmp_path: Path, inputs: dict[str, Path]
 ) -> None:
     changes = [change for change in TINY if not change.startswith("teacher/")]
-    own = Chain(recipe="nano", folder=tmp_path, changes=changes, inputs=inputs)
-    jobs = own.jobs()
+    given = {"teacher": inputs["teacher"]}
+    jobs = Chain(recipe="nano", folder=tmp_path, changes=changes, inputs=given).jobs()
     assert "teacher" not in jobs
     assert jobs["restore-1"].inputs["teacher"] == inputs["teacher"]
     assert jobs["restore-1"].inputs["student"] == tmp_path / "prune" / PRODUCT
+
+
+def test_any_stage_may_be_given(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    changes = [change for change in TINY if not change.startswith("prune/")]
+    given = {"prune": inputs["student"]}
+    jobs = Chain(recipe="nano", folder=tmp_path, changes=changes, inputs=given).jobs()
+    assert "prune" not in jobs
+    assert jobs["restore-1"].inputs["student"] == inputs["student"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"student": "here"}, "--input student: no stage of 'nano' with this config takes it"),
+        ({"features": "here"}, "--input features: no stage of 'nano' with this config takes it"),
+        ({"teacher": "nowhere"}, "--input teacher: expected a preset or a checkpoint, found"),
+    ],
+)
+def test_a_recipes_inputs_are_all_known_and_there(
+    tmp_path: Path, given: dict[str, str], message: str
+) -> None:
+    (tmp_path / "here").touch()
+    paths = {role: tmp_path / name for role, name in given.items()}
+    with pytest.raises(UnsupportedError, match=message):
+        run_chain(Chain(recipe="nano", folder=tmp_path / "run", inputs=paths))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("role", ["student", "features"])
+def test_a_stages_inputs_are_its_own(role: str, tmp_path: Path) -> None:
+    job = Job(config=small_config(), folder=tmp_path / "run", inputs={role: tmp_path})
+    with pytest.raises(UnsupportedError, match=f"'teacher' takes no input '{role}', only: none"):
+        run_stage(job, session=QUIET)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

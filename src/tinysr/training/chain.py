@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.training.config import RunConfig, parse_config, read_config
+from tinysr.models import PRESETS
+from tinysr.training.config import parse_config, read_config
 from tinysr.training.engine import CHECKPOINT, Session, Team
 from tinysr.training.recipes import GUEST_SOURCES, SOURCES, config_path, stages_of
 from tinysr.training.runner import PRODUCT, RECORD, Job, run_stage
+from tinysr.training.stages import uses_features
+from tinysr.training.stages.pixel_loss import FEATURES
 
 __all__ = ["Chain", "Said", "run_chain"]
 
@@ -38,10 +41,23 @@ class Chain:
         Raises:
             UnsupportedError: the recipe, a change or an input can't be.
         """
-        stages = stages_of(self.recipe)
-        if "teacher" in self.inputs:
-            stages = tuple(stage for stage in stages if stage != "teacher")
-        return {stage: self._job(stage, stages) for stage in stages}
+        stages = tuple(stage for stage in stages_of(self.recipe) if stage not in self.inputs)
+        jobs = {stage: self._job(stage, stages) for stage in stages}
+        self._check_inputs(jobs.values())
+        return jobs
+
+    def _check_inputs(self, jobs: Iterable[Job]) -> None:
+        """Refuse inputs that no stage reads, and those that are not there."""
+        paths = {path for job in jobs for path in job.inputs.values()}
+        for role, path in self.inputs.items():
+            if path not in paths:
+                raise UnsupportedError(
+                    f"--input {role}: no stage of '{self.recipe}' with this config takes it"
+                )
+            if not path.exists() and str(path) not in PRESETS:
+                raise UnsupportedError(
+                    f"--input {role}: expected a preset or a checkpoint, found nothing at {path}"
+                )
 
     def _job(self, stage: str, stages: Sequence[str]) -> Job:
         config = read_config(config_path(f"{self.recipe}/{stage}"), self._changes(stage, stages))
@@ -56,8 +72,8 @@ class Chain:
                     f"{self.recipe} has no stage '{source}': give its checkpoint with "
                     f"--input {source}=PATH"
                 )
-        if "features" in self.inputs and _uses_features(config):
-            inputs["features"] = self.inputs["features"]
+        if FEATURES in self.inputs and uses_features(config):
+            inputs[FEATURES] = self.inputs[FEATURES]
         return Job(config=config, folder=self.folder / stage, inputs=inputs, data=self.data)
 
     def _sources(self, stage: str) -> dict[str, str]:
@@ -122,12 +138,3 @@ def _finished(job: Job) -> bool:
             f"{job.folder} was finished with another config: remove it or choose another output"
         )
     return True
-
-
-def _uses_features(config: RunConfig) -> bool:
-    """Whether a stage's losses ask for LPIPS's network."""
-    options = config.options
-    for table in (options.get("loss", {}), options.get("image", {})):
-        if table.get("perceptual") and table.get("perceptual_loss", "lpips") == "lpips":
-            return True
-    return False

@@ -8,12 +8,13 @@ from tinysr.errors import UnsupportedError, choices
 from tinysr.training.config import RunConfig, first_problem
 from tinysr.training.engine import Stage
 from tinysr.training.stages.kind import Context, StageKind
+from tinysr.training.stages.pixel_loss import FEATURES
 from tinysr.training.stages.prune import PRUNE
 from tinysr.training.stages.restore import RESTORE
 from tinysr.training.stages.teacher import TEACHER
 from tinysr.training.stages.vae import VAE_DECODER, VAE_ENCODER
 
-__all__ = ["STAGES", "build"]
+__all__ = ["STAGES", "build", "uses_features"]
 
 STAGES: dict[str, StageKind] = {
     kind.name: kind for kind in (TEACHER, VAE_ENCODER, VAE_DECODER, PRUNE, RESTORE)
@@ -24,7 +25,7 @@ def build(config: RunConfig, context: Context) -> Stage:
     """Return the stage that a config describes.
 
     Raises:
-        UnsupportedError: there is no such stage, or an option is not one of its own.
+        UnsupportedError: there is no such stage, or an option or input is not one of its own.
         CheckpointError: an input can't be used.
     """
     if config.stage not in STAGES:
@@ -34,4 +35,17 @@ def build(config: RunConfig, context: Context) -> Stage:
         options = kind.options.model_validate(config.options)
     except ValidationError as error:
         raise UnsupportedError(f"[options] of '{config.stage}': {first_problem(error)}") from error
+    roles = (*kind.inputs, FEATURES) if uses_features(config) else kind.inputs
+    for role in context.inputs.keys() - roles:
+        raise UnsupportedError(
+            f"a stage '{config.stage}' takes no input '{role}', only: {', '.join(roles) or 'none'}"
+        )
     return kind.make(options, context)
+
+
+def uses_features(config: RunConfig) -> bool:
+    """Tell whether a stage's losses ask for LPIPS's network."""
+    return any(
+        table.get("perceptual") and table.get("perceptual_loss", "lpips") == "lpips"
+        for table in (config.options.get("loss", {}), config.options.get("image", {}))
+    )
