@@ -53,6 +53,9 @@ MODELS = ("tinysr", "tinysr-nano")
 
 CARD = Path(tinysr.__file__).parent / "models" / "weights" / "tinysr-nano.md"
 
+_SETS = ("photos that were watched", "photos that were not")
+"""The card's tables of quality, in its order."""
+
 _PRECISIONS = {
     "int8": "int8 weights and activations",
     "w8": "8-bit weights",
@@ -119,22 +122,22 @@ def pruning_lines() -> list[str]:
 
 
 def quality_lines(card: Path = CARD) -> list[str]:
-    """Return the means of the model card's table."""
+    """Return the means of the model card's two tables."""
     rows = [_cells(line) for line in card.read_text(encoding="utf-8").splitlines()]
-    try:
-        head = next(cells for cells in rows if cells[:1] == ["photo"])
-        mean = next(cells for cells in rows if cells[:1] == ["mean"])
-    except StopIteration as error:
-        raise UnsupportedError(f"{card}: expected a table with a row 'mean', found none") from error
-    images = rows.index(mean) - rows.index(head) - 2  # a line of dashes is between
-    columns = [
-        (name.removesuffix(" PSNR, SSIM"), *cell.split(", "))
-        for name, cell in zip(head[2:], mean[2:], strict=True)
-    ]
+    heads = [i for i, cells in enumerate(rows) if cells[:1] == ["photo"]]
+    means = [i for i, cells in enumerate(rows) if cells[:1] == ["mean"]]
+    if len(heads) != len(_SETS) or len(means) != len(_SETS):
+        raise UnsupportedError(
+            f"{card}: expected {len(_SETS)} tables with a row 'mean', found {len(means)}"
+        )
+    counts = [mean - head - 2 for head, mean in zip(heads, means, strict=True)]  # less the dashes
+    names = [name.removesuffix(" PSNR, SSIM") for name in rows[heads[0]][2:]]
+    columns = [rows[mean][2:] for mean in means]
+    titles = [f"{count} images of {kind}" for count, kind in zip(counts, _SETS, strict=True)]
     return [
-        f"| mean of {images} degraded photos | PSNR, dB | SSIM |",
-        "|---|---|---|",
-        *(f"| {name} | {psnr} | {ssim} |" for name, psnr, ssim in columns),
+        f"| mean PSNR in dB, SSIM | {' | '.join(titles)} |",
+        f"|---|{'---|' * len(_SETS)}",
+        *(f"| {' | '.join(cells)} |" for cells in zip(names, *columns, strict=True)),
     ]
 
 

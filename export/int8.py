@@ -1,4 +1,8 @@
-"""A stage's graph → a graph with Q/DQ pairs, by onnxruntime's tools, in our ranges."""
+"""A stage's graph → a graph with Q/DQ pairs, by onnxruntime's tools, in our ranges.
+
+The weights' integers and scales are ours: those tools make 1 of a scale that is small for fp16,
+and so nothing but zeros of an output's weights.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor
 
 from .graph import StageGraph
+from .quantize import quantize_int8
 
 __all__ = ["int8_graph"]
 
@@ -55,6 +60,7 @@ def int8_graph(
     sources = _apart(model, types)
     found = _quantized(model, own, types) if own else model
     _joined(found, sources)
+    _rescale(found, tensors, types)
     names = _large(found, state)
     weights = {i.name: numpy_helper.to_array(i) for i in found.graph.initializer if i.name in names}
     kept = [i for i in found.graph.initializer if i.name not in names]
@@ -154,6 +160,23 @@ def _joined(model: onnx.ModelProto, sources: Mapping[str, str]) -> None:
                 node.input[index] = sources[name]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+
+
+def _rescale(
+    model: onnx.ModelProto, tensors: Mapping[str, Tensor], types: Mapping[str, np.dtype[Any]]
+) -> None:
+    """Put our integers and scales in the place of the tools'."""
+    held = {initializer.name: initializer for initializer in model.graph.initializer}
+    for path, kind in types.items():
+        weight = tensors[f"{path}.weight"].detach().float()
+        outputs = 0 if weight.ndim == 4 else 1  # a convolution's, a MatMul's
+        ours = quantize_int8(weight, outputs)
+        for end, array in (
+            ("quantized", ours.integers.numpy()),
+            ("scale", ours.scales.numpy().astype(kind)),
+        ):
+            name = f"{path}.weight_{end}"
+            held[name].CopyFrom(numpy_helper.from_array(array, name))
 
 
 def _large(model: onnx.ModelProto, state: set[str]) -> set[str]:

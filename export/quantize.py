@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .baked import MatMulLinear
 from .quantization import Format
 
-__all__ = ["INT8_MAX", "QuantizedWeight", "layers", "quantize", "quantize_layer"]
+__all__ = ["INT8_MAX", "QuantizedWeight", "layers", "quantize", "quantize_int8", "quantize_layer"]
 
 INT8_MAX = 127
 _INT4_MAX = 7
@@ -32,6 +32,11 @@ _BLOCKS = {"w8": 128, "w4": 32}
 _SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7)
 """Parts of a block's largest value that become the largest integer; the best is taken. In 4 bits
 it pays to clip the largest value for the sake of all others."""
+
+
+_LEAST_SCALE = float(torch.finfo(torch.float16).tiny)
+"""The smallest scale of int8, which may stand in a graph as fp16: below it halves lose bits, and
+some runtimes read zero."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,10 +95,19 @@ def quantize_layer(layer: nn.Module, form: Format) -> QuantizedWeight:
         return quantize(weight, axis=inputs, block=block, bits=4)
     if form == "w8" and weight.ndim == 2 and count % _BLOCKS[form] == 0:
         return quantize(weight, axis=inputs, block=_BLOCKS[form], bits=8)
+    if form == "int8":
+        return quantize_int8(weight, outputs)
     return quantize(weight, axis=outputs, block=0, bits=8)
 
 
-def quantize(weight: Tensor, *, axis: int, block: int, bits: int) -> QuantizedWeight:
+def quantize_int8(weight: Tensor, axis: int) -> QuantizedWeight:
+    """Quantize a tensor with one scale, that fp16 holds, for each place along an axis."""
+    return quantize(weight, axis=axis, block=0, bits=8, least=_LEAST_SCALE)
+
+
+def quantize(
+    weight: Tensor, *, axis: int, block: int, bits: int, least: float = 0.0
+) -> QuantizedWeight:
     """Quantize a tensor.
 
     Args:
@@ -101,6 +115,7 @@ def quantize(weight: Tensor, *, axis: int, block: int, bits: int) -> QuantizedWe
         axis: as :attr:`QuantizedWeight.axis` has it.
         block: as :attr:`QuantizedWeight.block` has it.
         bits: 8 or 4.
+        least: the smallest scale.
     """
     largest = INT8_MAX if bits == 8 else _INT4_MAX
     if block:
@@ -113,7 +128,7 @@ def quantize(weight: Tensor, *, axis: int, block: int, bits: int) -> QuantizedWe
     absmax = grouped.abs().amax(dims, keepdim=True)
     best, error = absmax, torch.full_like(absmax, torch.inf)
     for shrink in _SHRINKS if bits == 4 else _SHRINKS[:1]:
-        tried = _scale(absmax * shrink, largest)
+        tried = _scale(absmax * shrink, largest).clamp(min=least)
         found = (_round(grouped, tried, largest) * tried - grouped).square().sum(dims, keepdim=True)
         best, error = torch.where(found < error, tried, best), torch.minimum(found, error)
     integers = _round(grouped, best, largest).to(torch.int8)

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from tiny_models import TILE, difference, noise
+from tiny_models import TILE, as_loaded, difference, noise, tiny_model
 
 from tinysr.calibration import BudgetResult, find_quantization, held_to_budget
 from tinysr.calibration.budget import _truth_db
@@ -18,7 +18,7 @@ from tinysr.calibration.fake import fake_quantized
 from tinysr.calibration.images import calibration_images, degraded_photos
 from tinysr.calibration.inputs import METHODS, layer_inputs
 from tinysr.errors import CalibrationError, UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions, export_bundle
+from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.equalise import equalisable, equalised
 from tinysr.export.plans import load_any_plan
 from tinysr.export.precision import PrecisionPlan
@@ -245,6 +245,24 @@ def test_int8_is_symmetric_everywhere_and_kept_layers_are_left_alone(
     scale = arrays[f"{QKV}.input_scale"]
     assert scale.dtype == arrays["decoder.layers.0.weight"].dtype == np.float16
     assert scale == pytest.approx(ranges[QKV] / 127, rel=2**-10)
+
+
+def test_outputs_of_tiny_weights_keep_them_in_int8(tmp_path: Path) -> None:
+    """Their scale is small for fp16, of which onnxruntime's tools would make 1."""
+    path, model = "transformer.proj_out", tiny_model()
+    with torch.no_grad():
+        model.transformer.proj_out.weight *= 1e-2
+    loaded = as_loaded(model)
+    weight = bake(model, TILE).get_submodule(path).get_parameter("weight")
+    ranges = dict.fromkeys(layers(bake(model, TILE)), 8.0)
+    export(loaded, tmp_path / "made", make_plan(loaded, "int8", ranges))
+    held = graph(tmp_path / "made", "transformer", "int8").graph.initializer
+    arrays = {i.name: onnx.numpy_helper.to_array(i) for i in held}
+    scale = arrays[f"{path}.weight_scale"]
+    assert scale.dtype == np.float16
+    assert np.finfo(np.float16).tiny <= scale.min() <= scale.max() < 1e-3
+    found = arrays[f"{path}.weight_quantized"] * scale.astype(np.float32)
+    assert abs(found - weight.detach().numpy()).max() <= 0.51 * scale.max()
 
 
 def test_four_bits_are_four_bits(loaded: Loaded, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tinysr.training.losses import (
     PerceptualName,
     critic_hinge,
     fool,
+    log_squared,
     perceptual,
     smooth_l1,
     squared,
@@ -176,6 +178,20 @@ def test_smooth_l1_is_the_distance_where_it_is_large() -> None:
     # Of 3 differences along a row one is 0.5.
     assert smooth_l1(a, step, 3.0) - smooth_l1(a, step) == pytest.approx(3 * 0.499 / 3, rel=1e-5)
     assert squared(a, b).item() == pytest.approx(0.25)
+
+
+def test_the_log_of_squares_is_mean_psnr() -> None:
+    image, truth = noise(3, 3, 8, 8), noise(3, 3, 8, 8, seed=1)
+    decibels = [-10 * torch.log10(F.mse_loss(a, b)) for a, b in zip(image, truth, strict=True)]
+    found = -10 / math.log(10) * log_squared(image, truth)
+    assert found.item() == pytest.approx(float(torch.stack(decibels).mean()), abs=1e-3)
+
+
+def test_the_log_of_squares_ends_at_the_rounding_of_8_bits() -> None:
+    image = noise(1, 3, 8, 8).requires_grad_()
+    log_squared(image, image.detach().clone()).backward()
+    assert image.grad is not None
+    assert image.grad.abs().max() == 0
 
 
 def test_the_gan_pulls_both_ways() -> None:

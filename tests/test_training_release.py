@@ -31,6 +31,7 @@ from tinysr.training.evaluate import (
     with_adain,
     with_constant_prediction,
 )
+from tinysr.training.recipes import RECIPES
 from tinysr.training.runner import PRODUCT
 
 Cli = Callable[..., Result]
@@ -54,7 +55,7 @@ def config() -> RunConfig:
 
 @pytest.fixture
 def few_photos(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinysr.training.release.photo_pairs", lambda: pairs)
+    monkeypatch.setattr("tinysr.training.release.photo_pairs", lambda *_names: pairs)
     monkeypatch.setattr("tinysr.training.runner.photo_pairs", lambda: pairs)
 
 
@@ -91,7 +92,9 @@ def test_a_release_loads_and_its_card_holds_the_runs_figures(
     text = card.read_text()
     assert "`teacher`, step 2 of 2 planned, seed 80" in text
     assert "Mean gain over bicubic" in text
-    assert text.count("| astronaut |") == 2
+    assert text.count("| astronaut |") == 4  # watched ones and others
+    assert "Made by the runs below, with configs of their own." in text
+    assert f"| {tmp_path.name} | 2 |" in text
 
 
 def test_a_release_whose_conditions_are_no_constants_is_not_written(
@@ -190,8 +193,11 @@ def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
     small = (*SMALL, "--set", "optim.warmup=0", "-o", tmp_path)
     result = cli("nano", *small, "--set", "optim.steps=1", "--set", "phases=[{patch=32, batch=1}]")
     assert result.exit_code == 0, result.output
-    assert "restore-2: starts" in result.output
+    assert "restore-3: starts" in result.output
     assert load(tmp_path / "release" / "tinysr-nano.safetensors").config == PRESETS["tinysr-nano"]
+    card = (tmp_path / "release" / "tinysr-nano.md").read_text()
+    made = [line.split(" | ")[0].strip("| ") for line in card.splitlines() if " | 1 | " in line]
+    assert set(made) == set(RECIPES["nano"])
     again = cli("nano", "-o", tmp_path, "--release", tmp_path / "again")
     assert again.exit_code == 0, again.output
     assert (tmp_path / "again" / "tinysr-nano.md").exists()
@@ -222,7 +228,7 @@ def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -
     progress = Progress(config=config, step=9, seconds=120, history=history)
     score = evaluate(bicubic, photo_pairs(["camera"])[:1])
     scores = dict.fromkeys(("bicubic", "model", "model, v constant"), score)
-    text = model_card("tinysr-nano", progress, scores, 9_000_000)
+    text = "\n".join(model_card("tinysr-nano", progress, [], scores, scores, size=9_000_000))
     assert "At step 7, on resuming, `optim.steps` was changed from 8 to 9." in text
     assert "2 minutes" in text
     assert "| 7 | 0.1000 | 20.00 |" in text

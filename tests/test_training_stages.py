@@ -18,6 +18,7 @@ from tinysr.training import RECIPES, Chain, Job, RunConfig, config_path, read_co
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import CHECKPOINT, Batch, Session, Stage, train
 from tinysr.training.init import initialise
+from tinysr.training.provenance import packaged_recipe, provenance
 from tinysr.training.runner import PRODUCT, RECORD, run_stage
 from tinysr.training.stages import STAGES, Context, build
 from tinysr.training.stages.joined import with_autoencoder
@@ -260,17 +261,27 @@ def chain(folder: Path, *changes: str, **fields: Any) -> Chain:
 def test_a_recipe_runs_all_its_stages_and_skips_what_is_finished(tmp_path: Path) -> None:
     said: list[str] = []
     last = run_chain(chain(tmp_path), session=QUIET, said=said.append)
-    assert last == tmp_path / "restore-2"
+    assert last == tmp_path / "restore-3"
     assert said == [f"{stage}: starts" for stage in RECIPES["nano"]]
     model = load(last / PRODUCT)
     assert model.config.vae.width == 26
     assert model.config.transformer.depth == 2
+    made = provenance(last)
+    assert [run.name for run in made][::6] == ["teacher", "restore-3"]
+    assert {run.name for run in made} == set(RECIPES["nano"])
+    assert packaged_recipe(made) is None  # one step each
+    as_packaged = [
+        dataclasses.replace(run, config=read_config(config_path(f"nano/{run.name}")))
+        for run in made
+    ]
+    assert packaged_recipe(as_packaged) == "nano"
+    assert packaged_recipe(as_packaged[1:]) is None
     said.clear()
     run_chain(chain(tmp_path), session=QUIET, said=said.append)
     assert said == [f"{stage}: finished before" for stage in RECIPES["nano"]]
-    (tmp_path / "restore-2" / PRODUCT).unlink()
+    (last / PRODUCT).unlink()
     run_chain(chain(tmp_path), session=QUIET, said=said.append)
-    assert said[-1] == "restore-2: goes on"
+    assert said[-1] == "restore-3: goes on"
     with pytest.raises(CheckpointError, match="finished with another config"):
         run_chain(chain(tmp_path, "vae-decoder/optim.steps=2"), session=QUIET)
 

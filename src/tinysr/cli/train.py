@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
-LAST = "restore-2"
-"""The stage whose product is released."""
-
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe, nano, or one stage, nano/teacher.")],
@@ -76,12 +73,13 @@ def train(
     from tinysr.training import Chain, Job, config_path, read_config, run_stage, write_release
     from tinysr.training.engine import Session
     from tinysr.training.engine.team import gather
+    from tinysr.training.recipes import stages_of
 
     console = Console(soft_wrap=True)
     folder = output or Path("runs") / recipe
     is_stage = "/" in recipe
     if release is not None:
-        run = folder if is_stage else folder / LAST
+        run = folder if is_stage else folder / stages_of(recipe)[-1]
         for path in write_release(run, release):
             console.print(f"Wrote {path}")
         return

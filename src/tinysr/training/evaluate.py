@@ -20,8 +20,10 @@ from tinysr.training.spectral import Array
 
 __all__ = [
     "PHOTOS",
+    "UNWATCHED",
     "Pair",
     "Score",
+    "Upscale",
     "bicubic",
     "evaluate",
     "mean_psnr",
@@ -42,7 +44,21 @@ PHOTOS = (
     "brick",
     "moon",
 )
-"""Names in ``skimage.data``, of images that its wheel carries."""
+"""Names in ``skimage.data``, of images that its wheel carries; trainings are watched on them."""
+
+UNWATCHED = (
+    "cell",
+    "clock",
+    "coins",
+    "grass",
+    "gravel",
+    "immunohistochemistry",
+    "microaneurysms",
+    "page",
+    "retina",
+    "text",
+)
+"""The wheel's other photographs: only finished models are measured on them."""
 
 EVALUATION: dict[str, Degradation] = {"light": LIGHT, "severe": SEVERE}
 """The degradations that each photo gets, each from a seed of its own."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from tinysr.errors import CheckpointError
-from tinysr.models import PRESETS, load
+from tinysr.models import PRESETS, TinySR, load
 from tinysr.models.checkpoints import save_single_file
-from tinysr.training.card import model_card
+from tinysr.training.card import Scores, model_card
 from tinysr.training.engine import CHECKPOINT, read_progress
 from tinysr.training.evaluate import (
+    UNWATCHED,
+    Pair,
+    Upscale,
     bicubic,
     evaluate,
     photo_pairs,
@@ -19,6 +23,7 @@ from tinysr.training.evaluate import (
     with_constant_prediction,
 )
 from tinysr.training.proof import proof_lines, prove_release
+from tinysr.training.provenance import provenance
 from tinysr.training.runner import PRODUCT
 
 __all__ = ["write_release"]
@@ -48,15 +53,19 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     proof = prove_release(model, pairs)
     save_single_file(model, weights, torch.float16)
     released = load(weights)
-    # The card reads these names.
-    scores = {
-        "bicubic": evaluate(bicubic, pairs),
-        "model": evaluate(released, pairs),
-        "model + adain": evaluate(with_adain(released), pairs),
-        "model, v constant": evaluate(with_constant_prediction(released), pairs),
-    }
-    size = weights.stat().st_size
-    text = model_card(preset, progress, scores, size)
-    text += "\n".join(proof_lines(model, proof, len(pairs)))
-    card.write_text(text, encoding="utf-8")
+    scores = _scores(released, pairs), _scores(released, photo_pairs(UNWATCHED))
+    lines = model_card(preset, progress, provenance(run), *scores, size=weights.stat().st_size)
+    lines += proof_lines(model, proof, len(pairs))
+    card.write_text("\n".join(lines), encoding="utf-8")
     return weights, card
+
+
+def _scores(model: TinySR, pairs: Sequence[Pair]) -> Scores:
+    """Return the scores on photos by names that the card reads."""
+    methods: dict[str, Upscale] = {
+        "bicubic": bicubic,
+        "model": model,
+        "model + adain": with_adain(model),
+        "model, v constant": with_constant_prediction(model),
+    }
+    return {name: evaluate(method, pairs) for name, method in methods.items()}

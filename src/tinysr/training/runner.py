@@ -32,7 +32,7 @@ from tinysr.training.evaluate import mean_psnr, photo_pairs
 from tinysr.training.photos import Photos
 from tinysr.training.stages import Context, build
 
-__all__ = ["PRODUCT", "RECORD", "Job", "finished", "run_stage"]
+__all__ = ["PRODUCT", "RECORD", "Job", "finished", "input_sha256", "run_stage"]
 
 PRODUCT = "model.safetensors"
 """File name of what a stage hands on, inside a run's folder."""
@@ -70,7 +70,7 @@ def run_stage(
     session, team, config = session or Session(), team or Team(), job.config
     photos = Photos(job.data, config.data.image_side) if job.data else None
     stage = build(config, Context(seed=config.seed, device=team.device, inputs=job.inputs))
-    inputs = {role: _sha256(path) for role, path in job.inputs.items()}
+    inputs = {role: input_sha256(path) for role, path in job.inputs.items()}
     if photos is not None:
         inputs["data"] = photos.fingerprint
     checkpoint = job.checkpoint or job.folder / CHECKPOINT if resume else None
@@ -138,8 +138,12 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file())
 
 
-def _sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, of a folder's files and their names, or of a preset."""
+def input_sha256(path: Path) -> str:
+    """Return what tells an input from others: of a file, of a folder's files, or of a preset.
+
+    Raises:
+        CheckpointError: a file can't be read.
+    """
     if str(path) in PRESETS:
         return load_checkpoint(path).source.sha256
     digest = hashlib.sha256()

@@ -2,13 +2,14 @@
 
 from tinysr.training.losses.gan import PatchCritic, critic_hinge, fool
 from tinysr.training.losses.perceptual import PerceptualName, perceptual
-from tinysr.training.losses.pixels import smooth_l1, squared
+from tinysr.training.losses.pixels import log_squared, smooth_l1, squared
 
 __all__ = [
     "PatchCritic",
     "PerceptualName",
     "critic_hinge",
     "fool",
+    "log_squared",
     "perceptual",
     "smooth_l1",
     "squared",

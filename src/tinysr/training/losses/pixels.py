@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["smooth_l1", "squared"]
+__all__ = ["log_squared", "smooth_l1", "squared"]
 
 _KNEE = 0.002
 """Under half a step of 8 bits the distance turns quadratic."""
+
+_ROUNDING = (1 / 255) ** 2 / 12
+"""Mean square of what rounding to 8 bits adds to any image: better than that is not needed."""
 
 
 def smooth_l1(image: Tensor, truth: Tensor, gradient_weight: float = 0.0) -> Tensor:
@@ -31,6 +34,16 @@ def smooth_l1(image: Tensor, truth: Tensor, gradient_weight: float = 0.0) -> Ten
 def squared(found: Tensor, expected: Tensor) -> Tensor:
     """Return the mean squared distance of two tensors of one shape: the paper's L2."""
     return F.mse_loss(found.float(), expected.float())
+
+
+def log_squared(image: Tensor, truth: Tensor) -> Tensor:
+    """Return the mean, over images ``[N, 3, H, W]``, of the log of their mean squared distance.
+
+    It is the mean PSNR but for a factor (HINet's loss, Chen et al. 2021): a smooth image's small
+    errors count as much as a rough one's large ones.
+    """
+    distances = (image.float() - truth).square().mean((1, 2, 3))
+    return (distances + _ROUNDING).log().mean()
 
 
 def _smooth_abs(x: Tensor) -> Tensor:

@@ -10,7 +10,15 @@ from tinysr.errors import choices
 __all__ = ["GUEST_SOURCES", "RECIPES", "SOURCES", "config_path", "stages_of"]
 
 RECIPES: dict[str, tuple[str, ...]] = {
-    "nano": ("teacher", "vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
+    "nano": (
+        "teacher",
+        "vae-encoder",
+        "vae-decoder",
+        "prune",
+        "restore-1",
+        "restore-2",
+        "restore-3",
+    ),
     # Its teacher is a checkpoint: TSD-SR's.
     "tinysr": ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
 }
@@ -22,6 +30,7 @@ SOURCES: dict[str, dict[str, str]] = {
     "prune": {"teacher": "teacher"},
     "restore-1": {"teacher": "teacher", "student": "prune", "vae": "vae-decoder"},
     "restore-2": {"student": "restore-1"},
+    "restore-3": {"student": "restore-2"},
 }
 """For each stage, by the role of its inputs, the stage whose product that is."""
 

@@ -11,6 +11,7 @@ from tinysr.training.losses import (
     PerceptualName,
     critic_hinge,
     fool,
+    log_squared,
     perceptual,
     smooth_l1,
     squared,
@@ -28,6 +29,8 @@ class Weights(Strict):
 
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
+    psnr: float = Field(default=0.0, ge=0)
+    """Weight of the log of each image's L2, which mean PSNR is the mean of."""
     gradient: float = Field(default=0.0, ge=0)
     """Weight, within L1, of the differences of neighbouring pixels."""
     perceptual: float = Field(default=0.0, ge=0)
@@ -36,6 +39,11 @@ class Weights(Strict):
     """LPIPS, whose network is the input ``features``, or a stand-in by its name."""
     critic_width: int = Field(default=32, ge=1)
     """Channels of the discriminator's first convolution."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether a term holds the image against the truth."""
+        return bool(self.l1 or self.l2 or self.psnr or self.perceptual)
 
 
 class ImageLoss:
@@ -65,6 +73,8 @@ class ImageLoss:
             terms["l1"] = weights.l1 * smooth_l1(image, truth, weights.gradient)
         if weights.l2:
             terms["l2"] = weights.l2 * squared(image, truth)
+        if weights.psnr:
+            terms["psnr"] = weights.psnr * log_squared(image, truth)
         if self._perceptual is not None:
             terms["perceptual"] = weights.perceptual * self._perceptual(image.float(), truth)
         if self.critic is not None:

@@ -90,7 +90,7 @@ class RestoreStage(Stage):
             with torch.no_grad():
                 expected = self._restored(self._teacher, batch.low)
             terms["latents"] = self._options.latents * squared(z, expected)
-        if any((self._options.image.l1, self._options.image.l2, self._options.image.perceptual)):
+        if self._options.image.compares:
             terms |= self._loss.terms(self.model.decode(z), batch.high)
         return terms
 
@@ -125,9 +125,9 @@ def _make(options: RestoreOptions, context: Context) -> RestoreStage:
         student = with_autoencoder(student, context.model("vae"))
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = options.image
-    if not options.latents and not (image.l1 or image.l2 or image.perceptual):
+    if not options.latents and not image.compares:
         raise UnsupportedError("a restoration needs a loss: set latents, or a weight of image")
-    if image.gan and not (image.l1 or image.l2 or image.perceptual):
+    if image.gan and not image.compares:
         raise UnsupportedError("a GAN alone ties images to nothing: set image.l1, l2 or perceptual")
     teacher = context.teacher() if options.latents else None
     return RestoreStage(student, teacher, options, ImageLoss(image, context))

@@ -1,0 +1,82 @@
+"""Which runs made a model, from what they wrote beside their products."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinysr.errors import CheckpointError
+from tinysr.training.config import RunConfig, parse_config, read_config
+from tinysr.training.recipes import RECIPES, config_path
+from tinysr.training.runner import PRODUCT, RECORD, input_sha256
+
+__all__ = ["Made", "packaged_recipe", "provenance"]
+
+_FIELDS = {"config", "inputs", "seconds", "product"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A finished run."""
+
+    name: str
+    """Its folder's."""
+    config: RunConfig
+    seconds: float
+    facts: Mapping[str, Any]
+    """What its stage found, such as the layers to keep."""
+
+
+def provenance(run: Path) -> list[Made]:
+    """Return a run and all that made its inputs, first to last.
+
+    The runs of one recipe lie side by side. Which one made an input is told by the hash of its
+    product, and what none of them made is left out.
+
+    Raises:
+        CheckpointError: a record can't be read.
+    """
+    neighbours = {
+        input_sha256(file): file.parent for file in sorted(run.parent.glob(f"*/{PRODUCT}"))
+    }
+    found: dict[Path, Made] = {}
+
+    def add(folder: Path) -> None:
+        record = _record(folder / RECORD)
+        for sha256 in record["inputs"].values():
+            source = neighbours.get(sha256)
+            if source is not None and source not in found and (source / RECORD).is_file():
+                add(source)
+        found[folder] = Made(
+            name=folder.name,
+            config=parse_config(record["config"], str(folder / RECORD)),
+            seconds=record["seconds"],
+            facts=record["product"],
+        )
+
+    add(run)
+    return list(found.values())
+
+
+def packaged_recipe(made: list[Made]) -> str | None:
+    """Return the recipe whose stages, as they are packaged, these runs are; None if of none."""
+    for recipe, stages in RECIPES.items():
+        configs = {stage: read_config(config_path(f"{recipe}/{stage}")) for stage in stages}
+        if {run.name: run.config for run in made} == configs:
+            return recipe
+    return None
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: can't be read: {error}") from error
+    if not isinstance(record, dict) or not {"config", "inputs", "seconds", "product"} <= set(
+        record
+    ):
+        raise CheckpointError(f"{path}: expected what a finished run writes, found other JSON")
+    return record
