@@ -25,6 +25,7 @@ CALIBRATION_TILES = 32
 CALIBRATE_BYTES = 8e9
 TRT_SECONDS = 120
 TRT_BYTES = 6e9
+COREML_BYTES = 180e6
 
 
 def run(*command: str | Path) -> None:
@@ -81,6 +82,16 @@ def test_make_trt_builds_full_size_engines_within_its_time_and_memory(tmp_path: 
     found = read_manifest(tmp_path / "tinysr").artifacts
     assert {a.stage for a in found if a.target == "tensorrt"} == set(get_args(Stage))
     assert {a.parity.result for a in found} == {"not run"}
+
+
+@pytest.mark.timeout(3600)
+def test_the_core_ml_package_in_4_bits_is_small_and_passes_its_gate(tmp_path: Path) -> None:
+    kind = ("-t", "coreml", "--precision", "w4", "--minimum-deployment-target", "iOS18")
+    run("export", "tinysr", "-o", tmp_path / "tinysr", *kind)
+    package = tmp_path / "tinysr" / "coreml" / "TinySR.w4.mlpackage"
+    assert sum(f.stat().st_size for f in package.rglob("*") if f.is_file()) < COREML_BYTES
+    found = read_manifest(tmp_path / "tinysr").artifacts
+    assert {a.parity.result for a in found if a.precision == "w4"} == {"pass"}
 
 
 def test_a_result_of_100_megapixels_stays_within_its_memory(tmp_path: Path) -> None:
