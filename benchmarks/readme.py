@@ -178,14 +178,16 @@ def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
         gate = own[0]["parity"]["gate_db"]
         rows.append(f"| {precision} | {_megabytes(own)} | {worst:.1f} dB | {gate:.0f} dB |")
     kept, tightest = calibration["plan"]["keep"], calibration["tightest"]
+    headroom = tightest["headroom"]
     evaluation = calibration["verdict"]["evaluation"]
     scores = [s for s in evaluation["scores"] if s["psnr_db"] is not None]
     lowest = min(scores, key=lambda score: score["psnr_db"])
     text = (
         f"`tinysr calibrate {calibration['model']['name']}` measured {calibration['modules']} "
         f"modules on {len(calibration['images'])} images. The largest value is "
-        f"{tightest['absmax']:.0f}, at `{tightest['op']}`, {tightest['headroom']:.1f} powers of "
-        f"two under fp16's largest; {len(kept) or 'no'} modules are kept in fp32. In true fp16 the "
+        f"{tightest['absmax']:.0f}, at `{tightest['op']}`, {abs(headroom):.1f} powers of two "
+        f"{'under' if headroom > 0 else 'over'} fp16's largest; {len(kept) or 'no'} modules are "
+        "kept in fp32. In true fp16 the "
         f"worst of {len(evaluation['scores'])} images ({lowest['image']}) has "
         f"{lowest['psnr_db']:.1f} dB."
     )
@@ -331,7 +333,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "costs": cost_lines(),
             "steps": step_lines(),
             "pruning": pruning_lines(),
-            "recoverability": recoverability_lines(),
             "gates": gate_lines(),
             "memory": memory_lines(),
             "throughput": throughput_lines(),

@@ -31,6 +31,7 @@ from tinysr.training.evaluate import (
     with_adain,
     with_constant_prediction,
 )
+from tinysr.training.provenance import Made
 from tinysr.training.recipes import RECIPES
 from tinysr.training.runner import PRODUCT
 
@@ -228,9 +229,10 @@ def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -
     progress = Progress(config=config, step=9, seconds=120, history=history)
     score = evaluate(bicubic, photo_pairs(["camera"])[:1])
     scores = dict.fromkeys(("bicubic", "model", "model, v constant"), score)
-    text = "\n".join(model_card("tinysr-nano", progress, [], scores, scores, size=9_000_000))
+    made = [Made(name="teacher", config=config, seconds=120, facts={"kept": [0, 3]})]
+    text = "\n".join(model_card("tinysr-nano", progress, made, scores, scores, size=9_000_000))
     assert "At step 7, on resuming, `optim.steps` was changed from 8 to 9." in text
-    assert "2 minutes" in text
+    assert f"| teacher | {config.optim.steps} | 2 | layers 0, 3 stay |" in text
     assert "| 7 | 0.1000 | 20.00 |" in text
 
 

@@ -220,7 +220,8 @@ def test_a_missing_input_is_named() -> None:
 def test_every_packaged_config_is_one_of_a_stage(name: str) -> None:
     config = read_config(config_path(name))
     STAGES[config.stage].options.model_validate(config.options)
-    assert config.seed == 80
+    # The last stage sees other images than the one before.
+    assert config.seed == (81 if name == "nano/restore-3" else 80)
 
 
 def test_the_paper_sized_configs_hold_the_papers_figures() -> None:
