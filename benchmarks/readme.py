@@ -333,6 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "costs": cost_lines(),
             "steps": step_lines(),
             "pruning": pruning_lines(),
+            "recoverability": recoverability_lines(),
             "gates": gate_lines(),
             "memory": memory_lines(),
             "throughput": throughput_lines(),

@@ -182,6 +182,7 @@ def test_the_figures_are_those_of_this_version() -> None:
         readme.memory_lines(),
         readme.throughput_lines(),
         readme.comparison_lines(),
+        readme.recoverability_lines(),
         device_lines(),
     )
     for lines in current:
