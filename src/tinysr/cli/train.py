@@ -14,6 +14,7 @@ from tinysr.errors import ImageError, UnsupportedError, require
 if TYPE_CHECKING:
     from tinysr.training import Chain
     from tinysr.training.engine import Session, Team
+    from tinysr.training.image_teachers import Lesson
 
 __all__ = ["train"]
 
@@ -41,6 +42,13 @@ def train(
     ] = None,
     teacher: Annotated[
         Path | None, typer.Option(help="A teacher's checkpoint, as --input teacher=PATH.")
+    ] = None,
+    image_teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="An image teacher, for recipes that it teaches: an RRDBNet's .pth, or ncnn's "
+            ".param beside its .bin."
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(help="A folder of images; without one all are synthetic.")
@@ -73,6 +81,8 @@ def train(
     from tinysr.training import Chain, Job, config_path, read_config, run_stage, write_release
     from tinysr.training.engine import Session
     from tinysr.training.engine.team import gather
+    from tinysr.training.image_teachers import teach
+    from tinysr.training.image_teachers.config import TEACH
     from tinysr.training.recipes import stages_of
 
     console = Console(soft_wrap=True)
@@ -100,10 +110,21 @@ def train(
                     "--config, --resume and --checkpoint are a stage's: name one, as nano/teacher"
                 )
             chain = Chain(
-                recipe=recipe, folder=folder, inputs=given, data=data, changes=changes or ()
+                recipe=recipe,
+                folder=folder,
+                inputs=given,
+                data=data,
+                image_teacher=image_teacher,
+                changes=changes or (),
             )
             _chain(chain, session, team, said)
             return
+        if recipe.endswith(f"/{TEACH}"):
+            lesson = _lesson(config or config_path(recipe), changes, image_teacher, folder, data)
+            teach(lesson, team=team, said=said)
+            return
+        if image_teacher is not None:
+            raise UnsupportedError(f"--image-teacher: '{recipe}' is not taught by one")
         job = Job(
             config=read_config(config or config_path(recipe), changes or ()),
             folder=folder,
@@ -124,6 +145,19 @@ def _chain(chain: Chain, session: Session, team: Team, said: Callable[[str], Non
     if last is not None and team.leads:
         for path in write_release(last, chain.folder / "release"):
             said(f"Wrote {path}")
+
+
+def _lesson(
+    config: Path, changes: list[str] | None, teacher: Path | None, folder: Path, data: Path | None
+) -> Lesson:
+    """Return what an image teacher enlarges, where the stage that it teaches runs alone."""
+    from tinysr.training.image_teachers import Lesson, read_teach_config
+
+    if teacher is None:
+        raise UnsupportedError("this stage needs an image teacher: give --image-teacher FILE")
+    return Lesson(
+        config=read_teach_config(config, changes or ()), teacher=teacher, folder=folder, data=data
+    )
 
 
 def _nothing(_line: str) -> None:

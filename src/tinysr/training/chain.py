@@ -11,6 +11,8 @@ from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import PRESETS
 from tinysr.training.config import parse_config, read_config
 from tinysr.training.engine import CHECKPOINT, Session, Team
+from tinysr.training.image_teachers import Lesson, read_teach_config, teach
+from tinysr.training.image_teachers.config import TEACH
 from tinysr.training.recipes import GUEST_SOURCES, SOURCES, config_path, stages_of
 from tinysr.training.runner import PRODUCT, RECORD, Job, run_stage
 from tinysr.training.stages import uses_features
@@ -32,6 +34,8 @@ class Chain:
     inputs: Mapping[str, Path] = field(default_factory=dict)
     """Checkpoints in the place of a stage's product, by role, or ``features`` for LPIPS."""
     data: Path | None = None
+    image_teacher: Path | None = None
+    """An RRDBNet's file, for recipes that begin with the stage ``teach``."""
     changes: Sequence[str] = ()
     """Changes of configs: ``stage/table.key=value``, or of all stages without the stage."""
 
@@ -41,10 +45,39 @@ class Chain:
         Raises:
             UnsupportedError: the recipe, a change or an input can't be.
         """
-        stages = tuple(stage for stage in stages_of(self.recipe) if stage not in self.inputs)
-        jobs = {stage: self._job(stage, stages) for stage in stages}
+        stages = self._stages()
+        jobs = {stage: self._job(stage, stages) for stage in stages if stage != TEACH}
         self._check_inputs(jobs.values())
         return jobs
+
+    def lesson(self) -> Lesson | None:
+        """Return what the recipe's image teacher enlarges first; None where it has none.
+
+        Raises:
+            UnsupportedError: an image teacher is missing, or given to a recipe without one.
+        """
+        stages = self._stages()
+        if TEACH not in stages:
+            if self.image_teacher is not None:
+                raise UnsupportedError(
+                    f"--image-teacher: no stage of '{self.recipe}' is taught by one"
+                )
+            return None
+        if self.image_teacher is None:
+            raise UnsupportedError(
+                f"'{self.recipe}' needs an image teacher: give --image-teacher FILE (an RRDBNet as "
+                f".pth, or ncnn's .param beside its .bin), or --input {TEACH}=FOLDER of its crops"
+            )
+        config = config_path(f"{self.recipe}/{TEACH}")
+        return Lesson(
+            config=read_teach_config(config, self._changes(TEACH, stages)),
+            teacher=self.image_teacher,
+            folder=self.folder / TEACH,
+            data=self.data,
+        )
+
+    def _stages(self) -> tuple[str, ...]:
+        return tuple(stage for stage in stages_of(self.recipe) if stage not in self.inputs)
 
     def _check_inputs(self, jobs: Iterable[Job]) -> None:
         """Refuse inputs that no stage reads, and those that are not there."""
@@ -66,7 +99,8 @@ class Chain:
             if source in self.inputs:
                 inputs[role] = self.inputs[source]
             elif source in stages:
-                inputs[role] = self.folder / source / PRODUCT
+                taught = source == TEACH
+                inputs[role] = self.folder / source if taught else self.folder / source / PRODUCT
             else:
                 raise UnsupportedError(
                     f"{self.recipe} has no stage '{source}': give its checkpoint with "
@@ -108,8 +142,11 @@ def run_chain(
         TinySRError: a config, an input or the data can't be used, or a finished stage was
             finished with another config.
     """
-    jobs = chain.jobs()
+    lesson, jobs = chain.lesson(), chain.jobs()
     # All configs are known to be right before hours are spent on the first.
+    if lesson is not None and not teach(lesson, team=team, said=said):
+        said(f"{TEACH}: stopped; the same command goes on")
+        return None
     for stage, job in jobs.items():
         if _finished(job):
             said(f"{stage}: finished before")

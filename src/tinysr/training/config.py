@@ -16,7 +16,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tinysr.errors import UnsupportedError
 
-__all__ = ["Data", "Optim", "Phase", "RunConfig", "Strict", "parse_config", "read_config"]
+__all__ = [
+    "Data",
+    "Optim",
+    "Phase",
+    "RunConfig",
+    "Strict",
+    "first_problem",
+    "parse_config",
+    "read_config",
+    "read_table",
+]
 
 
 class Strict(BaseModel):
@@ -122,13 +132,22 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
     Raises:
         UnsupportedError: the file can't be read or is no config; the message names the key.
     """
+    return parse_config(read_table(path, changes), str(path))
+
+
+def read_table(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a TOML file's values with ``changes``, each as ``table.key=value``.
+
+    Raises:
+        UnsupportedError: the file can't be read, or a change is of another form.
+    """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UnsupportedError(f"{path}: no training config: {error}") from error
     for change in changes:
         _set(data, change)
-    return parse_config(data, str(path))
+    return data
 
 
 def parse_config(data: Mapping[str, Any], origin: str) -> RunConfig:

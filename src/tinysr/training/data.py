@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tinysr.training.config import RunConfig
+from tinysr.training.config import Data, Phase
 from tinysr.training.degradations import degrade_batch, settings_named
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array
 from tinysr.training.synthetic import synthetic_image
 
-__all__ = ["PatchBatches"]
+__all__ = ["Drawing", "PatchBatches"]
 
 _IMAGES, _CROPS, _DEGRADATIONS = 0, 1, 2
 """Keys that keep the random streams of images, crops and degradations apart."""
 
 
+class Drawing(Protocol):
+    """What a config says of its patches."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of all that is random."""
+        ...
+
+    @property
+    def data(self) -> Data:
+        """Where patches come from."""
+        ...
+
+    def phase(self, step: int) -> Phase:
+        """Return the patches' size and number at a step."""
+        ...
+
+
 class PatchBatches:
     """Batches by step; their images come from a window that slides on as steps pass."""
 
-    def __init__(self, config: RunConfig, photos: Photos | None = None) -> None:
+    def __init__(self, config: Drawing, photos: Photos | None = None) -> None:
         """Make batches of a config.
 
         Raises:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import json
 import os
@@ -26,11 +25,23 @@ from tinysr.models import PRESETS, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
 from tinysr.training.config import RunConfig
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import CHECKPOINT, Progress, Session, Stage, Team, read_progress, train
+from tinysr.training.engine import (
+    CHECKPOINT,
+    Batches,
+    Progress,
+    Session,
+    Stage,
+    Team,
+    read_progress,
+    train,
+)
 from tinysr.training.engine.display import shown
-from tinysr.training.evaluate import mean_psnr, photo_pairs
+from tinysr.training.image_teachers.batches import TaughtBatches
+from tinysr.training.image_teachers.shards import TAUGHT, read_taught
 from tinysr.training.photos import Photos
-from tinysr.training.stages import Context, build
+from tinysr.training.stages import Context, build, watches_features
+from tinysr.training.stages.pixel_loss import FEATURES
+from tinysr.training.watch import Watcher
 
 __all__ = ["PRODUCT", "RECORD", "Job", "finished", "input_sha256", "run_stage"]
 
@@ -71,6 +82,7 @@ def run_stage(
     photos = Photos(job.data, config.data.image_side) if job.data else None
     stage = build(config, Context(seed=config.seed, device=team.device, inputs=job.inputs))
     inputs = {role: input_sha256(path) for role, path in job.inputs.items()}
+    batches = _batches(job, photos)
     if photos is not None:
         inputs["data"] = photos.fingerprint
     checkpoint = job.checkpoint or job.folder / CHECKPOINT if resume else None
@@ -78,7 +90,7 @@ def run_stage(
         progress = train(
             stage,
             config,
-            PatchBatches(config, photos),
+            batches,
             job.folder,
             resume=checkpoint,
             inputs=inputs,
@@ -90,6 +102,13 @@ def run_stage(
         _write_record(job.folder, progress, stage)
     team.wait()
     return progress
+
+
+def _batches(job: Job, photos: Photos | None) -> Batches:
+    """Return an image teacher's crops where the job has them, or degrade patches on the way."""
+    if TAUGHT in job.inputs:
+        return TaughtBatches(job.config, read_taught(job.inputs[TAUGHT]))
+    return PatchBatches(job.config, photos)
 
 
 def finished(folder: Path) -> bool:
@@ -106,11 +125,8 @@ def _reporting(
         yield session
         return
     first = read_progress(checkpoint).step if checkpoint else 0
-    pairs = functools.cache(photo_pairs)
-
-    def watch(stage: Stage) -> float:
-        return mean_psnr(lambda low: stage.upscale(low.to(team.device)).cpu(), pairs())
-
+    features = job.inputs.get(FEATURES) if watches_features(job.config) else None
+    watch = Watcher(team.device, features)
     with shown(job.folder, job.config.stage, first, job.config.optim.steps) as report:
         yield dataclasses.replace(
             session, report=session.report or report, watch=session.watch or watch

@@ -31,11 +31,17 @@ def shown(folder: Path, title: str, first: int, steps: int) -> Iterator[Report]:
                 writer.add_scalar(f"train/{name}", value, now.step)
             row = now.history[-1] if now.history else {}
             if row.get("step") == now.step and "psnr" in row:
-                writer.add_scalar("photos/psnr", row["psnr"], now.step)
+                for name in _watched(row):
+                    writer.add_scalar(f"photos/{name}", row[name], now.step)
                 writer.flush()
             bar(now, losses)
 
         yield report
+
+
+def _watched(row: Mapping[str, Any]) -> list[str]:
+    """Return the names of what was measured on photos."""
+    return [name for name in row if name.startswith(("psnr", "features"))]
 
 
 @contextlib.contextmanager
@@ -68,10 +74,11 @@ def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
             )
             if log and progress.history and progress.history[-1]["step"] == progress.step:
                 left = display.tasks[task].time_remaining or 0.0
+                row = progress.history[-1]
+                seen = "".join(f", {name} {row[name]:.3f}" for name in _watched(row))
                 log.print(
-                    f"{title}: step {progress.step} of {steps}, loss {smooth[0]:.4f}, "
-                    f"photos {measured[-1] if measured else float('nan'):.2f} dB, "
-                    f"{left / 60:.0f} min left"
+                    f"{title}: step {progress.step} of {steps}, loss {smooth[0]:.4f}; "
+                    f"photos{seen}; {left / 60:.0f} min left"
                 )
 
         yield report

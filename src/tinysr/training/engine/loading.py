@@ -74,8 +74,7 @@ def loaded(batches: Batches, parts: Parts, session: Session) -> Iterator[Iterato
 
     def finished() -> Iterator[Batch]:
         for raw in loader:
-            high = raw.high.to(parts.device, non_blocking=True)
-            yield batches.finish(Raw(high=high, keys=raw.keys))
+            yield batches.finish(raw.to(parts.device))
 
     items = finished()
     try:

@@ -25,8 +25,9 @@ from tinysr.training.engine.team import Team, quiet
 
 __all__ = ["Report", "Session", "Watch", "train"]
 
-Watch = Callable[[Stage], float]
-"""Returns the PSNR, in dB, of the stage on images that the training doesn't see."""
+Watch = Callable[[Stage], Mapping[str, float]]
+"""Returns measures of the stage, by name, on images that the training doesn't see: ``psnr`` in dB,
+and others."""
 
 Report = Callable[[Progress, Mapping[str, float]], None]
 """Called after each step with the progress and the step's losses and rate by name."""
@@ -221,7 +222,7 @@ class _Run:
         self._sums, self._counted = {}, 0
         if self.session.watch and self.team.leads:
             with averaged(self.state):
-                row["psnr"] = self.session.watch(self.state.stage)
+                row |= self.session.watch(self.state.stage)
         self.team.wait()
         return row
 

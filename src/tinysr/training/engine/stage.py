@@ -6,10 +6,11 @@ optimizers, schedule, average, precision, processes, checkpoints, logs.
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,8 @@ class Batch:
     """``[N, 3, h, w]``."""
     high: Tensor
     """``[N, 3, 4h, 4w]``."""
+    taught: Tensor | None = None
+    """An image teacher's enlargement of ``low``, ``[N, 3, 4h, 4w]``; None without a teacher."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,19 @@ class Raw:
     """``[N, 3, H, W]`` in [0, 1]."""
     keys: Tensor
     """``[N, K]`` integers: the seed of each item's degradation."""
+    low: Tensor | None = None
+    """``[N, 3, H/4, W/4]`` in [0, 1], where it was degraded before; None elsewhere."""
+    taught: Tensor | None = None
+    """``[N, 3, H, W]`` in [0, 1]: an image teacher's enlargement of ``low``, where there is one."""
+
+    def to(self, device: torch.device) -> Self:
+        """Return the batch with what the device needs moved there."""
+        moved = {
+            name: None if tensor is None else tensor.to(device, non_blocking=True)
+            for name, tensor in (("low", self.low), ("taught", self.taught))
+        }
+        high = self.high.to(device, non_blocking=True)
+        return dataclasses.replace(self, high=high, **moved)
 
 
 class Batches(Protocol):
@@ -96,6 +112,10 @@ class Stage(ABC):
 
         A stage that trains a part only puts its teacher's parts in the places of the others.
         """
+
+    def whole(self) -> TinySR | None:
+        """Return the model if all its parts upscale together as they stand; None if not."""
+        return None
 
     @abstractmethod
     def product(self) -> TinySR:

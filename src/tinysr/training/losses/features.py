@@ -20,11 +20,14 @@ from torch import Tensor, nn
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import read_safetensors
 
-__all__ = ["FeatureDistance"]
+__all__ = ["DEVIATION", "MEAN", "FeatureDistance", "to_unit_length"]
 
-# ImageNet's mean and deviation, for images in [0, 1].
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
+MEAN = (0.485, 0.456, 0.406)
+"""Of ImageNet's images in [0, 1], by channel."""
+
+DEVIATION = (0.229, 0.224, 0.225)
+"""Of ImageNet's images in [0, 1], by channel."""
+
 _LINEAR = re.compile(r"^lins?\.?(\d+)\.(?:model\.1\.)?weight$")
 
 
@@ -74,7 +77,7 @@ class FeatureDistance(nn.Module):
         self.linear = _linear(tensors, len(self._network.taps), path)
         self.mean: Tensor
         self.deviation: Tensor
-        for name, values in (("mean", _MEAN), ("deviation", _DEVIATION)):
+        for name, values in (("mean", MEAN), ("deviation", DEVIATION)):
             self.register_buffer(name, torch.tensor(values)[:, None, None])
         self.requires_grad_(False).eval()
 
@@ -89,7 +92,7 @@ class FeatureDistance(nn.Module):
         found, expected = self._taps(image.float()), self._taps(truth.float())
         total = image.new_zeros((), dtype=torch.float32)
         for index, (a, b) in enumerate(zip(found, expected, strict=True)):
-            apart = (_unit(a) - _unit(b)).square()
+            apart = (to_unit_length(a) - to_unit_length(b)).square()
             if self.linear is None:
                 total = total + apart.sum(1).mean()
             else:
@@ -107,7 +110,7 @@ class FeatureDistance(nn.Module):
         return found
 
 
-def _unit(features: Tensor) -> Tensor:
+def to_unit_length(features: Tensor) -> Tensor:
     """Scale the features of each pixel to length 1."""
     return features / (features.square().sum(1, keepdim=True).sqrt() + 1e-10)
 

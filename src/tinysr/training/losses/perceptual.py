@@ -10,11 +10,18 @@ from torch import nn
 
 from tinysr.errors import UnsupportedError
 from tinysr.training.losses.alternatives import MultiScaleGradient, Wavelet
+from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
 
-__all__ = ["PerceptualName", "perceptual"]
+__all__ = ["NETWORKS", "PerceptualName", "perceptual"]
 
-PerceptualName = Literal["lpips", "multi-scale-gradient", "wavelet"]
+PerceptualName = Literal["lpips", "efficientnet-lite0", "multi-scale-gradient", "wavelet"]
+
+NETWORKS: Mapping[str, Callable[[Path], nn.Module]] = {
+    "lpips": FeatureDistance,
+    "efficientnet-lite0": EfficientNetDistance,
+}
+"""Losses that need the weights of a trained network."""
 
 _ALTERNATIVES: Mapping[str, Callable[[], nn.Module]] = {
     "multi-scale-gradient": MultiScaleGradient,
@@ -26,18 +33,18 @@ def perceptual(name: PerceptualName, features: Path | None) -> nn.Module:
     """Return the loss of a name: a module that maps two batches of images to their distance.
 
     Args:
-        name: LPIPS, or a stand-in that needs no trained network.
-        features: the safetensors file of LPIPS's network.
+        name: a distance in a network's features, or a stand-in that needs no trained network.
+        features: the file of the network's weights.
 
     Raises:
-        UnsupportedError: LPIPS is asked for without its network.
+        UnsupportedError: a network's features are asked for without the network.
         CheckpointError: the network can't be used.
     """
-    if name != "lpips":
+    if name not in NETWORKS:
         return _ALTERNATIVES[name]()
     if features is None:
         raise UnsupportedError(
-            "the perceptual loss 'lpips' needs a feature network: give --input features=FILE, or "
+            f"the perceptual loss '{name}' needs a feature network: give --input features=FILE, or "
             f"set perceptual to one of {', '.join(_ALTERNATIVES)}"
         )
-    return FeatureDistance(features)
+    return NETWORKS[name](features)

@@ -19,6 +19,8 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "restore-2",
         "restore-3",
     ),
+    # Textures: from an image teacher, whose images are a function of what it is shown.
+    "natural": ("teach", "autoencoder", "distil", "pixels"),
     # Its teacher is a checkpoint: TSD-SR's.
     "tinysr": ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
 }
@@ -31,6 +33,9 @@ SOURCES: dict[str, dict[str, str]] = {
     "restore-1": {"teacher": "teacher", "student": "prune", "vae": "vae-decoder"},
     "restore-2": {"student": "restore-1"},
     "restore-3": {"student": "restore-2"},
+    "autoencoder": {"taught": "teach"},
+    "distil": {"student": "autoencoder", "taught": "teach"},
+    "pixels": {"student": "distil", "taught": "teach"},
 }
 """For each stage, by the role of its inputs, the stage whose product that is."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from tinysr.training.config import Strict
 from tinysr.training.losses import (
     PatchCritic,
     PerceptualName,
+    UNetCritic,
     critic_hinge,
     fool,
     log_squared,
@@ -37,8 +40,19 @@ class Weights(Strict):
     gan: float = Field(default=0.0, ge=0)
     perceptual_loss: PerceptualName = "lpips"
     """LPIPS, whose network is the input ``features``, or a stand-in by its name."""
+    critic: Literal["patch", "unet"] = "patch"
+    """The discriminator: one verdict for a patch of 8², or a U-Net's for each pixel."""
+    gan_start: int = Field(default=0, ge=0)
+    """Step from which the discriminator counts; it learns from the first step on."""
+    gan_rise: int = Field(default=1, ge=1)
+    """Steps over which its weight rises from 0, from its start on."""
     critic_width: int = Field(default=32, ge=1)
     """Channels of the discriminator's first convolution."""
+
+    def gan_at(self, step: int) -> float:
+        """Return the weight of the GAN's term at a step."""
+        risen = (step - self.gan_start + 1) / self.gan_rise
+        return self.gan * min(max(risen, 0.0), 1.0)
 
     @property
     def compares(self) -> bool:
@@ -49,6 +63,8 @@ class Weights(Strict):
 class ImageLoss:
     """The weighted terms of an image, and the critic's own loss of the same image."""
 
+    critic: nn.Module | None
+
     def __init__(self, weights: Weights, context: Context) -> None:
         """Make what the weights call for.
 
@@ -57,16 +73,17 @@ class ImageLoss:
             CheckpointError: the network can't be used.
         """
         self._weights = weights
-        self.critic: PatchCritic | None = None
+        self.critic = None
         self._perceptual: nn.Module | None = None
         if weights.perceptual:
             loss = perceptual(weights.perceptual_loss, context.inputs.get(FEATURES))
             self._perceptual = loss.to(context.device)
         if weights.gan:
-            self.critic = PatchCritic(weights.critic_width, context.seed).to(context.device)
+            kind = UNetCritic if weights.critic == "unet" else PatchCritic
+            self.critic = kind(weights.critic_width, context.seed).to(context.device)
         self._fake: Tensor | None = None
 
-    def terms(self, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    def terms(self, image: Tensor, truth: Tensor, step: int = 0) -> dict[str, Tensor]:
         """Return the weighted terms of ``[N, 3, H, W]`` in about [0, 1], by name."""
         weights, terms = self._weights, {}
         if weights.l1:
@@ -78,7 +95,7 @@ class ImageLoss:
         if self._perceptual is not None:
             terms["perceptual"] = weights.perceptual * self._perceptual(image.float(), truth)
         if self.critic is not None:
-            terms["gan"] = weights.gan * fool(self.critic(image))
+            terms["gan"] = weights.gan_at(step) * fool(self.critic(image))
             self._fake = image.detach()
         return terms
 

@@ -7,6 +7,8 @@ from pydantic import ValidationError
 from tinysr.errors import UnsupportedError, choices
 from tinysr.training.config import RunConfig, first_problem
 from tinysr.training.engine import Stage
+from tinysr.training.losses.perceptual import NETWORKS
+from tinysr.training.stages.autoencoder import AUTOENCODER
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import FEATURES
 from tinysr.training.stages.prune import PRUNE
@@ -14,10 +16,10 @@ from tinysr.training.stages.restore import RESTORE
 from tinysr.training.stages.teacher import TEACHER
 from tinysr.training.stages.vae import VAE_DECODER, VAE_ENCODER
 
-__all__ = ["STAGES", "build", "uses_features"]
+__all__ = ["STAGES", "build", "uses_features", "watches_features"]
 
 STAGES: dict[str, StageKind] = {
-    kind.name: kind for kind in (TEACHER, VAE_ENCODER, VAE_DECODER, PRUNE, RESTORE)
+    kind.name: kind for kind in (TEACHER, VAE_ENCODER, VAE_DECODER, PRUNE, RESTORE, AUTOENCODER)
 }
 
 
@@ -43,9 +45,15 @@ def build(config: RunConfig, context: Context) -> Stage:
     return kind.make(options, context)
 
 
+def watches_features(config: RunConfig) -> bool:
+    """Tell whether a stage's feature network is the one that photos are watched with."""
+    tables = (config.options.get("loss", {}), config.options.get("image", {}))
+    return any(table.get("perceptual_loss") == "efficientnet-lite0" for table in tables)
+
+
 def uses_features(config: RunConfig) -> bool:
-    """Tell whether a stage's losses ask for LPIPS's network."""
+    """Tell whether a stage's losses ask for a feature network."""
     return any(
-        table.get("perceptual") and table.get("perceptual_loss", "lpips") == "lpips"
+        table.get("perceptual") and table.get("perceptual_loss", "lpips") in NETWORKS
         for table in (config.options.get("loss", {}), config.options.get("image", {}))
     )

@@ -39,6 +39,9 @@ class RestoreOptions(Strict):
     """Weight of the squared distance of the restored latents from the teacher's."""
     image: Weights = Weights()
     """Weights of the losses on the upscaled image."""
+    target: Literal["truth", "taught"] = "truth"
+    """What images, and latents without a teacher's, are held against: the originals, or an image
+    teacher's images, which are a function of the input and so leave nothing to average."""
     transformer_factor: float = Field(default=1.0, ge=0)
     """Factor for the transformer's learning rate."""
     velocity_factor: float = Field(default=1.0, ge=0)
@@ -83,20 +86,35 @@ class RestoreStage(Stage):
         return [_group(parameters, factor) for parameters, factor in rows if parameters]
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        """Return the weighted distances from the teacher's latents and from the truth."""
+        """Return the weighted distances from the expected latents and from the expected image."""
         z = self._restored(self.model, batch.low)
         terms = {}
-        if self._options.latents and self._teacher is not None:
+        if self._options.latents:
             with torch.no_grad():
-                expected = self._restored(self._teacher, batch.low)
+                expected = self._latents(batch)
             terms["latents"] = self._options.latents * squared(z, expected)
         if self._options.image.compares:
-            terms |= self._loss.terms(self.model.decode(z), batch.high)
+            terms |= self._loss.terms(self.model.decode(z), self._image(batch), step)
         return terms
 
     def critic_loss(self, batch: Batch, step: int) -> Tensor:
         """Return what the critic minimises."""
-        return self._loss.critic_loss(batch.high)
+        return self._loss.critic_loss(self._image(batch))
+
+    def _latents(self, batch: Batch) -> Tensor:
+        """Return what the teacher restores, or what the student codes of the expected image."""
+        if self._teacher is not None:
+            return self._restored(self._teacher, batch.low)
+        return self.model.encode_image(self._image(batch))
+
+    def _image(self, batch: Batch) -> Tensor:
+        if self._options.target == "truth":
+            return batch.high
+        if batch.taught is None:
+            raise UnsupportedError(
+                'target = "taught" needs crops of an image teacher: give --input taught=FOLDER'
+            )
+        return batch.taught
 
     @staticmethod
     def _restored(model: OneStep, low: Tensor) -> Tensor:
@@ -107,6 +125,10 @@ class RestoreStage(Stage):
         """Upscale by the student."""
         image: Tensor = self.model(low)
         return image
+
+    def whole(self) -> TinySR:
+        """Return the student."""
+        return self.model
 
     def product(self) -> TinySR:
         """Return the student, its LoRA merged."""
@@ -129,10 +151,17 @@ def _make(options: RestoreOptions, context: Context) -> RestoreStage:
         raise UnsupportedError("a restoration needs a loss: set latents, or a weight of image")
     if image.gan and not image.compares:
         raise UnsupportedError("a GAN alone ties images to nothing: set image.l1, l2 or perceptual")
-    teacher = context.teacher() if options.latents else None
+    teacher = context.teacher() if options.latents and options.target == "truth" else None
+    if options.latents and teacher is None and "encoder" in options.parts:
+        raise UnsupportedError(
+            "latents of a student whose encoder trains are no fixed aim: leave encoder out of parts"
+        )
     return RestoreStage(student, teacher, options, ImageLoss(image, context))
 
 
 RESTORE = StageKind(
-    name="restore", options=RestoreOptions, make=_make, inputs=("teacher", "student", "vae")
+    name="restore",
+    options=RestoreOptions,
+    make=_make,
+    inputs=("teacher", "student", "vae", "taught"),
 )

@@ -64,7 +64,7 @@ class TeacherStage(Stage):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the distances of the upscaled image from the truth."""
-        return self._loss.terms(self.model(batch.low), batch.high)
+        return self._loss.terms(self.model(batch.low), batch.high, step)
 
     def critic_loss(self, batch: Batch, step: int) -> Tensor:
         """Return what the critic minimises."""
@@ -74,6 +74,10 @@ class TeacherStage(Stage):
         """Upscale by the model alone."""
         image: Tensor = self.model(low)
         return image
+
+    def whole(self) -> TinySR:
+        """Return the model."""
+        return self.model
 
     def product(self) -> TinySR:
         """Return the model."""

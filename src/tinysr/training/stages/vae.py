@@ -88,7 +88,7 @@ class DecoderStage(Stage):
         """Return the distance of the decoded image from the truth."""
         with torch.no_grad():
             z = self._latents(batch)
-        return self._loss.terms(self.model.decode(z), batch.high)
+        return self._loss.terms(self.model.decode(z), batch.high, step)
 
     def critic_loss(self, batch: Batch, step: int) -> Tensor:
         """Return what the critic minimises."""

@@ -1,0 +1,75 @@
+"""Batches of taught crops, as a pure function of config, shards and step."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from tinysr.errors import UnsupportedError
+from tinysr.models import SCALE
+from tinysr.training.config import RunConfig
+from tinysr.training.engine import Batch, Raw
+from tinysr.training.image_teachers.shards import KINDS, Taught
+from tinysr.training.spectral import Random
+
+__all__ = ["TaughtBatches"]
+
+_TAUGHT = 3
+"""Key that keeps this random stream apart from those of images, crops and degradations."""
+
+
+class TaughtBatches:
+    """Batches by step: parts of kept crops, turned and mirrored, with their teacher's images."""
+
+    def __init__(self, config: RunConfig, taught: Taught) -> None:
+        """Draw from the shards of a finished stage ``teach``.
+
+        Raises:
+            UnsupportedError: the config's patches are larger than the kept crops.
+        """
+        largest = max(phase.patch for phase in config.phases)
+        if largest > taught.patch:
+            raise UnsupportedError(
+                f"patches of {largest}² don't fit the taught crops of {taught.patch}²: "
+                "set phases of smaller ones, or teach larger crops"
+            )
+        self._config, self._taught = config, taught
+
+    def load(self, step: int, part: int = 0, parts: int = 1) -> Raw:
+        """Return the crops of ``step``, or every ``parts``-th of them from ``part`` on."""
+        phase = self._config.phase(step)
+        rows, keys = [], []
+        for item in range(part, phase.batch, parts):
+            key = [self._config.seed, _TAUGHT, step, item]
+            rows.append(self._crop(np.random.default_rng(key), phase.patch))
+            keys.append(key)
+        low, high, taught = (torch.stack(tensors) for tensors in zip(*rows, strict=True))
+        return Raw(high=high, keys=torch.tensor(keys), low=low, taught=taught)
+
+    def finish(self, raw: Raw) -> Batch:
+        """Return the batch; nothing is left to degrade."""
+        if raw.low is None or raw.taught is None:
+            raise UnsupportedError("expected a batch of taught crops")
+        images = (raw.low, raw.high, raw.taught)
+        low, high, taught = (i.contiguous(memory_format=torch.channels_last) for i in images)
+        return Batch(low=low, high=high, taught=taught)
+
+    def _crop(self, rng: Random, patch: int) -> list[Tensor]:
+        """Return a part of a kept crop, ``[3, h, w]`` of each kind, in [0, 1]."""
+        name = self._taught.shards[int(rng.integers(len(self._taught.shards)))]
+        index = int(rng.integers(self._taught.crops))
+        top, left = rng.integers(0, (self._taught.patch - patch) // SCALE + 1, 2)
+        turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
+        found = []
+        with safe_open(str(self._taught.folder / name), framework="pt") as file:
+            for kind in KINDS:
+                unit = 1 if kind == "low" else SCALE
+                side, at = patch // SCALE * unit, (int(top) * unit, int(left) * unit)
+                crop = file.get_slice(kind)[
+                    index : index + 1, :, at[0] : at[0] + side, at[1] : at[1] + side
+                ][0]
+                crop = torch.rot90(crop, turns, (1, 2))
+                found.append((crop.flip(2) if mirrored else crop).float() / 255)
+        return found

@@ -1,0 +1,79 @@
+"""What is measured on photos while a stage trains: the curve beside the loss."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tinysr.training.engine import Stage
+from tinysr.training.evaluate import (
+    Pair,
+    Upscale,
+    photo_pairs,
+    psnr,
+    upscaled,
+    with_constant_prediction,
+)
+from tinysr.training.losses.efficientnet import EfficientNetDistance
+from tinysr.training.spectral import Array
+
+__all__ = ["CONSTANT", "Watcher"]
+
+CONSTANT = ", v constant"
+"""What follows a measure's name where the transformer's prediction is averaged over the image."""
+
+
+class Watcher:
+    """Measures a stage on the watched photos: PSNR, and the distance in features where it can.
+
+    A stage whose model upscales by itself is measured without its transformer's part, too: the
+    difference is what the transformer adds.
+    """
+
+    def __init__(self, device: torch.device, features: Path | None = None) -> None:
+        """Measure on ``device``; ``features`` are the weights of EfficientNet-Lite0.
+
+        Raises:
+            CheckpointError: the weights can't be used.
+        """
+        self._device = device
+        self._features = EfficientNetDistance(features) if features else None
+
+    def __call__(self, stage: Stage) -> Mapping[str, float]:
+        """Return each measure by its name: ``psnr`` in dB, ``features`` without a unit."""
+        rows = self._measure(stage.upscale)
+        whole = stage.whole()
+        if whole is not None:
+            ablated = self._measure(with_constant_prediction(whole))
+            rows |= {f"{name}{CONSTANT}": value for name, value in ablated.items()}
+        return rows
+
+    def _measure(self, upscale: Upscale) -> dict[str, float]:
+        images = [
+            upscaled(lambda low: upscale(low.to(self._device)).cpu(), pair.low) for pair in _pairs()
+        ]
+        rows = {"psnr": _mean([psnr(i, p.high) for i, p in zip(images, _pairs(), strict=True)])}
+        if self._features is not None:
+            rows["features"] = _mean(
+                [self._distance(i, p.high) for i, p in zip(images, _pairs(), strict=True)]
+            )
+        return rows
+
+    def _distance(self, image: Array, truth: Array) -> float:
+        assert self._features is not None  # noqa: S101 - for the type checker
+        batches = [torch.from_numpy(a).permute(2, 0, 1)[None] for a in (image, truth)]
+        with torch.no_grad():
+            return float(self._features(*batches))
+
+
+@functools.cache
+def _pairs() -> list[Pair]:
+    return photo_pairs()
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values))
