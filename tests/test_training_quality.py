@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from image_teachers import save_plain, small_teacher
+from safetensors.torch import load_file, save_file
 from test_training_losses import noise, vgg
-from torch import Tensor
+from tiny_models import TILE, tiny_model
+from torch import Tensor, nn
 
 from tinysr.errors import CheckpointError, ImageError
 from tinysr.training.evaluate import Pair, bicubic, photo_pairs
 from tinysr.training.quality import Dists, Metrics, Niqe, measure
 from tinysr.training.quality.__main__ import main
 from tinysr.training.quality.niqe import _asymmetric, natural_features
+from tinysr.training.quality.speed import measure_speed
 from tinysr.training.synthetic import synthetic_image
 
 CHANNELS = 3 + 4 + 6 + 8 + 8 + 8
@@ -104,10 +107,43 @@ def pairs() -> list[Pair]:
 
 def test_what_has_no_weights_is_not_measured(files: dict[str, Path], pairs: list[Pair]) -> None:
     plain = measure(bicubic, pairs, Metrics())
-    assert (plain.lpips, plain.dists, plain.niqe) == (None, None, None)
+    assert (plain.features, plain.lpips, plain.dists, plain.niqe) == (None,) * 4
     every = measure(bicubic, pairs, Metrics.of(**files))
     assert (every.psnr, every.ssim) == (plain.psnr, plain.ssim)
     assert all(value is not None and value > 0 for value in (every.lpips, every.dists, every.niqe))
+
+
+def test_niqes_statistics_are_read_from_matlabs_file(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    from scipy.io import savemat
+
+    kept = load_file(files["niqe"])
+    pristine = {"pop_mu": kept["mean"][None].numpy(), "pop_cov": kept["covariance"].numpy()}
+    savemat(tmp_path / "niqe.mat", pristine)
+    image = picture(1)
+    assert Niqe(tmp_path / "niqe.mat")(image) == pytest.approx(Niqe(files["niqe"])(image))
+    (tmp_path / "niqe.mat").write_bytes(b"no")
+    with pytest.raises(CheckpointError, match="expected NIQE's pop_mu"):
+        Niqe(tmp_path / "niqe.mat")
+
+
+def test_speed_counts_products_and_takes_turns() -> None:
+    models = {"ours": tiny_model(), "peer": small_teacher()}
+    speed = measure_speed(models, rounds=2, side=TILE)
+    assert set(speed) == {"ours", "peer"}
+    assert all(row.seconds > 0 and row.spread >= 0 for row in speed.values())
+    macs = (
+        sum(
+            conv.weight.numel()
+            * TILE**2
+            * (16 if name in ("conv_up2", "conv_hr", "conv_last") else 1)
+            for name, conv in models["peer"].named_modules()
+            if isinstance(conv, nn.Conv2d) and name != "conv_up1"
+        )
+        + 4 * TILE**2 * models["peer"].conv_up1.weight.numel()
+    )
+    assert speed["peer"].giga_macs == pytest.approx(macs / 1e9)
 
 
 def test_the_command_prints_and_writes_a_table(
@@ -116,12 +152,25 @@ def test_the_command_prints_and_writes_a_table(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("tinysr.training.quality.__main__.photo_pairs", lambda: pairs)
-    assert main(["tinysr-nano", "--json", str(tmp_path / "q.json")]) == 0
+    command = "tinysr.training.quality.__main__"
+    monkeypatch.setattr(f"{command}.photo_pairs", lambda _names: pairs)
+    monkeypatch.setattr(f"{command}._packaged", lambda _name: None)
+    plain = ["tinysr-nano", "--rounds", "0", "--photos", "unwatched"]
+    assert main([*plain, "--json", str(tmp_path / "q.json")]) == 0
     table = capsys.readouterr().out
-    assert "| model | psnr | ssim | lpips | dists | niqe |" in table
-    assert table.count("not measured") == 6
-    written = json.loads((tmp_path / "q.json").read_text())
+    head = "| photos unwatched in training | psnr | ssim | features | lpips | dists | niqe |"
+    assert head in table
+    assert table.count("not measured") == 4 * 4
+    written = json.loads((tmp_path / "q.json").read_text())["quality"]["unwatched"]
     assert written["tinysr-nano"]["psnr"] > written["bicubic"]["psnr"]
+    assert list(written) == [
+        "bicubic",
+        "tinysr-nano",
+        "tinysr-nano + adain",
+        "tinysr-nano, v constant",
+    ]
+    peer = save_plain(small_teacher(), tmp_path / "peer.safetensors")
+    assert main([*plain, "--peer", str(peer)]) == 0
+    assert "| peer peer | " in capsys.readouterr().out
     assert main(["none"]) == 2
     assert "error:" in capsys.readouterr().err

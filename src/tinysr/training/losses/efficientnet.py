@@ -77,10 +77,13 @@ class EfficientNetDistance(nn.Module):
         super().__init__()
         try:
             self.features = Features(read_tensors(path))
-        except (KeyError, RuntimeError, ValueError) as error:
+        except KeyError as error:
             raise CheckpointError(
-                f"{path}: expected the weights of EfficientNet-Lite0, without or with another "
-                f"{error} found"
+                f"{path}: expected EfficientNet-Lite0's weights, found no tensor {error}"
+            ) from error
+        except (RuntimeError, IndexError) as error:
+            raise CheckpointError(
+                f"{path}: expected EfficientNet-Lite0's weights, found other shapes ({error})"
             ) from error
         self.requires_grad_(False).eval()
 

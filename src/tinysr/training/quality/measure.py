@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tinysr.training.evaluate import Pair, Upscale, evaluate, upscaled
+from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
 from tinysr.training.quality.dists import Dists
 from tinysr.training.quality.niqe import Niqe
@@ -19,7 +20,7 @@ from tinysr.training.spectral import Array
 
 __all__ = ["METRICS", "Measured", "Metrics", "measure"]
 
-METRICS = ("psnr", "ssim", "lpips", "dists", "niqe")
+METRICS = ("psnr", "ssim", "features", "lpips", "dists", "niqe")
 """In dB and without a unit; of PSNR and SSIM more is better, of the others less."""
 
 
@@ -27,13 +28,19 @@ METRICS = ("psnr", "ssim", "lpips", "dists", "niqe")
 class Metrics:
     """The metrics that need weights, where there are any."""
 
+    features: EfficientNetDistance | None = None
     lpips: FeatureDistance | None = None
     dists: Dists | None = None
     niqe: Niqe | None = None
 
     @classmethod
     def of(
-        cls, *, lpips: Path | None = None, dists: Path | None = None, niqe: Path | None = None
+        cls,
+        *,
+        features: Path | None = None,
+        lpips: Path | None = None,
+        dists: Path | None = None,
+        niqe: Path | None = None,
     ) -> Self:
         """Read the weights at each path.
 
@@ -41,6 +48,7 @@ class Metrics:
             CheckpointError: a file doesn't hold what its metric needs.
         """
         return cls(
+            features=EfficientNetDistance(features) if features else None,
             lpips=FeatureDistance(lpips) if lpips else None,
             dists=Dists(dists) if dists else None,
             niqe=Niqe(niqe) if niqe else None,
@@ -54,6 +62,8 @@ class Measured:
     psnr: float
     """In dB."""
     ssim: float
+    features: float | None
+    """Distance in the features of EfficientNet-Lite0."""
     lpips: float | None
     dists: float | None
     niqe: float | None
@@ -68,6 +78,7 @@ def measure(upscale: Upscale, pairs: Sequence[Pair], metrics: Metrics) -> Measur
         return Measured(
             psnr=float(np.mean([score.psnr for score in scores])),
             ssim=float(np.mean([score.ssim for score in scores])),
+            features=_distance(metrics.features, images, truths),
             lpips=_distance(metrics.lpips, images, truths),
             dists=_distance(metrics.dists, images, truths),
             niqe=None if metrics.niqe is None else _mean(metrics.niqe, images),

