@@ -32,7 +32,8 @@ def read_tensors(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_safetensors(path)[0]
     data = _unpickled(path)
-    found = next((data[key] for key in within if isinstance(data.get(key), Mapping)), data)
+    nested = (data.get(key) for key in within)
+    found = next((inner for inner in nested if isinstance(inner, Mapping)), data)
     odd = [name for name, value in found.items() if not isinstance(value, Tensor)]
     if odd:
         raise CheckpointError(

@@ -47,12 +47,13 @@ class Raw:
 
     def to(self, device: torch.device) -> Self:
         """Return the batch with what the device needs moved there."""
-        moved = {
-            name: None if tensor is None else tensor.to(device, non_blocking=True)
-            for name, tensor in (("low", self.low), ("taught", self.taught))
-        }
+
+        def moved(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
         high = self.high.to(device, non_blocking=True)
-        return dataclasses.replace(self, high=high, **moved)
+        low, taught = moved(self.low), moved(self.taught)
+        return dataclasses.replace(self, high=high, low=low, taught=taught)
 
 
 class Batches(Protocol):

@@ -20,7 +20,7 @@ TEACH = "teach"
 class TeachConfig(Strict):
     """A TOML file with ``stage = "teach"``."""
 
-    stage: Literal["teach"] = TEACH
+    stage: Literal["teach"] = "teach"
     seed: int = 80
     shards: int = Field(ge=1)
     """Files that the crops are kept in; a run that was stopped goes on at the next one."""

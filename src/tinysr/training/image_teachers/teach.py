@@ -61,11 +61,10 @@ def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bo
     origin = _origin(lesson, photos)
     missing = [index for index in range(config.shards) if not _made(lesson.folder, index, origin)]
     if missing:
-        network = load_image_teacher(lesson.teacher).to(
-            team.device,
-            torch.bfloat16 if config.precision == "bf16" else torch.float32,
-            memory_format=torch.channels_last,
-        )
+        network = load_image_teacher(lesson.teacher)
+        dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+        network.to(team.device, dtype)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         mine = missing[team.rank :: team.size]
         with stop_requests() as stopping:
             lessons = _Lessons(network, PatchBatches(config, photos), config, stopping)
