@@ -32,21 +32,20 @@ def read_tensors(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return read_safetensors(path)[0]
     data = _unpickled(path)
-    nested = (data.get(key) for key in within)
-    found = next((inner for inner in nested if isinstance(inner, Mapping)), data)
-    odd = [name for name, value in found.items() if not isinstance(value, Tensor)]
-    if odd:
-        raise CheckpointError(
-            f"{path}: expected tensors alone, found a {type(found[odd[0]]).__name__} at '{odd[0]}'"
-        )
+    inner = (data.get(key) for key in within)
+    found: Mapping[object, object] = next((d for d in inner if isinstance(d, Mapping)), data)
     tensors = {}
     for name, value in found.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(
+                f"{path}: expected tensors alone, found a {type(value).__name__} at '{name}'"
+            )
         tensors[str(name)] = value.detach().float() if value.is_floating_point() else value
         check_finite(str(name), tensors[str(name)], path)
     return tensors
 
 
-def _unpickled(path: Path) -> Mapping[str, object]:
+def _unpickled(path: Path) -> Mapping[object, object]:
     try:
         size = path.stat().st_size
     except OSError as error:
