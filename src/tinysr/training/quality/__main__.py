@@ -11,10 +11,12 @@ from pathlib import Path
 from tinysr.atomic import write_atomically
 from tinysr.errors import TinySRError
 from tinysr.models import load
+from tinysr.terminal import Output, program
 from tinysr.training.evaluate import bicubic, photo_pairs
 from tinysr.training.quality.measure import METRICS, Measured, Metrics, measure
 
 
+@program
 def main(arguments: list[str] | None = None) -> int:
     """Print a table of models and bicubic; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.training.quality")
@@ -24,19 +26,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--niqe", type=Path, help="mean and covariance, .safetensors")
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     options = parser.parse_args(arguments)
-    try:
-        metrics = Metrics.of(lpips=options.lpips, dists=options.dists, niqe=options.niqe)
-        models = {name: load(name) for name in options.models}
-        pairs = photo_pairs()
-        rows = {"bicubic": measure(bicubic, pairs, metrics)}
-        rows |= {name: measure(model, pairs, metrics) for name, model in models.items()}
-        sys.stdout.write(_table(rows))
-        if options.json:
-            data = {name: dataclasses.asdict(row) for name, row in rows.items()}
-            write_atomically(options.json, json.dumps(data, indent=2) + "\n", TinySRError)
-    except TinySRError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    metrics = Metrics.of(lpips=options.lpips, dists=options.dists, niqe=options.niqe)
+    models = {name: load(name) for name in options.models}
+    pairs = photo_pairs()
+    rows = {"bicubic": measure(bicubic, pairs, metrics)}
+    rows |= {name: measure(model, pairs, metrics) for name, model in models.items()}
+    if options.json:
+        data = {name: dataclasses.asdict(row) for name, row in rows.items()}
+        write_atomically(options.json, json.dumps(data, indent=2) + "\n", TinySRError)
+    Output().write(_table(rows))
     return 0
 
 
