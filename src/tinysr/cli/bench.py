@@ -94,7 +94,8 @@ def print_measured(output: Output, found: Measured) -> None:
     output.table(table)
     output.line()
     stages = Table(
-        columns=[Column(name=name) for name in ("ms, and share of the limit", *_parts(found))]
+        columns=[Column(name=name) for name in ("backend", *_parts(found))],
+        title="ms, and share of the limit",
     )
     for row in found.rows:
         stages.add(_name(row), *(_stage(stage) for stage in row.stages))

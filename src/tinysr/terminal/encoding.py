@@ -40,8 +40,6 @@ _SAME = {
 
 _ACROSS, _DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿"
 _BOXES, _BLOCKS, _BRAILLE = range(0x2500, 0x2580), range(0x2580, 0x25A0), range(0x2800, 0x2900)
-_BYTES = range(0xDC80, 0xDD00)
-"""What Python makes of bytes of a file's name that are not in the system's encoding."""
 
 
 def degraded(text: str, encoding: str | None) -> str:
@@ -72,9 +70,7 @@ def _ascii(character: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """Return a character as Python writes it, and a byte that is no character as that byte."""
-    if ord(character) in _BYTES:
-        return f"\\x{ord(character) - 0xDC00:02x}"
+    """Return a character as Python writes it; bytes of names that are no text, as in our JSON."""
     return character.encode("unicode_escape").decode()
 
 

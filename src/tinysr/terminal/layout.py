@@ -41,10 +41,10 @@ def table_lines(table: Table, console: Console, width: int | None) -> Iterator[T
     widths = _fitting(table.columns, [heads, *cells], width)
     if table.title:
         yield from wrapped(_styled(table.title, "bold", console), width)
-    if widths is None:
-        yield from _blocks(heads, cells, console, width)
-    else:
+    if widths is not None:
         yield from _grid(table.columns, heads, cells, widths, console)
+    elif width is not None:
+        yield from _blocks(heads, cells, width)
     if table.caption:
         yield from wrapped(_styled(table.caption, "dim", console), width)
 
@@ -104,19 +104,19 @@ def _row(
         yield line
 
 
-def _blocks(heads: list[Text], cells: Cells, console: Console, width: int | None) -> Iterator[Text]:
+def _blocks(heads: list[Text], cells: Cells, width: int) -> Iterator[Text]:
     """Yield each row as its name and, below it, a line for each other cell that is not empty."""
-    for name, *values in cells:
-        yield from wrapped(Text.assemble(name, style="bold"), width)
-        for head, value in zip(heads[1:], values, strict=True):
-            if value.plain:
-                said = Text.assemble(*((head, ": ") if head.plain else ()), value)
-                yield from _indented(said, console, width)
+    for row in cells:
+        for number, (head, cell) in enumerate(zip(heads, row, strict=True)):
+            said = Text.assemble(head, ": ", cell, style="" if number else "bold")
+            if number == 0:
+                yield from wrapped(said, width)
+            elif cell.plain:
+                yield from _indented(said, width)
 
 
-def _indented(text: Text, console: Console, width: int | None) -> Iterator[Text]:
-    inner = None if width is None else max(width - 4, 1)
-    for number, piece in enumerate(wrapped(text, inner)):
+def _indented(text: Text, width: int) -> Iterator[Text]:
+    for number, piece in enumerate(wrapped(text, max(width - 4, 1))):
         yield Text.assemble("    " if number else "  ", piece)
 
 

@@ -63,6 +63,7 @@ def _code(work: Callable[[], int]) -> int:
     try:
         return work()
     except TinySRError as error:
+        settle()  # or the output's own error would stand beside this one
         _refuse(str(error))
         return error.exit_code
     except KeyboardInterrupt:
