@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.errors import UnsupportedError
 from tinysr.progress import Progress, progress_bar, silent
 from tinysr.runtime import Bundle
 from tinysr.runtime.registry import BACKENDS
+from tinysr.terminal import Output, program
 
 from .bench import Options, bench, contenders
 from .devices import result_path
@@ -62,6 +63,7 @@ def measure_device(
     return written
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and say what to commit; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.device")
@@ -72,17 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--growth", action="store_true", help="measure up to 64 megapixels, too")
     parser.add_argument("--no-sides", action="store_true", help="leave the comparison out")
     options = parser.parse_args(arguments)
-    try:
-        with progress_bar() as tell:
-            written = measure_device(
-                options.bundle, options.device, options.rules, options.results,
-                growth=options.growth, sides=not options.no_sides, tell=tell,
-            )  # fmt: skip
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    with progress_bar() as tell:
+        written = measure_device(
+            options.bundle, options.device, options.rules, options.results,
+            growth=options.growth, sides=not options.no_sides, tell=tell,
+        )  # fmt: skip
     for path in written:
-        sys.stdout.write(f"commit {path}\n")
+        Output().line(f"commit {path}")
     return 0
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysr.errors import TinySRError
 from tinysr.progress import Progress, silent
 from tinysr.runtime import Upscaler
+from tinysr.terminal import Output, program
 
 from .memory import measure as measure_size
 from .record import write_record
@@ -96,6 +96,7 @@ def _images(upscaler: Upscaler, image: np.ndarray, count: int) -> Point:
     return Point(size=count, seconds=time.perf_counter() - start)
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure a bundle, print both curves; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.growth")
@@ -103,18 +104,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--megapixels", type=float, nargs="+", default=MEGAPIXELS)
     parser.add_argument("--json", type=Path, help="a file for the measurement")
     options = parser.parse_args(arguments)
-    try:
-        found = measure(options.bundle, options.megapixels)
-        if options.json is not None:
-            write_record(options.json, found.model_dump(mode="json"))
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    found = measure(options.bundle, options.megapixels)
+    if options.json is not None:
+        write_record(options.json, found.model_dump(mode="json"))
     for name, points in (("megapixels", found.sizes), ("images", found.images)):
         for point in points:
             memory = "" if point.peak_mb is None else f", {point.peak_mb:.0f} MB beside the result"
-            sys.stdout.write(f"{point.size:.2f} {name}: {point.seconds:.2f} s{memory}\n")
-        sys.stdout.write(f"{name}: at most {departure(points):.0%} from a straight line\n")
+            Output().line(f"{point.size:.2f} {name}: {point.seconds:.2f} s{memory}")
+        Output().line(f"{name}: at most {departure(points):.0%} from a straight line")
     return 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
+
+from tinysr.terminal import run_child
 
 __all__ = ["Energy", "commit", "peak_mb"]
 
@@ -61,11 +62,9 @@ def _used(counter: Path, before: int, after: int) -> int:
 def commit() -> str:
     """Return the commit of this checkout, marked if files were changed; "" outside of one."""
     folder = Path(__file__).parent
+    git = ["git", "-C", str(folder)]
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607
-            cwd=folder, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
+        done = run_child([*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+    except OSError:
         return ""
-    return done.stdout.strip()
+    return "" if done.returncode else done.stdout.strip()

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -20,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.errors import UnsupportedError
 from tinysr.runtime import Upscaler
+from tinysr.terminal import Column, Output, Table, program, run_child
 
 from .record import write_record
 
@@ -66,13 +66,14 @@ def measure(bundle: str, megapixels: float) -> Use:
         UnsupportedError: the process failed; its last line says why.
     """
     command = [sys.executable, "-m", "tinysr.benchmarks.memory", bundle, "--one", str(megapixels)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    done = run_child(command)
     if done.returncode:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise UnsupportedError(f"{megapixels:g} megapixels: {last}")
     return Use(**json.loads(done.stdout))
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure a bundle, print the table, and return 1 if a result takes too much."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.memory")
@@ -81,14 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="a file for the measurement")
     parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    try:
-        if options.one is not None:
-            sys.stdout.write(json.dumps(asdict(_here(options.bundle, options.one))))
-            return 0
-        uses = [measure(options.bundle, size) for size in options.megapixels]
-    except TinySRError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    if options.one is not None:
+        Output().write(json.dumps(asdict(_here(options.bundle, options.one))))
+        return 0
+    uses = [measure(options.bundle, size) for size in options.megapixels]
     if options.json is not None:
         write_record(options.json, [asdict(use) for use in uses])
     _print(uses)
@@ -121,19 +118,17 @@ def _peak_mb() -> float:
 
 
 def _print(uses: Sequence[Use]) -> None:
-    from rich.console import Console  # noqa: PLC0415  a measurement needs no table
-    from rich.table import Table  # noqa: PLC0415
-
+    names = ("result, MP", "peak MB", "result MB", "beside it MB", "runs", "seconds")
     table = Table(
-        "result, MP", "peak MB", "result MB", "beside it MB", "runs", "seconds",
+        columns=[Column(name=name, right=True) for name in names],
         caption=f"one process each, random pixels, 8-bit RGB; at most {LIMIT_MB:g} MB beside the "
         f"result up to {LARGEST:g} MP",
-    )  # fmt: skip
+    )
     for use in uses:
         sizes = (use.megapixels, use.peak_mb, use.result_mb, use.beside_mb)
         numbers = [f"{size:.0f}" for size in sizes]
-        table.add_row(*numbers, str(use.steps), f"{use.seconds:.1f}")
-    Console().print(table)
+        table.add(*numbers, str(use.steps), f"{use.seconds:.1f}")
+    Output().table(table)
 
 
 if __name__ == "__main__":

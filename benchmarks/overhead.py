@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from tinysr.errors import TinySRError
 from tinysr.runtime import Session, Upscaler
 from tinysr.runtime.session import Array
+from tinysr.terminal import Column, Output, Table, program
 
 __all__ = ["LIMIT", "Overhead", "main", "measure"]
 
@@ -107,6 +107,7 @@ def measure(
     )
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure a bundle, print the table, and return 1 if the Upscaler adds too much."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.overhead")
@@ -116,16 +117,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--warmup", type=int, default=3)
     options = parser.parse_args(arguments)
-    try:
-        with Upscaler(options.bundle, backend=options.backend, color=options.color) as upscaler:
-            rows = [
-                measure(upscaler, size, repeats=options.repeats, warmup=options.warmup)
-                for size in SIZES
-            ]
-            _print(rows, str(upscaler.choice), options.color)
-    except TinySRError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    with Upscaler(options.bundle, backend=options.backend, color=options.color) as upscaler:
+        rows = [
+            measure(upscaler, size, repeats=options.repeats, warmup=options.warmup)
+            for size in SIZES
+        ]
+        _print(rows, str(upscaler.choice), options.color)
     return int(max(row.own for row in rows) > LIMIT)
 
 
@@ -181,23 +178,21 @@ def _time(call: Callable[[], Any]) -> float:
 
 
 def _print(rows: Sequence[Overhead], choice: str, color: str) -> None:
-    from rich.console import Console  # noqa: PLC0415  a measurement needs no table
-    from rich.table import Table  # noqa: PLC0415
-
     first = rows[0]
+    names = ("runs", "Upscaler ms", "bare runs ms", "paired: added", "own time: added")
     table = Table(
-        "image", "runs", "Upscaler ms", "bare runs ms", "paired: added", "own time: added",
+        columns=[Column(name="image"), *(Column(name=name, right=True) for name in names)],
         title=choice,
         caption=f"colour {color}, {first.repeats} pairs after {first.warmup} of warm-up, median ± "
         f"half the interquartile range; at most {LIMIT:.0%} of own time",
-    )  # fmt: skip
+    )
     for row in rows:
         name = f"{row.size[0]}×{row.size[1]}"
         times = f"{row.upscaler * 1e3:.1f}", f"{row.bare * 1e3:.1f}"
         paired = f"{row.paired:.2%} ± {row.paired_spread / 2:.2%}"
         own = f"{row.own:.2%} ± {row.own_spread / 2:.2%}"
-        table.add_row(name, str(row.calls), *times, paired, own)
-    Console().print(table)
+        table.add(name, str(row.calls), *times, paired, own)
+    Output().table(table)
 
 
 if __name__ == "__main__":

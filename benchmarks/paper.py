@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
+from tinysr.terminal import program
 
 from .timing import Record
 
@@ -74,6 +75,7 @@ def _row(cells: Sequence[str]) -> PaperRow:
     )
 
 
+@program
 def main(arguments: Sequence[str]) -> int:
     """Write the table from a text; return the exit code."""
     (source,) = arguments

@@ -6,15 +6,15 @@ python -m tinysr.benchmarks.probe bundles/tinysr-nano openvino bf16 128
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.errors import UnsupportedError
 from tinysr.runtime import Upscaler, hashes
+from tinysr.terminal import Output, program, run_child
 
 from .machine import peak_mb
 from .stages import photo_like
@@ -46,22 +46,19 @@ def probe(
     """
     words = [str(bundle), backend, precision, str(side), *([str(threads)] if threads else [])]
     command = [sys.executable, "-m", "tinysr.benchmarks.probe", *words]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    done = run_child(command)
     if done.returncode:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise UnsupportedError(f"{backend} {precision}: {last.removeprefix('error: ')}")
     return Probe.model_validate_json(done.stdout.splitlines()[-1])
 
 
+@program
 def main(arguments: Sequence[str]) -> int:
     """Measure in this process; return the exit code."""
     folder, backend, precision, side, *threads = arguments
-    try:
-        found = _here(folder, backend, precision, int(side), int(threads[0]) if threads else None)
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
-    sys.stdout.write(json.dumps(found.model_dump()) + "\n")
+    found = _here(folder, backend, precision, int(side), int(threads[0]) if threads else None)
+    Output().write(json.dumps(found.model_dump()))
     return 0
 
 

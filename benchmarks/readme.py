@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -23,9 +22,10 @@ from typing import Any
 from pydantic import ValidationError
 
 import tinysr
-from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.errors import UnsupportedError
 from tinysr.models import PRESETS
 from tinysr.parity import GATES_DB
+from tinysr.terminal import Output, program, run_child
 from tinysr.training.pruning import PAIRINGS, SearchSpace
 
 from . import compare_report, recoverability_report
@@ -291,7 +291,7 @@ def _inspect(target: str) -> dict[str, Any]:
 def _said(command: str, target: str, *words: str) -> dict[str, Any]:
     start = [sys.executable, "-c", "from tinysr.cli import main; main()"]
     program = [*start, command, target, *words]
-    done = subprocess.run([*program, "--json"], capture_output=True, text=True, check=False)  # noqa: S603
+    done = run_child([*program, "--json"])
     if done.returncode:
         raise UnsupportedError(f"tinysr {command} {target}: {done.stderr.strip()}")
     report: dict[str, Any] = json.loads(done.stdout)
@@ -318,6 +318,7 @@ def _cells(line: str) -> list[str]:
     return [cell.strip().strip("*") for cell in line.strip().strip("|").split("|")]
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Rewrite the README's figures; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.readme")
@@ -326,28 +327,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--readme", type=Path, default=Path("README.md"))
     options = parser.parse_args(arguments)
     text = options.readme.read_text(encoding="utf-8")
-    try:
-        figures = {
-            "bundle": bundle_lines(options.bundle),  # first: it is what may be missing
-            "quality": quality_lines(),
-            "costs": cost_lines(),
-            "steps": step_lines(),
-            "pruning": pruning_lines(),
-            "recoverability": recoverability_lines(),
-            "gates": gate_lines(),
-            "memory": memory_lines(),
-            "throughput": throughput_lines(),
-            "comparison": comparison_lines(),
-        }
-        if options.fp16 is not None:
-            figures["precision"] = precision_lines(options.fp16, _calibrated())
-        for name, lines in figures.items():
-            text = filled(text, name, ["", *lines, ""])
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    figures = {
+        "bundle": bundle_lines(options.bundle),  # first: it is what may be missing
+        "quality": quality_lines(),
+        "costs": cost_lines(),
+        "steps": step_lines(),
+        "pruning": pruning_lines(),
+        "recoverability": recoverability_lines(),
+        "gates": gate_lines(),
+        "memory": memory_lines(),
+        "throughput": throughput_lines(),
+        "comparison": comparison_lines(),
+    }
+    if options.fp16 is not None:
+        figures["precision"] = precision_lines(options.fp16, _calibrated())
+    for name, lines in figures.items():
+        text = filled(text, name, ["", *lines, ""])
     options.readme.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"Wrote the figures in {options.readme}\n")
+    Output().line(f"Wrote the figures in {options.readme}")
     return 0
 
 

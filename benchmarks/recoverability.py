@@ -21,11 +21,12 @@ from pathlib import Path
 import torch
 
 from tinysr.atomic import write_atomically
-from tinysr.errors import TinySRError, UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choices
 from tinysr.export import bake
 from tinysr.manifest import Source
 from tinysr.models import SCALE, Loaded, ModelConfig, TinySR, load_checkpoint
 from tinysr.models.accounting import Cost, meta_model, stage_costs
+from tinysr.terminal import Output, program
 from tinysr.training.evaluate import PHOTOS, Pair, bicubic, mean_psnr, photo_pairs
 from tinysr.training.pruning import METHODS
 
@@ -143,8 +144,7 @@ def _methods(names: Sequence[str]) -> list[str]:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    Output().write(line)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -163,33 +163,28 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write both files; return the exit code."""
     options = _parsed(arguments)
-    try:
-        methods, rules = _methods(options.methods), rules_named(options.rules)
-        if unknown := sorted(set(options.photos) - set(PHOTOS)):
-            raise choices("photo", unknown[0], PHOTOS)
-        if options.side < 16 or options.side % 4:
-            raise UnsupportedError(
-                f"--side expects 16 or more that divides by 4, found {options.side}"
-            )
-        plan = Plan.read(options.config, photos=options.data, features=options.features)
-        loaded = load_checkpoint(options.teacher)
-        student = load_checkpoint(options.student) if options.student else None
-        pairs = _cropped(photo_pairs(options.photos), options.side)
-        with tempfile.TemporaryDirectory(prefix="recoverability-") as runs:
-            trial = Trial(loaded.model, plan, pairs, Path(runs), _say)
-            results = measured(
-                trial, loaded.source, methods, rules=rules, tile=options.tile, student=student
-            )
-        path = options.output / "recoverability.json"
-        write_record(path, results.model_dump(mode="json"))
-        page = [*markdown_lines(results), "", f"({provenance(read_record(path))})", ""]
-        write_atomically(path.with_suffix(".md"), "\n".join(page), UnsupportedError)
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    methods, rules = _methods(options.methods), rules_named(options.rules)
+    if unknown := sorted(set(options.photos) - set(PHOTOS)):
+        raise choices("photo", unknown[0], PHOTOS)
+    if options.side < 16 or options.side % 4:
+        raise UnsupportedError(f"--side expects 16 or more that divides by 4, found {options.side}")
+    plan = Plan.read(options.config, photos=options.data, features=options.features)
+    loaded = load_checkpoint(options.teacher)
+    student = load_checkpoint(options.student) if options.student else None
+    pairs = _cropped(photo_pairs(options.photos), options.side)
+    with tempfile.TemporaryDirectory(prefix="recoverability-") as runs:
+        trial = Trial(loaded.model, plan, pairs, Path(runs), _say)
+        results = measured(
+            trial, loaded.source, methods, rules=rules, tile=options.tile, student=student
+        )
+    path = options.output / "recoverability.json"
+    write_record(path, results.model_dump(mode="json"))
+    page = [*markdown_lines(results), "", f"({provenance(read_record(path))})", ""]
+    write_atomically(path.with_suffix(".md"), "\n".join(page), UnsupportedError)
     _say("\n".join(page))
     return 0
 

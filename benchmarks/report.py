@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinysr.atomic import write_atomically
-from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.errors import UnsupportedError
 from tinysr.parity.page import page
+from tinysr.terminal import Output, program
 
 from .devices import measured_runs, wanted_devices
 from .growth import Growth
@@ -159,6 +160,7 @@ def _write_into(document: Path, lines: Sequence[str]) -> None:
     write_atomically(document, text, UnsupportedError)
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.report")
@@ -166,14 +168,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of figures")
     parser.add_argument("--readme", type=Path, help="a document whose table is written anew")
     options = parser.parse_args(arguments)
-    try:
-        path = write_report(options.output, options.results)
-        if options.readme is not None:
-            _write_into(options.readme, device_lines(options.results))
-        sys.stdout.write("\n".join(device_lines(options.results)) + f"\n\nreport: {path}\n")
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    path = write_report(options.output, options.results)
+    if options.readme is not None:
+        _write_into(options.readme, device_lines(options.results))
+    Output().write("\n".join(device_lines(options.results)) + f"\n\nreport: {path}")
     return 0
 
 

@@ -10,7 +10,6 @@ the reason, and left out.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ import numpy as np
 from tinysr.errors import TinySRError, UnsupportedError
 from tinysr.progress import Progress, silent
 from tinysr.runtime import Bundle
+from tinysr.terminal import Output, program, run_child
 
 from .machine import peak_mb
 from .others import OTHERS, opener
@@ -143,7 +143,7 @@ def _side(
 def _peak(bundle: Path, name: str, plain: Path) -> float | None:
     command = [sys.executable, "-m", "tinysr.benchmarks.side_by_side", str(bundle)]
     words = [*command, "--one", name, "--plain", str(plain)]
-    done = subprocess.run(words, check=False, capture_output=True, text=True)  # noqa: S603
+    done = run_child(words)
     if done.returncode:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
         raise UnsupportedError(f"{name}: {last}")
@@ -158,9 +158,10 @@ def _run_one(bundle: Path, name: str, plain: Path) -> None:
     image = np.zeros((1, 3, tile, tile), np.float32)
     run(image)
     run(image)
-    sys.stdout.write(f"{peak_mb()}\n")
+    Output().line(f"{peak_mb()}")
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure a bundle and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.side_by_side")
@@ -171,18 +172,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    try:
-        if options.one:
-            _run_one(options.bundle, options.one, options.plain)
-            return 0
-        found = measure(options.bundle, rules_named(options.rules), options.only)
-        if options.json is not None:
-            write_record(options.json, found.model_dump(mode="json"))
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    if options.one:
+        _run_one(options.bundle, options.one, options.plain)
+        return 0
+    found = measure(options.bundle, rules_named(options.rules), options.only)
+    if options.json is not None:
+        write_record(options.json, found.model_dump(mode="json"))
     for side in found.sides:
-        sys.stdout.write(f"{line(side)}\n")
+        Output().line(line(side))
     return 0
 
 

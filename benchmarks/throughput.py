@@ -23,11 +23,11 @@ from pathlib import Path
 from PIL import Image
 
 import tinysr
-from tinysr.errors import TinySRError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.files import decode
 from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
 from tinysr.runtime.raster import Pixels
+from tinysr.terminal import Output, program
 
 from .record import write_record
 
@@ -113,6 +113,7 @@ def measure(
     )
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure a bundle, print the result, and return 1 if the folder is too slow."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.throughput")
@@ -124,25 +125,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--json", type=Path, help="a file for the measurement")
     options = parser.parse_args(arguments)
-    try:
-        with (
-            Upscaler(options.bundle, backend=options.backend, color=options.color) as upscaler,
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            make_photos(Path(folder), options.photos)
-            found = measure(
-                upscaler,
-                Path(folder),
-                color=options.color,
-                repeats=options.repeats,
-                warmup=options.warmup,
-            )
-            sys.stdout.write(f"{upscaler.choice}\n{_lines(found)}\n")
-            if options.json is not None:
-                write_record(options.json, asdict(found))
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    with (
+        Upscaler(options.bundle, backend=options.backend, color=options.color) as upscaler,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        make_photos(Path(folder), options.photos)
+        found = measure(
+            upscaler,
+            Path(folder),
+            color=options.color,
+            repeats=options.repeats,
+            warmup=options.warmup,
+        )
+        if options.json is not None:
+            write_record(options.json, asdict(found))
+        Output().write(f"{upscaler.choice}\n{_lines(found)}")
     return int(found.share < LIMIT)
 
 

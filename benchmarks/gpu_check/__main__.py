@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tinysr.errors import TinySRError, require
+from tinysr.atomic import write_atomically
+from tinysr.errors import TinySRError, UnsupportedError, require
+from tinysr.terminal import Output, program
 
 __all__ = ["main"]
 
@@ -17,6 +19,7 @@ BUNDLES = (Path("bundles/tinysr-nano-fp16"), Path("bundles/tinysr-fp16"))
 """What `make trt` makes of the small and the paper's model."""
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the check; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check")
@@ -25,35 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, help="the checkpoint, when it was no preset")
     parser.add_argument("--json", type=Path, default=Path("gpu-check.json"))
     words = parser.parse_args(arguments)
-    try:
-        require("torch", extra="models")  # before imports that take it for granted
-        from .check import machine  # noqa: PLC0415
+    require("torch", extra="models")  # before imports that take it for granted
+    from .check import machine  # noqa: PLC0415
 
-        record = {
-            "schema_version": 1,
-            "date": datetime.now(UTC).date().isoformat(),
-            "machine": machine(),
-            "bundles": [_checked(folder, words) for folder in words.bundles],
-        }
-        words.json.parent.mkdir(parents=True, exist_ok=True)
-        new = words.json.with_name(f".{words.json.name}.new")
-        new.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        new.replace(words.json)
-    except (TinySRError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return getattr(error, "exit_code", 2)
-    sys.stdout.write(f"Wrote {words.json}\n")
+    record = {
+        "schema_version": 1,
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": machine(),
+        "bundles": [_checked(folder, words) for folder in words.bundles],
+    }
+    write_atomically(words.json, json.dumps(record, indent=1) + "\n", UnsupportedError)
+    Output().line(f"Wrote {words.json}")
     return 0
 
 
 def _checked(folder: Path, words: argparse.Namespace) -> dict[str, object]:
-    def tell(text: str) -> None:
-        sys.stderr.write(f"{text}\n")
-
     from .check import check_bundle  # noqa: PLC0415
 
     try:
-        return check_bundle(folder, words.precision, tell, words.model)
+        return check_bundle(folder, words.precision, Output(error=True).line, words.model)
     except TinySRError as error:
         return {"bundle": folder.name, "not_measured": " ".join(str(error).split())}
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinysr.errors import BundleError, TinySRError, UnsupportedError
+from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export.files import check_target
 from tinysr.runtime.bundle import Bundle
+from tinysr.terminal import Output, program, run_child
 
 from .__main__ import BUNDLES
 
@@ -79,12 +79,13 @@ def gather(target: Path, bundles: Sequence[Path], python: str = sys.executable) 
 def _wheels(folder: Path, python: str) -> None:
     command = [python, "-m", "pip", "wheel", "--quiet", "--wheel-dir", str(folder)]
     command += ["--constraint", str(ROOT / "constraints.txt"), f"{ROOT}[rtx]", *_BESIDE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    done = run_child(command)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["pip gives no reason"]
         raise UnsupportedError(f"the wheels can't be made: {last[0]}")
 
 
+@program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Gather the folder; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check.folder")
@@ -92,15 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundles", type=Path, nargs="*", default=list(BUNDLES))
     parser.add_argument("--python", default=sys.executable, help="of the version there")
     words = parser.parse_args(arguments)
-    try:
-        gather(words.target, words.bundles, words.python)
-    except TinySRError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return error.exit_code
+    gather(words.target, words.bundles, words.python)
     size = sum(path.stat().st_size for path in words.target.rglob("*") if path.is_file())
-    sys.stdout.write(
-        f"Wrote {words.target}, {size / 1e6:.0f} MB: run {words.target}/run.sh there\n"
-    )
+    Output().line(f"Wrote {words.target}, {size / 1e6:.0f} MB: run {words.target}/run.sh there")
     return 0
 
 

@@ -15,7 +15,7 @@ import glob
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
 from tinysr.errors import ImageError, TinySRError
 
@@ -31,6 +31,8 @@ __all__ = ["IN_FLIGHT", "Watcher", "run_jobs"]
 IN_FLIGHT = 16.0
 """Megapixels of results between the start of inference and the end of writing, in 10⁶ pixels."""
 
+_Words = ParamSpec("_Words")
+
 _PATIENCE = 0.5
 """Seconds in which a thread that was told to drop an image gets to where it looks."""
 
@@ -40,7 +42,12 @@ _TOKEN = "[0-9a-f]" * 8
 
 
 class Watcher(Protocol):
-    """Is told how far a run is."""
+    """Is told how far a run is.
+
+    What it raises costs no image: the others are made, then the first error is raised. With a
+    TinySRError from ``started`` or ``finished``, or where nobody reads a pipe any more, it ends the
+    run at once.
+    """
 
     def started(self, item: Item) -> None:
         """Inference begins; called in the thread that runs the jobs."""
@@ -64,6 +71,7 @@ def run_jobs(upscaler: Upscaler, jobs: Sequence[Job], settings: Settings, watche
     Raises:
         ImageError: a log can't be read.
         BrokenPipeError: nobody reads standard output any more.
+        Exception: the first that the watcher raised.
     """
     _Run(upscaler, jobs, settings, watcher).run()
 
@@ -80,6 +88,8 @@ class _Run:
         self._inferred: Channel[Item] = Channel()
         self._budget = Budget(IN_FLIGHT)
         self._failures: list[BaseException] = []
+        self._unheard: list[Exception] = []
+        """What the watcher raised, as where a disk with the output is full."""
         self._writing: Item | None = None
         self._dropped = threading.Event()
 
@@ -92,7 +102,7 @@ class _Run:
         try:
             self._infer()
         except KeyboardInterrupt:
-            self._watcher.stopping()
+            self._tell(self._watcher.stopping)
             raise
         finally:
             self._read.end()
@@ -103,8 +113,8 @@ class _Run:
             except KeyboardInterrupt:
                 self._drop(writer)
                 raise
-        if self._failures:
-            raise self._failures[0]
+        for failure in (*self._failures, *self._unheard):
+            raise failure
 
     def _reader(self) -> None:
         for job in self._jobs:
@@ -120,9 +130,9 @@ class _Run:
             while True:
                 item = self._read.get()
                 if (raster := item.raster) is not None:
-                    self._watcher.started(item)
+                    self._tell(self._watcher.started, item)
                     with _blamed(item):
-                        self._stages.infer(item, raster, self._watcher.stepped)
+                        self._stages.infer(item, raster, self._stepped)
                 self._inferred.put(item)
 
     def _writer(self) -> None:
@@ -135,7 +145,19 @@ class _Run:
                     self._stages.write(item, result)
             self._stages.log(item)
             self._budget.give(item.megapixels)
-            self._watcher.finished(item)
+            self._tell(self._watcher.finished, item)
+
+    def _stepped(self, done: int, total: int) -> None:
+        self._tell(self._watcher.stepped, done, total)
+
+    def _tell(self, call: Callable[_Words, None], *words: _Words.args, **_: _Words.kwargs) -> None:
+        """Tell the watcher something."""
+        try:
+            call(*words)
+        except (TinySRError, BrokenPipeError):
+            raise
+        except Exception as error:  # whatever a report runs into, images are made
+            self._unheard.append(error)
 
     def _thread(self, work: Callable[[], None]) -> None:
         """Run a thread's work; what fails apart from any image ends all."""

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from tinysr.errors import ImageError
 
@@ -94,8 +95,7 @@ class Stages:
             file.seek(0)
             item.target_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
-            shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+            _to_standard_output(file)
 
     def log(self, item: Item) -> None:
         """Add a line to the log of the output folder; what was done before has one."""
@@ -140,3 +140,19 @@ class Stages:
         after = self._upscaler.output_size(*item.before)
         check_size(item.file_format, *after)
         item.raster, item.after = decoded.raster, after
+
+
+def _to_standard_output(file: IO[bytes]) -> None:
+    """Copy a file.
+
+    Raises:
+        ImageError: it can't be written, as where a disk is full.
+        BrokenPipeError: nobody reads it any more.
+    """
+    try:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ImageError(f"standard output: can't be written: {error.strerror}") from error

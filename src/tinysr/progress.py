@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import Progress as Bar
+from .terminal import Output
 
 __all__ = ["QUIET_SECONDS", "Progress", "progress_bar", "silent"]
 
@@ -25,20 +24,22 @@ def silent(_text: str, _done: int, _total: int) -> None:
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """Show on standard error what is being done, while it is."""
-    console = Console(stderr=True)
-    if not console.is_terminal:  # a bar that takes itself away would still leave an empty line
-        yield _lines(console.file.write)
+    output = Output(error=True)
+    if not output.console.is_terminal:  # a bar that takes itself away would still leave a line
+        yield _lines(output)
         return
-    with Bar(console=console, transient=True) as bar:
-        task = bar.add_task("", total=None)
+    from .terminal.bars import bars  # noqa: PLC0415  a log needs none
+
+    with bars(output) as shown:
+        task = shown.add_task("", total=None)
 
         def tell(text: str, done: int, total: int) -> None:
-            bar.update(task, description=text, completed=done, total=total)
+            shown.update(task, description=text, completed=done, total=total)
 
         yield tell
 
 
-def _lines(write: Callable[[str], object]) -> Progress:
+def _lines(output: Output) -> Progress:
     start = last = time.monotonic()
 
     def tell(text: str, done: int, total: int) -> None:
@@ -48,6 +49,6 @@ def _lines(write: Callable[[str], object]) -> Progress:
             return
         last = now
         count = f", {done} of {total}" if total > 1 else ""
-        write(f"after {now - start:.0f} s: {text}{count}\n")
+        output.line(f"after {now - start:.0f} s: {text}{count}")
 
     return tell

@@ -6,20 +6,20 @@ import sys
 
 import typer
 import typer.exceptions
-from rich.console import Console
 
 from tinysr import __version__
-from tinysr.errors import TinySRError
+from tinysr.errors import UnsupportedError
+from tinysr.terminal import Output, run_program
+
+from .help import Command, Group, first_line
 
 __all__ = ["app", "main"]
 
-INTERRUPTED = 130
-"""The exit code shells give a program ended by Ctrl-C."""
-
 app = typer.Typer(
     name="tinysr",
+    cls=Group,
+    rich_markup_mode=None,  # its tables cut the names of options
     help="One-step diffusion super-resolution, from a checkpoint to the devices people own.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
@@ -27,7 +27,7 @@ app = typer.Typer(
 
 def _version(show: bool) -> None:
     if show:
-        typer.echo(f"tinysr {__version__}")
+        Output().line(f"tinysr {__version__}")
         raise typer.Exit
 
 
@@ -55,25 +55,27 @@ def _register() -> None:
 
     every = (upscale, export, parity, bench, calibrate, compare, inspect, residency, doctor, train)
     for command in every:
-        app.command()(command)
+        app.command(cls=Command, short_help=first_line(command))(command)
 
 
 def main() -> None:
     """Run the command line; errors of the input or the machine are one line, no traceback."""
     _register()
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    sys.exit(run_program(_command))
+
+
+def _command() -> int:
+    """Run the command that was asked for; return its exit code."""
     try:
-        sys.exit(app(standalone_mode=False))
+        return int(app(standalone_mode=False) or 0)
     except typer.exceptions.TyperException as error:
-        if error.format_message():  # without a command there is none: the help was printed
-            console.print(f"[bold red]error:[/] {_plain(_usage(error))}")
-        sys.exit(TinySRError.exit_code)
-    except TinySRError as error:
-        console.print(f"[bold red]error:[/] {_plain(error)}")
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        console.print("[bold red]interrupted[/]")
-        sys.exit(INTERRUPTED)
+        raise UnsupportedError(_usage(error)) from error
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer's own end is another
+            raise end.__context__ from None
+        raise
 
 
 def _usage(error: typer.exceptions.TyperException) -> str:
@@ -81,9 +83,3 @@ def _usage(error: typer.exceptions.TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "tinysr"
     return f"{error.format_message().rstrip('.')}: see `{command} --help`"
-
-
-def _plain(error: object) -> str:
-    from rich.markup import escape
-
-    return escape(" ".join(str(error).split()))

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinysr.progress import progress_bar
+from tinysr.terminal import Column, Output, Table, styled
 
 from .parity import backends_for
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tinysr.benchmarks.rows import Measured, Row, StageRow
     from tinysr.benchmarks.timing import Ratio
 
-__all__ = ["bench"]
+__all__ = ["bench", "print_measured"]
+
+_NUMBERS = (
+    "p50 ms", "p90 ms", "p99 ms", "img/s", "first ms", "load s", "hash s", "peak MB", "MB", "J"
+)  # fmt: skip
+"""Columns of the table, in the order of :func:`_cells`."""
 
 
 def bench(  # noqa: PLR0917  typer's options are its parameters
@@ -46,8 +50,6 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     ] = None,
 ) -> None:
     """Measure latency, stages, memory and load time, beside the limits of the machine."""
-    from rich.console import Console
-
     from tinysr.benchmarks import bench as run
     from tinysr.benchmarks.judge import check_target, regressions
     from tinysr.benchmarks.rows import read_measured, write_measured
@@ -65,7 +67,7 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
         found = found.model_copy(update={"target_ms": target_ms})
     if json is not None:
         write_measured(json, found)
-    print_measured(Console(highlight=False), found)
+    print_measured(Output(), found)
     slower = regressions(found, before) if before else []
     if slower:
         raise GateError(f"slower than {against}: {'; '.join(slower)}")
@@ -73,37 +75,36 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
         check_target(found)
 
 
-def print_measured(console: Console, found: Measured) -> None:
+def print_measured(output: Output, found: Measured) -> None:
     """Print the table, and each row's stages with their limits."""
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
     peaks, side = found.device.peaks, found.side
-    console.print(f"[bold]{escape(found.model)}[/], {side}×{side} → {4 * side}×{4 * side}")
+    output.line(styled(found.model, "bold"), f", {side}×{side} → {4 * side}×{4 * side}")
     tops = ", ".join(f"{name} {_number(x, '.2f')}" for name, x in peaks.tops.items())
-    console.print(
-        f"{escape(found.device.name)}: {tops} TOP/s in products of matrices, "
+    output.line(
+        f"{found.device.name}: {tops} TOP/s in products of matrices, "
         f"{_number(peaks.gbps, '.0f')} GB/s of memory"
     )
+    output.line()
     table = Table(
-        "backend", "ms: p50", "p90", "p99", "img/s", "first", "load s", "hash s", "peak MB", "MB",
-        "J",
-        box=SIMPLE_HEAD, caption="– was not measured", caption_justify="left",
-    )  # fmt: skip
+        columns=[Column(name="backend"), *(Column(name=name, right=True) for name in _NUMBERS)],
+        caption="– was not measured",
+    )
     for row in found.rows:
-        table.add_row(*(escape(cell) for cell in _cells(row)))
-    console.print(table)
-    stages = Table("ms, and share of the limit", *_parts(found), box=SIMPLE_HEAD)
+        table.add(*_cells(row))
+    output.table(table)
+    output.line()
+    stages = Table(
+        columns=[Column(name=name) for name in ("backend", *_parts(found))],
+        title="ms, and share of the limit",
+    )
     for row in found.rows:
-        stages.add_row(escape(_name(row)), *(_stage(stage) for stage in row.stages))
-    console.print(stages)
+        stages.add(_name(row), *(_stage(stage) for stage in row.stages))
+    output.table(stages)
+    output.line()
     for row in found.rows[1:]:
         if row.against:
-            console.print(
-                f"{escape(_name(row))} takes {_times(row.against)} as long as the first row"
-            )
-    console.print(
+            output.line(f"{_name(row)} takes {_times(row.against)} as long as the first row")
+    output.line(
         f"Median of {found.rows[0].single.count} rounds after {found.rules.warmup} of warm-up, in "
         f"turns, seed {found.rules.seed}, rules {found.rules.name}; target {found.target_ms:g} ms"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinysr.progress import progress_bar
+from tinysr.terminal import Output, styled
 
 from .memory import peak_memory
 from .parity import load_source
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tinysr.calibration import Calibration
     from tinysr.models import Loaded
 
@@ -91,8 +89,6 @@ def calibrate(
     OUTPUT gets plan.toml, ranges.json, headroom.png and report.html. Run it again after Ctrl-C,
     and only what is missing is measured.
     """
-    from rich.console import Console
-
     from tinysr.errors import UnsupportedError, require
 
     for package in ("torch", "onnx", "jinja2", "matplotlib"):
@@ -140,9 +136,9 @@ def calibrate(
         calibration.write_calibration(folder, found, plan=plan is None)
     seconds = time.perf_counter() - start
     if as_json:
-        typer.echo(json.dumps(_data(found, seconds), indent=2))
+        Output().json(_data(found, seconds))
     else:
-        _print(Console(soft_wrap=True, highlight=False), found, folder, seconds)
+        _print(Output(), found, folder, seconds)
     if not found.verdict.passed:
         from tinysr.errors import GateError
 
@@ -209,30 +205,26 @@ def _data(found: Calibration, seconds: float) -> dict[str, Any]:
     }
 
 
-def _print(console: Console, found: Calibration, folder: Path, seconds: float) -> None:
-    from rich.markup import escape
-
+def _print(output: Output, found: Calibration, folder: Path, seconds: float) -> None:
     ranges, plan, evaluation = found.ranges, found.plan, found.verdict.evaluation
     tightest = min(ranges.modules, key=lambda module: module.headroom)
-    console.print(
-        f"[bold]{escape(ranges.source.name)}[/]: {len(ranges.ops)} values of "
-        f"{len(ranges.modules)} modules, measured on {len(ranges.images)} images of {ranges.tile}×"
-        f"{ranges.tile}"
+    output.line(
+        styled(ranges.source.name, "bold"),
+        f": {len(ranges.ops)} values of {len(ranges.modules)} modules, measured on "
+        f"{len(ranges.images)} images of {ranges.tile}×{ranges.tile}",
     )
-    console.print(
-        f"  largest: {tightest.absmax:.4g} at {escape(tightest.op)}, "
+    output.line(
+        f"  largest: {tightest.absmax:.4g} at {tightest.op}, "
         f"{tightest.headroom:.1f} powers of two under fp16's largest"
     )
     for entry in plan.keep:
-        console.print(f"  kept {entry.precision}: {escape(entry.module)}: {escape(entry.reason)}")
+        output.line(f"  kept {entry.precision}: {entry.module}: {entry.reason}")
     if not plan.keep:
-        console.print(
-            f"  nothing is kept in fp32: all fits in fp16 with a margin of {plan.margin:g}"
-        )
+        output.line(f"  nothing is kept in fp32: all fits in fp16 with a margin of {plan.margin:g}")
     worst = evaluation.worst
     number = "not finite" if not worst.finite else f"{worst.psnr_db or float('inf'):.1f} dB"
-    console.print(
+    output.line(
         f"  in true fp16: {number} on the worst of {len(evaluation.scores)} images "
-        f"({escape(worst.image)}), the gate is {evaluation.gate_db:g} dB"
+        f"({worst.image}), the gate is {evaluation.gate_db:g} dB"
     )
-    console.print(f"  {seconds:.1f} s, peak memory {peak_memory()}; report: {escape(str(folder))}")
+    output.line(f"  {seconds:.1f} s, peak memory {peak_memory()}; report: {folder}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinysr.progress import progress_bar
+from tinysr.terminal import Column, Output, Table
 
 from .parity import backends_for, load_source
 
@@ -60,7 +61,7 @@ def compare(
     if output is not None:
         _write(output, found)
     if as_json:
-        typer.echo(found.model_dump_json(indent=2))
+        Output().json(found.model_dump(mode="json"))
     else:
         _print(found)
 
@@ -78,13 +79,11 @@ def _write(folder: Path, found: Comparison) -> None:
 
 
 def _print(found: Comparison) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from tinysr.benchmarks.compare_report import HEAD, caption, cells
 
-    table = Table(*HEAD, title=escape(found.bundle), caption=escape(caption(found)))
+    table = Table(
+        columns=[Column(name=name) for name in HEAD], title=found.bundle, caption=caption(found)
+    )
     for row in found.rows:
-        table.add_row(*(escape(cell) for cell in cells(row)))
-    Console().print(table)
+        table.add(*cells(row))
+    Output().table(table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tinysr.terminal import Column, Output, Part, Table, styled
 from tinysr.versions import installed
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def doctor(
     """Say what works on this machine."""
     backends, extras = backend_rows(), extra_rows()
     if as_json:
-        typer.echo(json.dumps(_report(backends, extras), indent=2))
+        Output().json(_report(backends, extras))
     else:
         _print(backends, extras)
 
@@ -119,26 +119,34 @@ def _report(backends: list[BackendRow], extras: list[ExtraRow]) -> dict[str, Any
 
 
 def _print(backends: list[BackendRow], extras: list[ExtraRow]) -> None:
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
+    output = Output()
+    versions = installed(("tinysr", *BASE_PACKAGES))
+    output.line(f"Python {platform.python_version()} on {platform.platform()}")
+    output.line(", ".join(f"{name} {version}" for name, version in versions.items()))
+    output.line()
+    output.table(_backend_table(backends))
+    output.line()
+    output.table(_extra_table(extras))
 
-    table = Table("backend", "works", "what is here", "what is missing")
+
+def _backend_table(backends: list[BackendRow]) -> Table:
+    here, missing = (Column(name=f"what is {name}", wraps=True) for name in ("here", "missing"))
+    table = Table(columns=[Column(name="backend"), Column(name="works"), here, missing])
     for row in backends:
         name = f"{row.name} ({row.provider})" if row.provider else row.name
-        table.add_row(name, _mark(row.ready), Text(row.detail), Text(row.remedy))
-    other = Table("extra", "installed", "packages", Column("what is missing", no_wrap=True))
+        table.add(name, _mark(row.ready), row.detail, row.remedy)
+    return table
+
+
+def _extra_table(extras: list[ExtraRow]) -> Table:
+    have, missing = Column(name="packages", wraps=True), Column(name="what is missing")
+    table = Table(columns=[Column(name="extra"), Column(name="installed"), have, missing])
     for extra in extras:
-        have = ", ".join(f"{name} {version}" for name, version in extra.versions.items())
+        versions = ", ".join(f"{name} {version}" for name, version in extra.versions.items())
         remedy = "" if extra.ready else f"pip install 'tinysr[{extra.name}]'"
-        other.add_row(extra.name, _mark(extra.ready), Text(have), Text(remedy))
-    console = Console(highlight=False)
-    versions = installed(("tinysr", *BASE_PACKAGES))
-    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
-    console.print(f"Python {platform.python_version()} on {platform.platform()}", markup=False)
-    console.print(packages, markup=False)
-    console.print(table, other)
+        table.add(extra.name, _mark(extra.ready), versions, remedy)
+    return table
 
 
-def _mark(ready: bool) -> str:
-    return "[green]yes[/]" if ready else "[yellow]no[/]"
+def _mark(ready: bool) -> Part:
+    return styled("yes", "green") if ready else styled("no", "yellow")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tinysr.progress import progress_bar
+from tinysr.terminal import Output, styled
 
 from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
 from .extend import extend, is_bundle
@@ -19,8 +20,6 @@ from .plans import with_plans
 from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tinysr.export import ExportOptions, Gate
     from tinysr.manifest import Manifest
     from tinysr.models import Loaded
@@ -85,8 +84,6 @@ def export(
 
     A bundle that fails its gate is kept as OUTPUT.rejected, and the exit code is 1.
     """
-    from rich.console import Console
-
     from tinysr.errors import require
 
     targets = tuple(dict.fromkeys(target or ("onnx",)))
@@ -133,7 +130,7 @@ def export(
             overwrite=overwrite,
             progress=lambda text: tell(text, 0, 1),
         )
-    _summary(Console(soft_wrap=True, highlight=False), place, manifest, origins, clock)
+    _summary(Output(), place, manifest, origins, clock)
 
 
 def _settings(
@@ -158,8 +155,6 @@ class _Clock:
 
 
 def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock) -> Gate:
-    from rich.console import Console
-
     from tinysr.errors import GateError
     from tinysr.export import bake
     from tinysr.parity import (
@@ -183,7 +178,7 @@ def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock)
             progress=tell,
         )
         clock.gate = time.perf_counter() - start
-        print_report(Console(), report)
+        print_report(Output(), report)
         if not report.passed:
             raise GateError(report.failure)
 
@@ -191,23 +186,24 @@ def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock)
 
 
 def _summary(
-    console: Console, place: Path, manifest: Manifest, origins: dict[str, str], clock: _Clock
+    output: Output, place: Path, manifest: Manifest, origins: dict[str, str], clock: _Clock
 ) -> None:
     """Say what was made, where, how big, how exact and how long it took."""
     files = {f.path: f.size for a in manifest.artifacts for f in (a.file, *a.data)}
-    console.print(
-        f"[bold]{place}[/]: {len(manifest.artifacts)} graphs, {sum(files.values()) / 1e6:.1f} MB"
+    output.line(
+        styled(str(place), "bold"),
+        f": {len(manifest.artifacts)} graphs, {sum(files.values()) / 1e6:.1f} MB",
     )
-    console.print(
+    output.line(
         f"  baked in fp32: {manifest.bake.difference:.1e} from the eager model "
         f"(at most {manifest.bake.tolerance:.0e})"
     )
     half = {"fp16": manifest.precision_plan} if manifest.precision_plan else {}
     for precision, entry in (half | manifest.quantization_plans).items():
-        console.print(f"  {precision} by the plan {place / entry.path}, {origins[precision]}")
-    ungated = f"[yellow]not gated[/]: `tinysr parity {place}` does it"
-    gate = f"gate {clock.gate:.1f} s" if clock.gate else ungated
-    console.print(f"  export {clock.export:.1f} s, peak memory {peak_memory()}, {gate}")
+        output.line(f"  {precision} by the plan {place / entry.path}, {origins[precision]}")
+    ungated = (styled("not gated", "yellow"), f": `tinysr parity {place}` does it")
+    gate = (f"gate {clock.gate:.1f} s",) if clock.gate else ungated
+    output.line(f"  export {clock.export:.1f} s, peak memory {peak_memory()}, ", *gate)
 
 
 def _batch(text: str) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinysr.progress import progress_bar
+from tinysr.terminal import Output, styled
 
 from .memory import peak_memory
 from .parity import load_source, print_report
@@ -30,8 +31,6 @@ def is_bundle(model: str) -> bool:
 
 def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overwrite: bool) -> None:
     """Build the formats, gate what can run here, and say what was made."""
-    from rich.console import Console
-
     from tinysr.export import check_target, extend_bundle
     from tinysr.runtime.bundle import Bundle
 
@@ -47,17 +46,18 @@ def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overw
             overwrite=overwrite,
             progress=lambda text: tell(text, 0, 1),
         )
-    console = Console(soft_wrap=True, highlight=False)
+    output = Output()
     new = [a for a in manifest.artifacts if a.target in extension.targets]
-    console.print(
-        f"[bold]{place}[/]: {len(new)} artifacts more, "
-        f"{sum(a.file.size for a in new) / 1e6:.1f} MB, from the graphs of {folder}"
+    output.line(
+        styled(str(place), "bold"),
+        f": {len(new)} artifacts more, "
+        f"{sum(a.file.size for a in new) / 1e6:.1f} MB, from the graphs of {folder}",
     )
     for artifact in new:
         verdict = artifact.parity
         said = verdict.note if verdict.result == "not run" else verdict.result
-        console.print(f"  {artifact.label}: {artifact.file.size / 1e6:.1f} MB, {said}")
-    console.print(f"  {time.perf_counter() - start:.1f} s, peak memory {peak_memory()}")
+        output.line(f"  {artifact.label}: {artifact.file.size / 1e6:.1f} MB, {said}")
+    output.line(f"  {time.perf_counter() - start:.1f} s, peak memory {peak_memory()}")
 
 
 def _gate(bundle: Bundle, extension: Extension, tell: Progress) -> Gate:
@@ -85,8 +85,6 @@ def _backends(bundle: Bundle, extension: Extension) -> list[Backend]:
 
 def _hold(bundle: Bundle, work: Path, backends: list[Backend], tell: Progress) -> None:
     """Hold the new artifacts against the eager model."""
-    from rich.console import Console
-
     from tinysr.errors import GateError, UnsupportedError
     from tinysr.export import bake
     from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
@@ -106,6 +104,6 @@ def _hold(bundle: Bundle, work: Path, backends: list[Backend], tell: Progress) -
         baked=lambda: bake(loaded.model, tile),
         progress=tell,
     )
-    print_report(Console(), report)
+    print_report(Output(), report)
     if not report.passed:
         raise GateError(report.failure)

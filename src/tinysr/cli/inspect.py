@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from tinysr.terminal import Output
 
 __all__ = ["inspect"]
 
@@ -47,7 +48,7 @@ def _inspect_model(target: str, *, as_json: bool) -> None:
 
     report = inspect_model.model_report(target)
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        Output().json(report)
     else:
         inspect_model.print_model(report)
 
@@ -57,7 +58,7 @@ def _inspect_steps(target: str, *, as_json: bool) -> None:
 
     report = inspect_steps.steps_report(target)
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        Output().json(report)
     else:
         inspect_steps.print_steps(report)
 
@@ -69,7 +70,7 @@ def _inspect_bundle(folder: Path, *, as_json: bool) -> None:
 
     report = inspect_bundle.bundle_report(folder)
     if as_json:
-        typer.echo(json.dumps(report, indent=2))
+        Output().json(report)
     else:
         inspect_bundle.print_bundle(report)
     if damaged := inspect_bundle.damaged_files(report):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.manifest import FileEntry, Manifest, read_manifest
+from tinysr.terminal import Column, Output, Part, Table, styled
 
 __all__ = ["bundle_report", "damaged_files", "print_bundle"]
 
@@ -64,15 +65,13 @@ def _check(folder: Path, entry: FileEntry) -> str:
 
 def print_bundle(report: dict[str, Any]) -> None:
     """Print the report for people."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(highlight=False)
+    output = Output()
     source, bake, host = report["source"], report["bake"], report["host"]
     trained = "trained weights" if source["trained"] else "seeded weights"
     lines = {
         "bundle": f"{report['name']}, {report['family']}, ×{report['scale']}",
-        "source": f"{source['kind']} {source['name']}, {trained}, sha256 {source['sha256'][:12]}…",
+        "source": f"{source['kind']} {source['name']}, {trained}",
+        "sha256": source["sha256"],
         "bake": f"baked against eager {bake['difference']:.1e}, allowed {bake['tolerance']:.0e}",
         "tiles": f"{report['tile']} pixels, {report['overlap']} latent pixels of overlap, "
         f"halo {report['halo']['encoder']} pixels and {report['halo']['decoder']} latent pixels",
@@ -80,49 +79,47 @@ def print_bundle(report: dict[str, Any]) -> None:
         "made with": ", ".join(f"{name} {version}" for name, version in report["tools"].items()),
     }
     for name, text in lines.items():
-        console.print(f"[bold]{name:>9}[/]  {escape(text)}", soft_wrap=True)
-    console.print(_artifact_table(report["artifacts"]), _file_table(_files(report)))
+        output.line(styled(f"{name:>9}", "bold"), f"  {text}")
+    for table in (_artifact_table(report["artifacts"]), _file_table(_files(report))):
+        output.line()
+        output.table(table)
 
 
-def _artifact_table(artifacts: list[dict[str, Any]]) -> Any:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("artifact", "precision", "shapes", "parity")
+def _artifact_table(artifacts: list[dict[str, Any]]) -> Table:
+    names, prose = ("artifact", "precision"), ("shapes", "parity")
+    columns = [*(Column(name=n) for n in names), *(Column(name=n, wraps=True) for n in prose)]
+    table = Table(columns=columns)
     for artifact in artifacts:
-        table.add_row(
-            escape(f"{artifact['target']}/{artifact['stage']}"),
-            escape(artifact["precision"]),
-            escape(f"{_shapes(artifact['inputs'])} → {_shapes(artifact['outputs'])}"),
+        table.add(
+            f"{artifact['target']}/{artifact['stage']}",
+            artifact["precision"],
+            f"{_shapes(artifact['inputs'])} → {_shapes(artifact['outputs'])}",
             _verdict(artifact["parity"]),
         )
     return table
 
 
-def _verdict(verdict: dict[str, Any]) -> str:
-    from rich.markup import escape
-
-    text = f"[{_VERDICT_STYLE[verdict['result']]}]{verdict['result']}[/]"
+def _verdict(verdict: dict[str, Any]) -> Part:
+    text = verdict["result"]
     if verdict["worst_db"] is not None and verdict["gate_db"] is not None:
         text += f", {verdict['worst_db']:.1f} dB of {verdict['gate_db']:.0f}"
     if verdict["note"]:
-        text += f", {escape(verdict['note'])}"
-    return text
+        text += f", {verdict['note']}"
+    return styled(text, _VERDICT_STYLE[verdict["result"]])
 
 
-def _file_table(entries: list[dict[str, Any]]) -> Any:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("file", "MiB", "check")
+def _file_table(entries: list[dict[str, Any]]) -> Table:
+    table = Table(
+        columns=[Column(name="file"), Column(name="MiB", right=True), Column(name="check")]
+    )
     files = {entry["path"]: entry for entry in entries}
     for path, entry in files.items():
-        table.add_row(escape(path), f"{entry['size'] / 2**20:.1f}", _mark(entry["check"]))
+        table.add(path, f"{entry['size'] / 2**20:.1f}", _mark(entry["check"]))
     return table
 
 
-def _mark(check: str) -> str:
-    return "[green]ok[/]" if check == "ok" else f"[bold red]{check}[/]"
+def _mark(check: str) -> Part:
+    return styled(check, "green" if check == "ok" else "bold red")
 
 
 def _shapes(ports: list[dict[str, Any]]) -> str:

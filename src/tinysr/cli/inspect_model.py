@@ -6,14 +6,18 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tinysr.errors import require
+from tinysr.terminal import Column, Output, Table, styled
 
 if TYPE_CHECKING:
     from tinysr.models import ModelConfig
 
-__all__ = ["FORMS", "model_report", "print_model"]
+__all__ = ["FORMS", "MACS", "cost_table", "model_report", "print_model"]
 
 SIDE = 128
 """Side of the image that costs are counted for, in pixels: the paper's."""
+
+MACS = "MACs are multiply-accumulates with weights; attention's are apart."
+"""What a reader of the tables has to know."""
 
 FORMS = {
     "eager": "as trained",
@@ -98,10 +102,7 @@ def _side(config: ModelConfig) -> int:
 
 def print_model(report: dict[str, Any]) -> None:
     """Print the report for people."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console(highlight=False)
+    output = Output()
     trained = "trained weights" if report["trained"] else "seeded weights, not trained"
     vae, transformer = report["config"]["vae"], report["config"]["transformer"]
     lines = {
@@ -115,29 +116,35 @@ def print_model(report: dict[str, Any]) -> None:
         if report.get(name):
             lines[name] = report[name]
     for name, text in lines.items():
-        console.print(f"[bold]{name:>11}[/]  {escape(text)}", soft_wrap=True)
-    console.print(_table(report))
+        output.line(styled(f"{name:>11}", "bold"), f"  {text}")
+    output.line()
+    output.table(_table(report))
+    output.line()
     for form, meaning in FORMS.items():
-        console.print(f"[bold]{form:>13}[/]  {meaning}")
-    console.print("[dim]MACs are multiply-accumulates with weights; attention's are apart.[/]")
+        output.line(styled(f"{form:>13}", "bold"), f"  {meaning}")
+    output.line(styled(MACS, "dim"))
 
 
-def _table(report: dict[str, Any]) -> Any:
-    from rich.table import Table
-
+def _table(report: dict[str, Any]) -> Table:
     side = report["image_side"]
-    table = Table(title=f"Costs for {side}×{side} → {4 * side}×{4 * side}", title_justify="left")
-    table.add_column()
-    for heading in ("parameters, M", "MACs, G", "attention, G"):
-        table.add_column(heading, justify="right")
+    table = cost_table(f"Costs for {side}×{side} → {4 * side}×{4 * side}", "part")
     for form in ("eager", "folded"):
         for stage, costs in report["stages"].items():
             if costs[form]["parameters"]:
-                table.add_row(f"{stage}, {form}", *_numbers(costs[form]))
-        table.add_section()
+                table.add(f"{stage}, {form}", *_numbers(costs[form]))
     for form in FORMS:
-        table.add_row(f"[bold]whole, {form}[/]", *_numbers(report["totals"][form]))
+        table.add(styled(f"whole, {form}", "bold"), *_numbers(report["totals"][form]))
     return table
+
+
+def cost_table(title: str, first: str, *, wraps: bool = False) -> Table:
+    """Return a table without rows: ``first`` names what costs, which may be prose."""
+    numbers = ("parameters, M", "MACs, G", "attention, G")
+    columns = [
+        Column(name=first, wraps=wraps),
+        *(Column(name=name, right=True) for name in numbers),
+    ]
+    return Table(columns=columns, title=title)
 
 
 def _numbers(cost: dict[str, int]) -> tuple[str, str, str]:

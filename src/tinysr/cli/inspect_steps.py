@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from .inspect_model import model_report
+from tinysr.terminal import Output, styled
+
+from .inspect_model import MACS, cost_table, model_report
 
 if TYPE_CHECKING:
     from tinysr.models import ModelConfig
@@ -73,21 +75,16 @@ def _autoencoders(config: ModelConfig, side: int) -> dict[str, Any]:
 
 def print_steps(report: dict[str, Any]) -> None:
     """Print the report for people."""
-    from rich.console import Console
-    from rich.table import Table
-
-    side, console = report["image_side"], Console(highlight=False)
+    side, output = report["image_side"], Output()
     titles = {
         "model": f"{report['name']}, {side}×{side} → {4 * side}×{4 * side}",
         "autoencoder": "Its autoencoder",
     }
     for part, title in titles.items():
-        table = Table(title=title, title_justify="left")
-        table.add_column()
-        for heading in ("parameters, M", "MACs, G", "attention, G"):
-            table.add_column(heading, justify="right")
+        table = cost_table(title, "form", wraps=True)
         for cost in report[part].values():
             giga = (f"{cost[key] / 1e9:.2f}" for key in ("macs", "attention_macs"))
-            table.add_row(cost["says"], f"{cost['parameters'] / 1e6:.2f}", *giga)
-        console.print(table)
-    console.print("[dim]MACs are multiply-accumulates with weights; attention's are apart.[/]")
+            table.add(cost["says"], f"{cost['parameters'] / 1e6:.2f}", *giga)
+        output.table(table)
+        output.line()
+    output.line(styled(MACS, "dim"))

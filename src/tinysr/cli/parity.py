@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tinysr.progress import progress_bar
+from tinysr.terminal import Column, Output, Part, Table, styled
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from torch import nn
 
     from tinysr.manifest import Source
@@ -52,8 +52,6 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
 
     Exits 1 when an artifact fails its gate, after naming the first module that departs.
     """
-    from rich.console import Console
-
     from tinysr.parity import REPORT_HTML, gate_bundle
     from tinysr.runtime.bundle import Bundle
 
@@ -74,9 +72,9 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
             html=html,
             json=json,
         )
-    console = Console()
-    print_report(console, report)
-    console.print(f"report: {bundle / REPORT_HTML}", highlight=False, markup=False, soft_wrap=True)
+    output = Output()
+    print_report(output, report)
+    output.line(f"report: {bundle / REPORT_HTML}")
     if not report.passed:
         raise typer.Exit(FAILED)
 
@@ -144,71 +142,69 @@ def load_source(source: Source, model: Path | None) -> Loaded:
     return loaded
 
 
-def print_report(console: Console, report: ParityReport) -> None:
+def print_report(output: Output, report: ParityReport) -> None:
     """Print the verdicts, and what the bisect found."""
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
+    output.table(_verdicts(report))
+    caveats = {(r.backend, r.verdict.note): None for r in report.results if r.verdict.note}
+    for backend, note in caveats:
+        output.line(f"{backend}: {note}")
+    for seam in report.seams:
+        ratio = "not finite" if seam.ratio is None else f"{seam.ratio:.2f}×"
+        output.line(
+            f"{seam.tiles} tiles, {seam.windows} windows of {seam.target} {seam.precision}: "
+            f"error at borders {ratio} that elsewhere, at most {seam.limit:g}× ",
+            _verdict(seam.passed),
+        )
+    for result in report.results:
+        if result.bisect:
+            _print_bisect(output, result.bisect)
 
-    # Narrow enough for 80 columns.
-    table = Table(title=f"Parity of {escape(report.bundle)}", title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("artifact", no_wrap=True)
-    table.add_column("backend")
-    table.add_column("gate", justify="right")
-    table.add_column("worst dB", justify="right")
-    table.add_column("on image")
-    table.add_column("verdict", no_wrap=True)
+
+def _verdicts(report: ParityReport) -> Table:
+    table = Table(
+        columns=[
+            Column(name="artifact"),
+            Column(name="backend"),
+            Column(name="gate dB", right=True),
+            Column(name="worst dB", right=True),
+            Column(name="on image"),
+            Column(name="verdict"),
+        ],
+        title=f"Parity of {report.bundle}",
+    )
     for result in report.results:
         worst = result.worst
         metrics = worst.metrics
         number = "equal" if metrics.psnr_db is None else f"{metrics.psnr_db:.1f}"
-        table.add_row(
-            f"{result.target}/{result.stage} {escape(result.precision)}"
+        table.add(
+            f"{result.target}/{result.stage} {result.precision}"
             + (f" at {result.side}" if result.side else ""),
             result.backend,
             f"{result.gate_db:.0f}",
             number if metrics.finite else "not finite",
-            escape(worst.image),
-            "[green]✓ pass[/]" if result.passed else "[bold red]✗ fail[/]",
+            worst.image,
+            _verdict(result.passed),
         )
-    console.print(table)
-    caveats = {(r.backend, r.verdict.note): None for r in report.results if r.verdict.note}
-    for backend, note in caveats:
-        console.print(f" {backend}: {note}", markup=False, highlight=False, soft_wrap=True)
-    for seam in report.seams:
-        ratio = "not finite" if seam.ratio is None else f"{seam.ratio:.2f}×"
-        verdict = "[green]✓ pass[/]" if seam.passed else "[bold red]✗ fail[/]"
-        console.print(
-            f" {seam.tiles} tiles, {seam.windows} windows of {seam.target} {seam.precision}: "
-            f"error at borders {ratio} that elsewhere, at most {seam.limit:g}× {verdict}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    for result in report.results:
-        if result.bisect:
-            _print_bisect(console, result.bisect)
+    return table
 
 
-def _print_bisect(console: Console, found: BisectResult) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
+def _verdict(passed: bool) -> Part:
+    return styled("✓ pass", "green") if passed else styled("✗ fail", "bold red")
 
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("module", overflow="fold")
-    table.add_column("error", justify="right")
+
+def _print_bisect(output: Output, found: BisectResult) -> None:
+    table = Table(columns=[Column(name="module"), Column(name="error", right=True)])
     for row in found.rows:
         error = "not comparable" if row.error is None else f"{row.error:.1e}"
-        style = "bold red" if row.module == found.module else None
-        table.add_row(escape(row.module), error, style=style)
+        style = "bold red" if row.module == found.module else ""
+        table.add(styled(row.module, style), styled(error, style))
     first = f"'{found.module}' is the first module that departs" if found.module else found.note
-    console.print(
-        f"\n{found.artifact} on the image '{found.image}': {first} "
-        f"(allowed: {found.threshold:g} of its largest value)",
-        markup=False,
-        highlight=False,
+    output.line()
+    output.line(
+        f"{found.artifact} on the image '{found.image}': {first} "
+        f"(allowed: {found.threshold:g} of its largest value)"
     )
-    console.print(table)
+    output.table(table)
 
 
 def _references(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from tinysr.progress import progress_bar
+from tinysr.terminal import Output, styled
 
 if TYPE_CHECKING:
     from tinysr.calibration import BudgetResult
@@ -95,16 +93,13 @@ def planned(precision: str, target: str) -> str:
 
 
 def _tell(plan: QuantizationPlan, found: BudgetResult, *, as_json: bool) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
     if as_json:
         data = {"plan": plan.model_dump(), "passed": found.passed, "worst_db": found.worst_db}
-        typer.echo(json.dumps(data | {"image": found.image, "lost_db": found.lost_db}, indent=2))
+        Output().json(data | {"image": found.image, "lost_db": found.lost_db})
         return
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"[bold]{plan.name}[/]: {found.said}")
+    output = Output()
+    output.line(styled(plan.name, "bold"), f": {found.said}")
     if plan.method:
-        console.print(f"  ranges: {escape(plan.method)}")
+        output.line(f"  ranges: {plan.method}")
     for entry in plan.keep:
-        console.print(f"  kept {entry.precision}: {escape(entry.module)}: {escape(entry.reason)}")
+        output.line(f"  kept {entry.precision}: {entry.module}: {entry.reason}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from tinysr.terminal import Output
 
 if TYPE_CHECKING:
     from tinysr.runtime.bundle import Bundle
@@ -40,7 +41,7 @@ def residency(
             path: [asdict(one) | {"share": one.share} for one in several]
             for path, several in found.items()
         }
-        typer.echo(json.dumps(report, indent=2))
+        Output().json(report)
         return
     for path, several in found.items():
         _print(path, several)
@@ -63,10 +64,11 @@ def _measured(package: Path) -> list[Residency]:
 
 
 def _print(path: str, found: list[Residency]) -> None:
-    typer.echo(f"{path} ({found[0].label})")
+    output = Output()
+    output.line(f"{path} ({found[0].label})")
     for one in found:
         stay = one.operations - len(one.leaving)
-        typer.echo(f"  {one.function}: {stay} of {one.operations} operations may stay")
+        output.line(f"  {one.function}: {stay} of {one.operations} operations may stay")
         reasons = Counter((finding.kind, finding.reason) for finding in one.leaving)
         for (kind, reason), count in reasons.most_common():
-            typer.echo(f"    {count} × {kind}: {reason}")
+            output.line(f"    {count} × {kind}: {reason}")

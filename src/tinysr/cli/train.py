@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from tinysr.errors import ImageError, UnsupportedError, require
+from tinysr.terminal import Output
 
 if TYPE_CHECKING:
     from tinysr.training import Chain
@@ -86,13 +86,13 @@ def train(
     from tinysr.training.packaged import find_file
     from tinysr.training.recipes import stages_of
 
-    console = Console(soft_wrap=True)
+    output = Output()
     folder = output or Path("runs") / recipe
     is_stage = "/" in recipe
     if release is not None:
         run = folder if is_stage else folder / stages_of(recipe)[-1]
         for path in write_release(run, release):
-            console.print(f"Wrote {path}")
+            output.line(f"Wrote {path}")
         return
     session = Session(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
@@ -102,7 +102,7 @@ def train(
     if data is not None and not data.is_dir():
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
-        said = console.print if team.leads else _nothing
+        said = output.line if team.leads else _nothing
         said(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )

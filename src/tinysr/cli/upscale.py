@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +18,6 @@ BAD_INPUT = 2
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
-
-BROKEN_PIPE = 141
-"""What a shell gives a program that wrote to a pipe nobody reads any more."""
 
 
 def upscale(
@@ -119,10 +115,6 @@ def upscale(
         except KeyboardInterrupt:
             report.conclude(interrupted=True)
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            # Or Python would try to write the rest when it ends, and complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(BROKEN_PIPE) from None
     if report.failed:
         raise typer.Exit(BAD_INPUT)
 
@@ -137,13 +129,16 @@ def _check_first(work: Work, *, overwrite: bool, as_json: bool) -> None:
     from tinysr.runtime.files import check_writable
 
     (job, *others) = work.jobs
-    if job.source is None and sys.stdin.isatty():
-        raise ImageError("standard input: expected an image, found a terminal; name a file")
+    if job.source is None and (sys.stdin is None or sys.stdin.isatty()):
+        found = "it closed" if sys.stdin is None else "a terminal"
+        raise ImageError(f"standard input: expected an image, found {found}; name a file")
     if job.target is None:
         if as_json:
             raise UnsupportedError(
                 "--json and the image can't both go to standard output: name a file with -o"
             )
+        if sys.__stdout__ is None:  # it was closed before the program began
+            raise ImageError("standard output: expected it open, found it closed; use -o")
         if sys.stdout.isatty():
             raise ImageError(
                 "standard output: an image is no text for a terminal; "

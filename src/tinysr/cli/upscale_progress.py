@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import TextIO
 
-import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tinysr.terminal import Output, plain
+from tinysr.terminal.bars import bars
 
-__all__ = ["Bars"]
+__all__ = ["UpscaleBars"]
 
 
-class Bars:
+class UpscaleBars:
     """Two bars: the images, and the steps of the one in the network. Lines appear above them."""
 
     def __init__(self, images: int) -> None:
-        console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
+        self._error, self._standard = Output(error=True), Output()
         # Where nobody looks, a bar would leave an empty line.
-        self._shown = console.is_terminal
-        self._progress = Progress(
-            *columns, console=console, transient=True, disable=not self._shown
-        )
+        self._shown = self._error.console.is_terminal
+        self._progress = bars(self._error, disable=not self._shown)
         self._all = self._progress.add_task("images", total=images)
         self._one = self._progress.add_task("", total=None, visible=False)
         self._megapixels, self._start = 0.0, time.perf_counter()
@@ -55,15 +44,9 @@ class Bars:
         rate = self._megapixels / (time.perf_counter() - self._start)
         self._progress.update(self._all, advance=1, description=f"images, {rate:.2f} MP/s")
 
-    def print(self, text: str, file: TextIO | None = None) -> None:
-        """Print one line, on standard error unless another file is named."""
-        file = file or sys.stderr
-        if self._shown and file.isatty():
-            self._progress.console.print(plain(text))  # above the bars
-        else:
-            typer.echo(plain(text), file=file)
-
-
-def plain(text: str) -> str:
-    """Return text in one line that no terminal takes for commands, whatever files are called."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    def print(self, text: str, *, standard: bool = False) -> None:
+        """Print one line, on standard error or on standard output."""
+        output = self._standard if standard else self._error
+        if self._shown and output.file.isatty():
+            output = self._error  # above the bars
+        output.line(text, wrap=False)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import typer
-
 from tinysr.runtime.folder import FAILED, LOG_NAME, MADE, STANDARD, UP_TO_DATE
+from tinysr.terminal import Output
 
-from .upscale_progress import Bars
+from .upscale_progress import UpscaleBars
 
 if TYPE_CHECKING:
     from tinysr.errors import TinySRError
@@ -33,7 +30,7 @@ class Report:
         self._as_json = as_json
         self._piped = work.jobs[0].target is None
         self._items: list[Item] = []
-        self._bars = Bars(len(work.jobs))
+        self._bars = UpscaleBars(len(work.jobs))
         self._start = time.perf_counter()
 
     @property
@@ -75,7 +72,7 @@ class Report:
     def conclude(self, *, interrupted: bool = False) -> None:
         """Say what was done and how; in one JSON object if that was asked for."""
         if self._as_json:
-            typer.echo(json.dumps(self._object(interrupted=interrupted), indent=2))
+            Output().json(self._object(interrupted=interrupted))
         if interrupted:
             waiting = len(self._work.jobs) - len(self._items)
             again = "; the same command goes on from here" if self._logged else ""
@@ -105,7 +102,7 @@ class Report:
         if self._piped:
             self._bars.print(text)
         else:
-            self._bars.print(text, file=sys.stdout)
+            self._bars.print(text, standard=True)
 
     def _count(self, status: str) -> int:
         return sum(item.status == status for item in self._items)

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tinysr.errors import BundleError, TinySRError
+from tinysr.errors import BundleError
 from tinysr.manifest import Source
 from tinysr.models import SCALE, load_checkpoint
 from tinysr.runtime import Upscaler
+from tinysr.terminal import Output, program
 from tinysr.training.evaluate import PHOTOS, Pair, bicubic, photo_pairs, psnr, upscaled
 
 __all__ = ["EXAMPLES", "View", "draw_showcase", "main", "write_examples"]
@@ -115,6 +116,7 @@ def _bytes(image: NDArray[np.float32]) -> Pixels:
     return (image * 255).round().astype(np.uint8)
 
 
+@program
 def main(arguments: list[str] | None = None) -> int:
     """Make the example photos and the picture again; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.training.showcase")
@@ -122,17 +124,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--examples", type=Path, default=Path("examples"), help="photos to write")
     parser.add_argument("--picture", type=Path, default=Path("docs/showcase.png"))
     options = parser.parse_args(arguments)
-    try:
-        with Upscaler(options.bundle) as upscaler:
-            _check_weights(upscaler.bundle.manifest.source, options.bundle)
-            pairs = write_examples(options.examples)
-            picture = draw_showcase(upscaler, pairs, options.examples)
-    except TinySRError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+    with Upscaler(options.bundle) as upscaler:
+        _check_weights(upscaler.bundle.manifest.source, options.bundle)
+        pairs = write_examples(options.examples)
+        picture = draw_showcase(upscaler, pairs, options.examples)
     options.picture.parent.mkdir(parents=True, exist_ok=True)
     picture.save(options.picture, optimize=True)
-    sys.stdout.write(f"Wrote {options.examples} and {options.picture}\n")
+    Output().line(f"Wrote {options.examples} and {options.picture}")
     return 0
 
 

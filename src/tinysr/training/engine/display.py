@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.errors import require
+from tinysr.terminal import Output
+from tinysr.terminal.bars import bars
 from tinysr.training.engine.checkpoint import Progress
 from tinysr.training.engine.loop import Report
 
@@ -47,17 +49,16 @@ def _watched(row: Mapping[str, Any]) -> list[str]:
 @contextlib.contextmanager
 def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
     """Show the step, a running loss, the last PSNR on the photos, and the time left."""
-    from rich import progress as bars  # noqa: PLC0415 - a run without a display needs none
-
-    columns = (
-        bars.TextColumn("{task.description} step"),
-        bars.MofNCompleteColumn(),
-        bars.BarColumn(),
-        bars.TextColumn("loss {task.fields[loss]:.4f} · photos {task.fields[psnr]:.2f} dB ·"),
-        bars.TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    with bars.Progress(*columns, speed_estimate_period=300) as display:
-        log = None if display.console.is_terminal else display.console
+    output = Output()
+    with bars(
+        output,
+        "{task.description} step",
+        "loss {task.fields[loss]:.4f} · photos {task.fields[psnr]:.2f} dB ·",
+        transient=False,
+        disable=not output.console.is_terminal,
+        memory_s=300,
+    ) as display:
+        log = None if output.console.is_terminal else output
         nothing: dict[str, Any] = {"loss": float("nan"), "psnr": float("nan")}
         task = display.add_task(title, total=steps, completed=first, **nothing)
         smooth: list[float] = []
@@ -76,7 +77,7 @@ def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
                 left = display.tasks[task].time_remaining or 0.0
                 row = progress.history[-1]
                 seen = "".join(f", {name} {row[name]:.3f}" for name in _watched(row))
-                log.print(
+                log.line(
                     f"{title}: step {progress.step} of {steps}, loss {smooth[0]:.4f}; "
                     f"photos{seen}; {left / 60:.0f} min left"
                 )

@@ -16,6 +16,7 @@ from torch import nn
 from tinysr.atomic import write_atomically
 from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.models import load
+from tinysr.terminal import Output, program
 from tinysr.training.evaluate import (
     PHOTOS,
     UNWATCHED,
@@ -36,36 +37,32 @@ _SETS = {"watched": PHOTOS, "unwatched": UNWATCHED}
 """Photos by whether trainings are watched on them; no training learns from either."""
 
 
+@program
 def main(arguments: list[str] | None = None) -> int:
     """Print tables of models, bicubic and a peer; return the exit code."""
     options = _options(arguments)
-    try:
-        metrics = Metrics.of(
-            features=options.features or _packaged(FEATURES_NAME),
-            lpips=options.lpips,
-            dists=options.dists,
-            niqe=options.niqe or _packaged(NIQE_NAME),
-        )
-        models: dict[str, nn.Module] = {name: load(name) for name in options.models}
-        peer = options.peer or _packaged(TEACHER_NAME)
-        methods = _methods(models)
-        if peer is not None:
-            models[f"peer {peer.stem}"] = methods[f"peer {peer.stem}"] = load_image_teacher(peer)
-        quality = {
-            name: {
-                method: measure(run, photo_pairs(photos), metrics)
-                for method, run in methods.items()
-            }
-            for name, photos in _SETS.items()
-            if name in options.photos
+    metrics = Metrics.of(
+        features=options.features or _packaged(FEATURES_NAME),
+        lpips=options.lpips,
+        dists=options.dists,
+        niqe=options.niqe or _packaged(NIQE_NAME),
+    )
+    models: dict[str, nn.Module] = {name: load(name) for name in options.models}
+    peer = options.peer or _packaged(TEACHER_NAME)
+    methods = _methods(models)
+    if peer is not None:
+        models[f"peer {peer.stem}"] = methods[f"peer {peer.stem}"] = load_image_teacher(peer)
+    quality = {
+        name: {
+            method: measure(run, photo_pairs(photos), metrics) for method, run in methods.items()
         }
-        speed = measure_speed(models, rounds=options.rounds) if options.rounds else {}
-        sys.stdout.write(_report(quality, speed))
-        if options.json:
-            write_atomically(options.json, _json(quality, speed), TinySRError)
-    except TinySRError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return error.exit_code
+        for name, photos in _SETS.items()
+        if name in options.photos
+    }
+    speed = measure_speed(models, rounds=options.rounds) if options.rounds else {}
+    if options.json:
+        write_atomically(options.json, _json(quality, speed), TinySRError)
+    Output().write(_report(quality, speed))
     return 0
 
 

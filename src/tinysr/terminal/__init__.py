@@ -1,0 +1,24 @@
+"""All that is printed: in any encoding, at any width, and whatever becomes of the output.
+
+Programs begin with :func:`program`, print through :class:`Output`, and lay out rows as a
+:class:`Table`. Nothing else writes to standard output or error, except the bytes of an image.
+"""
+
+from .children import run_child
+from .encoding import degraded, plain
+from .output import Output, Part, styled
+from .program import program, run_program
+from .tables import Column, Table
+
+__all__ = [
+    "Column",
+    "Output",
+    "Part",
+    "Table",
+    "degraded",
+    "plain",
+    "program",
+    "run_child",
+    "run_program",
+    "styled",
+]

@@ -1,0 +1,82 @@
+"""How every program begins and ends: `tinysr`, and `python -m tinysr.benchmarks.…`."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import ParamSpec
+
+from tinysr.errors import TinySRError
+
+from .output import Output, styled
+from .streams import is_of_output, prepare, settle
+
+__all__ = ["BROKEN_PIPE", "INTERRUPTED", "program", "run_program"]
+
+INTERRUPTED = 130
+"""The exit code shells give a program ended by Ctrl-C."""
+
+BROKEN_PIPE = 141
+"""What a shell gives a program that wrote to a pipe nobody reads any more."""
+
+_Words = ParamSpec("_Words")
+
+
+def program(main: Callable[_Words, int]) -> Callable[_Words, int]:
+    """Make a function the main one of a program: see :func:`run_program`."""
+
+    @functools.wraps(main)
+    def wrapped(*words: _Words.args, **more: _Words.kwargs) -> int:
+        return run_program(lambda: main(*words, **more))
+
+    return wrapped
+
+
+def run_program(work: Callable[[], int]) -> int:
+    """Return the exit code of some work, after one line for what was wrong with input or machine.
+
+    Output that can't be written is such an error, too; where nobody reads a pipe any more, nothing
+    is said.
+    """
+    prepare()
+    try:
+        code = _code(work)
+    except SystemExit:  # argparse's, after its help
+        settle()
+        raise
+    except BrokenPipeError:
+        settle()
+        return BROKEN_PIPE
+    except OSError as error:
+        if not is_of_output(error):
+            raise
+        settle()
+        return _refuse_output(error)
+    problem = settle()
+    if isinstance(problem, BrokenPipeError):
+        return BROKEN_PIPE
+    return code if problem is None else _refuse_output(problem)
+
+
+def _code(work: Callable[[], int]) -> int:
+    try:
+        return work()
+    except TinySRError as error:
+        settle()  # or the output's own error would stand beside this one
+        _refuse(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        Output(error=True).line(styled("interrupted", "bold red"))
+        return INTERRUPTED
+
+
+def _refuse(text: str) -> None:
+    words = " ".join(text.split())
+    Output(error=True).line(styled("error:", "bold red"), f" {words}", wrap=False)
+
+
+def _refuse_output(error: OSError) -> int:
+    with contextlib.suppress(OSError):  # of standard error itself
+        _refuse(f"the output can't be written: {error.strerror}")
+    return TinySRError.exit_code
