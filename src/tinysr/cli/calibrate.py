@@ -12,7 +12,6 @@ import typer
 from tinysr.progress import progress_bar
 
 from .memory import peak_memory
-from .parity import load_source
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -180,7 +179,7 @@ def load_model(model: str) -> tuple[Loaded, int | None]:
     """
     from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME, read_manifest
-    from tinysr.models import load_checkpoint
+    from tinysr.models import load_checkpoint, load_source
 
     if (Path(model) / MANIFEST_NAME).is_file():
         manifest = read_manifest(Path(model))

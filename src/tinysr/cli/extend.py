@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinysr.progress import progress_bar
 
 from .memory import peak_memory
-from .parity import load_source, print_report
+from .parity import print_report
 from .tensorrt import build_notes
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def _hold(bundle: Bundle, work: Path, backends: list[Backend], tell: Progress) -
 
     from tinysr.errors import GateError, UnsupportedError
     from tinysr.export import bake
+    from tinysr.models import load_source
     from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
 
     source, tile = bundle.manifest.source, bundle.manifest.tile
