@@ -12,6 +12,7 @@ import typer
 from tinysr.progress import progress_bar
 
 from .memory import peak_memory
+from .modes import refuse_without_effect
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,7 @@ FAILED = 1
 
 
 def calibrate(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -92,7 +94,7 @@ def calibrate(
     """
     from rich.console import Console
 
-    from tinysr.errors import UnsupportedError, require
+    from tinysr.errors import require
 
     for package in ("torch", "onnx", "jinja2", "matplotlib"):
         require(package, extra="calibrate")
@@ -106,17 +108,19 @@ def calibrate(
     start = time.perf_counter()
     folder = output or Path("calibrated") / Path(model).stem
     form = planned(precision, target or "onnx") if precision != "fp16" else None
+    fewer = form is not None
+    entered = {
+        "a plan for fewer bits" if fewer else "a plan for fp16": True,
+        "a check of a plan for fewer bits" if fewer else "a check of a plan": check is not None,
+        "a calibration on one's own images": images is not None,
+    }
+    for mode in (name for name, holds in entered.items() if holds):
+        refuse_without_effect(context, mode, {"precision": precision})
     if check is None and not overwrite:
         refuse_existing(folder / plan_name(form or precision))
     if form is not None:
-        _refuse(precision, {"--images": images, "--margin": margin, "--limit": limit})
         quantize(model, form, check=check, folder=folder, tile=tile, seed=seed, as_json=as_json)
         return
-    if target is not None:
-        raise UnsupportedError(
-            f"--target is for weights in fewer bits: leave it out for {precision}, whose plan is "
-            "that of all targets"
-        )
     plan = load_plan(check) if check else None
     if plan is not None and margin is not None:
         plan = plan.model_copy(update={"margin": margin})
@@ -161,14 +165,6 @@ def refuse_existing(plan: Path) -> None:
             f"{plan}: a plan is here already; --check says whether it holds, and --overwrite "
             "replaces it"
         )
-
-
-def _refuse(precision: str, options: dict[str, object]) -> None:
-    from tinysr.errors import UnsupportedError
-
-    for name, value in options.items():
-        if value is not None:
-            raise UnsupportedError(f"{name} is for fp16: leave it out for {precision}")
 
 
 def load_model(model: str) -> tuple[Loaded, int | None]:

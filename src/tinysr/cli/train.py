@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,8 @@ from rich.console import Console
 
 from tinysr.errors import ImageError, UnsupportedError, require
 
+from .modes import refuse_without_effect
+
 if TYPE_CHECKING:
     from tinysr.training import Chain
     from tinysr.training.engine import Session, Team
@@ -19,6 +22,7 @@ __all__ = ["train"]
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="A recipe, nano, or one stage, nano/teacher.")],
     *,
     output: Annotated[
@@ -79,14 +83,19 @@ def train(
     folder = output or Path("runs") / recipe
     is_stage = "/" in recipe
     if release is not None:
+        refuse_without_effect(context, "a release")
         run = folder if is_stage else folder / stages_of(recipe)[-1]
         for path in write_release(run, release):
             console.print(f"Wrote {path}")
         return
+    if not is_stage:
+        refuse_without_effect(context, "a recipe's training")
+    elif not resume:
+        refuse_without_effect(context, "a training from the start")
     session = Session(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
-    given = _inputs(inputs or ()) | ({"teacher": teacher} if teacher else {})
+    given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
     if data is not None and not data.is_dir():
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
@@ -95,10 +104,6 @@ def train(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )
         if not is_stage:
-            if config or resume or checkpoint:
-                raise UnsupportedError(
-                    "--config, --resume and --checkpoint are a stage's: name one, as nano/teacher"
-                )
             chain = Chain(
                 recipe=recipe, folder=folder, inputs=given, data=data, changes=changes or ()
             )
@@ -130,9 +135,12 @@ def _nothing(_line: str) -> None:
     """Say nothing: the process that leads does."""
 
 
-def _inputs(words: list[str] | tuple[()]) -> dict[str, Path]:
+def _inputs(words: list[str]) -> dict[str, Path]:
     pairs = [word.partition("=") for word in words]
     for role, equals, path in pairs:
         if not (role and equals and path):
             raise UnsupportedError(f"--input expects ROLE=PATH, found '{role}{equals}{path}'")
+    roles = Counter(role for role, _, _ in pairs)
+    if twice := [role for role, count in roles.items() if count > 1]:
+        raise UnsupportedError(f"expected one --input for each role, found two for '{twice[0]}'")
     return {role: Path(path) for role, _, path in pairs}
