@@ -23,6 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import tinysr
+from tinysr.atomic import write_atomically
 from tinysr.errors import TinySRError, UnsupportedError
 from tinysr.models import PRESETS
 from tinysr.parity import GATES_DB
@@ -343,10 +344,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures["precision"] = precision_lines(options.fp16, _calibrated())
         for name, lines in figures.items():
             text = filled(text, name, ["", *lines, ""])
+        write_atomically(options.readme, text, UnsupportedError)
     except TinySRError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return error.exit_code
-    options.readme.write_text(text, encoding="utf-8")
     sys.stdout.write(f"Wrote the figures in {options.readme}\n")
     return 0
 

@@ -8,6 +8,7 @@ the same runtime that `tinysr upscale` uses.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tinysr.errors import BundleError, TinySRError
+from tinysr.atomic import write_atomically
+from tinysr.errors import BundleError, ImageError, TinySRError
 from tinysr.manifest import Source
 from tinysr.models import SCALE, load_source
 from tinysr.runtime import Upscaler
@@ -53,12 +55,11 @@ _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 def write_examples(folder: Path) -> list[Pair]:
     """Write every example as a low-resolution PNG; return them with their originals."""
-    folder.mkdir(parents=True, exist_ok=True)
     # All pairs are made, so that these are the very images of the model card's table.
     every = {(pair.photo, pair.degradation): pair for pair in photo_pairs(PHOTOS)}
     pairs = [every[name, DEGRADATION] for name in EXAMPLES]
     for pair in pairs:
-        Image.fromarray(_bytes(pair.low)).save(folder / f"{pair.photo}.png", optimize=True)
+        _write_png(folder / f"{pair.photo}.png", Image.fromarray(_bytes(pair.low)))
     return pairs
 
 
@@ -99,6 +100,12 @@ def _caption(pair: Pair, pixels: Pixels) -> str:
     return f"{psnr(image, pair.high):.2f} dB over the whole photo"
 
 
+def _write_png(path: Path, image: Image.Image) -> None:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    write_atomically(path, file.getvalue(), ImageError)
+
+
 def _check_weights(source: Source, bundle: Path) -> None:
     """Refuse a bundle of older weights: its picture would not be what users get."""
     if source.kind != "preset":
@@ -128,11 +135,10 @@ def main(arguments: list[str] | None = None) -> int:
             _check_weights(upscaler.bundle.manifest.source, options.bundle)
             pairs = write_examples(options.examples)
             picture = draw_showcase(upscaler, pairs, options.examples)
+        _write_png(options.picture, picture)
     except TinySRError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    options.picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(options.picture, optimize=True)
     sys.stdout.write(f"Wrote {options.examples} and {options.picture}\n")
     return 0
 
