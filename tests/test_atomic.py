@@ -51,9 +51,8 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
 
 def test_what_another_library_writes_is_whole_too(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
-    with pytest.raises(RuntimeError), replaced(path) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+    with pytest.raises(ZeroDivisionError), replaced(path) as temporary:
+        temporary.write_text(str(1 / 0))
     assert list(path.parent.iterdir()) == []
     with replaced(path, CalibrationError) as temporary:
         temporary.write_text("whole")
