@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tinysr.errors import BundleError
@@ -122,24 +122,15 @@ def _stages(bundle: Bundle, backend: Backend, precision: str) -> list[Artifact]:
     return [backend.artifact(bundle, stage, precision) for stage in STAGES]
 
 
-class _opened:  # noqa: N801  reads as a function
-    """An upscaler with watched sessions, for the time of a block."""
-
-    def __init__(self, bundle: Bundle, one: Contender, options: Options) -> None:
-        upscaler = Upscaler(
-            bundle, backend=one.backend, precision=one.precision, threads=options.threads
-        )
-        image = photo_like(bundle.manifest.tile, options.rules.seed)
-        self._stack = ExitStack()
-        self._stack.enter_context(upscaler)
-        self._split = Split(upscaler, image)
-        self._stack.enter_context(self._split.watching())
-
-    def __enter__(self) -> Split:
-        return self._split
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+@contextmanager
+def _opened(bundle: Bundle, one: Contender, options: Options) -> Iterator[Split]:
+    """Open an upscaler with watched sessions, for the time of a block."""
+    with Upscaler(
+        bundle, backend=one.backend, precision=one.precision, threads=options.threads
+    ) as upscaler:
+        split = Split(upscaler, photo_like(bundle.manifest.tile, options.rules.seed))
+        with split.watching():
+            yield split
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +23,38 @@ Run = Callable[[Any], Any]
 """Maps an image ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``, both fp32 arrays."""
 
 
-def opener(bundle: Bundle, name: str, plain: Path) -> Run:
+def opener(
+    bundle: Bundle, name: str, plain: Path, opened: ExitStack, model: Path | None = None
+) -> Run:
     """Open a contender.
 
     Args:
-        bundle: made from a preset; its model is loaded for what is not in the bundle.
+        bundle: its model is loaded for what is not in the bundle.
         name: one of :data:`OTHERS`, or a backend and a precision.
         plain: where the unbaked model's graph lies, or is to be put, for that contender.
+        opened: closes what the contender holds.
+        model: the checkpoint, when the bundle was made from none of the presets.
 
     Raises:
+        CheckpointError: the model is another one than the bundle's.
         TinySRError: it is unknown or can't run here.
     """
     backend, _, precision = name.rpartition(" ")
     if name == OTHERS[0]:
-        return _plain(bundle, plain)
+        return _plain(bundle, plain, model)
     if backend == "eager":
-        return _eager(bundle, precision)
+        return _eager(_model(bundle, model), precision)
     if backend == "torch.compile":
-        return _compiled(bundle)
+        return _compiled(_model(bundle, model))
     if backend in ("onnxruntime", "openvino"):
-        return _ours(bundle, backend, precision)
+        return _ours(bundle, backend, precision, opened)
     raise choices("contender", name, OTHERS)
 
 
-def plain_onnx(bundle: Bundle, path: Path) -> None:
+def plain_onnx(bundle: Bundle, path: Path, checkpoint: Path | None = None) -> None:
     """Export the unbaked model in one graph, as PyTorch's documentation says."""
     torch: Any = require("torch", extra="bench")
-    model, tile = _model(bundle), bundle.manifest.tile
+    model, tile = _model(bundle, checkpoint), bundle.manifest.tile
     torch.onnx.export(
         model,
         (torch.zeros(1, 3, tile, tile),),
@@ -62,29 +68,31 @@ def plain_onnx(bundle: Bundle, path: Path) -> None:
     )
 
 
-def _model(bundle: Bundle) -> Any:
-    from tinysr.models import load  # noqa: PLC0415  torch waits until it is asked for
+def _model(bundle: Bundle, checkpoint: Path | None) -> Any:
+    from tinysr.models import load_source  # noqa: PLC0415  torch waits until it is asked for
 
-    return load(bundle.manifest.source.name)
+    return load_source(bundle.manifest.source, checkpoint).model
 
 
-def _plain(bundle: Bundle, path: Path) -> Run:
+def _plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Run:
     if not path.exists():
-        plain_onnx(bundle, path)
+        plain_onnx(bundle, path, checkpoint)
     ort: Any = require("onnxruntime", extra="bench")
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})[0]
 
 
-def _eager(bundle: Bundle, precision: str) -> Run:
+def _eager(model: Any, precision: str) -> Run:
     torch: Any = require("torch", extra="bench")
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    return _torch_run(_model(bundle).to(dtype), dtype)
+    dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    if precision not in dtypes:
+        raise choices("contender", f"eager {precision}", OTHERS)
+    return _torch_run(model.to(dtypes[precision]), dtypes[precision])
 
 
-def _compiled(bundle: Bundle) -> Run:
+def _compiled(model: Any) -> Run:
     torch: Any = require("torch", extra="bench")
-    return _torch_run(torch.compile(_model(bundle)), torch.float32)
+    return _torch_run(torch.compile(model), torch.float32)
 
 
 def _torch_run(model: Any, dtype: Any) -> Run:
@@ -97,11 +105,14 @@ def _torch_run(model: Any, dtype: Any) -> Run:
     return run
 
 
-def _ours(bundle: Bundle, name: str, precision: str) -> Run:
+def _ours(bundle: Bundle, name: str, precision: str, opened: ExitStack) -> Run:
     """Open the stages, as the runtime does; for one tile there is nothing to blend."""
     backend = create(name)
     sessions = {
-        stage: backend.open(bundle, backend.artifact(bundle, stage, precision)) for stage in STAGES
+        stage: opened.enter_context(
+            backend.open(bundle, backend.artifact(bundle, stage, precision))
+        )
+        for stage in STAGES
     }
 
     def stage(name: Stage, array: Any) -> Any:

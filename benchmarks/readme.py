@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import tinysr
+from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 from tinysr.models import PRESETS
 from tinysr.parity import GATES_DB
@@ -343,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures["precision"] = precision_lines(options.fp16, _calibrated())
     for name, lines in figures.items():
         text = filled(text, name, ["", *lines, ""])
-    options.readme.write_text(text, encoding="utf-8")
+    write_atomically(options.readme, text, UnsupportedError)
     Output().line(f"Wrote the figures in {options.readme}")
     return 0
 

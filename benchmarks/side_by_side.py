@@ -13,12 +13,13 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinysr.errors import TinySRError, UnsupportedError
+from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
 from tinysr.progress import Progress, silent
 from tinysr.runtime import Bundle
 from tinysr.terminal import Output, program, run_child
@@ -60,10 +61,19 @@ def measure(
     rules: Rules,
     only: Sequence[str] = (),
     tell: Progress = silent,
+    model: Path | None = None,
 ) -> SideBySide:
     """Measure all contenders, or some of them and the base.
 
+    Args:
+        bundle: the bundle's folder.
+        rules: how often each runs.
+        only: names of contenders; all if empty.
+        tell: told how far it is.
+        model: the checkpoint, when the bundle was made from none of the presets.
+
     Raises:
+        CheckpointError: the model is another one than the bundle's.
         UnsupportedError: an unknown contender, or one whose process fails.
     """
     opened = Bundle(bundle)
@@ -76,13 +86,14 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.onnx"
         tell("opening all", 0, 1)
-        calls, failed = _opened(opened, names, plain, rules)
-        seconds = in_turns(calls, rules, tell)
-        calls.clear()
+        with ExitStack() as stack:
+            calls, failed = _opened(opened, names, plain, rules, stack=stack, model=model)
+            seconds = in_turns(calls, rules, tell)
+            calls.clear()
         peaks: dict[str, float | None] = {}
         for name in seconds:
             tell(f"memory of {name}", len(peaks), len(seconds))
-            peaks[name] = _peak(bundle, name, plain)
+            peaks[name] = _peak(bundle, name, plain, model)
     sides = tuple(_side(name, seconds, peaks, failed, rules) for name in names)
     return SideBySide(model=opened.manifest.source.name, side=side, rules=rules, sides=sides)
 
@@ -99,7 +110,13 @@ _BACKENDS = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
 def _opened(
-    bundle: Bundle, names: Sequence[str], plain: Path, rules: Rules
+    bundle: Bundle,
+    names: Sequence[str],
+    plain: Path,
+    rules: Rules,
+    *,
+    stack: ExitStack,
+    model: Path | None,
 ) -> tuple[dict[str, Callable[[], Any]], dict[str, str]]:
     """Open contenders; return what runs each on the same image, and why others can't."""
     tile = bundle.manifest.tile
@@ -108,8 +125,10 @@ def _opened(
     failed: dict[str, str] = {}
     for name in names:
         try:
-            run = opener(bundle, name, plain)
+            run = opener(bundle, name, plain, stack, model)
             run(image)
+        except CheckpointError:  # not this machine's doing: nothing could be compared
+            raise
         except (TinySRError, RuntimeError) as error:  # a compiler that is missing is one of these
             failed[name] = " ".join(str(error).split())[:200]
         else:
@@ -140,9 +159,10 @@ def _side(
     )
 
 
-def _peak(bundle: Path, name: str, plain: Path) -> float | None:
+def _peak(bundle: Path, name: str, plain: Path, model: Path | None) -> float | None:
     command = [sys.executable, "-m", "tinysr.benchmarks.side_by_side", str(bundle)]
     words = [*command, "--one", name, "--plain", str(plain)]
+    words += ["--model", str(model)] if model else []
     done = run_child(words)
     if done.returncode:
         last = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
@@ -151,13 +171,14 @@ def _peak(bundle: Path, name: str, plain: Path) -> float | None:
     return None if said == "None" else float(said)
 
 
-def _run_one(bundle: Path, name: str, plain: Path) -> None:
+def _run_one(bundle: Path, name: str, plain: Path, model: Path | None) -> None:
     opened = Bundle(bundle)
     tile = opened.manifest.tile
-    run = opener(opened, name, plain)
     image = np.zeros((1, 3, tile, tile), np.float32)
-    run(image)
-    run(image)
+    with ExitStack() as stack:
+        run = opener(opened, name, plain, stack, model)
+        run(image)
+        run(image)
     Output().line(f"{peak_mb()}")
 
 
@@ -169,13 +190,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rules", default="full")
     parser.add_argument("--json", type=Path, help="a file for the measurement")
     parser.add_argument("--only", action="append", default=[], help="a contender")
+    parser.add_argument("--model", type=Path, help="the checkpoint, when it was no preset")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
-        _run_one(options.bundle, options.one, options.plain)
+        _run_one(options.bundle, options.one, options.plain, options.model)
         return 0
-    found = measure(options.bundle, rules_named(options.rules), options.only)
+    rules = rules_named(options.rules)
+    found = measure(options.bundle, rules, options.only, model=options.model)
     if options.json is not None:
         write_record(options.json, found.model_dump(mode="json"))
     for side in found.sides:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tinysr.errors import GateError, UnsupportedError
+from tinysr.errors import GateError
 
 from .baked import BakedTinySR
 from .precision import PrecisionPlan
@@ -25,16 +25,9 @@ def apply_plan(model: BakedTinySR, plan: PrecisionPlan) -> BakedTinySR:
 
     Raises:
         CalibrationError: the plan names modules that the model does not have.
-        UnsupportedError: it asks for a type that no target of this version has.
         GateError: a weight of a module that is not kept overflows.
     """
     wide = plan.wide(units(model))
-    narrow_only = [path for path, precision in wide.items() if precision != "fp32"]
-    if narrow_only:
-        raise UnsupportedError(
-            f"the plan keeps '{narrow_only[0]}' in bf16, which no target of this version has: "
-            "expected fp32"
-        )
     model = sharing_copy(model)
     with_types(model)
     for path, module in units(model).items():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from tinysr.errors import GateError, UnsupportedError
+from tinysr.errors import GateError, TinySRError, UnsupportedError
 from tinysr.manifest import BakeProof
 from tinysr.models import SCALE, TinySR
 
@@ -52,6 +53,8 @@ def bake(model: TinySR, tile: int = DEFAULT_TILE) -> BakedTinySR:
     Raises:
         UnsupportedError: the tile's side does not divide into tokens, or is larger than the
             model's position table; or the model is a teacher.
+        TinySRError: a pass refuses the model; the message names the pass and those before.
+        RuntimeError: a pass has a fault; likewise.
     """
     if not isinstance(model, TinySR):
         raise UnsupportedError(
@@ -63,12 +66,34 @@ def bake(model: TinySR, tile: int = DEFAULT_TILE) -> BakedTinySR:
         raise UnsupportedError(
             f"expected a tile of at least {4 * step} pixels that divides by {step}, found {tile}"
         )
-    baked = passes.freeze_conditioning(model, tile)
+    first = partial(passes.freeze_conditioning, model, tile)
+    done: list[str] = []
+    baked = _run_pass(first, passes.freeze_conditioning.__name__, done)
     for fold in PIPELINE:
-        baked = fold(baked)
+        baked = _run_pass(partial(fold, baked), fold.__name__, done)
     left = list(unfolded(baked))
     if left:
-        raise RuntimeError(f"baking left {', '.join(left)}")
+        raise RuntimeError(f"baking left {', '.join(left)}, after {', '.join(done)}")
+    return baked
+
+
+def _run_pass(work: Callable[[], BakedTinySR], name: str, done: list[str]) -> BakedTinySR:
+    """Run a pass and add its name to those that are done.
+
+    Raises:
+        TinySRError: the pass refuses the model: its own error, with the pass's place.
+        RuntimeError: the pass failed otherwise.
+    """
+    try:
+        baked = work()
+    except MemoryError:  # no pass's doing
+        raise
+    except Exception as error:
+        before = f"after {', '.join(done)}" if done else "the first"
+        place = f"the pass {name}, number {len(done) + 1} of {len(PIPELINE) + 1}, {before}"
+        kind = type(error) if isinstance(error, TinySRError) else RuntimeError
+        raise kind(f"{error or type(error).__name__} (in {place})") from error
+    done.append(name)
     return baked
 
 

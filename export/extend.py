@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinysr.errors import BundleError, UnsupportedError, choices
+from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import MANIFEST_NAME, Artifact, FileEntry, Manifest, read_manifest, to_json
 from tinysr.runtime.bundle import Bundle
 
 from .files import atomic_folder, file_entry
 from .gate import Gate, hold
-from .options import PRECISIONS, Plan, Progress, Settings
+from .options import PRECISIONS, Plan, Progress, Settings, check_precision
 from .plans import load_any_plan
 from .target import GraphBuild, Target
 from .targets import targets_for
@@ -35,6 +35,9 @@ class Extension:
     precision: str
     """One of :data:`PRECISIONS`: the bundle has its graphs."""
     settings: Settings
+
+    def __post_init__(self) -> None:
+        check_precision(self.precision)
 
 
 def extend_bundle(
@@ -104,8 +107,6 @@ def _from_graphs(names: Sequence[str]) -> list[Target]:
 
 def _checked_graphs(bundle: Bundle, precision: str) -> tuple[Artifact, ...]:
     """Return the graphs of a precision, once their files are as described and none has failed."""
-    if precision not in PRECISIONS:
-        raise choices("precision", precision, PRECISIONS)
     have = bundle.artifacts("onnx")
     found = tuple(a for a in have if a.precision in PRECISIONS[precision])
     if lacking := set(PRECISIONS[precision]) - {a.precision for a in found}:

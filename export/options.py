@@ -12,7 +12,15 @@ from .bake import DEFAULT_TILE
 from .precision import PrecisionPlan
 from .quantization import COREML_PLANS, QUANTIZED, PlanTarget, QuantizationPlan
 
-__all__ = ["PRECISIONS", "ExportOptions", "Finish", "Plan", "Progress", "Settings"]
+__all__ = [
+    "PRECISIONS",
+    "ExportOptions",
+    "Finish",
+    "Plan",
+    "Progress",
+    "Settings",
+    "check_precision",
+]
 
 PRECISIONS: dict[str, tuple[str, ...]] = {
     "fp32": ("fp32",),
@@ -46,6 +54,16 @@ Settings = Mapping[str, object]
 """Options of single targets, by the target's name; a target knows its own kind."""
 
 
+def check_precision(name: str) -> None:
+    """Refuse a precision that nothing can be exported in.
+
+    Raises:
+        UnsupportedError: it is none of :data:`PRECISIONS`.
+    """
+    if name not in PRECISIONS:
+        raise choices("precision", name, PRECISIONS)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportOptions:
     """Settings that shape every artifact of a bundle."""
@@ -65,8 +83,7 @@ class ExportOptions:
     """What only one of the targets is asked."""
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise choices("precision", self.precision, PRECISIONS)
+        check_precision(self.precision)
         for plan in self.plans:
             self._check(plan)
         names = [plan.name for plan in self.plans]

@@ -69,8 +69,8 @@ def check_margin(margin: float) -> float:
     return margin
 
 
-Wide = Literal["fp32", "bf16"]
-"""Types with the range of fp32. No target of this version has bf16."""
+Wide = Literal["fp32"]
+"""Types that a plan can keep a module in."""
 
 
 class PlanRecord(BaseModel):
@@ -164,7 +164,8 @@ def read_plan(path: Path, kind: type[P]) -> P:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise CalibrationError(f"{path}: at {place}: {first['msg']}") from error
+        found = f", found {first['input']!r}" if first["type"] == "literal_error" else ""
+        raise CalibrationError(f"{path}: at {place}: {first['msg']}{found}") from error
 
 
 def plan_text(plan: PrecisionPlan) -> str:

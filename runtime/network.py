@@ -12,19 +12,16 @@ from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import Manifest, Stage
 
 from .geometry import LATENT_STRIDE, SCALE, Planes
+from .latents import latent_channels, latent_sides, latent_tile, longest_latents
 from .session import Array, Session
 from .store import Store
 from .tiling import Grid, blend, grid
 from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, run_windows
 
-__all__ = ["MEMORY_MB", "WINDOWS", "Network", "Work"]
+__all__ = ["MEMORY_MB", "Network", "Work"]
 
 MEMORY_MB = 1200.0
 """For one image beside the model, the process and the result, unless more is asked for."""
-
-WINDOWS = "windows"
-"""The option of an artifact that takes squares of fixed sizes: their sides in low-resolution
-pixels, with spaces between."""
 
 _DEFAULT_BATCH = 4
 """Tiles of one call, where a graph takes any number."""
@@ -78,7 +75,7 @@ class Network:
         """
         self._manifest, self._sessions = manifest, sessions
         self._memory = memory_mb * 1e6
-        self._tile = _latent_tile(manifest, sessions["transformer"])
+        self._tile = latent_tile(manifest, sessions["transformer"])
         self._halo = manifest.halo.latents
         surroundings = 2 * self._halo * LATENT_STRIDE
         if window is not None and (window % LATENT_STRIDE or window <= surroundings):
@@ -87,13 +84,21 @@ class Network:
                 "which are the surroundings of what a window gives"
             )
         self._window = window
-        self._limit = _limit(sessions, surroundings, window)
+        self._limit = longest_latents(sessions, surroundings, window)
         """Latent pixels along a window's side at most, where graphs take no more."""
-        self._sides = _latent_sides(sessions)
+        self._sides = latent_sides(sessions)
         """Latent pixels along a window's side, where graphs take no other."""
+        self._latent_channels = latent_channels(manifest, sessions)
+        # Last, for it holds something: the network closes it.
         self._joined = sessions["encoder"].join(
             {stage: sessions[stage] for stage in ("transformer", "decoder")}
         )
+
+    def close(self) -> None:
+        """Free what joins the sessions; they are closed by their owner, afterwards."""
+        joined, self._joined = self._joined, None
+        if joined is not None:
+            joined.close()
 
     def divide(self, width: int, height: int, held: int) -> Work:
         """Divide an image among runs.
@@ -135,17 +140,12 @@ class Network:
         """
         if self._joined is not None and work.steps == _ONE_TILE:
             (window,) = work.layout
-            self._put(store, window, self._joined(np.ascontiguousarray(image[None]))[0])
+            self._put(store, window, self._joined.run(np.ascontiguousarray(image[None]))[0])
             done(work.steps)
             return
         latents = self._encode(image[None], work.layout, done)
         latents -= blend(latents, work.tiles, self._predict, batch=self._batch, done=done)
         self._decode(latents, work.layout, store, done)
-
-    @property
-    def _latent_channels(self) -> int:
-        channels = self._sessions["transformer"].artifact.inputs[0].shape[1]
-        return channels if isinstance(channels, int) else 16
 
     def _encode(self, image: Array, layout: Layout, done: Callable[[int], Any]) -> Array:
         whole: list[Array] = []
@@ -216,52 +216,3 @@ class Network:
         if isinstance(size, int):
             return size
         return min(_DEFAULT_BATCH, session.largest_batch or _DEFAULT_BATCH)
-
-
-def _limit(sessions: Mapping[Stage, Session], surroundings: int, window: int | None) -> int | None:
-    """Return the longest side that encoder and decoder take, in latent pixels."""
-    encoder, decoder = sessions["encoder"].longest_side, sessions["decoder"].longest_side
-    sides = [encoder // LATENT_STRIDE] if encoder is not None else []
-    sides += [decoder] if decoder is not None else []
-    if not sides:
-        return None
-    pixels = min(sides) * LATENT_STRIDE
-    if pixels <= surroundings or (window or 0) > pixels:
-        raise UnsupportedError(
-            f"the engines take sides up to {pixels} pixels: expected more than {surroundings}, "
-            f"which surround what a window gives, and no larger window than that, found {window}"
-        )
-    return min(sides)
-
-
-def _latent_sides(sessions: Mapping[Stage, Session]) -> tuple[int, ...]:
-    """Return the sides of the windows that both autoencoder graphs take, in latent pixels.
-
-    Empty when they take any: only a format whose graphs have fixed sizes says so.
-
-    Raises:
-        BundleError: the two have no side in common.
-    """
-    named = [str(sessions[s].artifact.options.get(WINDOWS, "")) for s in ("encoder", "decoder")]
-    sides = [{int(side) // LATENT_STRIDE for side in text.split()} for text in named if text]
-    if not sides:
-        return ()
-    common = set.intersection(*sides)
-    if not common:
-        raise BundleError(f"encoder and decoder have no window in common: found {named}")
-    return tuple(sorted(common))
-
-
-def _latent_tile(manifest: Manifest, transformer: Session) -> int:
-    """Return the transformer's tile in latent pixels, once the manifest agrees with itself."""
-    tile, overlap = manifest.tile, manifest.overlap
-    side = tile // LATENT_STRIDE
-    shape = transformer.artifact.inputs[0].shape[2:]
-    odd = tile % (2 * LATENT_STRIDE) or overlap % 2 or overlap >= side
-    if odd or any(isinstance(found, int) and found != side for found in shape):
-        raise BundleError(
-            f"{manifest.name}: expected a tile of 4n pixels, an even overlap below its "
-            f"{side} latents and a transformer of that size, found tile {tile}, "
-            f"overlap {overlap}, transformer {list(shape)}"
-        )
-    return side

@@ -7,10 +7,10 @@ run it and opens an artifact, and a :class:`Session` that runs it. The checks ar
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,15 @@ from tinysr.manifest import Artifact, Port, Stage
 
 from .bundle import Bundle
 
-__all__ = ["Array", "Availability", "Backend", "RunOptions", "Session", "check_ports"]
+__all__ = [
+    "Array",
+    "Availability",
+    "Backend",
+    "Joined",
+    "RunOptions",
+    "Session",
+    "check_ports",
+]
 
 Array = NDArray[np.floating]
 
@@ -46,6 +54,16 @@ class Availability:
     """What it would run on: version and devices, or why it can't."""
     remedy: str = ""
     """The one thing to do, when it is not ready."""
+
+
+class Joined(Protocol):
+    """Stages of one tile that run as one, with values that stay on the device in between."""
+
+    def run(self, image: Array) -> Array:
+        """Map one tile ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``."""
+
+    def close(self) -> None:
+        """Free what it holds beside the sessions, which stay open."""
 
 
 class Session(ABC):
@@ -78,14 +96,13 @@ class Session(ABC):
         _check(self.artifact, feeds)
         return self._run(feeds)
 
-    def join(self, later: Mapping[Stage, Session]) -> Callable[[Array], Array] | None:
-        """Return this encoder and later stages as one function of a tile; None if they can't be.
+    def join(self, later: Mapping[Stage, Session]) -> Joined | None:
+        """Return this encoder and later stages as one; None if they can only run one by one.
+
+        Whoever asks for it closes it, before the sessions.
 
         Args:
             later: transformer and decoder, of the same backend.
-
-        Returns:
-            ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``, where values stay on the device in between.
         """
         return None
 

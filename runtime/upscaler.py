@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
@@ -115,9 +115,10 @@ class Upscaler:
             for stage in STAGES:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
                 self.sessions[stage] = opening.enter_context(opener.open(self.bundle, artifact))
-            self._network = Network(
+            network = Network(
                 self.bundle.manifest, self.sessions, memory_mb=memory_mb, window=window
             )
+            self._network = opening.enter_context(closing(network))
             self._open = opening.pop_all()
 
     @overload

@@ -25,6 +25,12 @@ class Error(IntEnum):
     cudaSuccess = 0
     cudaErrorMemoryAllocation = 2
     cudaErrorInsufficientDriver = 35
+    cudaErrorUnknown = 999
+
+
+GIVES_BACK = ("Free", "Destroy", "Unload", "EndCapture")
+"""In the names of calls that :attr:`Device.fails_at` spares: an error in one of them is no reason
+to hold anything."""
 
 
 class Device:
@@ -42,13 +48,32 @@ class Device:
         self.queues: dict[int, list[Work]] = {}
         self.capturing: dict[int, list[Work]] = {}
         self.graphs: dict[int, list[Work]] = {}
+        self.recorded: set[int] = set()
+        self.events: set[int] = set()
+        self.modules: set[str] = set()
         self.calls: list[str] = []
+        self.fails_at: int | None = None
+        """Calls that may fail and don't, before the one that does; None if none does."""
         self._next = 1
 
     def __getattribute__(self, name: str) -> Any:
-        if name.startswith(("cuda", "cu")) and not name.startswith(("cudaError", "cudaMemcpyK")):
-            object.__getattribute__(self, "calls").append(name)
-        return object.__getattribute__(self, name)
+        found = object.__getattribute__(self, name)
+        if not name.startswith("cu") or not isinstance(found, types.MethodType):
+            return found
+        self.calls.append(name)
+        if self.fails_at is None or any(word in name for word in GIVES_BACK):
+            return found
+        self.fails_at -= 1
+        return (lambda *_: (Error.cudaErrorUnknown, None)) if self.fails_at == -1 else found
+
+    @property
+    def open(self) -> dict[str, int]:
+        """Return how many handles of each kind nobody gave back, where there are any."""
+        kinds = {
+            "buffers": self.held, "streams": self.queues, "graphs": self.graphs,
+            "recordings": self.recorded, "events": self.events, "modules": self.modules,
+        }  # fmt: skip
+        return {kind: len(handles) for kind, handles in kinds.items() if handles}
 
     def _handle(self) -> int:
         self._next += 1
@@ -109,14 +134,17 @@ class Device:
         return (Error.cudaSuccess,)
 
     def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:
-        return Error.cudaSuccess, self.capturing.pop(stream)
+        work = self.capturing.pop(stream)
+        self.recorded.add(id(work))
+        return Error.cudaSuccess, work
 
     def cudaGraphInstantiate(self, graph: list[Work], _: int) -> tuple[Any, ...]:
         handle = self._handle()
         self.graphs[handle] = list(graph)
         return Error.cudaSuccess, handle
 
-    def cudaGraphDestroy(self, _: Any) -> tuple[Any, ...]:
+    def cudaGraphDestroy(self, graph: list[Work]) -> tuple[Any, ...]:
+        self.recorded.remove(id(graph))
         return (Error.cudaSuccess,)
 
     def cudaGraphLaunch(self, graph: int, stream: int) -> tuple[Any, ...]:
@@ -129,9 +157,12 @@ class Device:
         return (Error.cudaSuccess,)
 
     def cudaEventCreate(self) -> tuple[Any, ...]:
-        return Error.cudaSuccess, [0.0]
+        event = [0.0]
+        self.events.add(id(event))
+        return Error.cudaSuccess, event
 
-    def cudaEventDestroy(self, _: list[float]) -> tuple[Any, ...]:
+    def cudaEventDestroy(self, event: list[float]) -> tuple[Any, ...]:
+        self.events.remove(id(event))
         return (Error.cudaSuccess,)
 
     def cudaEventRecord(self, event: list[float], stream: int) -> tuple[Any, ...]:
@@ -147,12 +178,15 @@ class Device:
 
     def cuModuleLoadData(self, ptx: bytes) -> tuple[Any, ...]:
         assert ptx.endswith(b"\0")
-        return Error.cudaSuccess, "module"
+        module = f"module {self._handle()}"
+        self.modules.add(module)
+        return Error.cudaSuccess, module
 
     def cuModuleGetFunction(self, _: str, name: bytes) -> tuple[Any, ...]:
         return Error.cudaSuccess, name
 
-    def cuModuleUnload(self, _: str) -> tuple[Any, ...]:
+    def cuModuleUnload(self, module: str) -> tuple[Any, ...]:
+        self.modules.remove(module)
         return (Error.cudaSuccess,)
 
     def cuLaunchKernel(self, function: bytes, *arguments: Any) -> tuple[Any, ...]:

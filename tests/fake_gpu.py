@@ -10,6 +10,7 @@ import importlib.machinery
 import math
 import sys
 import types
+import weakref
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -36,6 +37,8 @@ class Library:
     broken: bool = False
     compiled: list[bytes] = field(default_factory=list)
     """Compiled kernels that were handed to a runtime cache."""
+    alive: weakref.WeakSet[Any] = field(default_factory=weakref.WeakSet)
+    """Engines and contexts that somebody still holds: on a GPU they take memory."""
 
 
 def install(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,6 +100,7 @@ class _Engine:
     def __init__(self, library: Library, graph: Path) -> None:
         self.library = library
         self.session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        library.alive.add(self)
 
     def create_runtime_config(self) -> Any:
         return _Config(self.library)
@@ -129,6 +133,7 @@ class _Context:
         self.library, self.session = library, session
         self.shape: tuple[int, ...] = ()
         self.addresses: dict[str, int] = {}
+        library.alive.add(self)
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         port = self.session.get_inputs()[0]

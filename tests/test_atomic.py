@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinysr import atomic
-from tinysr.atomic import write_atomically
+from tinysr.atomic import replaced, write_atomically
 from tinysr.errors import BundleError, CalibrationError
 
 
@@ -47,3 +47,24 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BundleError, match="can't be written"):
         write_atomically(tmp_path / "file" / "inner", "new")
+
+
+def test_what_another_library_writes_is_whole_too(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file"
+    with pytest.raises(ZeroDivisionError), replaced(path) as temporary:
+        temporary.write_text(str(1 / 0))
+    assert list(path.parent.iterdir()) == []
+    with replaced(path, CalibrationError) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_of_the_system_meanwhile_is_of_the_kind_asked_for(tmp_path: Path) -> None:
+    with (
+        pytest.raises(CalibrationError, match="file: can't be written: No space left"),
+        replaced(tmp_path / "file", CalibrationError),
+    ):
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

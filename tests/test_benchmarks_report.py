@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -127,9 +128,10 @@ def test_contenders_make_the_same_image(
     name: str, twin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = Bundle(twin)
-    monkeypatch.setattr(others, "_model", lambda _: Whole().eval())
+    monkeypatch.setattr(others, "_model", lambda *_: Whole().eval())
     image = torch.rand(1, 3, TILE, TILE, generator=torch.Generator().manual_seed(0)).numpy()
-    made = others.opener(bundle, name, tmp_path / "plain.onnx")(image)
+    with ExitStack() as opened:
+        made = others.opener(bundle, name, tmp_path / "plain.onnx", opened)(image)
     expected = Whole()(torch.from_numpy(image)).numpy()
     assert abs(made - expected).max() < (0.05 if "bf16" in name else 1e-5)
 

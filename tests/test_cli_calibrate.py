@@ -181,7 +181,7 @@ def test_integers_are_planned_and_an_edited_plan_is_checked(run: Run, tiny: Path
     ("words", "problem"),
     [
         (("--precision", "int3"), "unknown precision 'int3': expected one of fp16, int8, w4, w8"),
-        (("--precision", "w8", "--margin", 4), "--margin is for fp16: leave it out for w8"),
+        (("--precision", "w8", "--margin", 4), "--margin has no effect on plans for w8"),
         (("--precision", "w8", "--check", "none.toml"), "expected a precision plan: No such file"),
         (("--precision", "w6"), "onnx has no weights in w6: add --target coreml"),
     ],

@@ -155,7 +155,7 @@ def test_a_layer_is_kept_in_what_packages_have(
         (["--precision", "w6"], "onnx has no weights in w6: add --target coreml"),
         (["--precision", "int8", "--target", "coreml"], "coreml has no weights in int8"),
         (["--precision", "w8", "--target", "trt"], "unknown target of a plan 'trt'"),
-        (["--target", "coreml"], "--target is for weights in fewer bits: leave it out for fp16"),
+        (["--target", "coreml"], "--target has no effect on plans for fp16"),
     ],
 )
 def test_plans_that_nobody_finds_are_refused(words: list[str], said: str, run: Run) -> None:

@@ -110,7 +110,10 @@ def test_another_size_is_refused(bundle: Path) -> None:
     [
         (["-t", "coreml", "--coreml-tile", "18"], "in steps of 4, found 18"),
         (["-t", "coreml", "--coreml-tile", "8"], "of 16 pixels or more, in steps of 4, found 8"),
-        (["--coreml-tile", "64"], "'tiles' is an option of CoreML packages: add -t coreml"),
+        (
+            ["--coreml-tile", "64"],
+            "without packages of CoreML: add -t coreml",
+        ),
         (["-t", "coreml", "--coreml-tile", "192"], "below the bundle's of 128, found 192"),
     ],
 )

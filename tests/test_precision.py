@@ -82,10 +82,13 @@ def test_a_module_that_can_not_be_kept_is_named(
         apply_plan(baked, plan(loaded, name))
 
 
-def test_bf16_is_refused_while_no_target_has_it(loaded: Loaded, baked: BakedTinySR) -> None:
-    kept = KeptModule(module=NORM, precision="bf16")
-    with pytest.raises(UnsupportedError, match="bf16"):
-        apply_plan(baked, plan(loaded).model_copy(update={"keep": (kept,)}))
+def test_a_type_that_no_target_has_is_unknown_to_plans(loaded: Loaded, tmp_path: Path) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        plan_text(plan(loaded, NORM)).replace('precision = "fp32"', 'precision = "bf16"')
+    )
+    with pytest.raises(CalibrationError, match=r"keep\.0\.precision: .*'fp32', found 'bf16'"):
+        load_plan(path)
 
 
 def test_weights_that_fp16_can_not_hold_are_named() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import shutil
 import subprocess
@@ -13,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engines import LARGEST, LONGEST, add_engines, noise
 from fake_gpu import Device, Library, install
 
-from bundles import NOT_RUN, PASS, TILE, edit_manifest, entry, make_bundle
+from bundles import NOT_RUN, TILE, make_bundle
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Artifact
 from tinysr.runtime import Bundle, Upscaler, create
@@ -23,38 +23,6 @@ from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.tensorrt import device as device_module
 from tinysr.runtime.tensorrt.chain import STEP_PTX
 from tinysr.runtime.tensorrt.inspection import layer_types
-
-LONGEST = 2 * TILE
-
-LARGEST = {
-    "image H": (1, 3, LONGEST, LONGEST),
-    "latents h": (1, 16, LONGEST // 2, LONGEST // 2),
-    f"latents {TILE // 2}": (2, 16, TILE // 2, TILE // 2),
-}
-
-
-def add_engines(folder: Path, *, verdict: Any = PASS, **options: Any) -> Path:
-    """Give a twin bundle engines: files that name the graph they stand for."""
-    version = importlib.metadata.version("tensorrt_rtx")
-
-    made = {"flavor": "rtx", "version": version, "largest_batch": 2}
-
-    def change(data: dict[str, Any]) -> None:
-        for artifact in list(data["artifacts"]):
-            stage = artifact["stage"]
-            path = f"tensorrt/{stage}.fp32.engine"
-            (folder / path).write_text(f"onnx/{stage}.onnx")
-            side = LONGEST // 2 if stage == "decoder" else LONGEST
-            data["artifacts"].append(
-                artifact
-                | {"target": "tensorrt", "data": [], "parity": verdict.model_dump()}
-                | {"file": entry(folder, path).model_dump()}
-                | {"options": {**made, "longest_side": side, **options}}
-            )
-
-    (folder / "tensorrt").mkdir()
-    edit_manifest(folder, change)
-    return folder
 
 
 @pytest.fixture
@@ -73,17 +41,12 @@ def machine(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Li
 @pytest.fixture
 def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        device_module, "no_gpu", lambda: "no NVIDIA driver that can be used: cudaErrorNoDevice"
+        device_module, "look", lambda: "no NVIDIA driver that can be used: cudaErrorNoDevice"
     )
-    monkeypatch.setattr("tinysr.runtime.backends.tensorrt.gpu", lambda: None)
 
 
 def engine(bundle: Bundle, stage: str = "transformer") -> Artifact:
     return bundle.artifact("tensorrt", stage, "fp32")  # type: ignore[arg-type]
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(3).random(shape, np.float32)
 
 
 @pytest.mark.parametrize("size", [(TILE, TILE), (3 * TILE + 7, 2 * TILE + 1)], ids=str)

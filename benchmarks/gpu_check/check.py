@@ -14,7 +14,7 @@ import numpy as np
 from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.export.extend import Extension, extend_bundle
 from tinysr.manifest import Artifact
-from tinysr.models import Loaded, load_checkpoint
+from tinysr.models import Loaded, load_source
 from tinysr.parity import eager_reference, run_parity, suite
 from tinysr.runtime import RunOptions, create
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
@@ -90,11 +90,11 @@ def check_bundle(folder: Path, precision: str, tell: Tell, model: Path | None) -
     bundle = Bundle(folder)
     source = bundle.manifest.source
     result: dict[str, Any] = {"bundle": folder.name, "source": source.model_dump()}
+    loaded = load_source(source, model)  # before engines are built
     try:
         bundle, result["rebuilt_because"] = with_engines(bundle, precision, tell)
     except TinySRError as error:
         result["engines"] = f"not built: {error}"
-    loaded = load_checkpoint(str(model or source.name), layers=source.layers)
     tell(f"layers of {folder.name}")
     result["layers"] = _layers(bundle, precision)
     tell(f"parity of {folder.name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -50,7 +51,14 @@ class EventTimer:
 
     def __init__(self, cuda: Cuda, stream: Any) -> None:
         self._cuda, self._stream = cuda, stream
-        self._start, self._stop = cuda.call("cudaEventCreate"), cuda.call("cudaEventCreate")
+        with ExitStack() as opened:
+            self._start, self._stop = (self._event(opened) for _ in range(2))
+            self._opened = opened.pop_all()
+
+    def _event(self, opened: ExitStack) -> Any:
+        event = self._cuda.call("cudaEventCreate")
+        opened.callback(self._cuda.call, "cudaEventDestroy", event)
+        return event
 
     def __call__(self, work: Callable[[], object]) -> float:
         """Return the milliseconds between the events."""
@@ -63,8 +71,7 @@ class EventTimer:
 
     def close(self) -> None:
         """Destroy the events."""
-        for event in (self._start, self._stop):
-            self._cuda.call("cudaEventDestroy", event)
+        self._opened.close()
 
 
 class TorchTimer:

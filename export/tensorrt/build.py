@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinysr.atomic import write_atomically
 from tinysr.errors import MissingBackendError, UnsupportedError
 from tinysr.runtime.tensorrt.log import Messages
 
@@ -140,10 +141,8 @@ def _set_timings(config: Any, path: Path) -> None:
 def _keep_timings(config: Any, options: TensorRTOptions) -> None:
     if options.timing_cache is None:
         return
-    path = options.timing_cache
-    new = path.with_name(f".{path.name}.new")
-    new.write_bytes(memoryview(config.get_timing_cache().serialize()))
-    new.replace(path)
+    timings = bytes(memoryview(config.get_timing_cache().serialize()))
+    write_atomically(options.timing_cache, timings, UnsupportedError)
 
 
 def _monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
-from tinysr.errors import BundleError, CheckpointError, MissingBackendError, require
+from tinysr.errors import BundleError, MissingBackendError, require
 from tinysr.manifest import Artifact, FileEntry, Port, Stage
 
 from ..bundle import Bundle
@@ -99,13 +99,7 @@ class EagerBackend(Backend):
         if name not in self._loaded:
             from tinysr import models  # noqa: PLC0415  torch waits until it is asked for
 
-            source = bundle.manifest.source
-            loaded = models.load_checkpoint(name, layers=source.layers)
-            if loaded.source.sha256 != source.sha256:
-                raise CheckpointError(
-                    f"{bundle.folder} was made from another model than {name}: expected SHA-256 "
-                    f"{source.sha256}, found {loaded.source.sha256}"
-                )
+            loaded = models.load_source(bundle.manifest.source, name)
             self._loaded[name] = cast("EagerModel", loaded.model)
         return self._loaded[name]
 

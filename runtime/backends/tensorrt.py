@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tinysr.errors import MissingBackendError
 from tinysr.manifest import Artifact, Stage
 
 from ..bundle import Bundle
-from ..session import Array, Availability, Backend, Session
-from ..tensorrt.chain import Chain
+from ..session import Array, Availability, Backend, Joined, Session
+from ..tensorrt.chain import Chain, why_apart
 from ..tensorrt.cuda import Cuda
 from ..tensorrt.device import EXTRA, cuda_runtime, gpu, no_gpu
 from ..tensorrt.engine import load_engine, why_unfit
@@ -83,15 +83,17 @@ class TensorRTSession(Session):
         self.longest_side = _number(options.get("longest_side"))
         self.largest_batch = _number(options.get("largest_batch"))
 
-    def join(self, later: Mapping[Stage, Session]) -> Callable[[Array], Array] | None:
-        """Return the stages of one tile as one function, without a way through the host."""
+    def join(self, later: Mapping[Stage, Session]) -> Joined | None:
+        """Return the stages of one tile as one, without a way through the host."""
         stages: dict[Stage, Execution] = {"encoder": self.execution}
         for stage, session in later.items():
             if not isinstance(session, TensorRTSession):
                 return None
             stages[stage] = session.execution
+        if why_apart(stages):
+            return None
         driver: Any = importlib.import_module("cuda.bindings.driver")
-        return Chain(self.execution.cuda, stages, driver).run
+        return Chain(self.execution.cuda, stages, driver)
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         (array,), (out,) = feeds.values(), self.artifact.outputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tinysr.manifest import Stage
 from .cuda import Cuda, DeviceBuffer, PinnedBuffer
 from .execution import Execution
 
-__all__ = ["STEP_PTX", "Chain", "StepKernel"]
+__all__ = ["STEP_PTX", "Chain", "StepKernel", "why_apart"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -66,7 +67,10 @@ class StepKernel:
         """
         self._driver = driver
         self._module = self._call("cuModuleLoadData", STEP_PTX.encode() + b"\0")
-        self._function = self._call("cuModuleGetFunction", self._module, b"step")
+        with ExitStack() as opened:
+            opened.callback(self.close)
+            self._function = self._call("cuModuleGetFunction", self._module, b"step")
+            opened.pop_all()
 
     def enqueue(self, latents: int, velocity: int, count: int, stream: Any) -> None:
         """Put ``latents -= velocity`` of ``count`` floats into a stream."""
@@ -87,6 +91,22 @@ class StepKernel:
         return results[0] if results else None
 
 
+def why_apart(stages: Mapping[Stage, Execution]) -> str:
+    """Return why encoder, transformer and decoder can't be one chain; or "".
+
+    The later stages' inputs take the place of what the encoder writes. An encoder that was built
+    for small images leaves too little of it.
+    """
+    room = stages["encoder"].sink.size
+    for stage in (stages["transformer"], stages["decoder"]):
+        if stage.source.size > room:
+            return (
+                f"{stage.artifact.label}: expected inputs of at most the {room} bytes that the "
+                f"encoder writes, found {stage.source.size}: build with larger --engine-sides"
+            )
+    return ""
+
+
 class Chain:
     """Encoder, transformer, step and decoder as one CUDA graph over shared buffers.
 
@@ -95,7 +115,7 @@ class Chain:
     """
 
     def __init__(self, cuda: Cuda, stages: Mapping[Stage, Execution], driver: Any) -> None:
-        """Join the stages. They belong to the chain from now on, but are closed by their owner.
+        """Join the stages; whoever opened them closes them, after the chain.
 
         Args:
             cuda: the device.
@@ -103,27 +123,28 @@ class Chain:
             driver: see :class:`StepKernel`.
 
         Raises:
-            UnsupportedError: the encoder's latents have no room for the later stages' inputs.
+            UnsupportedError: they can't be joined, as :func:`why_apart` says.
+            MissingBackendError: the driver does not compile the step.
         """
+        if problem := why_apart(stages):
+            raise UnsupportedError(problem)
         self._cuda = cuda
         self._encoder, self._transformer, self._decoder = (
             stages["encoder"], stages["transformer"], stages["decoder"]
         )  # fmt: skip
         latents = self._encoder.sink
-        for stage in (self._transformer, self._decoder):
-            if stage.source.size > latents.size:
-                raise UnsupportedError(
-                    f"{stage.artifact.label}: expected inputs of at most the {latents.size} bytes "
-                    f"that the encoder writes, found {stage.source.size}: build with larger "
-                    "--engine-sides"
-                )
-        self._step = StepKernel(driver)
-        self._transformer.bind(latents.address, self._transformer.sink.address)
-        self._decoder.bind(latents.address, self._decoder.sink.address)
         self._graph: Any = None
         self._shapes: tuple[tuple[int, ...], ...] = ()
         self._host_in: PinnedBuffer | None = None
         self._host_out: PinnedBuffer | None = None
+        self._step = StepKernel(driver)
+        with ExitStack() as opened:
+            opened.callback(self._step.close)
+            for stage in (self._transformer, self._decoder):
+                opened.callback(stage.unbind)
+                stage.bind(latents.address, stage.sink.address)
+            opened.callback(self._drop)
+            self._opened = opened.pop_all()
 
     @property
     def source(self) -> DeviceBuffer:
@@ -185,9 +206,8 @@ class Chain:
         return out.copy()
 
     def close(self) -> None:
-        """Free what is the chain's own."""
-        self._drop()
-        self._step.close()
+        """Free what is the chain's own, and give the stages their own buffers back."""
+        self._opened.close()
 
     def _drop(self) -> None:
         if self._graph is not None:

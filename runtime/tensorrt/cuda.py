@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +54,13 @@ class Cuda:
         """Record what ``work`` puts into a stream; the graph runs it again without the host."""
         mode = self.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self.call("cudaStreamBeginCapture", stream, mode)
-        try:
-            work()
-        finally:  # a stream that is left capturing can't be used again
-            graph = self.call("cudaStreamEndCapture", stream)
-        try:
+        with ExitStack() as opened:
+            try:
+                work()
+            finally:  # a stream that is left capturing can't be used again
+                graph = self.call("cudaStreamEndCapture", stream)
+                opened.callback(self.call, "cudaGraphDestroy", graph)
             return self.call("cudaGraphInstantiate", graph, 0)
-        finally:
-            self.call("cudaGraphDestroy", graph)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

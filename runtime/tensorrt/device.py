@@ -8,7 +8,7 @@ from typing import Any
 
 from tinysr.errors import MissingBackendError
 
-__all__ = ["EXTRA", "Gpu", "cuda_runtime", "gpu", "no_gpu"]
+__all__ = ["EXTRA", "Gpu", "cuda_runtime", "gpu", "look", "no_gpu"]
 
 EXTRA = "rtx"
 """The extra that brings CUDA's Python bindings."""
@@ -45,24 +45,33 @@ def cuda_runtime() -> Any:
 
 def gpu() -> Gpu | None:
     """Return the first device, or None where there is none that can be used."""
-    return None if no_gpu() else _first(cuda_runtime())
+    found = look()
+    return found if isinstance(found, Gpu) else None
 
 
 def no_gpu() -> str:
     """Return why no GPU can be used here; empty if one can."""
+    found = look()
+    return found if isinstance(found, str) else ""
+
+
+def look() -> Gpu | str:
+    """Return the first device, or why none can be used."""
     try:
         cuda = cuda_runtime()
     except MissingBackendError:
         return "no CUDA bindings for Python"
+    fine = cuda.cudaError_t.cudaSuccess
     error, count = cuda.cudaGetDeviceCount()
-    if error != cuda.cudaError_t.cudaSuccess:
+    if error != fine:
         return f"no NVIDIA driver that can be used: {error.name}"
-    return "" if count else "no NVIDIA GPU"
-
-
-def _first(cuda: Any) -> Gpu:
-    _, properties = cuda.cudaGetDeviceProperties(0)
-    _, driver = cuda.cudaDriverGetVersion()
+    if not count:
+        return "no NVIDIA GPU"
+    (error, properties), (other, driver) = (
+        cuda.cudaGetDeviceProperties(0), cuda.cudaDriverGetVersion()
+    )  # fmt: skip
+    if error != fine or other != fine:
+        return f"an NVIDIA GPU that can't be used: {(error if error != fine else other).name}"
     name = properties.name
     return Gpu(
         name=(name.decode() if isinstance(name, bytes) else str(name)).strip("\0"),

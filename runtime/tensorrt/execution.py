@@ -55,8 +55,8 @@ class Execution:
                 _owned(opened, PinnedBuffer.of(cuda, size)) for size in sizes
             )
             opened.callback(self._drop_graphs)
+            self.unbind()
             self._opened = opened.pop_all()
-        self.bind(self.source.address, self.sink.address)
 
     def run(self, array: Array) -> Array:
         """Copy in, run, copy out.
@@ -131,10 +131,14 @@ class Execution:
             if not self._context.set_tensor_address(name, address):
                 raise BundleError(f"{self.artifact.label}: expected a graph with '{name}'")
 
+    def unbind(self) -> None:
+        """Read from and write to its own buffers."""
+        self.bind(self.source.address, self.sink.address)
+
     def close(self) -> None:
-        """Free the context, the buffers and the stream."""
+        """Free the context, the engine, the buffers and the stream."""
         self._opened.close()
-        self._context = None
+        del self._context, self._engine  # they hold memory of the device
 
     def _new_context(self, cache: RuntimeCache | None, opened: ExitStack) -> Any:
         engine = self._engine.engine

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import BundleError, TinySRError
 
-__all__ = ["write_atomically"]
+__all__ = ["replaced", "write_atomically"]
 
 
 def write_atomically(path: Path, data: str | bytes, error: type[TinySRError] = BundleError) -> None:
@@ -20,15 +22,31 @@ def write_atomically(path: Path, data: str | bytes, error: type[TinySRError] = B
         error: what is raised when it can't be written.
     """
     content = data.encode() if isinstance(data, str) else data
+    with replaced(path, error) as temporary, temporary.open("r+b") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replaced(path: Path, error: type[TinySRError] = BundleError) -> Iterator[Path]:
+    """Yield an empty file that takes the place of ``path`` when the block ends without error.
+
+    Args:
+        path: the file; one that exists is replaced and keeps its permissions. Missing folders
+            are made.
+        error: what is raised when it can't be written.
+
+    Raises:
+        TinySRError: of the kind ``error``, for every OSError on the way.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
         temporary = Path(name)
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            yield temporary
             temporary.chmod(_mode(path))
             temporary.replace(path)
         finally:

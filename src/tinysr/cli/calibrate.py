@@ -12,7 +12,7 @@ from tinysr.progress import progress_bar
 from tinysr.terminal import Output, styled
 
 from .memory import peak_memory
-from .parity import load_source
+from .modes import refuse_without_effect
 
 if TYPE_CHECKING:
     from tinysr.calibration import Calibration
@@ -25,6 +25,7 @@ FAILED = 1
 
 
 def calibrate(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -89,7 +90,7 @@ def calibrate(
     OUTPUT gets plan.toml, ranges.json, headroom.png and report.html. Run it again after Ctrl-C,
     and only what is missing is measured.
     """
-    from tinysr.errors import UnsupportedError, require
+    from tinysr.errors import require
 
     for package in ("torch", "onnx", "jinja2", "matplotlib"):
         require(package, extra="calibrate")
@@ -103,17 +104,19 @@ def calibrate(
     start = time.perf_counter()
     folder = output or Path("calibrated") / Path(model).stem
     form = planned(precision, target or "onnx") if precision != "fp16" else None
+    fewer = form is not None
+    entered = {
+        "a plan for fewer bits" if fewer else "a plan for fp16": True,
+        "a check of a plan for fewer bits" if fewer else "a check of a plan": check is not None,
+        "a calibration on one's own images": images is not None,
+    }
+    for mode in (name for name, holds in entered.items() if holds):
+        refuse_without_effect(context, mode, {"precision": precision})
     if check is None and not overwrite:
         refuse_existing(folder / plan_name(form or precision))
     if form is not None:
-        _refuse(precision, {"--images": images, "--margin": margin, "--limit": limit})
         quantize(model, form, check=check, folder=folder, tile=tile, seed=seed, as_json=as_json)
         return
-    if target is not None:
-        raise UnsupportedError(
-            f"--target is for weights in fewer bits: leave it out for {precision}, whose plan is "
-            "that of all targets"
-        )
     plan = load_plan(check) if check else None
     if plan is not None and margin is not None:
         plan = plan.model_copy(update={"margin": margin})
@@ -160,14 +163,6 @@ def refuse_existing(plan: Path) -> None:
         )
 
 
-def _refuse(precision: str, options: dict[str, object]) -> None:
-    from tinysr.errors import UnsupportedError
-
-    for name, value in options.items():
-        if value is not None:
-            raise UnsupportedError(f"{name} is for fp16: leave it out for {precision}")
-
-
 def load_model(model: str) -> tuple[Loaded, int | None]:
     """Return a model, and the tile of the bundle when it is one.
 
@@ -176,7 +171,7 @@ def load_model(model: str) -> tuple[Loaded, int | None]:
     """
     from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME, read_manifest
-    from tinysr.models import load_checkpoint
+    from tinysr.models import load_checkpoint, load_source
 
     if (Path(model) / MANIFEST_NAME).is_file():
         manifest = read_manifest(Path(model))

@@ -10,7 +10,7 @@ import typer
 from tinysr.progress import progress_bar
 from tinysr.terminal import Column, Output, Table
 
-from .parity import backends_for, load_source
+from .parity import backends_for
 
 if TYPE_CHECKING:
     from tinysr.benchmarks.compare import Comparison
@@ -45,6 +45,7 @@ def compare(
         require(package, extra="calibrate")
     from tinysr.benchmarks.compare import compare as compare_bundle
     from tinysr.calibration import degraded_photos
+    from tinysr.models import load_source
     from tinysr.parity import eager_reference, suite
     from tinysr.runtime.bundle import Bundle
 

@@ -45,18 +45,18 @@ Tiles = Annotated[
 
 
 def coreml_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[str, object]:
-    """Return the settings of the target, from what was given: fields of CoreMLOptions, or None.
+    """Return the settings of the target, from what was given; empty without packages.
+
+    Args:
+        given: fields of CoreMLOptions, or None.
+        targets: what is exported.
 
     Raises:
-        UnsupportedError: something was given, and no package is asked for; or it is unknown.
+        UnsupportedError: something that was given is unknown.
     """
-    from tinysr.errors import UnsupportedError
     from tinysr.export.coreml.options import CoreMLOptions
 
+    if TARGET not in targets:
+        return {}
     words = {name: value for name, value in given.items() if value}
-    if TARGET in targets:
-        return {TARGET: CoreMLOptions(**words | {"tiles": tuple(words.get("tiles", ()))})}
-    if words:
-        name = next(iter(words)).replace("_", " ")
-        raise UnsupportedError(f"'{name}' is an option of CoreML packages: add -t {TARGET}")
-    return {}
+    return {TARGET: CoreMLOptions(**words | {"tiles": tuple(words.get("tiles", ()))})}

@@ -13,8 +13,9 @@ from tinysr.progress import progress_bar
 from tinysr.terminal import Output, styled
 
 from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
-from .extend import extend, is_bundle
+from .extend import extend, is_bundle, refuse_model_options
 from .memory import peak_memory
+from .modes import refuse_without_effect
 from .parity import backends_for, print_report
 from .plans import with_plans
 from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
@@ -30,6 +31,7 @@ __all__ = ["export"]
 
 @with_tensorrt_options
 def export(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -88,7 +90,11 @@ def export(
 
     targets = tuple(dict.fromkeys(target or ("onnx",)))
     coreml = {"deployment_target": system, "layout": layout, "tiles": coreml_tile}
+    for name, label in {"tensorrt": "TensorRT", "coreml": "CoreML"}.items():
+        if name not in targets:
+            refuse_without_effect(context, f"an export without {label}")
     if is_bundle(model):
+        refuse_model_options(context, Path(model))
         require("onnx", extra="export")
         from tinysr.export import Extension
 

@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from tinysr.progress import progress_bar
 from tinysr.terminal import Output, styled
 
 from .memory import peak_memory
-from .parity import load_source, print_report
+from .modes import refuse_without_effect
+from .parity import print_report
 from .tensorrt import build_notes
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from tinysr.runtime.bundle import Bundle
     from tinysr.runtime.session import Backend
 
-__all__ = ["extend", "is_bundle"]
+__all__ = ["extend", "is_bundle", "refuse_model_options"]
 
 
 def is_bundle(model: str) -> bool:
@@ -27,6 +30,28 @@ def is_bundle(model: str) -> bool:
     from tinysr.manifest import MANIFEST_NAME
 
     return (Path(model) / MANIFEST_NAME).is_file()
+
+
+def refuse_model_options(context: typer.Context, folder: Path) -> None:
+    """Refuse options of an export that a bundle's graphs have settled already.
+
+    Raises:
+        UnsupportedError: one was given; the message has what holds in its place.
+    """
+    from tinysr.manifest import read_manifest
+
+    manifest = read_manifest(folder)
+    plans = [*(["fp16"] if manifest.precision_plan else []), *manifest.quantization_plans]
+    sizes = {a.inputs[0].shape[0] for a in manifest.artifacts if a.stage == "transformer"}
+    batches = {str(size) if isinstance(size, int) else "any size" for size in sizes}
+    layers = manifest.source.layers
+    values = {
+        "tile": f"tiles of {manifest.tile}",
+        "batch": f"batches of {' and '.join(sorted(batches))}",
+        "layers": "all layers" if layers is None else f"the layers {layers}",
+        "plan": f"plans for {', '.join(plans)}" if plans else "no plan",
+    }
+    refuse_without_effect(context, "a bundle's export", {"bundle": str(folder)}, values)
 
 
 def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overwrite: bool) -> None:
@@ -87,6 +112,7 @@ def _hold(bundle: Bundle, work: Path, backends: list[Backend], tell: Progress) -
     """Hold the new artifacts against the eager model."""
     from tinysr.errors import GateError, UnsupportedError
     from tinysr.export import bake
+    from tinysr.models import load_source
     from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
 
     source, tile = bundle.manifest.source, bundle.manifest.tile

@@ -9,10 +9,13 @@ import typer
 
 from tinysr.terminal import Output
 
+from .modes import refuse_without_effect
+
 __all__ = ["inspect"]
 
 
 def inspect(
+    context: typer.Context,
     target: Annotated[
         str,
         typer.Argument(
@@ -29,12 +32,11 @@ def inspect(
 
     Exits 2 when a bundle's file is missing or changed, after naming it.
     """
-    from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME
 
     is_bundle = (Path(target) / MANIFEST_NAME).is_file()
-    if is_bundle and steps:
-        raise UnsupportedError(f"{target}: --steps is for a preset or a checkpoint, not a bundle")
+    if is_bundle:
+        refuse_without_effect(context, "a bundle's inspection")
     if steps:
         _inspect_steps(target, as_json=as_json)
     elif is_bundle:

@@ -13,8 +13,6 @@ from tinysr.terminal import Column, Output, Part, Table, styled
 if TYPE_CHECKING:
     from torch import nn
 
-    from tinysr.manifest import Source
-    from tinysr.models.load import Loaded
     from tinysr.parity import (
         BisectResult,
         ParityReport,
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from tinysr.runtime.bundle import Bundle
     from tinysr.runtime.session import Backend
 
-__all__ = ["backends_for", "load_source", "parity", "print_report"]
+__all__ = ["backends_for", "parity", "print_report"]
 
 FAILED = 1
 """The exit code when a gate fails."""
@@ -119,29 +117,6 @@ def backends_for(bundle: Bundle, names: list[str]) -> list[Backend]:
     return fitting
 
 
-def load_source(source: Source, model: Path | None) -> Loaded:
-    """Load the eager model that a bundle was made from.
-
-    Raises:
-        UnsupportedError: it was made from a checkpoint, and ``model`` is not given.
-        CheckpointError: the model is another one than the bundle's.
-    """
-    from tinysr.errors import CheckpointError, UnsupportedError
-    from tinysr.models import load_checkpoint
-
-    if model is None and source.kind != "preset":
-        raise UnsupportedError(
-            f"the bundle was made from the checkpoint '{source.name}': give its path with --model"
-        )
-    loaded = load_checkpoint(source.name if model is None else model, layers=source.layers)
-    if loaded.source.sha256 != source.sha256:
-        raise CheckpointError(
-            f"the bundle was made from another model: expected SHA-256 {source.sha256}, "
-            f"found {loaded.source.sha256} in {source.name if model is None else model}"
-        )
-    return loaded
-
-
 def print_report(output: Output, report: ParityReport) -> None:
     """Print the verdicts, and what the bisect found."""
     output.table(_verdicts(report))
@@ -211,6 +186,7 @@ def _references(
     bundle: Bundle, model: Path | None, images: Path | None, progress: Progress
 ) -> tuple[tuple[Reference, ...], SeamReference, dict[int, tuple[Reference, ...]]]:
     """Run the eager model; it is freed on return, before any artifact is opened."""
+    from tinysr.models import load_source
     from tinysr.parity import (
         eager_reference,
         further_references,
@@ -232,6 +208,7 @@ def _references(
 
 def _baked(bundle: Bundle, model: Path | None) -> nn.Module:
     from tinysr.export import bake
+    from tinysr.models import load_source
 
     return bake(load_source(bundle.manifest.source, model).model, bundle.manifest.tile)
 

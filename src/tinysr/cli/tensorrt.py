@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from tinysr.export.tensorrt import Range
 
-__all__ = ["build_notes", "tensorrt_settings", "with_tensorrt_options"]
+__all__ = ["TENSORRT_PARAMETERS", "build_notes", "tensorrt_settings", "with_tensorrt_options"]
 
 TARGET = "tensorrt"
 
@@ -102,6 +102,10 @@ def _options(
     """Hold the options: their names are those of ``TensorRTOptions``."""
 
 
+TENSORRT_PARAMETERS = tuple(f"{_PREFIX}{name}" for name in inspect.signature(_options).parameters)
+"""What the options are called among a command's parameters."""
+
+
 def with_tensorrt_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options; what was given of them reaches it as ``tensorrt``."""
     own = inspect.signature(command, eval_str=True)
@@ -145,18 +149,14 @@ def build_notes() -> Iterator[None]:
 
 
 def tensorrt_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[str, object]:
-    """Return the settings of the target, from what was given.
+    """Return the settings of the target, from what was given; empty without engines.
 
     Raises:
-        UnsupportedError: something was given, and no engines are asked for; or it makes no sense.
+        UnsupportedError: something that was given makes no sense.
     """
-    from tinysr.errors import UnsupportedError
     from tinysr.export.tensorrt import TensorRTOptions
 
     if TARGET not in targets:
-        if given:
-            name = next(iter(given)).replace("_", " ")
-            raise UnsupportedError(f"'{name}' is an option of TensorRT's engines: add -t {TARGET}")
         return {}
     words = dict(given)
     for name in ("batch", "sides"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,8 @@ import typer
 
 from tinysr.errors import ImageError, UnsupportedError, require
 from tinysr.terminal import Output
+
+from .modes import refuse_without_effect
 
 if TYPE_CHECKING:
     from tinysr.training import Chain
@@ -20,6 +23,7 @@ __all__ = ["train"]
 
 
 def train(
+    context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="A recipe, nano, or one stage, nano/teacher.")],
     *,
     output: Annotated[
@@ -90,14 +94,19 @@ def train(
     folder = output or Path("runs") / recipe
     is_stage = "/" in recipe
     if release is not None:
+        refuse_without_effect(context, "a release")
         run = folder if is_stage else folder / stages_of(recipe)[-1]
         for path in write_release(run, release):
             output.line(f"Wrote {path}")
         return
+    if not is_stage:
+        refuse_without_effect(context, "a recipe's training")
+    elif not resume:
+        refuse_without_effect(context, "a training from the start")
     session = Session(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
-    given = _inputs(inputs or ()) | ({"teacher": teacher} if teacher else {})
+    given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
     sharp = find_file(image_teacher) if image_teacher else None
     if data is not None and not data.is_dir():
         raise ImageError(f"{data}: expected a folder of images")
@@ -107,10 +116,6 @@ def train(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )
         if not is_stage:
-            if config or resume or checkpoint:
-                raise UnsupportedError(
-                    "--config, --resume and --checkpoint are a stage's: name one, as nano/teacher"
-                )
             chain = Chain(
                 recipe=recipe,
                 folder=folder,
@@ -166,11 +171,14 @@ def _nothing(_line: str) -> None:
     """Say nothing: the process that leads does."""
 
 
-def _inputs(words: list[str] | tuple[()]) -> dict[str, Path]:
+def _inputs(words: list[str]) -> dict[str, Path]:
     pairs = [word.partition("=") for word in words]
     for role, equals, path in pairs:
         if not (role and equals and path):
             raise UnsupportedError(f"--input expects ROLE=PATH, found '{role}{equals}{path}'")
+    roles = Counter(role for role, _, _ in pairs)
+    if twice := [role for role, count in roles.items() if count > 1]:
+        raise UnsupportedError(f"expected one --input for each role, found two for '{twice[0]}'")
     from tinysr.training.packaged import find_file
 
     return {role: find_file(path) for role, _, path in pairs}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .modes import refuse_without_effect
+
 if TYPE_CHECKING:
     from tinysr.runtime.folder import Work
 
@@ -21,6 +23,7 @@ INTERRUPTED = 130
 
 
 def upscale(
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(
@@ -89,6 +92,8 @@ def upscale(
 
     from .upscale_report import Report
 
+    if output == "-":
+        refuse_without_effect(context, "an image for standard output")
     work = plan_work(inputs, output, file_format=file_format, scale=scale)
     _check_first(work, overwrite=overwrite, as_json=as_json)
     settings = Settings(

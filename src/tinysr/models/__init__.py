@@ -4,6 +4,7 @@ from tinysr.models.config import HEAD_SIZE, SCALE, ModelConfig, TransformerConfi
 from tinysr.models.load import Loaded, load, load_checkpoint, load_teacher
 from tinysr.models.one_step import OneStep
 from tinysr.models.presets import DEFAULT_PRESET, PRESETS, UNTRAINED
+from tinysr.models.source import load_source
 from tinysr.models.tinysr import TinySR
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "VaeConfig",
     "load",
     "load_checkpoint",
+    "load_source",
     "load_teacher",
 ]

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tinysr.errors import require
+from tinysr.atomic import write_atomically
+from tinysr.errors import ImageError, require
 
 from .images import TILE
 
@@ -62,7 +63,9 @@ def write_photos(folder: Path) -> None:
         tile = square.resize((TILE, TILE), Image.Resampling.BOX)
         jpeg = io.BytesIO()
         tile.save(jpeg, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-        Image.open(jpeg).save(folder / f"{name}.png", optimize=True)
+        png = io.BytesIO()
+        Image.open(jpeg).save(png, "PNG", optimize=True)
+        write_atomically(folder / f"{name}.png", png.getvalue(), ImageError)
 
 
 if __name__ == "__main__":

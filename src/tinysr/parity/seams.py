@@ -9,7 +9,7 @@ where the error is far too small to be seen.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,8 @@ from tinysr.models import TinySR
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
 from tinysr.runtime.geometry import LATENT_STRIDE, SCALE, plan
-from tinysr.runtime.network import WINDOWS, Network, Work
+from tinysr.runtime.latents import WINDOWS
+from tinysr.runtime.network import Network, Work
 from tinysr.runtime.registry import STAGES, create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
@@ -145,7 +146,7 @@ def _upscaled(
             )
             for stage in STAGES
         }
-        network = Network(manifest, sessions, window=window)
+        network = opening.enter_context(closing(Network(manifest, sessions, window=window)))
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
         try:
             rows = render(pixels, sizes, network, color_fix("none"))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from tinysr.errors import require
@@ -28,7 +26,6 @@ __all__ = [
     "evaluate",
     "mean_psnr",
     "photo_pairs",
-    "picture",
     "psnr",
     "with_adain",
     "with_constant_prediction",
@@ -180,11 +177,3 @@ def psnr(image: Array, truth: Array) -> float:
     """Return the PSNR of two images in [0, 1], over all pixels and channels, in dB."""
     error = float(np.mean((image.astype(np.float64) - truth) ** 2))
     return float(-10 * np.log10(max(error, 1e-12)))
-
-
-def picture(upscale: Upscale, pair: Pair, path: Path) -> None:
-    """Save input, bicubic, result and truth side by side as an image at ``path``."""
-    nearest = pair.low.repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-    strip = [nearest, upscaled(bicubic, pair.low), upscaled(upscale, pair.low), pair.high]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((np.concatenate(strip, axis=1) * 255).round().astype(np.uint8)).save(path)

@@ -8,6 +8,7 @@ the same runtime that `tinysr upscale` uses.
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tinysr.errors import BundleError
+from tinysr.atomic import write_atomically
+from tinysr.errors import BundleError, ImageError
 from tinysr.manifest import Source
-from tinysr.models import SCALE, load_checkpoint
+from tinysr.models import SCALE, load_source
 from tinysr.runtime import Upscaler
 from tinysr.terminal import Output, program
 from tinysr.training.evaluate import PHOTOS, Pair, bicubic, photo_pairs, psnr, upscaled
@@ -54,12 +56,11 @@ _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 def write_examples(folder: Path) -> list[Pair]:
     """Write every example as a low-resolution PNG; return them with their originals."""
-    folder.mkdir(parents=True, exist_ok=True)
     # All pairs are made, so that these are the very images of the model card's table.
     every = {(pair.photo, pair.degradation): pair for pair in photo_pairs(PHOTOS)}
     pairs = [every[name, DEGRADATION] for name in EXAMPLES]
     for pair in pairs:
-        Image.fromarray(_bytes(pair.low)).save(folder / f"{pair.photo}.png", optimize=True)
+        _write_png(folder / f"{pair.photo}.png", Image.fromarray(_bytes(pair.low)))
     return pairs
 
 
@@ -100,10 +101,17 @@ def _caption(pair: Pair, pixels: Pixels) -> str:
     return f"{psnr(image, pair.high):.2f} dB over the whole photo"
 
 
+def _write_png(path: Path, image: Image.Image) -> None:
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    write_atomically(path, file.getvalue(), ImageError)
+
+
 def _check_weights(source: Source, bundle: Path) -> None:
     """Refuse a bundle of older weights: its picture would not be what users get."""
-    if source.kind != "preset" or load_checkpoint(source.name).source.sha256 != source.sha256:
+    if source.kind != "preset":
         raise BundleError(f"{bundle}: not made from the packaged weights: export it again")
+    load_source(source)
 
 
 def _view(pixels: Pixels, view: View) -> Image.Image:
@@ -128,8 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
         _check_weights(upscaler.bundle.manifest.source, options.bundle)
         pairs = write_examples(options.examples)
         picture = draw_showcase(upscaler, pairs, options.examples)
-    options.picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(options.picture, optimize=True)
+    _write_png(options.picture, picture)
     Output().line(f"Wrote {options.examples} and {options.picture}")
     return 0
 

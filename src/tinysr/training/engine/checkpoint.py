@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tinysr.atomic import replaced
 from tinysr.errors import CheckpointError
 from tinysr.training.config import RunConfig, parse_config
 from tinysr.training.engine.stage import Stage, named_trained
@@ -56,7 +57,11 @@ class State:
 
 
 def save_state(path: Path, state: State, progress: Progress) -> None:
-    """Write a checkpoint; it replaces the one at ``path`` only once it is complete."""
+    """Write a checkpoint; it replaces the one at ``path`` only once it is complete.
+
+    Raises:
+        CheckpointError: it can't be written.
+    """
     tensors = _prefixed(_MODEL, named_trained(state.stage.model)) | _prefixed(_EMA, state.ema)
     tensors |= _slots(_OPTIMIZER, state.optimizer)
     if state.stage.critic is not None and state.critic_optimizer is not None:
@@ -68,11 +73,13 @@ def save_state(path: Path, state: State, progress: Progress) -> None:
         "inputs": json.dumps(dict(progress.inputs)),
         "progress": json.dumps(rows),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     # Channels-last tensors are dense but not contiguous, which the format asks for.
-    save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, partial, metadata)
-    partial.replace(path)
+    dense = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+    with replaced(path, CheckpointError) as temporary:
+        try:
+            save_file(dense, temporary, metadata)
+        except SafetensorError as error:  # it makes its own of a full disk's
+            raise CheckpointError(f"{path}: can't be written: {error}") from error
 
 
 def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
