@@ -182,8 +182,9 @@ def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int
 
 
 def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> Placed:
-    if job.options.cache:
-        return EngineCache(folder=default_folder()).place(key, target, build)
+    folder = default_folder() if job.options.cache else None
+    if folder is not None:
+        return EngineCache(folder=folder).place(key, target, build)
     build(target)
     return Placed(sha256=engine_sha256(target), cached=False)
 

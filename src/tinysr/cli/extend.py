@@ -78,7 +78,7 @@ def _backends(bundle: Bundle, extension: Extension) -> list[Backend]:
     return [
         kind
         for kind in kinds
-        if kind.availability().ready
+        if kind.status().ready
         and not any(kind.unfit(bundle, artifact) for artifact in bundle.artifacts(kind.target))
     ]
 

@@ -94,7 +94,7 @@ def backends_for(bundle: Bundle, names: list[str]) -> list[Backend]:
 
     chosen = [create(name) for name in dict.fromkeys(names)]
     for backend in chosen:
-        ready = backend.availability()
+        ready = backend.status()
         if backend.reference:
             raise UnsupportedError(
                 f"the backend {backend.name} is what artifacts are held against: choose another"
@@ -110,7 +110,7 @@ def backends_for(bundle: Bundle, names: list[str]) -> list[Backend]:
         b
         for b in every
         if (own := bundle.artifacts(b.target))
-        and b.availability().ready
+        and b.status().ready
         and not any(b.unfit(bundle, artifact) for artifact in own)
     ]
     if not fitting:
