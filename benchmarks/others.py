@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinysr.errors import choices, require
+from tinysr import paths
+from tinysr.errors import UnsupportedError, choices, require
 from tinysr.manifest import Stage
 from tinysr.runtime import Bundle, create
 from tinysr.runtime.registry import STAGES
@@ -69,7 +70,7 @@ def _model(bundle: Bundle) -> Any:
 
 
 def _plain(bundle: Bundle, path: Path) -> Run:
-    if not path.exists():
+    if not paths.exists(path, UnsupportedError):
         plain_onnx(bundle, path)
     ort: Any = require("onnxruntime", extra="bench")
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])

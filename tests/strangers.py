@@ -1,7 +1,7 @@
-"""Commands run as somebody else: one who may not enter every folder, or whom the system does not know.
+"""Commands run as somebody else: one who may not enter every folder, or is not known at all.
 
-The tests may run as root, whom no permission stops. So a child process gives that power up: it keeps
-its user, under whom the interpreter can be read, and from then on is refused what is another user's.
+The tests may run as root, whom no permission stops. So a child process gives that power up: it
+keeps its user, who can read the interpreter, and from then on is refused what is another's.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def close_to_us(folder: Path) -> None:
 def _run(
     program: str, words: tuple[str | Path, ...], cwd: Path, environment: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return subprocess.run(  # noqa: S603
         [sys.executable, "-c", program, *map(str, words)],
         cwd=cwd,
         env={**environment, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},

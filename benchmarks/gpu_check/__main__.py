@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tinysr.errors import TinySRError, require
+from tinysr.atomic import write_atomically
+from tinysr.errors import TinySRError, UnsupportedError, require
 
 __all__ = ["main"]
 
@@ -35,10 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "machine": machine(),
             "bundles": [_checked(folder, words) for folder in words.bundles],
         }
-        words.json.parent.mkdir(parents=True, exist_ok=True)
-        new = words.json.with_name(f".{words.json.name}.new")
-        new.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        new.replace(words.json)
+        write_atomically(words.json, json.dumps(record, indent=1) + "\n", UnsupportedError)
     except (TinySRError, OSError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return getattr(error, "exit_code", 2)

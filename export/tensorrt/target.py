@@ -11,7 +11,8 @@ from pathlib import Path
 
 import onnx
 
-from tinysr.errors import GateError, UnsupportedError
+from tinysr import paths
+from tinysr.errors import BundleError, GateError, UnsupportedError
 from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import gpu
 
@@ -155,7 +156,9 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
         stage=graph.stage,
         precision=graph.precision,
         file=FileEntry(
-            path=f"{FOLDER}/{target.name}", sha256=placed.sha256, size=target.stat().st_size
+            path=f"{FOLDER}/{target.name}",
+            sha256=placed.sha256,
+            size=paths.size(target, BundleError),
         ),
         data=(graph.file, *graph.data) if options.strip else (),
         inputs=engine_ports(graph.inputs, profile),

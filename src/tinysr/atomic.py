@@ -1,8 +1,8 @@
 """Files and folders that are there complete, or as they were before.
 
-What is being made has a short hidden name beside its place, so it fits wherever the place's own name
-does. Such names are kept in a list of the process: whatever ends a program can remove them, those
-of other threads included.
+What is being made has a short hidden name beside its place, so it fits wherever the place's own
+name does. Such names are kept in a list of the process: whatever ends a program can remove them,
+those of other threads included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from pathlib import Path
 from . import paths
 from .errors import BundleError, TinySRError
 
-__all__ = ["remove_unfinished", "replaced", "share", "temporary_folder", "write_atomically"]
+__all__ = [
+    "remove_unfinished",
+    "replace_folder",
+    "replaced",
+    "share",
+    "temporary_folder",
+    "write_atomically",
+]
 
 _unfinished: set[Path] = set()
 """Files and folders that are being made now, in any thread."""
@@ -74,6 +81,26 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
     with _listed(folder):
         folder.mkdir(mode=0o700)
         yield folder
+
+
+def replace_folder(target: Path, new: Path) -> None:
+    """Put a folder in the place of another, which is removed.
+
+    That takes two steps: the old one moves aside, and back if the second fails or is interrupted.
+
+    Raises:
+        OSError: it can't be moved.
+    """
+    aside = _beside(target)
+    try:
+        target.rename(aside)
+        new.rename(target)
+    except BaseException:
+        if not target.is_dir() and aside.is_dir():
+            aside.rename(target)
+        raise
+    with _listed(aside):
+        pass
 
 
 def remove_unfinished(folder: Path | None = None) -> None:

@@ -1,8 +1,8 @@
-"""Questions about files that a user named: an answer, or one error line, whatever the system says.
+"""Questions about files that a user named: an answer or one error line, whatever happens.
 
-``Path.exists()`` and its siblings raise where one may not enter, where links lead in a circle, where
-a name is too long or a disk is gone, each in its own way. Here every such failure becomes the
-caller's kind of error, which names the file and what the system said.
+``Path.exists()`` and its siblings raise where one may not enter, where links lead in a circle,
+where a name is too long or a disk is gone, each in its own way. Here every such failure becomes
+the caller's kind of error, which names the file and what the system said.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from .errors import TinySRError
 __all__ = [
     "TEMPORARY_NAME",
     "check_creatable",
+    "check_file",
     "exists",
     "files_below",
     "fitting_name",
     "is_file",
     "is_folder",
+    "is_link",
     "is_linked",
     "listing",
     "look",
@@ -84,6 +86,14 @@ def size(path: Path, error: Error) -> int:
     """Return a file's size in bytes, 0 where there is none; raises as :func:`look`."""
     found = look(path, error)
     return 0 if found is None else found.st_size
+
+
+def is_link(path: Path) -> bool:
+    """Tell whether a path is known to be a link, wherever it leads."""
+    try:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def may_be_file(path: Path) -> bool:
@@ -198,6 +208,13 @@ def check_creatable(path: Path, error: Error) -> None:
             raise error(f"{path}: can't be written: expected names of at most {most} bytes")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise error(f"{path}: can't be written: no permission to write in {folder}")
+
+
+def check_file(path: Path, error: Error) -> None:
+    """Refuse a place where no file can be written; raises as :func:`check_creatable`."""
+    if is_folder(path, error):
+        raise error(f"{path}: expected a file to write, found a folder")
+    check_creatable(path, error)
 
 
 def fitting_name(path: Path, suffix: str) -> Path:

@@ -11,10 +11,9 @@ from rich.console import Console
 from tinysr import __version__
 from tinysr.errors import TinySRError
 
-__all__ = ["app", "main"]
+from .signals import ending_cleanly, exit_code
 
-INTERRUPTED = 130
-"""The exit code shells give a program ended by Ctrl-C."""
+__all__ = ["app", "main"]
 
 app = typer.Typer(
     name="tinysr",
@@ -60,9 +59,14 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; errors of the input or the machine are one line, no traceback."""
-    _register()
+    with ending_cleanly():
+        _main()
+
+
+def _main() -> None:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
+        _register()
         sys.exit(app(standalone_mode=False))
     except typer.exceptions.TyperException as error:
         if error.format_message():  # without a command there is none: the help was printed
@@ -71,9 +75,9 @@ def main() -> None:
     except TinySRError as error:
         console.print(f"[bold red]error:[/] {_plain(error)}")
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as ended:
         console.print("[bold red]interrupted[/]")
-        sys.exit(INTERRUPTED)
+        sys.exit(exit_code(ended))
 
 
 def _usage(error: typer.exceptions.TyperException) -> str:

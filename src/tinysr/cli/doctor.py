@@ -145,10 +145,8 @@ def _system() -> str:
 
 
 def _packages() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name in ("tinysr", *BASE_PACKAGES):
-        found |= _asked(lambda name=name: installed((name,)), lambda words, name=name: {name: words})
-    return found
+    names = ("tinysr", *BASE_PACKAGES)
+    return _asked(lambda: installed(names), lambda words: dict.fromkeys(names, words))
 
 
 def _print(backends: list[BackendRow], extras: list[ExtraRow]) -> None:

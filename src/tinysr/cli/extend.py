@@ -23,9 +23,11 @@ __all__ = ["extend", "is_bundle"]
 
 def is_bundle(model: str) -> bool:
     """Say whether a model's name is a bundle's folder."""
+    from tinysr import paths
+    from tinysr.errors import BundleError
     from tinysr.manifest import MANIFEST_NAME
 
-    return (Path(model) / MANIFEST_NAME).is_file()
+    return paths.is_file(Path(model) / MANIFEST_NAME, BundleError)
 
 
 def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overwrite: bool) -> None:

@@ -28,10 +28,11 @@ def inspect(
 
     Exits 2 when a bundle's file is missing or changed, after naming it.
     """
+    from tinysr import paths
     from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME
 
-    is_bundle = (Path(target) / MANIFEST_NAME).is_file()
+    is_bundle = paths.is_file(Path(target) / MANIFEST_NAME, UnsupportedError)
     if is_bundle and steps:
         raise UnsupportedError(f"{target}: --steps is for a preset or a checkpoint, not a bundle")
     if steps:

@@ -247,10 +247,11 @@ def _check_artifacts(bundle: Bundle, backends: list[Backend]) -> None:
             bundle.path(artifact)
 
 
-def _check_files(*paths: Path | None) -> None:
+def _check_files(*files: Path | None) -> None:
     """Refuse what can't be written before minutes are spent, not after."""
+    from tinysr import paths
     from tinysr.errors import UnsupportedError
 
-    for path in paths:
-        if path is not None and path.is_dir():
-            raise UnsupportedError(f"{path}: expected a file to write, found a folder")
+    for file in files:
+        if file is not None:
+            paths.check_file(file, UnsupportedError)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from tinysr import paths
 from tinysr.errors import ImageError, UnsupportedError, require
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def train(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
     given = _inputs(inputs or ()) | ({"teacher": teacher} if teacher else {})
-    if data is not None and not data.is_dir():
+    if data is not None and not paths.is_folder(data, ImageError):
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
         said = console.print if team.leads else _nothing

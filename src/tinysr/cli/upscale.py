@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .signals import exit_code
+
 if TYPE_CHECKING:
     from tinysr.runtime.folder import Work
 
@@ -16,9 +18,6 @@ __all__ = ["upscale"]
 
 BAD_INPUT = 2
 """The exit code when some files could not be upscaled."""
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
 
 BROKEN_PIPE = 141
 """What a shell gives a program that wrote to a pipe nobody reads any more."""
@@ -116,9 +115,9 @@ def upscale(
             if report.refusal is not None:
                 raise report.refusal
             report.conclude()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             report.conclude(interrupted=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(exit_code(interruption)) from None
         except BrokenPipeError:
             # Or Python would try to write the rest when it ends, and complain.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

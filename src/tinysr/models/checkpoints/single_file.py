@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tinysr.atomic import replaced
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.files import check_finite, read_safetensors
 from tinysr.models.checkpoints.keys import check_sizes
@@ -49,19 +48,8 @@ def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float
 
 
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-    except OSError as error:
-        raise CheckpointError(f"{path}: can't be written ({error.strerror})") from error
-    scratch = Path(name)
-    try:
+    with replaced(path, CheckpointError) as scratch:
         save_file(tensors, scratch, metadata=metadata)
-        scratch.chmod(0o644)  # mkstemp's files are private
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _positions(config: ModelConfig) -> Tensor:
