@@ -11,7 +11,7 @@ from rich.console import Console
 from tinysr import __version__
 from tinysr.errors import TinySRError
 
-from .signals import ending_cleanly, exit_code
+from .signals import INTERRUPTED, ending_cleanly
 
 __all__ = ["app", "main"]
 
@@ -59,25 +59,27 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; errors of the input or the machine are one line, no traceback."""
-    with ending_cleanly():
-        _main()
+    with ending_cleanly() as signals:
+        code = _run()
+        # Typer gives every interruption the exit code of Ctrl-C.
+        sys.exit(signals[0].exit_code if signals and code == INTERRUPTED else code)
 
 
-def _main() -> None:
+def _run() -> int:
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     try:
         _register()
-        sys.exit(app(standalone_mode=False))
+        return int(app(standalone_mode=False) or 0)
     except typer.exceptions.TyperException as error:
         if error.format_message():  # without a command there is none: the help was printed
             console.print(f"[bold red]error:[/] {_plain(_usage(error))}")
-        sys.exit(TinySRError.exit_code)
+        return TinySRError.exit_code
     except TinySRError as error:
         console.print(f"[bold red]error:[/] {_plain(error)}")
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, typer.Abort) as ended:
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
         console.print("[bold red]interrupted[/]")
-        sys.exit(exit_code(ended))
+        return INTERRUPTED
 
 
 def _usage(error: typer.exceptions.TyperException) -> str:

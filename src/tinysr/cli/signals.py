@@ -16,9 +16,13 @@ from types import FrameType
 
 from tinysr.atomic import remove_unfinished
 
-__all__ = ["SignalError", "ending_cleanly", "exit_code"]
+__all__ = ["INTERRUPTED", "SignalError", "ending_cleanly", "exit_code"]
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+INTERRUPTED = 128 + signal.SIGINT
+"""The exit code that shells give a program ended by Ctrl-C."""
 
 
 class SignalError(KeyboardInterrupt):
@@ -26,45 +30,42 @@ class SignalError(KeyboardInterrupt):
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
-        self.number = number
+        self.exit_code = 128 + number
+        """What shells give a program ended by this signal: 143 for SIGTERM, 129 for SIGHUP."""
 
 
-def exit_code(interruption: BaseException | None) -> int:
-    """Return the exit code that shells give a program ended so: 130, 143 or 129.
-
-    Args:
-        interruption: a KeyboardInterrupt, or what was raised from one.
-    """
-    cause = interruption
-    while cause is not None:
-        if isinstance(cause, SignalError):
-            return 128 + cause.number
-        cause = cause.__cause__
-    return 128 + signal.SIGINT
+def exit_code(interruption: KeyboardInterrupt) -> int:
+    """Return the exit code that tells by which signal a program was ended."""
+    return interruption.exit_code if isinstance(interruption, SignalError) else INTERRUPTED
 
 
 @contextlib.contextmanager
-def ending_cleanly() -> Iterator[None]:
+def ending_cleanly() -> Iterator[list[SignalError]]:
     """Raise :class:`SignalError` where a signal comes, and leave nothing unfinished behind.
 
     Signals that are ignored, as `nohup` has it, stay ignored.
+
+    Yields:
+        The signals that came, as they were raised.
     """
+    raised: list[SignalError] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        _leave_terminal()
+        raised.append(SignalError(number))
+        raise raised[-1]
+
     changed = []
     if threading.current_thread() is threading.main_thread():
         changed = [s for s in _SIGNALS if signal.getsignal(s) is signal.SIG_DFL]
     for number in changed:
-        signal.signal(number, _end)
+        signal.signal(number, end)
     try:
-        yield
+        yield raised
     finally:
         remove_unfinished()
         for number in changed:
             signal.signal(number, signal.SIG_DFL)
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    _leave_terminal()
-    raise SignalError(number)
 
 
 def _leave_terminal() -> None:
