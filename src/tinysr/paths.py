@@ -149,8 +149,11 @@ def files_below(folder: Path, error: Error, *, through_links: bool = False) -> l
         through_links: whether to enter folders that are links.
 
     Raises:
-        TinySRError: of the kind ``error``: a folder can't be listed, or a file can't be reached.
+        TinySRError: of the kind ``error``: a folder can't be listed. A file that can't be reached
+            is returned: its reader says why.
     """
+    if not is_folder(folder, error):
+        raise error(f"{folder}: can't be listed: expected a folder")
 
     def refuse(problem: OSError) -> None:
         raise error(f"{problem.filename}: can't be listed: {reason(problem)}") from problem
@@ -159,7 +162,14 @@ def files_below(folder: Path, error: Error, *, through_links: bool = False) -> l
         for root, _, names in os.walk(folder, onerror=refuse, followlinks=through_links):
             yield from (Path(root, name) for name in names)
 
-    return sorted(path for path in found() if is_file(path, error))
+    return sorted(path for path in found() if _is_file_or_unreachable(path))
+
+
+def _is_file_or_unreachable(path: Path) -> bool:
+    try:
+        return is_file(path, TinySRError)
+    except TinySRError:
+        return True
 
 
 def read_limited(path: Path, most: int, error: Error) -> bytes | None:
