@@ -43,7 +43,7 @@ def measure_device(
         TinySRError: nothing of it runs here, or a process failed.
     """
     bundle = Bundle(folder)
-    here = [b for kind in BACKENDS if not kind.reference and (b := kind()).availability().ready]
+    here = [b for kind in BACKENDS if not kind.reference and (b := kind()).status().ready]
     wanted = contenders(bundle, here)
     if not wanted:
         raise UnsupportedError(f"{folder}: nothing of it runs here; see `tinysr doctor`")

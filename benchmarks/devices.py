@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from tinysr import paths
 from tinysr.errors import UnsupportedError
 
 from .record import RESULTS
@@ -63,4 +64,5 @@ def measured_runs(folder: Path = RESULTS) -> tuple[Measured, ...]:
     Raises:
         UnsupportedError: one is damaged.
     """
-    return tuple(read_measured(path) for path in sorted(folder.glob(f"{_PREFIX}*.json")))
+    found = paths.matching(folder, f"{_PREFIX}*.json", UnsupportedError)
+    return tuple(read_measured(path) for path in found)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from tinysr import paths
+from tinysr.errors import UnsupportedError
 from tinysr.terminal import run_child
 
 __all__ = ["Energy", "commit", "peak_mb"]
@@ -19,7 +21,7 @@ _RAPL = Path("/sys/class/powercap")
 
 def peak_mb() -> float | None:
     """Return the largest memory this process ever had, in 10⁶ bytes; None if nobody counts it."""
-    if _STATUS.exists():
+    if paths.exists(_STATUS, UnsupportedError):
         line = next(x for x in _STATUS.read_text().splitlines() if x.startswith(_PEAK))
         return int(line.split()[1]) * 1024 / 1e6
     try:
@@ -34,7 +36,8 @@ class Energy:
     """The processor packages' energy between two moments."""
 
     def __init__(self, root: Path = _RAPL) -> None:
-        self._counters = sorted(root.glob("intel-rapl:?/energy_uj"))
+        zones = paths.matching(root, "intel-rapl:?", UnsupportedError)
+        self._counters = [zone / "energy_uj" for zone in zones]
         self._start = self._read()
 
     def joules(self) -> float | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinysr import paths
 from tinysr.errors import UnsupportedError
 from tinysr.runtime import Upscaler
 from tinysr.terminal import Column, Output, Table, program, run_child
@@ -95,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _here(bundle: str, megapixels: float) -> Use:
     """Upscale in this process."""
-    if not _STATUS.exists():
+    if not paths.exists(_STATUS, UnsupportedError):
         raise UnsupportedError(f"expected a system that counts peak memory in {_STATUS}")
     side = round(math.sqrt(megapixels * 1e6) / _SCALE)
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)

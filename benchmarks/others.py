@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tinysr.errors import choices, require
+from tinysr import paths
+from tinysr.errors import UnsupportedError, choices, require
 from tinysr.manifest import Stage
 from tinysr.runtime import Bundle, create
 from tinysr.runtime.registry import STAGES
@@ -75,7 +76,7 @@ def _model(bundle: Bundle, checkpoint: Path | None) -> Any:
 
 
 def _plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Run:
-    if not path.exists():
+    if not paths.exists(path, UnsupportedError):
         plain_onnx(bundle, path, checkpoint)
     ort: Any = require("onnxruntime", extra="bench")
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])

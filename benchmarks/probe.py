@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import UnsupportedError
 from tinysr.runtime import Upscaler, hashes
 from tinysr.terminal import Output, program, run_child
@@ -103,7 +104,7 @@ def _hashing() -> Iterator[list[float]]:
 
 def _read_bytes() -> int | None:
     """Return what this process has read with system calls; None where nobody counts."""
-    if not _IO.exists():
+    if not paths.exists(_IO, UnsupportedError):
         return None
     line = next(x for x in _IO.read_text().splitlines() if x.startswith(_READ))
     return int(line.split()[1])

@@ -10,6 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 
@@ -68,7 +69,7 @@ def provenance(record: dict[str, Any]) -> str:
 
 def cpu_name() -> str:
     """Return what the processor calls itself."""
-    if _CPU_INFO.exists():
+    if paths.exists(_CPU_INFO, UnsupportedError):
         for line in _CPU_INFO.read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition(":")
             if name.strip() == "model name":

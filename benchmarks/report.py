@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 from tinysr.parity.page import page
@@ -87,7 +88,7 @@ def write_report(folder: Path, results: Path = RESULTS) -> Path:
     plots = {"latency": latency_png(runs, target)}
     for run in runs:
         plots[f"roofline, {run.model} on {run.device.name}"] = roofline_png(run)
-    for path in sorted(results.glob("growth-*.json")):
+    for path in paths.matching(results, "growth-*.json", UnsupportedError):
         plots[path.stem] = growth_png(Growth.model_validate(read_record(path)["figures"]))
     write_atomically(folder / LATENCY, plots["latency"], UnsupportedError)
     for number, run in enumerate(runs):
@@ -100,7 +101,7 @@ def write_report(folder: Path, results: Path = RESULTS) -> Path:
         "paper": [_paper_cells(row) for row in paper_rows()],
         "sides": [
             text
-            for path in sorted(results.glob("side-by-side-*.json"))
+            for path in paths.matching(results, "side-by-side-*.json", UnsupportedError)
             for text in side_lines(path)
         ],
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},

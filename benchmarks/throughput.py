@@ -23,6 +23,8 @@ from pathlib import Path
 from PIL import Image
 
 import tinysr
+from tinysr import paths
+from tinysr.errors import ImageError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.files import decode
 from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
@@ -66,7 +68,8 @@ class Throughput:
 
 def make_photos(folder: Path, count: int) -> None:
     """Write photos of several sizes and formats, cut from those of the parity suite."""
-    originals = [Image.open(path).convert("RGB") for path in sorted(ORIGINALS.glob("*.png"))]
+    files = paths.matching(ORIGINALS, "*.png", ImageError)
+    originals = [Image.open(path).convert("RGB") for path in files]
     turns = zip(range(count), *map(itertools.cycle, (originals, SIZES, SUFFIXES)), strict=False)
     for number, original, size, suffix in turns:
         # A part that differs from photo to photo, at the size wanted.
@@ -92,8 +95,8 @@ def measure(
     Raises:
         TinySRError: a photo can't be upscaled.
     """
-    paths = sorted(folder.iterdir())
-    photos = [decode(p.read_bytes(), str(p), max_megapixels=1e3).raster.pixels for p in paths]
+    files = paths.listing(folder, ImageError)
+    photos = [decode(p.read_bytes(), str(p), max_megapixels=1e3).raster.pixels for p in files]
     pairs = [
         _pair(upscaler, photos, folder, Settings(color=color), swap=bool(turn % 2))
         for turn in range(warmup + repeats)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CalibrationError
 
@@ -53,7 +54,7 @@ class State:
             ops_sha256=hashlib.sha256(names.encode()).hexdigest(),
         )
         path = folder / _HEAD
-        if path.exists():
+        if paths.exists(path, CalibrationError):
             _check(_read_head(path), head, folder)
             return
         write_atomically(path, head.model_dump_json(indent=2) + "\n", CalibrationError)

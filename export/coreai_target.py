@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from tinysr import paths
 from tinysr.errors import BundleError, UnsupportedError, require
 from tinysr.manifest import Artifact, Port, Stage
 
@@ -109,7 +110,7 @@ def _save(converter: Any, path: Path, facts: Mapping[str, str]) -> None:
 
 
 def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str, str]) -> Artifact:
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    files = paths.files_below(path, BundleError)
     program = next(file for file in files if file.suffix == ".mlirb")
     channels = build.model.transformer.pos_embed.proj.in_channels
     example = example_input(build.model, ports.stage, build.options.tile, 1)

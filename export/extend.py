@@ -6,17 +6,18 @@ bundle is made once, and its engines wherever they are to run.
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinysr import paths
+from tinysr.atomic import share
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import MANIFEST_NAME, Artifact, FileEntry, Manifest, read_manifest, to_json
 from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.integrity import fault_of
 
-from .files import atomic_folder, file_entry
+from .files import atomic_folder
 from .gate import Gate, hold
 from .options import PRECISIONS, Plan, Progress, Settings, check_precision
 from .plans import load_any_plan
@@ -136,8 +137,8 @@ def _plans(bundle: Bundle, precision: str) -> dict[str, Plan]:
 
 def _checked(bundle: Bundle, entry: FileEntry) -> Path:
     path = bundle.folder / entry.path
-    if not path.is_file() or file_entry(bundle.folder, path) != entry:
-        raise BundleError(f"{path}: the plan was changed or is missing; export the bundle again")
+    if fault := fault_of(bundle.folder, entry):
+        raise BundleError(f"{path}: {fault.words}")
     return path
 
 
@@ -147,11 +148,12 @@ def _share(bundle: Bundle, work: Path, artifacts: Sequence[Artifact]) -> None:
     plans = [manifest.precision_plan, *manifest.quantization_plans.values()]
     entries = {e.path for a in artifacts for e in (a.file, *a.data)}
     entries |= {entry.path for entry in (*plans, *manifest.documents) if entry is not None}
-    reports = bundle.folder / "reports"
-    entries |= {p.relative_to(bundle.folder).as_posix() for p in reports.glob("*") if p.is_file()}
+    reports = paths.matching(bundle.folder / "reports", "*", BundleError)
+    entries |= {
+        report.relative_to(bundle.folder).as_posix()
+        for report in reports
+        if paths.is_file(report, BundleError)
+    }
     for name in sorted(entries):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(bundle.folder / name, work / name)
-        except OSError:
-            shutil.copyfile(bundle.folder / name, work / name)
+        share(bundle.folder, name, work / name)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import BundleError, GateError
 
 from .files import atomic_folder
 
 __all__ = ["Gate", "hold"]
+
+REJECTED = ".rejected"
+"""What the name of a bundle that is turned away ends with."""
 
 Gate = Callable[[Path], None]
 """Called with the bundle, still in its temporary place. Raising GateError keeps the bundle from
@@ -30,7 +34,7 @@ def hold(gate: Gate, work: Path, target: Path) -> None:
     try:
         gate(work)
     except GateError as error:
-        kept = _reject(work, target.with_name(f"{target.name}.rejected"))
+        kept = _reject(work, paths.fitting_name(target, REJECTED))
         raise GateError(f"{error}; {kept}") from error
 
 
@@ -42,7 +46,7 @@ def _reject(work: Path, rejected: Path) -> str:
     """
     try:
         with atomic_folder(rejected, overwrite=True) as folder:
-            for item in work.iterdir():
+            for item in paths.listing(work, BundleError):
                 item.rename(folder / item.name)
     except BundleError as error:
         return f"the bundle is not kept: {error}"

@@ -7,6 +7,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import BundleError
 from tinysr.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest, to_json
@@ -70,8 +71,7 @@ def copy_swift_package(bundle: Path) -> tuple[FileEntry, ...]:
             _copy(source / part, target / part)
     except OSError as error:
         raise BundleError(f"{target}: can't be written: {error.strerror or error}") from error
-    files = sorted(path for path in target.rglob("*") if path.is_file())
-    return tuple(file_entry(bundle, path) for path in files)
+    return tuple(file_entry(bundle, path) for path in paths.files_below(target, BundleError))
 
 
 def _copy(source: Traversable, target: Path) -> None:

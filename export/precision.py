@@ -19,6 +19,7 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from tinysr import paths
 from tinysr.errors import CalibrationError
 
 __all__ = [
@@ -153,12 +154,8 @@ def load_plan(path: Path) -> PrecisionPlan:
 def read_plan(path: Path, kind: type[P]) -> P:
     """Read a plan of a kind; raises as :func:`load_plan`."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CalibrationError(f"{path}: expected a plan of some kilobytes, found a huge file")
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(_plan_bytes(path).decode())
         return kind.model_validate(data)
-    except OSError as error:
-        raise CalibrationError(f"{path}: expected a precision plan: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CalibrationError(f"{path}: expected a plan in TOML: {error}") from error
     except ValidationError as error:
@@ -166,6 +163,13 @@ def read_plan(path: Path, kind: type[P]) -> P:
         place = ".".join(str(part) for part in first["loc"]) or "the whole file"
         found = f", found {first['input']!r}" if first["type"] == "literal_error" else ""
         raise CalibrationError(f"{path}: at {place}: {first['msg']}{found}") from error
+
+
+def _plan_bytes(path: Path) -> bytes:
+    data = paths.read_limited(path, _MAX_BYTES, CalibrationError)
+    if data is None:
+        raise CalibrationError(f"{path}: expected a precision plan: No such file or directory")
+    return data
 
 
 def plan_text(plan: PrecisionPlan) -> str:

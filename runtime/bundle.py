@@ -7,7 +7,7 @@ from pathlib import Path
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, FileEntry, Manifest, Stage, read_manifest
 
-from . import hashes
+from .integrity import fault_of
 
 __all__ = ["Bundle"]
 
@@ -42,7 +42,7 @@ class Bundle:
         """Return the path of an artifact's graph, once all of its files are as described.
 
         Raises:
-            BundleError: a file is missing, outside the bundle, or has another size or hash.
+            BundleError: a file is missing, or has another size or hash.
         """
         for entry in (artifact.file, *artifact.data):
             self._check(entry, artifact)
@@ -51,22 +51,6 @@ class Bundle:
     def _check(self, entry: FileEntry, artifact: Artifact) -> None:
         if entry.path in self._checked:
             return
-        path = self.folder / entry.path
-        if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise BundleError(f"{artifact.label}: {entry.path} leaves the bundle")
-        try:
-            size = path.stat().st_size
-            digest = hashes.known_sha256(path) if size == entry.size else ""
-        except OSError as error:
-            raise BundleError(f"{artifact.label}: {path}: {error.strerror}") from error
-        if size != entry.size:
-            raise BundleError(
-                f"{artifact.label}: {path}: expected {entry.size} bytes, found {size}; "
-                "export the bundle again"
-            )
-        if digest != entry.sha256:
-            raise BundleError(
-                f"{artifact.label}: {path}: expected SHA-256 {entry.sha256[:12]}…, "
-                f"found {digest[:12]}…; the file was changed, export the bundle again"
-            )
+        if fault := fault_of(self.folder, entry):
+            raise BundleError(f"{artifact.label}: {self.folder / entry.path}: {fault.words}")
         self._checked.add(entry.path)

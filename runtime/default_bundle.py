@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import tinysr
+from tinysr import paths
 from tinysr.errors import BundleError
 from tinysr.manifest import MANIFEST_NAME
 
@@ -26,7 +27,7 @@ def find_bundle(named: Path | None = None) -> Path:
         return named
     packaged = Path(tinysr.__file__).parent / _PACKAGED
     for folder in (LOCAL, packaged):
-        if (folder / MANIFEST_NAME).is_file():
+        if paths.is_file(folder / MANIFEST_NAME, BundleError):
             return folder
     raise BundleError(
         f"no bundle was named, and there is none in {LOCAL} or in the package: "

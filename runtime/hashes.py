@@ -12,11 +12,12 @@ import hashlib
 import json
 import os
 import re
-import tempfile
 import time
 from pathlib import Path
 
-import platformdirs
+from tinysr.atomic import replaced
+from tinysr.errors import TinySRError
+from tinysr.user_cache import cache_folder
 
 __all__ = ["LARGE", "known_sha256", "sha256_file"]
 
@@ -41,7 +42,10 @@ def known_sha256(path: Path) -> str:
     before = path.stat()
     if before.st_size < LARGE or before.st_ino == 0:  # some file systems number no files
         return sha256_file(path)
-    record = _folder() / f"{_name(before)}.txt"
+    folder = _folder()
+    if folder is None:
+        return sha256_file(path)
+    record = folder / f"{_name(before)}.txt"
     known = _recall(record)
     if known:
         return known
@@ -50,7 +54,7 @@ def known_sha256(path: Path) -> str:
     settled = now - max(before.st_mtime, before.st_ctime) > _SETTLED
     if settled and _name(path.stat()) == _name(before):
         # A place that can't be written only costs the next reading.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, TinySRError):
             _remember(record, found)
     return found
 
@@ -61,8 +65,8 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folder() -> Path:
-    return platformdirs.user_cache_path("tinysr") / "hashes"
+def _folder() -> Path | None:
+    return cache_folder("hashes")
 
 
 def _name(stat: os.stat_result) -> str:
@@ -83,13 +87,9 @@ def _recall(record: Path) -> str | None:
 
 def _remember(record: Path, found: str) -> None:
     record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle, new = tempfile.mkstemp(dir=record.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(found)
-        Path(new).replace(record)
-    finally:
-        Path(new).unlink(missing_ok=True)
+    with replaced(record, TinySRError) as new:
+        new.chmod(0o600)
+        new.write_text(found, encoding="ascii")
     old = sorted(record.parent.glob("*.txt"), key=lambda path: path.stat().st_mtime)[:-_KEPT]
     for path in old:
         path.unlink(missing_ok=True)

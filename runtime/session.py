@@ -176,7 +176,19 @@ class Backend(ABC):
 
     @abstractmethod
     def availability(self) -> Availability:
-        """Say whether this machine can run it, without raising."""
+        """Say whether this machine can run it; :meth:`status` is what to call."""
+
+    def status(self) -> Availability:
+        """Say whether this machine can run it, whatever its libraries do when they are asked."""
+        try:
+            return self.availability()
+        except (Exception, SystemExit) as error:
+            words = " ".join(str(error).split())[:200]
+            return Availability(
+                ready=False,
+                detail=f"it failed when it was asked: {type(error).__name__}: {words}",
+                remedy=f"repair what {self.name} needs, or choose another backend",
+            )
 
     def demand(self) -> None:
         """Refuse to go on where this machine can't run it.
@@ -184,7 +196,7 @@ class Backend(ABC):
         Raises:
             MissingBackendError: with the one thing to do.
         """
-        found = self.availability()
+        found = self.status()
         if not found.ready:
             where = f" on {self.provider}" if self.provider else ""
             raise MissingBackendError(

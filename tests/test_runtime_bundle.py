@@ -62,19 +62,6 @@ def test_paths_that_leave_the_bundle_are_refused(folder: Path, path: str) -> Non
     refused(folder, "leaves the bundle")
 
 
-def test_links_that_leave_the_bundle_are_refused(folder: Path, tmp_path: Path) -> None:
-    outside = tmp_path / "outside.bin"
-    (folder / "onnx/weights.bin").rename(outside)
-    (folder / "onnx/weights.bin").symlink_to(outside)
-    refused(folder, r"onnx/weights\.bin leaves the bundle")
-
-
-def test_linked_folders_that_leave_the_bundle_are_refused(folder: Path, tmp_path: Path) -> None:
-    (folder / "onnx").rename(tmp_path / "elsewhere")
-    (folder / "onnx").symlink_to(tmp_path / "elsewhere")
-    refused(folder, "leaves the bundle")
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [

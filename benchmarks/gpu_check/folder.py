@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinysr import paths
+from tinysr.atomic import temporary_folder
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export.files import check_target
 from tinysr.runtime.bundle import Bundle
@@ -23,7 +25,7 @@ from .__main__ import BUNDLES
 
 __all__ = ["SCRIPT", "gather", "main"]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = paths.real(Path(__file__)).parents[2]
 
 _BESIDE = ("onnx", "onnxscript", "onnxsim", "jinja2", "scikit-image", "safetensors")
 """What parity and builds take beside PyTorch, which the machine has in its own version."""
@@ -57,23 +59,21 @@ def gather(target: Path, bundles: Sequence[Path], python: str = sys.executable) 
         bundle = Bundle(folder)
         for artifact in bundle.artifacts():
             bundle.path(artifact)
-    work = target.with_name(f".{target.name}.new")
-    shutil.rmtree(work, ignore_errors=True)
     try:
-        _wheels(work / "wheels", python)
-        for folder in bundles:
-            shutil.copytree(folder, work / "bundles" / folder.name)
-        names = " ".join(f"'bundles/{folder.name}'" for folder in bundles)
-        script = work / "run.sh"
-        script.write_text(SCRIPT.format(beside=" ".join(_BESIDE), bundles=names), encoding="utf-8")
-        script.chmod(0o755)
-        if target.exists():
-            target.rmdir()
-        work.rename(target)
+        with temporary_folder(target) as work:
+            _wheels(work / "wheels", python)
+            for folder in bundles:
+                shutil.copytree(folder, work / "bundles" / folder.name)
+            names = " ".join(f"'bundles/{folder.name}'" for folder in bundles)
+            script, text = work / "run.sh", SCRIPT.format(beside=" ".join(_BESIDE), bundles=names)
+            script.write_text(text, encoding="utf-8")
+            script.chmod(0o755)
+            work.chmod(0o755)
+            if paths.exists(target, BundleError):
+                target.rmdir()
+            work.rename(target)
     except OSError as error:
-        raise BundleError(f"{target}: can't be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        raise BundleError(f"{target}: can't be written: {paths.reason(error)}") from error
 
 
 def _wheels(folder: Path, python: str) -> None:
@@ -94,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--python", default=sys.executable, help="of the version there")
     words = parser.parse_args(arguments)
     gather(words.target, words.bundles, words.python)
-    size = sum(path.stat().st_size for path in words.target.rglob("*") if path.is_file())
+    made = paths.files_below(words.target, BundleError)
+    size = sum(paths.size(path, BundleError) for path in made)
     Output().line(f"Wrote {words.target}, {size / 1e6:.0f} MB: run {words.target}/run.sh there")
     return 0
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinysr import paths
 from tinysr.errors import BundleError, require
 from tinysr.manifest import FileEntry
 from tinysr.runtime.mil import model_file
@@ -139,5 +140,5 @@ def _list_sizes(image: Any, sides: Sequence[int]) -> None:
 def package_files(bundle: Path, path: Path) -> tuple[FileEntry, tuple[FileEntry, ...]]:
     """Return a package's model, and its other files."""
     model = model_file(path)
-    others = sorted(file for file in path.rglob("*") if file.is_file() and file != model)
+    others = [file for file in paths.files_below(path, BundleError) if file != model]
     return file_entry(bundle, model), tuple(file_entry(bundle, file) for file in others)

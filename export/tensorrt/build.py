@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import MissingBackendError, UnsupportedError
 from tinysr.runtime.tensorrt.log import Messages
@@ -29,6 +30,9 @@ _FLAGS = {
     "weight_streaming": "WEIGHT_STREAMING",
 }
 """Builder flags by the option that sets them."""
+
+_MOST_TIMINGS = 2**30
+"""Bytes of a timing cache; those of large networks have some megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +88,8 @@ def engine_from_network(
     monitor = _monitor(flavor.module, build, progress)
     config.progress_monitor = monitor
     engine = parsed.builder.build_serialized_network(parsed.network, config)
-    if monitor.interrupted:
-        raise KeyboardInterrupt
+    if monitor.interruption is not None:
+        raise monitor.interruption
     if engine is None:
         raise _failure(flavor, build, parsed.messages)
     _keep_timings(config, build.options)
@@ -129,7 +133,7 @@ def _set_capabilities(module: Any, config: Any, wanted: tuple[str, ...]) -> None
 
 
 def _set_timings(config: Any, path: Path) -> None:
-    known = path.read_bytes() if path.exists() else b""
+    known = paths.read_limited(path, _MOST_TIMINGS, UnsupportedError) or b""
     cache = config.create_timing_cache(known)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
         raise UnsupportedError(
@@ -152,7 +156,7 @@ def _monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
         def __init__(self) -> None:
             module.IProgressMonitor.__init__(self)
             self.steps: dict[str, int] = {}
-            self.interrupted = False
+            self.interruption: KeyboardInterrupt | None = None
 
         # An exception must not leave these: TensorRT's threads would end the process.
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
@@ -161,7 +165,7 @@ def _monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
 
         def step_complete(self, phase: str, step: int) -> bool:
             self._tell(f"building {build.label}: {phase}, {step + 1} of {self.steps.get(phase)}")
-            return not self.interrupted
+            return self.interruption is None
 
         def phase_finish(self, phase: str) -> None:
             self.steps.pop(phase, None)
@@ -169,8 +173,8 @@ def _monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
         def _tell(self, text: str) -> None:
             try:
                 progress(text)
-            except KeyboardInterrupt:
-                self.interrupted = True
+            except KeyboardInterrupt as interruption:
+                self.interruption = interruption
 
     return Monitor()
 

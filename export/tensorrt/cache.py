@@ -12,15 +12,15 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
-from tinysr.errors import require
+from tinysr import paths
+from tinysr.atomic import share, write_atomically
+from tinysr.errors import TinySRError, require
+from tinysr.user_cache import cache_folder
 
 from .key import Key
 
@@ -34,9 +34,9 @@ _EXTRA = "rtx"
 _LOG = logging.getLogger("tinysr.export")
 
 
-def default_folder() -> Path:
-    """Return where engines are kept."""
-    return platformdirs.user_cache_path("tinysr") / "tensorrt"
+def default_folder() -> Path | None:
+    """Return where engines are kept; None where nothing can be."""
+    return cache_folder("tensorrt")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +71,7 @@ class EngineCache:
         try:
             with self._locked(key.sha256[:2]):
                 if found := self._found(key):
-                    _link(self._engine(key), target)
+                    share(self.folder, self._engine(key).name, target)
                     return Placed(sha256=found, cached=True)
                 self._say_why(key)
                 build(target)
@@ -79,10 +79,11 @@ class EngineCache:
                 self._keep(key, target, sha256)
         except CacheUnusableError as error:
             _LOG.warning("engines are not cached: %s", error)
-            if not target.exists():
+            if not paths.is_file(target, TinySRError):
                 build(target)
         else:
-            self._trim(key)
+            with contextlib.suppress(CacheUnusableError):
+                self._trim(key)
         return Placed(sha256=sha256 or engine_sha256(target), cached=False)
 
     def _engine(self, key: Key) -> Path:
@@ -94,7 +95,7 @@ class EngineCache:
     def _found(self, key: Key) -> str:
         """Return the hash of an entry that is sound, or ""; a damaged one is removed."""
         record, engine = self._record(key), self._engine(key)
-        if not record.exists():
+        if not paths.exists(record, CacheUnusableError):
             return ""
         known = _read(record)
         with contextlib.suppress(OSError):
@@ -124,10 +125,12 @@ class EngineCache:
         data = {"name": key.name, "parts": key.parts, "sha256": sha256, "size": size}
         try:
             kept.unlink(missing_ok=True)
-            _link(engine, kept)
-            new = record.with_suffix(".new")
-            new.write_text(json.dumps(data, indent=1), encoding="utf-8")
-            new.replace(record)  # last: an engine without a record is none
+            share(engine.parent, engine.name, kept)
+            # Last: an engine without a record is none.
+            write_atomically(record, json.dumps(data, indent=1), CacheUnusableError)
+        except CacheUnusableError:
+            kept.unlink(missing_ok=True)
+            raise
         except OSError as error:
             kept.unlink(missing_ok=True)
             raise CacheUnusableError(f"{self.folder}: {error.strerror}") from error
@@ -168,19 +171,8 @@ class EngineCache:
             lock.release()
 
 
-class CacheUnusableError(Exception):
+class CacheUnusableError(TinySRError):
     """The cache can't be read or written; a build goes on without it."""
-
-
-def _link(source: Path, target: Path) -> None:
-    """Share a file between cache and bundle; where that can't be, copy it.
-
-    Neither is ever written in place, and both are checked by hash before they are used.
-    """
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _read(record: Path) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import onnx
 
-from tinysr.errors import GateError, UnsupportedError
+from tinysr import paths
+from tinysr.errors import BundleError, GateError, UnsupportedError
 from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import gpu
 
@@ -155,7 +156,9 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
         stage=graph.stage,
         precision=graph.precision,
         file=FileEntry(
-            path=f"{FOLDER}/{target.name}", sha256=placed.sha256, size=target.stat().st_size
+            path=f"{FOLDER}/{target.name}",
+            sha256=placed.sha256,
+            size=paths.size(target, BundleError),
         ),
         data=(graph.file, *graph.data) if options.strip else (),
         inputs=engine_ports(graph.inputs, profile),
@@ -182,8 +185,9 @@ def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int
 
 
 def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> Placed:
-    if job.options.cache:
-        return EngineCache(folder=default_folder()).place(key, target, build)
+    folder = default_folder() if job.options.cache else None
+    if folder is not None:
+        return EngineCache(folder=folder).place(key, target, build)
     build(target)
     return Placed(sha256=engine_sha256(target), cached=False)
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar
 
+import numpy as np
+
+from tinysr import paths
 from tinysr.errors import BundleError, MissingBackendError
 from tinysr.manifest import Artifact
 
@@ -35,6 +39,11 @@ _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16"}
 
 _AS_REQUESTED = 1
 """ONNX Runtime's way to extend an arena by what is asked for, not to the next power of two."""
+
+_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+"""ONNX Runtime's setting: where a graph that comes as bytes finds the files it names."""
+
+_NOWHERE = os.devnull  # no file lies below a device
 
 _FATAL = 4
 """ONNX Runtime's log level: what it has to say reaches the user as our errors."""
@@ -70,9 +79,9 @@ class OnnxRuntimeBackend(Backend):
             MissingBackendError: ONNX Runtime or its provider is not here.
         """
         self.demand()
-        path = str(bundle.path(artifact))
+        path = bundle.path(artifact)
         try:
-            session = self._create(_runtime(), path)
+            session = self._create(_runtime(), bundle, artifact)
         except Exception as error:
             raise BundleError(
                 f"{artifact.label}: {path}: ONNX Runtime can't open it ({_first_line(error)}); "
@@ -82,7 +91,7 @@ class OnnxRuntimeBackend(Backend):
         _check_graph(artifact, session)
         return OnnxRuntimeSession(artifact, session)
 
-    def _create(self, ort: Any, path: str) -> Any:
+    def _create(self, ort: Any, bundle: Bundle, artifact: Artifact) -> Any:
         options = ort.SessionOptions()
         options.log_severity_level = _FATAL
         if self.options.threads is not None:
@@ -104,7 +113,14 @@ class OnnxRuntimeBackend(Backend):
             chosen.append(_PROVIDERS["cuda"])
         if self.provider != "cpu":
             ort.preload_dlls()
-        return ort.InferenceSession(path, options, providers=chosen)
+        graph = bundle.folder / artifact.file.path
+        if not _linked(bundle, artifact):
+            return ort.InferenceSession(str(graph), options, providers=chosen)
+        # ONNX Runtime follows no link out of a graph's folder.
+        kept = _add_weights(options, bundle, artifact)
+        session = ort.InferenceSession(graph.read_bytes(), options, providers=chosen)
+        del kept
+        return session
 
     def _check_provider(self, session: Any) -> None:
         """Refuse a session that ONNX Runtime quietly put elsewhere, as it does without CUDA."""
@@ -160,6 +176,28 @@ def _share_memory() -> None:
     ort.create_and_register_allocator(
         ort.OrtMemoryInfo("Cpu", kind, 0, where), ort.OrtArenaCfg(0, _AS_REQUESTED, -1, -1)
     )
+
+
+def _linked(bundle: Bundle, artifact: Artifact) -> bool:
+    """Tell whether a link leads to one of a graph's files."""
+    entries = (artifact.file, *artifact.data)
+    return any(paths.is_linked(bundle.folder / entry.path, bundle.folder) for entry in entries)
+
+
+def _add_weights(options: Any, bundle: Bundle, artifact: Artifact) -> list[Any]:
+    """Let a graph that comes as bytes have its weights from memory, and no other file.
+
+    Returns:
+        The weights, which must be kept until the session is made.
+    """
+    graph, *files = (bundle.folder / entry.path for entry in (artifact.file, *artifact.data))
+    weights = [np.memmap(file, np.uint8, "r") for file in files]
+    if weights:
+        names = [file.relative_to(graph.parent).as_posix() for file in files]
+        sizes = [len(data) for data in weights]
+        options.add_external_initializers_from_files_in_memory(names, weights, sizes)
+    options.add_session_config_entry(_DATA_FOLDER, _NOWHERE)
+    return weights
 
 
 def _provided(ort: Any) -> list[str]:

@@ -3,10 +3,12 @@
 from .formats import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES, check_size, format_of
 from .reading import Decoded, decode
 from .saving import check_writable, save
+from .suffixes import IMAGE_SUFFIXES, image_suffix, with_format, with_mark
 from .writing import encode_into
 
 __all__ = [
     "FORMATS",
+    "IMAGE_SUFFIXES",
     "INPUT_SUFFIXES",
     "OUTPUT_SUFFIXES",
     "Decoded",
@@ -15,5 +17,8 @@ __all__ = [
     "decode",
     "encode_into",
     "format_of",
+    "image_suffix",
     "save",
+    "with_format",
+    "with_mark",
 ]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 
+from tinysr import paths
+from tinysr.atomic import replaced
 from tinysr.errors import ImageError, choices
 
 from ..raster import Raster
@@ -37,18 +36,10 @@ def save(
     elif file_format not in FORMATS:
         raise choices("format", file_format, FORMATS)
     _check_existing(path, overwrite=overwrite)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x+b") as file:
+    with replaced(path, ImageError) as temporary:
+        with temporary.open("r+b") as file:
             encode_into(raster, file_format, file, str(path))
         _check_existing(path, overwrite=overwrite)
-        temporary.replace(path)
-    except OSError as error:
-        raise ImageError(f"{path}: can't be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):  # it is gone if all went well
-            temporary.unlink()
 
 
 def check_writable(path: Path, *, overwrite: bool = False) -> None:
@@ -60,17 +51,11 @@ def check_writable(path: Path, *, overwrite: bool = False) -> None:
     """
     format_of(path)
     _check_existing(path, overwrite=overwrite)
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise ImageError(f"{path}: can't be written: {folder} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ImageError(f"{path}: can't be written: no permission to write in {folder}")
+    paths.check_creatable(path, ImageError)
 
 
 def _check_existing(path: Path, *, overwrite: bool) -> None:
-    if path.is_dir():
+    if paths.is_folder(path, ImageError):
         raise ImageError(f"{path}: can't be written: it is a folder")
-    if not overwrite and path.exists():
+    if not overwrite and paths.exists(path, ImageError):
         raise ImageError(f"{path}: exists and is kept; --overwrite replaces it")

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import ImageError, choices
 
-from ..files import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES
+from ..files import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES, with_format, with_mark
 from .walk import walk
 
 __all__ = ["STANDARD", "Job", "Work", "plan_work"]
 
 STANDARD = "-"
 """The name of standard input and output."""
-
-_FALLBACK = ".png"
-"""Suffix of the output where an input's format can't be written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +82,7 @@ def plan_work(
     if file_format is not None and file_format not in FORMATS:
         raise choices("format", file_format, FORMATS)
     for name in inputs:
-        if name != STANDARD and not Path(name).exists():
+        if name != STANDARD and not paths.exists(Path(name), ImageError):
             raise ImageError(f"{name}: there is no such file or folder")
     left_out: Counter[str] = Counter()
     piped = STANDARD in (*inputs, output)
@@ -106,24 +103,24 @@ def _several(
 ) -> Iterator[Job]:
     for name in inputs:
         path = Path(name)
-        if path.is_dir():
+        if paths.is_folder(path, ImageError):
             folder = _beside(path, scale) if output is None else Path(output)
             yield from _of_folder(path, folder, file_format, left_out)
         elif output is None:
-            target = _suffixed(_beside(path, scale), file_format)
+            target = with_format(_beside(path, scale), file_format)
             yield Job(source=path, target=target, name=path.name)
         else:
-            target = _suffixed(Path(output, path.name), file_format)
+            target = with_format(Path(output, path.name), file_format)
             yield Job(source=path, target=target, folder=Path(output), name=path.name)
 
 
 def _names_file(output: Path) -> bool:
-    return output.suffix.lower() in OUTPUT_SUFFIXES and not output.is_dir()
+    return output.suffix.lower() in OUTPUT_SUFFIXES and not paths.is_folder(output, ImageError)
 
 
 def _single(inputs: Sequence[str], output: str | None, file_format: str | None) -> Job:
     """Return the job of one named file, or of standard input or output."""
-    if len(inputs) != 1 or Path(inputs[0]).is_dir():
+    if len(inputs) != 1 or paths.is_folder(Path(inputs[0]), ImageError):
         raise ImageError(
             f"{output or STANDARD}: is one image: expected one input file, or a folder as output"
         )
@@ -149,7 +146,7 @@ def _of_folder(
     left_out.update(found.others)
     for source in found.images:
         inner = source.relative_to(path)
-        target = _suffixed(folder / inner, file_format)
+        target = with_format(folder / inner, file_format)
         yield Job(source=source, target=target, folder=folder, name=inner.as_posix())
     for source, words in found.unreadable.items():
         inner = source.relative_to(path)
@@ -166,18 +163,13 @@ def _of_folder(
 def _beside(path: Path, scale: float) -> Path:
     """Return `photos-x4` for `photos`, and `photo-x4.jpg` for `photo.jpg`."""
     if path.name in ("", ".."):
-        path = path.resolve()
+        path = paths.real(path)
     if not path.name:
         raise ImageError(f"{path}: expected an output for it; name one with -o")
-    suffix = "" if path.is_dir() else path.suffix
-    return path.with_name(f"{path.name.removesuffix(suffix)}-x{scale:g}{suffix}")
-
-
-def _suffixed(target: Path, file_format: str | None) -> Path:
-    if file_format is not None:
-        kept = OUTPUT_SUFFIXES.get(target.suffix.lower()) == file_format
-        return target if kept else target.with_suffix(f".{file_format}")
-    return target if target.suffix.lower() in OUTPUT_SUFFIXES else target.with_suffix(_FALLBACK)
+    mark = f"-x{scale:g}"
+    if paths.is_folder(path, ImageError):  # its dots are no suffix
+        return path.with_name(f"{path.name}{mark}")
+    return with_mark(path, mark)
 
 
 def _check(found: Sequence[Job], inputs: Sequence[str]) -> None:
@@ -187,12 +179,12 @@ def _check(found: Sequence[Job], inputs: Sequence[str]) -> None:
             f"{', '.join(inputs)}: expected at least one image "
             f"({', '.join(sorted(INPUT_SUFFIXES))}), found none"
         )
-    made: dict[str, Job] = {}
-    sources = {os.path.realpath(job.source) for job in found if job.source}
+    made: dict[Path, Job] = {}
+    sources = {paths.real(job.source) for job in found if job.source}
     for job in found:
         if job.target is None:
             continue
-        target = os.path.realpath(job.target)
+        target = paths.real(job.target)
         if target in made:
             raise ImageError(
                 f"{made[target]} and {job} would both become {job.target}: "

@@ -15,6 +15,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from tinysr import paths
 from tinysr.errors import ImageError
 
 from ..hashes import sha256_file
@@ -50,7 +51,7 @@ class Made:
             OSError: the file can't be read.
         """
         # The size first: of a file that was cut or replaced, nothing is read.
-        changed = target.stat().st_size != self.target_bytes
+        changed = paths.size(target, ImageError) != self.target_bytes
         if changed or sha256_file(target) != self.target_sha256:
             return "it is not the file that was written"
         if source_sha256 != self.source_sha256:
@@ -109,11 +110,14 @@ class Log:
 
     def _cut(self) -> bool:
         """Tell whether the last line has no end, as where a machine went down."""
-        if not self.path.is_file() or not self.path.stat().st_size:
+        try:
+            with self.path.open("rb") as file:
+                if not file.seek(0, os.SEEK_END):
+                    return False
+                file.seek(-1, os.SEEK_END)
+                return file.read(1) != b"\n"
+        except FileNotFoundError:
             return False
-        with self.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) != b"\n"
 
     def _learn(self, line: bytes) -> None:
         try:

@@ -11,12 +11,12 @@ large images go through one at a time.
 from __future__ import annotations
 
 import contextlib
-import glob
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec, Protocol
 
+from tinysr.atomic import remove_unfinished
 from tinysr.errors import ImageError, TinySRError
 
 from ..upscaler import Upscaler
@@ -35,10 +35,6 @@ _Words = ParamSpec("_Words")
 
 _PATIENCE = 0.5
 """Seconds in which a thread that was told to drop an image gets to where it looks."""
-
-
-_TOKEN = "[0-9a-f]" * 8
-"""How the name of a file that is being written ends."""
 
 
 class Watcher(Protocol):
@@ -176,11 +172,8 @@ class _Run:
         self._dropped.set()
         writer.join(_PATIENCE)
         target = self._writing.job.target if self._writing is not None else None
-        if target is None or not writer.is_alive():
-            return
-        for path in target.parent.glob(f".{glob.escape(target.name)}.{_TOKEN}"):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        if target is not None and writer.is_alive():
+            remove_unfinished(target.parent)
 
 
 @contextlib.contextmanager

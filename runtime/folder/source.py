@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from io import FileIO
 
+from tinysr import paths
 from tinysr.errors import ImageError
 
 from .jobs import Job
@@ -30,8 +31,8 @@ def read_source(job: Job) -> bytes:
             sys.stdin.fileno() if job.source is None else job.source, closefd=not piped
         ) as f:
             data = _bytes(f)
-    except OSError as error:
-        raise ImageError(f"{job}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{job}: can't be read: {paths.reason(error)}") from error
     if len(data) > _MAX_BYTES:
         raise ImageError(f"{job}: expected an image file of at most 2 GiB, found a larger one")
     if piped and not data:

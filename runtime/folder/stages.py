@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from tinysr import paths
 from tinysr.errors import ImageError
 
 from ..files import FORMATS, check_size, check_writable, decode, encode_into, format_of, save
@@ -60,7 +61,7 @@ class Stages:
             check_writable(job.target, overwrite=settings.overwrite or made is not None)
         data = read_source(job)
         item.source_sha256 = hashlib.sha256(data).hexdigest()
-        if made is not None and job.target is not None and job.target.exists():
+        if made is not None and job.target is not None and paths.exists(job.target, ImageError):
             item.skipped = self._is_current(made, item, job.target)
         if not item.skipped:
             self._decode(data, item)
@@ -86,7 +87,7 @@ class Stages:
         target = item.job.target
         if target is not None:
             save(raster, target, overwrite=self._settings.overwrite)
-            item.target_bytes = target.stat().st_size
+            item.target_bytes = paths.size(target, ImageError)
             item.target_sha256 = sha256_file(target)
             return
         with tempfile.TemporaryFile() as file:  # encoders go back and forth, a pipe does not

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinysr import paths
+
 from ..files import INPUT_SUFFIXES
 
 __all__ = ["Found", "walk"]
@@ -34,19 +36,19 @@ def walk(folder: Path, leave_out: Path) -> Found:
         folder: where to look.
         leave_out: an output folder, which may lie inside ``folder``.
     """
-    output, top = os.path.realpath(leave_out), os.path.realpath(folder)
+    output, top = paths.real(leave_out), paths.real(folder)
     images: list[Path] = []
     others: Counter[str] = Counter()
     errors: list[OSError] = []
     for root, inner, names in os.walk(folder, onerror=errors.append):
         inner[:] = [name for name in inner if not name.startswith(".")]
         if output != top:
-            inner[:] = [n for n in inner if os.path.realpath(Path(root, n)) != output]
+            inner[:] = [name for name in inner if paths.real(Path(root, name)) != output]
         for path in (Path(root, name) for name in names if not name.startswith(".")):
             suffix = path.suffix.lower()
             if suffix not in INPUT_SUFFIXES:
                 others[suffix] += 1
-            elif path.is_file() or not path.exists():  # a broken link is reported when it is read
+            elif paths.may_be_file(path):  # a link that leads nowhere is reported when it is read
                 images.append(path)
     unreadable = {Path(error.filename): error.strerror or "" for error in errors}
     return Found(images=tuple(sorted(images)), unreadable=unreadable, others=others)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import platformdirs
+from tinysr.atomic import write_atomically
+from tinysr.errors import TinySRError
+from tinysr.user_cache import cache_folder
 
 from .engine import Engine
 
@@ -18,7 +18,8 @@ __all__ = ["RuntimeCache", "cache_for"]
 class RuntimeCache:
     """The compiled kernels of one engine, in a file. One that does not fit is made anew."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
+        """Keep kernels in a file; without one they are compiled each time."""
         self._path = path
         self._cache: Any = None
         self._known = b""
@@ -32,8 +33,9 @@ class RuntimeCache:
         strategies = engine.module.DynamicShapesKernelSpecializationStrategy
         config.dynamic_shapes_kernel_specialization_strategy = strategies.EAGER
         self._cache = config.create_runtime_cache()
-        with contextlib.suppress(OSError):
-            self._known = self._path.read_bytes()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._known = self._path.read_bytes()
         if self._known:
             self._cache.deserialize(self._known)  # it judges by itself whether they fit
         config.set_runtime_cache(self._cache)
@@ -42,20 +44,13 @@ class RuntimeCache:
     def save(self) -> None:
         """Write the kernels, whole or not at all; a full disk only costs the next start."""
         data = bytes(memoryview(self._cache.serialize()))
-        if data == self._known:
+        if self._path is None or data == self._known:
             return
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, new = tempfile.mkstemp(dir=self._path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                Path(new).replace(self._path)
-            finally:
-                Path(new).unlink(missing_ok=True)
+        with contextlib.suppress(TinySRError):
+            write_atomically(self._path, data, TinySRError)
 
 
 def cache_for(sha256: str) -> RuntimeCache:
     """Return the cache of an engine by its hash."""
-    folder = platformdirs.user_cache_path("tinysr") / "tensorrt" / "kernels"
-    return RuntimeCache(folder / f"{sha256}.bin")
+    folder = cache_folder("tensorrt", "kernels")
+    return RuntimeCache(None if folder is None else folder / f"{sha256}.bin")

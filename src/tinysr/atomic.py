@@ -1,16 +1,33 @@
-"""Files that are there complete, or as they were before."""
+"""Files and folders that are there complete, or as they were before.
+
+What is being made has a short hidden name beside its place, so it fits wherever the place's own
+name does. Such names are kept in a list of the process: whatever ends a program can remove them,
+those of other threads included.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from . import paths
 from .errors import BundleError, TinySRError
 
-__all__ = ["replaced", "write_atomically"]
+__all__ = [
+    "remove_unfinished",
+    "replace_folder",
+    "replaced",
+    "share",
+    "temporary_folder",
+    "write_atomically",
+]
+
+_unfinished: set[Path] = set()
+"""Files and folders that are being made now, in any thread."""
 
 
 def write_atomically(path: Path, data: str | bytes, error: type[TinySRError] = BundleError) -> None:
@@ -40,25 +57,100 @@ def replaced(path: Path, error: type[TinySRError] = BundleError) -> Iterator[Pat
     Raises:
         TinySRError: of the kind ``error``, for every OSError on the way.
     """
+    temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
+        with _listed(temporary):
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
-            temporary.chmod(_mode(path))
+            with contextlib.suppress(FileNotFoundError):
+                temporary.chmod(path.stat().st_mode & 0o777)
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as problem:
-        raise error(f"{path}: can't be written: {problem.strerror}") from problem
+        raise error(f"{path}: can't be written: {paths.reason(problem)}") from problem
 
 
-def _mode(path: Path) -> int:
-    """Return the permissions a file has, or those that a new one gets."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+@contextlib.contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """Yield a new folder beside a path; what is left of it at the end of the block is removed.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    folder = _beside(beside)
+    with _listed(folder):
+        folder.mkdir(mode=0o700)
+        yield folder
+
+
+def replace_folder(target: Path, new: Path) -> None:
+    """Put a folder in the place of another, which is removed.
+
+    That takes two steps: the old one moves aside, and back if the second fails or is interrupted.
+
+    Raises:
+        OSError: it can't be moved.
+    """
+    aside = _beside(target)
+    try:
+        target.rename(aside)
+        new.rename(target)
+    except BaseException:
+        if not target.is_dir() and aside.is_dir():
+            aside.rename(target)
+        raise
+    with _listed(aside):
+        pass
+
+
+def remove_unfinished(folder: Path | None = None) -> None:
+    """Remove what is being made, and will not be finished: the program ends.
+
+    Args:
+        folder: only what lies in this one; everything if None.
+    """
+    for path in tuple(_unfinished):
+        if folder in (None, path.parent):
+            _remove(path)
+
+
+def share(folder: Path, name: str, target: Path) -> None:
+    """Put a file of a folder in a further place: on one disk the same file, else a copy.
+
+    A file that is reached through a link belongs to another tool's store, and is copied.
+
+    Raises:
+        OSError: it can't be read or written.
+    """
+    source = folder / name
+    try:
+        if not paths.is_linked(source, folder):
+            os.link(source, target)
+            return
+    except OSError:  # another file system, or one without links
+        pass
+    shutil.copyfile(source, target)
+
+
+@contextlib.contextmanager
+def _listed(path: Path) -> Iterator[None]:
+    """Keep a path in the list until the block ends, and remove what then lies there."""
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        _remove(path)
+        _unfinished.discard(path)
+
+
+def _beside(path: Path) -> Path:
+    """Return a path in the same folder for what is not finished."""
+    digits = len(paths.TEMPORARY_NAME.rpartition("-")[2])
+    prefix = paths.TEMPORARY_NAME[:-digits]
+    return path.with_name(f"{prefix}{secrets.token_hex(digits // 2)}")
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):  # it is gone if all went well
+        path.unlink()
+    shutil.rmtree(path, ignore_errors=True)

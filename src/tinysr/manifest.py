@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from tinysr import paths
 from tinysr.errors import BundleError
 
 __all__ = [
@@ -214,16 +215,13 @@ def read_manifest(folder: Path) -> Manifest:
         BundleError: there is none, it is not valid JSON, or it does not fit the schema.
     """
     path = folder / MANIFEST_NAME
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise BundleError(f"{path}: expected a manifest of some kilobytes, found a huge file")
-        return Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
+    data = paths.read_limited(path, _MAX_BYTES, BundleError)
+    if data is None:
         raise BundleError(
             f"{folder}: no bundle here ({MANIFEST_NAME} is missing); make one with `tinysr export`"
-        ) from error
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from error
+        )
+    try:
+        return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise BundleError(f"{path}: {_first_problem(error)}") from error
 

@@ -12,6 +12,7 @@ from tinysr.errors import UnsupportedError
 from tinysr.terminal import Output, run_program
 
 from .help import Command, Group, first_line
+from .signals import INTERRUPTED, ending_cleanly
 
 __all__ = ["app", "main"]
 
@@ -60,12 +61,15 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; errors of the input or the machine are one line, no traceback."""
-    _register()
-    sys.exit(run_program(_command))
+    with ending_cleanly() as signals:
+        code = run_program(_command)
+        # Every interruption ends with the exit code of Ctrl-C at first.
+        sys.exit(signals[0].exit_code if signals and code == INTERRUPTED else code)
 
 
 def _command() -> int:
     """Run the command that was asked for; return its exit code."""
+    _register()
     try:
         return int(app(standalone_mode=False) or 0)
     except typer.exceptions.TyperException as error:

@@ -50,13 +50,16 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     ] = None,
 ) -> None:
     """Measure latency, stages, memory and load time, beside the limits of the machine."""
+    from tinysr import paths
     from tinysr.benchmarks import bench as run
     from tinysr.benchmarks.judge import check_target, regressions
     from tinysr.benchmarks.rows import read_measured, write_measured
     from tinysr.benchmarks.timing import rules_named
-    from tinysr.errors import GateError
+    from tinysr.errors import GateError, UnsupportedError
     from tinysr.runtime.bundle import Bundle
 
+    if json is not None:
+        paths.check_file(json, UnsupportedError)
     before = read_measured(against) if against else None
     opened = Bundle(bundle)
     options = run.Options(rules=rules_named(rules), threads=threads, device=device)

@@ -154,9 +154,11 @@ def refuse_existing(plan: Path) -> None:
     Raises:
         UnsupportedError: it is there.
     """
+    from tinysr import paths
     from tinysr.errors import UnsupportedError
 
-    if plan.exists():
+    paths.check_creatable(plan, UnsupportedError)
+    if paths.exists(plan, UnsupportedError):
         raise UnsupportedError(
             f"{plan}: a plan is here already; --check says whether it holds, and --overwrite "
             "replaces it"
@@ -169,11 +171,12 @@ def load_model(model: str) -> tuple[Loaded, int | None]:
     Raises:
         UnsupportedError: the bundle was made from a checkpoint, and does not hold it.
     """
+    from tinysr import paths
     from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME, read_manifest
     from tinysr.models import load_checkpoint, load_source
 
-    if (Path(model) / MANIFEST_NAME).is_file():
+    if paths.is_file(Path(model) / MANIFEST_NAME, UnsupportedError):
         manifest = read_manifest(Path(model))
         if manifest.source.kind != "preset":
             raise UnsupportedError(

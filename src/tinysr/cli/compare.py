@@ -39,6 +39,7 @@ def compare(
     ] = False,
 ) -> None:
     """Hold every precision against the eager model and the ground truth, and time it."""
+    from tinysr import paths
     from tinysr.errors import UnsupportedError, require
 
     for package in ("torch", "matplotlib"):
@@ -49,8 +50,8 @@ def compare(
     from tinysr.parity import eager_reference, suite
     from tinysr.runtime.bundle import Bundle
 
-    if output is not None and output.exists() and not output.is_dir():
-        raise UnsupportedError(f"{output}: expected a folder to write to, found a file")
+    if output is not None:
+        paths.check_creatable(output / PAGE, UnsupportedError)
     opened = Bundle(bundle)
     tile = opened.manifest.tile
     with progress_bar() as tell:

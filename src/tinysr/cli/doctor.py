@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from tinysr.runtime import Backend
 
 __all__ = ["doctor"]
+
+T = TypeVar("T")
 
 BASE_PACKAGES = ("numpy", "onnxruntime", "pillow", "pydantic", "rich", "typer")
 
@@ -48,11 +51,30 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what works on this machine."""
-    backends, extras = backend_rows(), extra_rows()
+    backends = _asked(backend_rows, lambda words: [_no_backends(words)])
+    extras = _asked(extra_rows, lambda words: [_no_extras(words)])
     if as_json:
         Output().json(_report(backends, extras))
     else:
         _print(backends, extras)
+
+
+def _asked(ask: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+    """Return an answer, or what stands for it when the question fails: the others go on."""
+    try:
+        return ask()
+    except (Exception, SystemExit) as error:  # a library that is asked may do anything
+        words = " ".join(str(error).split())[:200]
+        return otherwise(f"it failed when it was asked: {type(error).__name__}: {words}")
+
+
+def _no_backends(words: str) -> BackendRow:
+    remedy = "install tinysr again"
+    return BackendRow(name="all", provider="", ready=False, detail=words, remedy=remedy)
+
+
+def _no_extras(words: str) -> ExtraRow:
+    return ExtraRow(name="all", ready=False, versions={}, missing=(words,))
 
 
 def backend_rows() -> list[BackendRow]:
@@ -67,7 +89,7 @@ def backend_rows() -> list[BackendRow]:
 
 
 def _backend_row(backend: Backend) -> BackendRow:
-    found = backend.availability()
+    found = backend.status()
     return BackendRow(
         name=backend.name,
         provider=backend.provider,
@@ -111,18 +133,26 @@ def _extras() -> dict[str, list[str]]:
 def _report(backends: list[BackendRow], extras: list[ExtraRow]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": installed(("tinysr", *BASE_PACKAGES)),
+        "system": _system(),
+        "packages": _packages(),
         "backends": [asdict(row) for row in backends],
         "extras": [asdict(row) for row in extras],
     }
 
 
+def _system() -> str:
+    return _asked(platform.platform, lambda words: f"an unknown system ({words})")
+
+
+def _packages() -> dict[str, str]:
+    names = ("tinysr", *BASE_PACKAGES)
+    return _asked(lambda: installed(names), lambda words: dict.fromkeys(names, words))
+
+
 def _print(backends: list[BackendRow], extras: list[ExtraRow]) -> None:
     output = Output()
-    versions = installed(("tinysr", *BASE_PACKAGES))
-    output.line(f"Python {platform.python_version()} on {platform.platform()}")
-    output.line(", ".join(f"{name} {version}" for name, version in versions.items()))
+    output.line(f"Python {platform.python_version()} on {_system()}")
+    output.line(", ".join(f"{name} {version}" for name, version in _packages().items()))
     output.line()
     output.table(_backend_table(backends))
     output.line()

@@ -27,9 +27,11 @@ __all__ = ["extend", "is_bundle", "refuse_model_options"]
 
 def is_bundle(model: str) -> bool:
     """Say whether a model's name is a bundle's folder."""
+    from tinysr import paths
+    from tinysr.errors import BundleError
     from tinysr.manifest import MANIFEST_NAME
 
-    return (Path(model) / MANIFEST_NAME).is_file()
+    return paths.is_file(Path(model) / MANIFEST_NAME, BundleError)
 
 
 def refuse_model_options(context: typer.Context, folder: Path) -> None:
@@ -103,7 +105,7 @@ def _backends(bundle: Bundle, extension: Extension) -> list[Backend]:
     return [
         kind
         for kind in kinds
-        if kind.availability().ready
+        if kind.status().ready
         and not any(kind.unfit(bundle, artifact) for artifact in bundle.artifacts(kind.target))
     ]
 

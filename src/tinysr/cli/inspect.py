@@ -32,9 +32,11 @@ def inspect(
 
     Exits 2 when a bundle's file is missing or changed, after naming it.
     """
+    from tinysr import paths
+    from tinysr.errors import UnsupportedError
     from tinysr.manifest import MANIFEST_NAME
 
-    is_bundle = (Path(target) / MANIFEST_NAME).is_file()
+    is_bundle = paths.is_file(Path(target) / MANIFEST_NAME, UnsupportedError)
     if is_bundle:
         refuse_without_effect(context, "a bundle's inspection")
     if steps:

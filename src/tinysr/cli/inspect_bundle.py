@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from tinysr.manifest import FileEntry, Manifest, read_manifest
+from tinysr.runtime.hashes import sha256_file
+from tinysr.runtime.integrity import fault_of
 from tinysr.terminal import Column, Output, Part, Table, styled
 
 __all__ = ["bundle_report", "damaged_files", "print_bundle"]
@@ -50,17 +51,9 @@ def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _check(folder: Path, entry: FileEntry) -> str:
-    """Return ``ok``, ``changed``, ``missing``, or ``outside`` for a link that leaves the bundle."""
-    path = folder / entry.path
-    if not path.is_file():
-        return "missing"
-    if not path.resolve().is_relative_to(folder.resolve()):
-        return "outside"
-    if path.stat().st_size != entry.size:
-        return "changed"
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return "ok" if digest == entry.sha256 else "changed"
+    """Return ``ok``, ``changed``, ``missing`` or ``unreadable``."""
+    fault = fault_of(folder, entry, sha256_file)
+    return "ok" if fault is None else fault.kind
 
 
 def print_bundle(report: dict[str, Any]) -> None:

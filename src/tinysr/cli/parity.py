@@ -90,7 +90,7 @@ def backends_for(bundle: Bundle, names: list[str]) -> list[Backend]:
 
     chosen = [create(name) for name in dict.fromkeys(names)]
     for backend in chosen:
-        ready = backend.availability()
+        ready = backend.status()
         if backend.reference:
             raise UnsupportedError(
                 f"the backend {backend.name} is what artifacts are held against: choose another"
@@ -106,7 +106,7 @@ def backends_for(bundle: Bundle, names: list[str]) -> list[Backend]:
         b
         for b in every
         if (own := bundle.artifacts(b.target))
-        and b.availability().ready
+        and b.status().ready
         and not any(b.unfit(bundle, artifact) for artifact in own)
     ]
     if not fitting:
@@ -220,10 +220,11 @@ def _check_artifacts(bundle: Bundle, backends: list[Backend]) -> None:
             bundle.path(artifact)
 
 
-def _check_files(*paths: Path | None) -> None:
+def _check_files(*files: Path | None) -> None:
     """Refuse what can't be written before minutes are spent, not after."""
+    from tinysr import paths
     from tinysr.errors import UnsupportedError
 
-    for path in paths:
-        if path is not None and path.is_dir():
-            raise UnsupportedError(f"{path}: expected a file to write, found a folder")
+    for file in files:
+        if file is not None:
+            paths.check_file(file, UnsupportedError)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tinysr import paths
 from tinysr.errors import ImageError, UnsupportedError, require
 from tinysr.terminal import Output
 
@@ -108,7 +109,7 @@ def train(
     )
     given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
     sharp = find_file(image_teacher) if image_teacher else None
-    if data is not None and not data.is_dir():
+    if data is not None and not paths.is_folder(data, ImageError):
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
         said = output.line if team.leads else _nothing

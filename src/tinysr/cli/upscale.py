@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .modes import refuse_without_effect
+from .signals import exit_code
 
 if TYPE_CHECKING:
     from tinysr.runtime.folder import Work
@@ -17,9 +18,6 @@ __all__ = ["upscale"]
 
 BAD_INPUT = 2
 """The exit code when some files could not be upscaled."""
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C."""
 
 
 def upscale(
@@ -117,9 +115,9 @@ def upscale(
             if report.refusal is not None:
                 raise report.refusal
             report.conclude()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interruption:
             report.conclude(interrupted=True)
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(exit_code(interruption)) from None
     if report.failed:
         raise typer.Exit(BAD_INPUT)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.manifest import Source
 from tinysr.models.checkpoints import Checkpoint, assemble, detect, tensors_sha256
@@ -51,8 +53,9 @@ def load_teacher(name_or_folder: str | Path) -> OneStep:
         CheckpointError: the checkpoint can't be used; the message names what is wrong.
     """
     path = Path(name_or_folder)
-    if str(name_or_folder) not in PRESETS and is_tsd_sr(path):
-        return read_tsd_sr(path)
+    with _reachable(path):
+        if str(name_or_folder) not in PRESETS and is_tsd_sr(path):
+            return read_tsd_sr(path)
     return load(name_or_folder)
 
 
@@ -93,14 +96,31 @@ def _open(name_or_folder: str | Path, layers: Sequence[int] | None) -> _Opened:
 
 
 def _open_path(path: Path, layers: Sequence[int] | None) -> _Opened:
-    layout = detect(path)
-    checkpoint = layout.read(path, layers)
+    with _reachable(path):
+        layout = detect(path)
+        checkpoint = layout.read(path, layers)
+    # Not where a link leads: in the caches of other tools, that is named after a hash.
+    own = path if path.name not in ("", "..") else paths.real(path)
     return _Opened(
         model=_assembled(checkpoint, path),
         kind=layout.name,
-        name=path.resolve().name,
+        name=own.name,
         lora_sha256=checkpoint.lora_sha256,
     )
+
+
+@contextmanager
+def _reachable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a checkpoint's files into one line.
+
+    Raises:
+        CheckpointError: a file can't be looked at or read.
+    """
+    try:
+        yield
+    except OSError as problem:
+        where = problem.filename or path
+        raise CheckpointError(f"{where}: can't be accessed: {paths.reason(problem)}") from problem
 
 
 def _open_packaged(name: str) -> _Opened:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from tinysr import paths
 from tinysr.errors import ImageError
 
 __all__ = [
@@ -94,13 +95,11 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     Raises:
         ImageError: the folder can't be read, or holds no image.
     """
-    try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
-    except OSError as error:
-        raise ImageError(f"{folder}: expected a folder of images: {error.strerror}") from error
-    if not paths:
+    named = [p for p in paths.listing(folder, ImageError) if p.suffix.lower() in _SUFFIXES]
+    found = tuple(path for path in named if paths.may_be_file(path))
+    if not found:
         raise ImageError(f"{folder}: no images here (looked for {', '.join(sorted(_SUFFIXES))})")
-    return tuple(paths)
+    return found
 
 
 def user_image(path: Path, tile: int) -> SuiteImage:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysr.atomic import share
 from tinysr.errors import BundleError, require
 
 __all__ = ["graph_values", "run_probed"]
@@ -77,10 +76,7 @@ def _bring_data(model: Any, source: Path, folder: Path) -> None:
     for location in _locations(model):
         target = folder / location
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source / location, target)
-        except OSError:  # another file system, or one without links
-            shutil.copyfile(source / location, target)
+        share(source, location, target)
 
 
 def _locations(model: Any) -> set[str]:

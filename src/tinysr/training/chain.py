@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import PRESETS
 from tinysr.training.config import parse_config, read_config
@@ -81,13 +82,13 @@ class Chain:
 
     def _check_inputs(self, jobs: Iterable[Job]) -> None:
         """Refuse inputs that no stage reads, and those that are not there."""
-        paths = {path for job in jobs for path in job.inputs.values()}
+        read = {path for job in jobs for path in job.inputs.values()}
         for role, path in self.inputs.items():
-            if path not in paths:
+            if path not in read:
                 raise UnsupportedError(
                     f"--input {role}: no stage of '{self.recipe}' with this config takes it"
                 )
-            if not path.exists() and str(path) not in PRESETS:
+            if str(path) not in PRESETS and not paths.exists(path, UnsupportedError):
                 raise UnsupportedError(
                     f"--input {role}: expected a preset or a checkpoint, found nothing at {path}"
                 )
@@ -151,7 +152,7 @@ def run_chain(
         if _finished(job):
             said(f"{stage}: finished before")
             continue
-        resume = (job.folder / CHECKPOINT).is_file()
+        resume = paths.is_file(job.folder / CHECKPOINT, CheckpointError)
         said(f"{stage}: {'goes on' if resume else 'starts'}")
         progress = run_stage(job, resume=resume, session=session, team=team)
         if progress.step < job.config.optim.steps:
@@ -163,7 +164,8 @@ def run_chain(
 def _finished(job: Job) -> bool:
     """Whether a stage is finished; refuse one that was finished with another config."""
     record = job.folder / RECORD
-    if not (record.is_file() and (job.folder / PRODUCT).is_file()):
+    files = (record, job.folder / PRODUCT)
+    if not all(paths.is_file(path, CheckpointError) for path in files):
         return False
     try:
         data = json.loads(record.read_text(encoding="utf-8"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from tinysr import paths
 from tinysr.errors import ImageError
 from tinysr.training.spectral import Random
 
@@ -33,9 +33,13 @@ class Photos:
         Raises:
             ImageError: the folder can't be read, or no image in it can be used.
         """
-        if not folder.is_dir():
+        if not paths.is_folder(folder, ImageError):
             raise ImageError(f"{folder}: expected a folder of images")
-        found = [path for path in _files(folder) if path.suffix.lower() in _SUFFIXES]
+        found = [
+            path
+            for path in paths.files_below(folder, ImageError)
+            if path.suffix.lower() in _SUFFIXES
+        ]
         problems = {path: _problem(path, side) for path in found}
         self.paths = [path for path in found if problems[path] is None]
         self.skipped = len(found) - len(self.paths)
@@ -73,10 +77,6 @@ class Photos:
             _LOG.warning("%s: skipped: %s", path, error)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
 def _problem(path: Path, side: int) -> str | None:
     """Return why a file can't be used, from its header alone."""
     try:
@@ -88,9 +88,11 @@ def _problem(path: Path, side: int) -> str | None:
     return None
 
 
-def _fingerprint(folder: Path, paths: list[Path]) -> str:
+def _fingerprint(folder: Path, found: list[Path]) -> str:
     """Return the SHA-256 of the images' names and sizes: what a resumed run must find again."""
-    rows = [f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in paths]
+    rows = [
+        f"{path.relative_to(folder).as_posix()} {paths.size(path, ImageError)}" for path in found
+    ]
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinysr import paths
 from tinysr.errors import CheckpointError
 from tinysr.training.config import RunConfig, parse_config, read_config
 from tinysr.training.image_teachers.config import TEACH
@@ -41,7 +42,9 @@ def provenance(run: Path) -> list[Made]:
         CheckpointError: a record can't be read.
     """
     neighbours = {
-        input_sha256(file): file.parent for file in sorted(run.parent.glob(f"*/{PRODUCT}"))
+        input_sha256(file): file.parent
+        for folder in paths.listing(run.parent, CheckpointError)
+        if paths.is_file(file := folder / PRODUCT, CheckpointError)
     }
     found: dict[Path, Made] = {}
 
@@ -49,7 +52,9 @@ def provenance(run: Path) -> list[Made]:
         record = _record(folder / RECORD)
         for sha256 in record["inputs"].values():
             source = neighbours.get(sha256)
-            if source is not None and source not in found and (source / RECORD).is_file():
+            if source is None or source in found:
+                continue
+            if paths.is_file(source / RECORD, CheckpointError):
                 add(source)
         found[folder] = Made(
             name=folder.name,

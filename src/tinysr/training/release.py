@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
 from tinysr.models import PRESETS, TinySR, load
@@ -55,7 +56,9 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     save_single_file(model, weights, torch.float16)
     released = load(weights)
     scores = _scores(released, pairs), _scores(released, photo_pairs(UNWATCHED))
-    lines = model_card(preset, progress, provenance(run), *scores, size=weights.stat().st_size)
+    lines = model_card(
+        preset, progress, provenance(run), *scores, size=paths.size(weights, CheckpointError)
+    )
     lines += proof_lines(model, proof, len(pairs))
     write_atomically(card, "\n".join(lines), CheckpointError)
     return weights, card

@@ -14,11 +14,11 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
 from tinysr.models import PRESETS, load_checkpoint
@@ -113,7 +113,7 @@ def _batches(job: Job, photos: Photos | None) -> Batches:
 
 def finished(folder: Path) -> bool:
     """Whether a run's folder holds its product."""
-    return (folder / PRODUCT).is_file()
+    return paths.is_file(folder / PRODUCT, CheckpointError)
 
 
 @contextlib.contextmanager
@@ -146,14 +146,6 @@ def _write_record(folder: Path, progress: Progress, stage: Stage) -> None:
     write_atomically(folder / RECORD, text, CheckpointError)
 
 
-def _files(folder: Path) -> list[Path]:
-    """Return a folder's files in order, those of linked folders too, as large weights often are."""
-    found = (
-        Path(root, name) for root, _, names in os.walk(folder, followlinks=True) for name in names
-    )
-    return sorted(path for path in found if path.is_file())
-
-
 def input_sha256(path: Path) -> str:
     """Return what tells an input from others: of a file, of a folder's files, or of a preset.
 
@@ -163,7 +155,9 @@ def input_sha256(path: Path) -> str:
     if str(path) in PRESETS:
         return load_checkpoint(path).source.sha256
     digest = hashlib.sha256()
-    files = _files(path) if path.is_dir() else [path]
+    # Through links to folders too, behind which large weights often lie.
+    folder = paths.is_folder(path, CheckpointError)
+    files = paths.files_below(path, CheckpointError, through_links=True) if folder else [path]
     try:
         for file in files:
             digest.update(file.relative_to(path).as_posix().encode())

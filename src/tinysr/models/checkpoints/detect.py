@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.layout import Layout
 from tinysr.models.checkpoints.released import RELEASED
@@ -25,7 +26,7 @@ def detect(path: Path) -> Layout:
         UnsupportedError: there is nothing at ``path``, and no preset has its name.
         CheckpointError: what is there has no known layout.
     """
-    if not path.exists():
+    if not paths.exists(path, CheckpointError):
         raise UnsupportedError(
             f"unknown model '{path}': expected a preset ({', '.join(sorted(PRESETS))}) or a "
             f"checkpoint's folder or .safetensors file, and nothing was found at that path"
@@ -33,7 +34,7 @@ def detect(path: Path) -> Layout:
     for layout in LAYOUTS:
         if layout.matches(path):
             return layout
-    if path.is_file():
+    if paths.is_file(path, CheckpointError):
         raise CheckpointError(f"{path}: only .safetensors files are read, pickles may hold code")
     signs = "; ".join(f"{layout.name} ({layout.sign})" for layout in LAYOUTS)
     raise CheckpointError(f"{path}: no known checkpoint layout here: expected {signs}")

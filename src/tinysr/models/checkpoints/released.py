@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.files import file_sha256, read_pooled, read_positions
 from tinysr.models.checkpoints.layout import Checkpoint, Layout
@@ -38,8 +39,8 @@ def _matches(path: Path) -> bool:
 def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
     if layers is not None:
         raise UnsupportedError(f"{path}: layers can't be chosen, this checkpoint is pruned already")
-    folder = _checkpoint_folder(path).resolve()
-    dataset = folder.parent / "dataset"
+    folder = _checkpoint_folder(path)
+    dataset = _dataset(folder)
     config, weights = read_transformer(_only(folder / _BACKBONES, "*/transformer/config.json"))
     lora = folder / "tinysr" / "transformer.safetensors"
     weights = merge_lora(weights, lora)
@@ -54,6 +55,14 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
         path,
     )
     return Checkpoint(config=model_config, tensors=tensors, lora_sha256=file_sha256(lora))
+
+
+def _dataset(checkpoint: Path) -> Path:
+    """Return the folder beside a checkpoint's: where it was named, or where a link leads."""
+    named, linked = (
+        folder.parent / "dataset" for folder in (checkpoint.absolute(), paths.real(checkpoint))
+    )
+    return named if paths.is_folder(named, CheckpointError) else linked
 
 
 def _vae(folder: Path) -> Path:

@@ -84,5 +84,7 @@ def loaded(batches: Batches, parts: Parts, session: Session) -> Iterator[Iterato
 
 
 def _deaf(_worker: int) -> None:
-    """Leave Ctrl-C, which reaches the whole group, to the process that trains."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave what asks a whole group of processes to stop to the one that trains, which saves."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

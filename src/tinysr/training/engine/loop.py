@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.training.config import RunConfig
 from tinysr.training.engine.checkpoint import CHECKPOINT, Progress, State, load_state, save_state
@@ -88,7 +89,7 @@ def train(
     progress = Progress(config=config, inputs=inputs or {})
     if resume is not None:
         progress = load_state(resume, state, progress)
-    elif path.exists():
+    elif paths.exists(path, CheckpointError):
         raise CheckpointError(f"{path} exists: resume it or choose another output folder")
     run = _Run(
         path=path, state=state, progress=progress, batches=batches, session=session, team=team

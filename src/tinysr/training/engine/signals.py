@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a question that the loop asks between two steps."""
+"""SIGINT, SIGTERM and SIGHUP as a question that the loop asks between two steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    known = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    signals = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
     previous = [signal.signal(s, lambda number, _: asked.append(number)) for s in signals]
     try:
         yield lambda: bool(asked)
