@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints.files import check_finite, read_safetensors
+from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
 from tinysr.models.checkpoints.keys import check_sizes
 from tinysr.models.checkpoints.layout import Checkpoint, Layout
 from tinysr.models.config import ModelConfig
@@ -69,7 +69,7 @@ def _positions(config: ModelConfig) -> Tensor:
 
 
 def _matches(path: Path) -> bool:
-    return path.suffix == ".safetensors" and path.is_file()
+    return is_safetensors(path) and path.is_file()
 
 
 def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
