@@ -99,7 +99,7 @@ def _chosen(tensors: Mapping[str, Tensor], names: frozenset[str], path: Path) ->
     chosen = known if len(tensors) > 1 else list(tensors)
     others = (_POOLED.names | _PROMPT.names) - names
     if len(chosen) != 1 or chosen[0] in others:
-        found = ", ".join(f"'{name:.60}'" for name in list(tensors)[:8]) or "none"
+        found = ", ".join(repr(name[:60]) for name in list(tensors)[:8]) or "none"
         raise CheckpointError(
             f"{path}: expected one tensor, or one that is named {' or '.join(sorted(names))}, "
             f"found {found}: save it alone"

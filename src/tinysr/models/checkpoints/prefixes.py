@@ -63,7 +63,9 @@ def _prefix(name: str, roots: Collection[str]) -> str | None:
 
 
 def _mixture(counts: dict[str, int], examples: _Example) -> str:
-    kinds = ", ".join(f"{count} like '{examples[prefix]:.100}'" for prefix, count in counts.items())
+    kinds = ", ".join(
+        f"{count} like {examples[prefix][:100]!r}" for prefix, count in counts.items()
+    )
     return (
         f"only a part of the tensors' names has a prefix ({kinds}): expected the same for all; "
         f"save the model again, without its wrapper"
@@ -72,7 +74,7 @@ def _mixture(counts: dict[str, int], examples: _Example) -> str:
 
 def _strangers(names: Iterable[str], roots: Collection[str]) -> str:
     found = next(iter(sorted(names)), None)
-    like = "there is no tensor" if found is None else f"found names like '{found:.100}'"
+    like = "there is no tensor" if found is None else f"found names like {found[:100]!r}"
     return (
         f"no tensor here is the model's: expected names that begin with "
         f"{', '.join(sorted(roots))}, {like}; save the model under its own names"

@@ -145,7 +145,7 @@ def _files(one: _Set, folder: Path) -> list[Path]:
     expected = one.expected
     for name in sorted(expected):
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: the shard '{name}' is missing; copy it here")
+            raise CheckpointError(f"{folder}: the shard '{name}' is missing: copy it here")
     return [folder / name for name in sorted(expected)]
 
 

@@ -58,6 +58,9 @@ def statements_of_metadata(metadata: Mapping[str, str]) -> Iterator[Statement]:
     """
     for namespace, group in _by_namespace(metadata).items():
         before = f"{namespace}." if namespace else ""
+        if is_stated(group.get("peft_type")):  # a whole config of peft, an option each
+            yield statement_of_peft(group, f"its metadata's '{before}lora_alpha'")
+            continue
         check_plain({name: value for name, value in group.items() if name in PLAIN_OPTIONS})
         alphas = numbers_by_name("alpha_pattern", group.get("alpha_pattern"))
         ranks = numbers_by_name("rank_pattern", group.get("rank_pattern"))
@@ -91,7 +94,7 @@ def statements_of_kohya(metadata: Mapping[str, str]) -> Iterator[Statement]:
         names = json_object("ss_network_args", arguments)
         varies |= {n for n, v in names.items() if _is_of_modules(n) and not is_off(v)}
     if varies:
-        yield Statement(source="its metadata's 'ss_network_args'", open=True)
+        yield Statement(source="its metadata's 'ss_network_…'", open=True)
         return
     if is_stated(alpha):
         stated = number("ss_network_alpha", alpha)
@@ -122,7 +125,7 @@ def _by_namespace(options: Mapping[str, object]) -> dict[str, dict[str, object]]
         known = namespace in _MODEL and name in (*_ALPHAS, *_PATTERNS)
         if not known and is_stated(value) and _is_strength(name):
             raise OptionError(
-                f"'{option[:60]}' seems to be a strength: expected {', '.join(_ALPHAS)}"
+                f"{option[:60]!r} seems to be a strength: expected {', '.join(_ALPHAS)}"
             )
     return groups
 

@@ -28,8 +28,8 @@ _PARTNERS = {"lora_A": "lora_B", "lora_down": "lora_up", "lora.down": "lora.up"}
 _PARTNERS |= {up: down for down, up in _PARTNERS.items()}
 _DOWN = frozenset({"lora_A", "lora_down", "lora.down"})
 _KEY = re.compile(
-    rf"^(?P<stem>.+)\.(?P<part>{'|'.join(map(re.escape, _PARTNERS))})"
-    r"(?:\.(?P<adapter>[^.]+))?\.weight$"
+    rf"(?P<stem>.+)\.(?P<part>{'|'.join(map(re.escape, _PARTNERS))})"
+    r"(?:\.(?P<adapter>[^.]+))?\.weight"
 )
 _ALPHA = ".alpha"
 _FLAT = ("lora_unet_", "lora_transformer_", "lycoris_")
@@ -47,6 +47,9 @@ _FOREIGN = {  # parts of keys that mean something else than two factors
     ".bias": "a LoRA with biases",
 }
 _TEXT_ENCODERS = ("lora_te", "text_encoder")
+
+
+_Parts = dict[str, tuple[str, Tensor]]  # keys and tensors, by "down", "up" and "alpha"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,67 +89,75 @@ def pairs_by_module(
         CheckpointError: a key is of another kind of adapter, has no partner or no module, or
             several adapters or keys are of one module.
     """
-    halves: dict[str, dict[str, Tensor]] = {}
-    ends: dict[str, dict[str, str]] = {}
+    resolve = _Resolver(modules, dropped, path)
+    found: dict[str, Pair] = {}
+    for stem, parts in _parts_by_stem(tensors, path).items():
+        pair = _pair(stem, parts, path)
+        module = resolve(stem)
+        if module in found:
+            twice = found[module].key
+            raise CheckpointError(
+                f"{path}: {twice!r} and {stem!r} are one module: keep one of them"
+            )
+        found[module] = pair
+    return found
+
+
+def _parts_by_stem(tensors: Mapping[str, Tensor], path: Path) -> dict[str, _Parts]:
+    """Return a file's tensors by what stands before the names of their parts."""
+    found: dict[str, _Parts] = {}
     adapters: dict[str | None, None] = {}  # an ordered set
     for key, tensor in tensors.items():
         stem, part, adapter = _split(key, path)
+        parts = found.setdefault(stem, {})
+        if part in parts:
+            raise CheckpointError(
+                f"{path}: {parts[part][0]!r} and {key!r} are the same part: keep one of them"
+            )
+        parts[part] = (key, tensor)
         if part != "alpha":
             adapters[adapter] = None
-        if part in halves.setdefault(stem, {}):
-            raise CheckpointError(f"{path}: '{stem}' has two tensors for one: '{key}' is one")
-        halves[stem][part] = tensor
-        ends.setdefault(stem, {})[part] = key
     if len(adapters) > 1:
-        found = ", ".join(f"'{name or ''}'" for name in adapters)
-        raise CheckpointError(f"{path}: expected one adapter, found {found}: save the one to merge")
-    resolve = _Resolver(modules, dropped, path)
-    found_pairs: dict[str, Pair] = {}
-    for stem, parts in halves.items():
-        _require_both(ends[stem], path)
-        module = resolve(stem)
-        if module in found_pairs:
-            twice = found_pairs[module].key
-            raise CheckpointError(f"{path}: '{twice}' and '{stem}' are the same module")
-        if min(parts["down"].dim(), parts["up"].dim()) < 2:
-            raise CheckpointError(f"{path}: the LoRA of '{stem}' has no matrices: save it again")
-        found_pairs[module] = Pair(
-            key=stem, down=parts["down"], up=parts["up"], alpha=parts.get("alpha")
-        )
-    return found_pairs
+        names = ", ".join(repr((name or "")[:60]) for name in adapters)
+        raise CheckpointError(f"{path}: expected one adapter, found {names}: save the one to merge")
+    return found
 
 
 def _split(key: str, path: Path) -> tuple[str, str, str | None]:
     """Return a key's module as it is written, its part, and the adapter it names."""
-    if match := _KEY.match(key):
+    if match := _KEY.fullmatch(key):
         return match["stem"], "down" if match["part"] in _DOWN else "up", match["adapter"]
     if is_alpha(key):
         return key.removesuffix(_ALPHA), "alpha", None
     for sign, kind in _FOREIGN.items():
         if sign in key:
             raise CheckpointError(
-                f"{path}: '{key:.200}' is of {kind}, only plain LoRAs are merged: merge it with "
+                f"{path}: {key[:200]!r} is of {kind}, only plain LoRAs are merged: merge it with "
                 f"the tool it was made with, and save the base"
             )
     raise CheckpointError(
-        f"{path}: unexpected LoRA key '{key:.200}', expected <module>.lora_A.weight and "
+        f"{path}: unexpected LoRA key {key[:200]!r}, expected <module>.lora_A.weight and "
         f"<module>.lora_B.weight, or the names of diffusers or kohya"
     )
 
 
-def _require_both(keys: Mapping[str, str], path: Path) -> None:
-    """Refuse one half without the other, and a strength of nothing."""
-    if keys.keys() >= {"down", "up"}:
-        return
-    half = keys.get("down") or keys.get("up")
+def _pair(stem: str, parts: _Parts, path: Path) -> Pair:
+    """Return the pair of a module; neither half may lack, nor be no matrix."""
+    half = parts.get("down") or parts.get("up")
     if half is None:
         raise CheckpointError(
-            f"{path}: unexpected LoRA key '{keys['alpha']}': no LoRA is named like it"
+            f"{path}: unexpected LoRA key {parts['alpha'][0]!r}: no LoRA is named like it"
         )
-    match = _KEY.match(half)
-    assert match is not None  # noqa: S101 - as split before
-    partner = half[: match.start("part")] + _PARTNERS[match["part"]] + half[match.end("part") :]
-    raise CheckpointError(f"{path}: the LoRA key '{partner}' is missing")
+    if not parts.keys() >= {"down", "up"}:
+        key = half[0]
+        match = _KEY.fullmatch(key)
+        assert match is not None  # noqa: S101 - as split before
+        partner = key[: match.start("part")] + _PARTNERS[match["part"]] + key[match.end("part") :]
+        raise CheckpointError(f"{path}: the LoRA key {partner!r} is missing")
+    (_, down), (_, up) = parts["down"], parts["up"]
+    if min(down.dim(), up.dim()) < 2:
+        raise CheckpointError(f"{path}: the LoRA of {stem!r} has no matrices: save it again")
+    return Pair(key=stem, down=down, up=up, alpha=parts["alpha"][1] if "alpha" in parts else None)
 
 
 class _Resolver:
@@ -167,11 +178,11 @@ class _Resolver:
         found = [name for name in names if name in self._modules or self._dropped(name)]
         if len(found) > 1:
             raise CheckpointError(
-                f"{self._path}: '{stem}' may be {' or '.join(found)}: rename it to the one meant"
+                f"{self._path}: {stem!r} may be {' or '.join(found)}: rename it to the one meant"
             )
         if found:
             return found[0]
-        what = f"the LoRA key '{stem:.200}' has no module in the base"
+        what = f"the LoRA key {stem[:200]!r} has no module in the base"
         if stem.startswith(_TEXT_ENCODERS):
             raise CheckpointError(
                 f"{self._path}: {what}: it is of the text encoder, which the model does not run; "

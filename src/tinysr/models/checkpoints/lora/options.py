@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ __all__ = [
     "json_object",
     "number",
     "numbers_by_name",
+    "shown",
     "truth",
     "whole_number",
 ]
@@ -28,12 +30,14 @@ class OptionError(ValueError):
 
 def is_off(value: object) -> bool:
     """Tell a value that asks for nothing, as a text or not: ``False``, ``None``, ``{}``, 0."""
-    return str(value).strip().lower() in _OFF if isinstance(value, str) else not value
+    return value.strip().lower() in _OFF if isinstance(value, str) else not value
 
 
 def is_stated(value: object) -> bool:
     """Tell a number that is given, even if it is 0, from one that is left open."""
-    return value is not None and str(value)[:9].strip().lower() not in {"", "none", "null"}
+    if isinstance(value, str):
+        return value.strip().lower() not in {"", "none", "null"}
+    return value is not None
 
 
 def truth(option: str, value: object) -> bool:
@@ -44,9 +48,9 @@ def truth(option: str, value: object) -> bool:
     """
     if is_off(value):
         return False
-    if value is True or str(value).strip().lower() in _ON:
+    if value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in _ON):
         return True
-    raise OptionError(f"'{option}' is {_shown(value)}, expected true or false")
+    raise OptionError(f"'{option}' is {shown(value)}, expected true or false")
 
 
 def number(option: str, value: object) -> float:
@@ -55,12 +59,12 @@ def number(option: str, value: object) -> float:
     Raises:
         OptionError: it is not one: a strength of nothing, or against what was trained, is a fault.
     """
-    try:
-        found = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        found = math.nan
+    found = math.nan
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            found = float(value)
     if not math.isfinite(found) or found <= 0:
-        raise OptionError(f"'{option[:200]}' is {_shown(value)}, not a number above 0")
+        raise OptionError(f"{option[:200]!r} is {shown(value)}, not a number above 0")
     return found
 
 
@@ -72,7 +76,7 @@ def whole_number(option: str, value: object) -> int:
     """
     found = number(option, value)
     if found != int(found):
-        raise OptionError(f"'{option}' is {_shown(value)}, not a whole number")
+        raise OptionError(f"'{option}' is {shown(value)}, not a whole number")
     return int(found)
 
 
@@ -97,16 +101,16 @@ def json_object(option: str, value: object) -> Mapping[str, object]:
     try:
         found = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError) as error:
-        raise OptionError(f"'{option}' is {_shown(value)}, not JSON") from error
+        raise OptionError(f"'{option}' is {shown(value)}, not JSON") from error
     if not isinstance(found, Mapping):
-        raise OptionError(f"'{option}' is {_shown(found)}, not an object in JSON")
+        raise OptionError(f"'{option}' is {shown(found)}, not an object in JSON")
     return found
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value as a message shows it: hostile ones have no end, or nest."""
-    if isinstance(value, str | float | bool) or value is None:
-        return f"'{str(value)[:60]}'"
+    if isinstance(value, str):
+        return repr(value[:60])
     if isinstance(value, int):
-        return f"'{value}'" if abs(value) < 10**18 else "a huge number"
-    return f"a {type(value).__name__}"
+        return str(value) if abs(value) < 10**18 else "a huge number"
+    return f"a {type(value).__name__}" if isinstance(value, list | dict) else str(value)

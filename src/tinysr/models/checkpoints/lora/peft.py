@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .options import OptionError, is_off, number, numbers_by_name, truth, whole_number
+from .options import OptionError, is_off, number, numbers_by_name, shown, truth, whole_number
 from .statement import Statement
 
 __all__ = ["PLAIN_OPTIONS", "check_plain", "statement_of_peft"]
@@ -39,10 +39,11 @@ def check_plain(options: Mapping[str, object]) -> None:
     for name, value in options.items():
         if is_off(value) or name in _UNDERSTOOD or name in _HARMLESS:
             continue
-        if str(value)[:60].lower() not in _VALUES.get(name, ()):
+        text = str(value).lower() if isinstance(value, str | bool) else None
+        if text not in _VALUES.get(name, ()):
             raise OptionError(
-                f"'{name[:60]}' is '{str(value)[:60]}': only plain LoRAs are merged; merge it with "
-                f"peft and save the base"
+                f"{name[:60]!r} is {shown(value)}: only plain LoRAs are merged; merge it with peft "
+                f"and save the base"
             )
 
 

@@ -43,7 +43,7 @@ class Statement:
         for name in (*self.alphas, *self.ranks):
             if not _PLAIN_NAME.fullmatch(name):
                 raise OptionError(
-                    f"{self.source} has the pattern '{name[:60]}', and regular expressions are not "
+                    f"{self.source} has the pattern {name[:60]!r}, and regular expressions are not "
                     f"run: expected names of modules, or the ends of names"
                 )
 

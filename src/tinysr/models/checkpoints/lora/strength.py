@@ -44,7 +44,7 @@ def _check_names(one: Statement, ends: set[str], path: Path) -> None:
     for name in (*one.alphas, *one.ranks):
         if name not in ends:
             raise CheckpointError(
-                f"{path}: {one.source} has the pattern '{name:.200}', and no module of this LoRA "
+                f"{path}: {one.source} has the pattern {name[:200]!r}, and no module of this LoRA "
                 f"is named so: expected the config of this very LoRA"
             )
 
@@ -61,12 +61,14 @@ def _scale(module: str, rank: int, said: Sequence[Statement], path: Path) -> flo
                 f"{path}: {one.source} says rank {stated:g}, and the tensors of '{module}' have "
                 f"rank {rank}: expected the config of this very LoRA"
             )
-    found = [(one.source, scale) for one in said if (scale := one.scale_of(module, rank))]
+    found = [
+        (one.source, scale) for one in said if (scale := one.scale_of(module, rank)) is not None
+    ]
     if not found:
         if source := next((one.source for one in said if one.leaves_open), None):
             raise CheckpointError(
-                f"{path}: {source} gives modules strengths of their own, and none to '{module}': "
-                f"expected '{module}.alpha' among the tensors"
+                f"{path}: by {source}, modules have strengths of their own, and '{module}' has "
+                f"none: expected '{module}.alpha' among the tensors"
             )
         return _WITHOUT
     first, scale = found[0]
