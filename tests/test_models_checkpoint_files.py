@@ -262,6 +262,16 @@ def test_a_download_that_was_cut_says_how_much_is_there(released: Path) -> None:
     refused(released, BASE, "is a download that has not ended")
 
 
+@pytest.mark.parametrize("file", [WEIGHTS, VAE_WEIGHTS, LORA, POOLED])
+def test_a_file_that_was_not_fetched_says_how_to_get_it(released: Path, file: str) -> None:
+    path = released / file
+    path.unlink()
+    path.with_name(f"{path.name}.dvc").write_text("outs: []")
+    refused(released, f"only its pointer {path.name}.dvc is here: run 'dvc pull'")
+    path.symlink_to("../.git/annex/objects/SHA256E-x")
+    refused(released, path.name, "is a link to ../.git/annex/objects/SHA256E-x", "not there")
+
+
 def test_a_folder_without_a_config_says_what_to_copy(released: Path) -> None:
     (released / CONFIG).unlink()
     refused(released, "tinybackbone: no folder here has a transformer/config.json: copy it")

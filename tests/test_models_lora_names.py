@@ -180,4 +180,4 @@ def test_a_pickled_lora_is_named_and_not_read(case: LoraCase, suffix: str) -> No
 
 def test_a_missing_lora_is_named(case: LoraCase) -> None:
     shutil.rmtree(case.path.parent)
-    refused(case.root, f"{case.path}: the LoRA is missing", "copy it there")
+    refused(case.root, f"{case.path}: the LoRA is missing", "copy it here")

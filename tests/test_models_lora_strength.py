@@ -66,6 +66,10 @@ def of_kohya(**metadata: object) -> Change:
     return change
 
 
+def both(first: Change, second: Change) -> Change:
+    return lambda case: (first(case), second(case))
+
+
 def by_end(ends: dict[str, float], other: float) -> Callable[[str], float]:
     """Return the strength of modules by the ends of their names."""
     return lambda module: next((s for end, s in ends.items() if f".{module}".endswith(end)), other)
@@ -120,6 +124,9 @@ HONOURED: dict[str, tuple[Change, Strength]] = {
         of_kohya(ss_network_alpha="Dynamic", ss_network_dim="Dynamic"), 0.5),
     "alpha tensors where kohya's modules differ": (
         of_kohya(ss_network_alpha="1", ss_network_args={"conv_alpha": "4", "conv_dim": "8"}), 0.5),
+    "two that agree, one rounded": (
+        both(alphas(lambda _: torch.tensor(5.66).bfloat16()), described(lora_alpha="5.66")),
+        5.66 / RANK),
     "two that agree": (of_kohya(ss_network_alpha="4", network_alpha="4.0"), 0.5),
 }  # fmt: skip
 
@@ -152,10 +159,6 @@ def test_modules_of_their_own_rank_have_their_own_strength(case: LoraCase) -> No
 def some_alphas(case: LoraCase) -> None:
     stem = next(iter(case.tensors)).split(".lora_")[0]
     case.save(case.tensors | {f"{stem}.alpha": torch.tensor(4.0)})
-
-
-def both(first: Change, second: Change) -> Change:
-    return lambda case: (first(case), second(case))
 
 
 PLAIN = "only plain LoRAs are merged"

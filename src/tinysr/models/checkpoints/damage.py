@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-__all__ = ["describe_cut", "describe_stand_in", "header_size"]
+__all__ = ["describe_absence", "describe_cut", "describe_stand_in", "header_size"]
 
 _HEAD = 1024  # bytes that tell what a file is
 _QUOTED = 60  # characters of a text that a message shows
@@ -27,6 +27,16 @@ _STAND_INS = (
     (b"\x1f\x8b", "a gzip archive: unpack it"),
 )
 _PICKLES = (b"pk\3\4", b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5")
+
+
+def describe_absence(path: Path) -> str:
+    """Return why a file is not there, and what to do."""
+    if path.is_symlink():  # of git-annex, DVC or a cache, whose file was not fetched or is gone
+        return f"it is a link to {path.readlink()}, which is not there: fetch it, or copy it here"
+    pointer = path.with_name(f"{path.name}.dvc")
+    if pointer.is_file():
+        return f"only its pointer {pointer.name} is here: run 'dvc pull' where it lies"
+    return "copy it here"
 
 
 def describe_stand_in(path: Path, *, pickles: bool = False) -> str | None:

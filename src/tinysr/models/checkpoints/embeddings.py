@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.damage import describe_stand_in
+from tinysr.models.checkpoints.damage import describe_absence, describe_stand_in
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
 
 __all__ = ["read_pooled", "read_positions", "read_prompt"]
@@ -64,7 +64,8 @@ def read_prompt(*candidates: Path) -> Tensor:
 def _embedding(kind: _Kind, candidates: tuple[Path, ...]) -> Tensor:
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
-        raise CheckpointError(f"{candidates[-1]}: {kind.what} is missing; copy it here")
+        path = next((path for path in candidates if path.is_symlink()), candidates[-1])
+        raise CheckpointError(f"{path}: {kind.what} is missing: {describe_absence(path)}")
     name, found = _chosen(_tensors(path, _MAX_EMBEDDING), kind.names, path)
     tensor = found
     while tensor.dim() > len(kind.axes) and tensor.shape[0] == 1:

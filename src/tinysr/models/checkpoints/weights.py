@@ -15,6 +15,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.damage import describe_absence
 from tinysr.models.checkpoints.files import read_json, read_safetensors, tensor_names
 from tinysr.models.checkpoints.prefixes import common_prefix
 
@@ -118,9 +119,11 @@ def _weight_files(folder: Path) -> list[Path]:
 
 
 def _what_else(folder: Path) -> str:
-    unfinished = [path.name for path in visible(folder) if path.name.endswith(_UNFINISHED)]
-    if unfinished:
-        return f"; '{unfinished[0]}' is a download that has not ended: download it again"
+    for path in visible(folder):
+        if path.name.endswith(_UNFINISHED):
+            return f"; '{path.name}' is a download that has not ended: download it again"
+        if path.name.endswith(".safetensors.dvc"):
+            return f": {describe_absence(path.with_suffix(''))}"
     return "; pickled ones (.bin, .pt) are never read: save the model as safetensors"
 
 
@@ -145,7 +148,8 @@ def _files(one: _Set, folder: Path) -> list[Path]:
     expected = one.expected
     for name in sorted(expected):
         if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: the shard '{name}' is missing: copy it here")
+            reason = describe_absence(folder / name)
+            raise CheckpointError(f"{folder}: the shard '{name}' is missing: {reason}")
     return [folder / name for name in sorted(expected)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.damage import describe_absence
 from tinysr.models.checkpoints.weights import visible
 
 __all__ = ["ADAPTER_CONFIG", "adapter_config", "find_lora"]
@@ -44,7 +45,8 @@ def find_lora(folder: Path, part: str, *, alone: bool) -> Path:
             f"{pickled[0]}: a pickled LoRA is never read, it may hold code: save it as {expected}"
         )
     raise CheckpointError(
-        f"{expected}: the LoRA is missing, and without it the model upscales nothing: copy it there"
+        f"{expected}: the LoRA is missing, and without it the model upscales nothing: "
+        f"{describe_absence(expected)}"
     )
 
 

@@ -21,6 +21,8 @@ from .statement import Statement
 
 __all__ = ["statements"]
 
+_BFLOAT16 = 2**-8  # relative error of a number in the coarsest type that tensors have
+
 
 def statements(
     lora: Path, metadata: Mapping[str, str], pairs: Mapping[str, Pair]
@@ -65,4 +67,4 @@ def _of_tensors(pairs: Mapping[str, Pair]) -> Iterator[Statement]:
             raise OptionError(f"'{pair.key}.alpha' has {pair.alpha.numel()} values, expected one")
         alphas[f"^{module}"] = number(f"{pair.key}.alpha", pair.alpha.item())
     if alphas:
-        yield Statement(source="its .alpha tensors", alphas=alphas)
+        yield Statement(source="its .alpha tensors", alphas=alphas, rounding=_BFLOAT16)

@@ -31,6 +31,8 @@ class Statement:
     """As ``alphas``."""
     rank_stabilised: bool = False
     """Whether alpha is divided by √rank in place of the rank."""
+    rounding: float = 1e-6
+    """Relative error that its numbers may have."""
     open: bool = False
     """Whether modules differ in a way that only another source can tell."""
 

@@ -10,12 +10,9 @@ from tinysr.errors import CheckpointError
 from .names import Pair
 from .statement import Statement, ends_of
 
-__all__ = ["MAX_RANK", "scales"]
+__all__ = ["scales"]
 
-MAX_RANK = 4096
-"""Largest rank of a LoRA; those in use have 4 to 256."""
-
-_TOLERANCE = 2**-8  # relative: an alpha as a tensor is rounded, to bfloat16 at worst
+_MAX_RANK = 4096  # those in use have 4 to 256
 _WITHOUT = 1.0  # where nothing is said, alpha is the rank, as diffusers takes it
 
 
@@ -50,9 +47,9 @@ def _check_names(one: Statement, ends: set[str], path: Path) -> None:
 
 
 def _scale(module: str, rank: int, said: Sequence[Statement], path: Path) -> float:
-    if not 0 < rank <= MAX_RANK:
+    if not 0 < rank <= _MAX_RANK:
         raise CheckpointError(
-            f"{path}: the LoRA of '{module}' has rank {rank}, expected 1 to {MAX_RANK}"
+            f"{path}: the LoRA of '{module}' has rank {rank}, expected 1 to {_MAX_RANK}"
         )
     for one in said:
         stated = one.rank_of(module)
@@ -61,9 +58,7 @@ def _scale(module: str, rank: int, said: Sequence[Statement], path: Path) -> flo
                 f"{path}: {one.source} says rank {stated:g}, and the tensors of '{module}' have "
                 f"rank {rank}: expected the config of this very LoRA"
             )
-    found = [
-        (one.source, scale) for one in said if (scale := one.scale_of(module, rank)) is not None
-    ]
+    found = [(one, scale) for one in said if (scale := one.scale_of(module, rank)) is not None]
     if not found:
         if source := next((one.source for one in said if one.leaves_open), None):
             raise CheckpointError(
@@ -72,10 +67,10 @@ def _scale(module: str, rank: int, said: Sequence[Statement], path: Path) -> flo
             )
         return _WITHOUT
     first, scale = found[0]
-    for source, other in found[1:]:
-        if abs(other - scale) > _TOLERANCE * scale:
+    for one, other in found[1:]:
+        if abs(other - scale) > max(first.rounding, one.rounding) * scale:
             raise CheckpointError(
-                f"{path}: {first} and {source} disagree on the strength of '{module}', "
+                f"{path}: {first.source} and {one.source} disagree on the strength of '{module}', "
                 f"{scale:g} and {other:g}: remove the wrong one"
             )
     return scale
