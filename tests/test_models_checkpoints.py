@@ -58,27 +58,6 @@ def test_a_model_is_ready_to_run(released: Path) -> None:
     assert not any(t.is_meta for t in model.state_dict().values())
 
 
-def test_half_precision_weights_are_upcast(released: Path) -> None:
-    for dtype in (torch.float16, torch.bfloat16):
-        edit(released / WEIGHTS, lambda t, d=dtype: t.update({k: v.to(d) for k, v in t.items()}))
-        assert {t.dtype for t in load(released).state_dict().values()} == {torch.float32}
-
-
-@pytest.mark.parametrize("shape", [(48,), (1, 48)])
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_pooled_embeddings_come_in_two_shapes_and_formats(
-    released: Path, shape: tuple[int, ...], suffix: str
-) -> None:
-    (released / POOLED).unlink()
-    pooled = torch.randn(shape)
-    path = (released / POOLED).with_suffix(suffix)
-    if suffix == ".pt":
-        torch.save(pooled, path)
-    else:
-        save_file({"pooled": pooled}, path)
-    assert torch.equal(load(released).pooled, pooled.reshape(1, 48))
-
-
 def test_a_small_position_cache_is_taken_as_it_is(released: Path) -> None:
     whole = load(released)
     table = load_file(released / WEIGHTS)["pos_embed.pos_embed"]
@@ -91,43 +70,6 @@ def test_a_small_position_cache_is_taken_as_it_is(released: Path) -> None:
     assert cached.config.transformer.position_grid == 32
     z = torch.randn(1, 16, 64, 64)
     assert torch.equal(cached.predict(z), whole.predict(z))
-
-
-def test_lora_alpha_scales_its_product(released: Path) -> None:
-    plain = load(released)
-    base = load_file(released / WEIGHTS)
-    lora = load_file(released / LORA)
-    save_file(lora, released / LORA, metadata={"lora_alpha": "2"})
-    halved = load(released)
-    for name in ("pos_embed.proj.weight", "transformer_blocks.1.ff.net.2.weight"):
-        full = plain.transformer.get_parameter(name) - base[name]
-        half = halved.transformer.get_parameter(name) - base[name]
-        assert full.abs().max() > 0.01
-        assert torch.allclose(half, full / 2, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("metadata", "word"),
-    [
-        ({"lora_alpha": "many"}, "not a number"),
-        ({"lora_adapter_metadata": "{"}, "not JSON"),
-        ({"lora_adapter_metadata": '{"transformer.use_dora": true}'}, "use_dora"),
-    ],
-)
-def test_lora_metadata_that_is_not_understood_is_refused(
-    released: Path, metadata: dict[str, str], word: str
-) -> None:
-    save_file(load_file(released / LORA), released / LORA, metadata=metadata)
-    refused(released, word)
-
-
-def test_peft_metadata_states_the_alpha(released: Path) -> None:
-    lora, name = load_file(released / LORA), "pos_embed.proj.weight"
-    save_file(lora, released / LORA, metadata={"lora_alpha": "2"})
-    plain = load(released).transformer.get_parameter(name)
-    stated = json.dumps({"transformer.r": 4, "transformer.lora_alpha": 2})
-    save_file(lora, released / LORA, metadata={"lora_adapter_metadata": stated})
-    assert torch.equal(load(released).transformer.get_parameter(name), plain)
 
 
 # Our own file
@@ -339,20 +281,14 @@ def test_a_missing_file_is_named(released: Path, path: str) -> None:
     refused(released)
 
 
-def test_every_lora_key_finds_its_module_and_partner(released: Path) -> None:
+def test_every_lora_fits_its_weight(released: Path) -> None:
     path, key = released / LORA, "transformer.proj_out"
     good = load_file(path)
     pair = {f"{key}.lora_A.weight": torch.zeros(4, 64), f"{key}.lora_B.weight": torch.zeros(64, 4)}
     save_file(good | pair, path)
     load(released)
-    save_file(good | {k: v for k, v in pair.items() if "lora_A" in k}, path)
-    refused(released, f"'{key}.lora_B.weight' is missing")
-    save_file(good | {k.replace("proj_out", "nowhere"): v for k, v in pair.items()}, path)
-    refused(released, "'transformer.nowhere' has no module")
     save_file(good | pair | {f"{key}.lora_B.weight": torch.zeros(64, 5)}, path)
     refused(released, "does not fit a weight of [64, 64]")
-    save_file(good | {f"{key}.alpha": torch.ones(1)}, path)
-    refused(released, "unexpected LoRA key")
 
 
 # Packaged weights

@@ -175,7 +175,7 @@ def test_baking_refuses_a_teacher(pair: tuple[TsdSr, TsdSrReference]) -> None:
 @pytest.mark.parametrize("file", [LORA, VAE_LORA])
 def test_sd3_without_its_lora_is_no_teacher(folder: Path, file: str) -> None:
     (folder / file).unlink()
-    refused(folder, file, "LoRA is missing", "copy it there")
+    refused(folder, file, "LoRA is missing", "copy it here")
 
 
 @pytest.mark.parametrize("file", [PROMPT, POOLED])

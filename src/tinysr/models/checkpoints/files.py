@@ -1,4 +1,4 @@
-"""Reading a checkpoint's files: safetensors, JSON, and the one pickle that is allowed.
+"""Reading a checkpoint's files: safetensors and JSON.
 
 Whatever is wrong with a file becomes a :class:`~tinysr.errors.CheckpointError` of one line that
 names it. Nothing here runs code from a file.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,22 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.damage import describe_cut, describe_stand_in, header_size
 
 __all__ = [
     "check_finite",
     "file_sha256",
+    "is_safetensors",
     "read_json",
-    "read_pooled",
-    "read_positions",
-    "read_prompt",
     "read_safetensors",
-    "read_weights",
+    "tensor_names",
     "tensors_sha256",
 ]
 
-_DTYPES = {"F32", "F16", "BF16"}
+_DTYPES = {"F64", "F32", "F16", "BF16"}
+_INTEGERS = {"I64", "I32", "I16", "I8", "U8"}
 _MAX_JSON = 16 * 2**20  # bytes
-_MAX_PICKLE = 16 * 2**20  # bytes: a pooled embedding has some kilobytes
-_SHARD = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors$")
+_MAX_HEADER = 32 * 2**20  # bytes: those of the largest models have less than one MB
 
 Keep = Callable[[str], bool]
 
@@ -43,31 +42,67 @@ def _everything(_name: str) -> bool:
     return True
 
 
+def _nothing(_name: str) -> bool:
+    return False
+
+
+def is_safetensors(path: Path) -> bool:
+    """Tell whether a file is named as safetensors are, in capitals or not."""
+    return path.suffix.lower() == ".safetensors"
+
+
+def tensor_names(path: Path) -> list[str]:
+    """Return the names of a safetensors file's tensors.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    with _opened(path) as file:
+        return list(file.keys())
+
+
 def read_safetensors(
-    path: Path, keep: Keep = _everything
+    path: Path, keep: Keep = _everything, *, integers: Keep = _nothing
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors whose names ``keep`` accepts, as fp32, and the file's metadata.
+    """Return tensors as fp32, and the file's metadata.
+
+    Args:
+        path: the file.
+        keep: tells the tensors to read by their names.
+        integers: tells those that may be of integers.
 
     Raises:
         CheckpointError: the file is missing or damaged, or a tensor is not of floats, or has
             NaN or infinities.
     """
-    if path.suffix != ".safetensors":
+    with _opened(path) as file:
+        metadata: dict[str, str] = file.metadata() or {}
+        names = [name for name in file.keys() if keep(name)]  # noqa: SIM118 - not a dict
+        return {n: _read_tensor(file, n, path, integers=integers(n)) for n in names}, metadata
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file; whatever is wrong with it becomes one line that says what to do."""
+    if not is_safetensors(path):
         raise CheckpointError(f"{path}: only .safetensors weights are read, pickles may hold code")
     try:
+        if _MAX_HEADER < header_size(path) < path.stat().st_size:
+            raise CheckpointError(f"{path}: its header has {header_size(path):,} bytes: too many")
         with safe_open(str(path), framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-            names = [name for name in file.keys() if keep(name)]  # noqa: SIM118 - not a dict
-            return {name: _read_tensor(file, name, path) for name in names}, metadata
+            yield file
     except (SafetensorError, OSError, ValueError, MemoryError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+        reason = describe_stand_in(path) or describe_cut(path) or str(error).split("\n")[0]
+        raise CheckpointError(f"{path}: not a readable safetensors file: {reason}") from error
 
 
-def _read_tensor(file: Any, name: str, path: Path) -> Tensor:
+def _read_tensor(file: Any, name: str, path: Path, *, integers: bool) -> Tensor:
     dtype = file.get_slice(name).get_dtype()
-    if dtype not in _DTYPES:
+    if dtype not in (_DTYPES | _INTEGERS if integers else _DTYPES):
         known = ", ".join(sorted(_DTYPES))
-        raise CheckpointError(f"{path}: tensor '{name}' is {dtype}, expected one of {known}")
+        raise CheckpointError(
+            f"{path}: tensor '{name}' is {dtype}, expected one of {known}: save it as one of them"
+        )
     tensor: Tensor = file.get_tensor(name).float()
     check_finite(name, tensor, path)
     return tensor
@@ -77,61 +112,6 @@ def check_finite(name: str, tensor: Tensor, path: Path) -> None:
     """Refuse NaN and infinities."""
     if not torch.isfinite(tensor).all():
         raise CheckpointError(f"{path}: tensor '{name}' has NaN or infinite values")
-
-
-def read_weights(folder: Path, keep: Keep = _everything) -> dict[str, Tensor]:
-    """Return the weights of a diffusers folder: one file, or shards with or without an index.
-
-    Raises:
-        CheckpointError: a file is missing, or two files hold the same tensor.
-    """
-    tensors: dict[str, Tensor] = {}
-    for path in _weight_files(folder):
-        part, _ = read_safetensors(path, keep)
-        if twice := sorted(tensors.keys() & part.keys()):
-            raise CheckpointError(f"{path}: tensor '{twice[0]}' is in another file of {folder} too")
-        tensors |= part
-    return tensors
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.safetensors"))
-    indices = sorted(folder.glob("*.safetensors.index.json"))
-    if len(indices) > 1:
-        raise CheckpointError(f"{folder}: expected one index of shards, found {len(indices)}")
-    if indices:
-        names = _indexed(indices[0])
-    else:
-        names = {name for path in found for name in _siblings(path.name)}
-    if not names:
-        raise CheckpointError(
-            f"{folder}: no .safetensors weights here; pickled ones (.bin, .pt) are never read"
-        )
-    for name in sorted(names):
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: the shard '{name}' is missing; copy it here")
-    return [folder / name for name in sorted(names)]
-
-
-def _indexed(index: Path) -> set[str]:
-    """Return the names of the shards that an index lists."""
-    shards = read_json(index).get("weight_map")
-    if not isinstance(shards, dict) or not all(isinstance(s, str) for s in shards.values()):
-        raise CheckpointError(f"{index}: expected a 'weight_map' from tensors to file names")
-    names = set(shards.values())
-    for name in names:
-        if Path(name).name != name or "\\" in name:
-            raise CheckpointError(f"{index}: the shard '{name}' is not a plain file name")
-    return names
-
-
-def _siblings(name: str) -> set[str]:
-    """Return the names of all the shards that ``name`` says there are; itself if it is whole."""
-    shard = _SHARD.match(name)
-    if shard is None:
-        return {name}
-    count = shard["count"]
-    return {f"{shard['stem']}-{n:05d}-of-{count}.safetensors" for n in range(1, int(count) + 1)}
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -149,70 +129,10 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not JSON ({error})") from error
+        reason = describe_stand_in(path) or str(error)
+        raise CheckpointError(f"{path}: not JSON: {reason}") from error
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: expected a JSON object, found a {type(data).__name__}")
-    return data
-
-
-def read_pooled(*candidates: Path) -> Tensor:
-    """Return the pooled text embedding ``[1, size]``, fp32, from the first file that exists.
-
-    Raises:
-        CheckpointError: none exists, or it is not one plain tensor ``[size]`` or ``[1, size]``.
-    """
-    return _embedding("the pooled text embedding", "pooled", ("size",), candidates)
-
-
-def read_prompt(*candidates: Path) -> Tensor:
-    """Return the embeddings of a prompt's tokens ``[1, tokens, size]``, as :func:`read_pooled`."""
-    return _embedding("the prompt's embedding", "prompt", ("tokens", "size"), candidates)
-
-
-def _embedding(what: str, name: str, axes: tuple[str, ...], candidates: tuple[Path, ...]) -> Tensor:
-    path = next((path for path in candidates if path.is_file()), None)
-    if path is None:
-        raise CheckpointError(f"{candidates[-1]}: {what} is missing")
-    tensor = _only_tensor(path) if path.suffix == ".safetensors" else _unpickled(path)
-    if tensor.dim() == len(axes):
-        tensor = tensor[None]
-    fits = tensor.dim() == len(axes) + 1 and tensor.shape[0] == 1 and tensor.numel() > 0
-    if not fits or not tensor.is_floating_point():
-        shape = ", ".join(axes)
-        raise CheckpointError(
-            f"{path}: expected floats [{shape}] or [1, {shape}], found {tensor.dtype} "
-            f"{list(tensor.shape)}"
-        )
-    check_finite(name, tensor, path)
-    return tensor.detach().float().contiguous()
-
-
-def read_positions(path: Path) -> Tensor:
-    """Return a cached position table, fp32, of whatever shape it has."""
-    table = _unpickled(path)
-    check_finite("pos_embed", table, path)
-    return table.detach().float().contiguous()
-
-
-def _only_tensor(path: Path) -> Tensor:
-    tensors, _ = read_safetensors(path)
-    if len(tensors) != 1:
-        raise CheckpointError(f"{path}: expected one tensor, found {len(tensors)}")
-    return next(iter(tensors.values()))
-
-
-def _unpickled(path: Path) -> Tensor:
-    if path.stat().st_size > _MAX_PICKLE:
-        raise CheckpointError(f"{path}: expected some kilobytes, found a huge file")
-    try:
-        data = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle may raise anything at all
-        reason = str(error).strip().split("\n")[0][:120]
-        raise CheckpointError(
-            f"{path}: refused, it holds more than plain tensors or is damaged ({reason})"
-        ) from error
-    if not isinstance(data, Tensor):
-        raise CheckpointError(f"{path}: expected one tensor, found a {type(data).__name__}")
     return data
 
 

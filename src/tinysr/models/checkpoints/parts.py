@@ -15,15 +15,17 @@ from typing import Any
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.files import read_json, read_weights
+from tinysr.models.checkpoints.files import read_json
 from tinysr.models.checkpoints.keys import check_sizes
 from tinysr.models.checkpoints.text_stream import in_text_stream
 from tinysr.models.checkpoints.values import expect, integer, integers
+from tinysr.models.checkpoints.weights import read_weights
 from tinysr.models.config import HEAD_SIZE, ModelConfig, TransformerConfig, VaeConfig
 from tinysr.models.transformer import centre_crop
 
 __all__ = [
     "POSITIONS",
+    "VAE_ROOTS",
     "has_kl_autoencoder",
     "join",
     "read_transformer",
@@ -35,6 +37,13 @@ __all__ = [
 POSITIONS = "pos_embed.pos_embed"
 """The position table's key."""
 
+VAE_ROOTS = ("decoder", "encoder", "post_quant_conv", "quant_conv")
+"""First parts of the names of an autoencoder's tensors."""
+
+_TRANSFORMER_ROOTS = (
+    "context_embedder", "norm_out", "pos_embed", "proj_out", "time_text_embed",
+    "transformer_blocks",
+)  # fmt: skip
 _BLOCK = re.compile(r"^transformer_blocks\.(\d+)\.(.*)$")
 
 
@@ -64,7 +73,7 @@ def read_transformer(
         dropped = block is not None and int(block[1]) < depth and int(block[1]) not in kept
         return not dropped and (text or not in_text_stream(name))
 
-    weights = read_weights(folder, wanted)
+    weights = read_weights(folder, _TRANSFORMER_ROOTS, wanted)
     return config | {"num_layers": len(kept)}, {_numbered(n, kept): t for n, t in weights.items()}
 
 
@@ -92,7 +101,7 @@ def read_vae(folder: Path) -> tuple[VaeConfig, dict[str, Tensor]]:
         )
     expect(config, path, in_channels=3, out_channels=3, act_fn="relu", upsample_fn="nearest")
     expect(config, path, upsampling_scaling_factor=2)
-    weights = read_weights(folder)
+    weights = read_weights(folder, VAE_ROOTS)
     return VaeConfig(
         width=_width(config, path),
         latent_channels=integer(config, "latent_channels", path),

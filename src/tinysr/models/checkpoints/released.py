@@ -3,7 +3,8 @@
 ::
 
     checkpoint/tinybackbone/<name>/transformer/   config.json and safetensors
-    checkpoint/tinysr/transformer.safetensors     the LoRA, merged before anything else
+    checkpoint/tinysr/transformer.safetensors     the LoRA, merged before anything else; or as peft
+                                                  and diffusers save it, in that folder
     checkpoint/vae/separable/                     config.json and safetensors
     dataset/default/pool_embeds.pt                or pool_embeds.safetensors
     dataset/cache/pos_embed.pt                    read if the base lacks its position table
@@ -16,10 +17,12 @@ from pathlib import Path
 
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints.files import file_sha256, read_pooled, read_positions
+from tinysr.models.checkpoints.embeddings import read_pooled, read_positions
+from tinysr.models.checkpoints.files import file_sha256
 from tinysr.models.checkpoints.layout import Checkpoint, Layout
-from tinysr.models.checkpoints.lora import merge_lora
+from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import POSITIONS, join, read_transformer, read_vae
+from tinysr.models.checkpoints.weights import visible
 
 __all__ = ["RELEASED"]
 
@@ -41,8 +44,8 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
         raise UnsupportedError(f"{path}: layers can't be chosen, this checkpoint is pruned already")
     folder = _checkpoint_folder(path)
     dataset = _dataset(folder)
-    config, weights = read_transformer(_only(folder / _BACKBONES, "*/transformer/config.json"))
-    lora = folder / "tinysr" / "transformer.safetensors"
+    lora = find_lora(folder / "tinysr", "transformer", alone=True)
+    config, weights = read_transformer(_only(folder / _BACKBONES, "transformer/config.json"))
     weights = merge_lora(weights, lora)
     cache = dataset / "cache" / "pos_embed.pt"
     if POSITIONS not in weights and cache.is_file():
@@ -67,14 +70,19 @@ def _dataset(checkpoint: Path) -> Path:
 
 def _vae(folder: Path) -> Path:
     separable = folder / "separable"
-    return separable if separable.is_dir() else _only(folder, "*/config.json")
+    return separable if separable.is_dir() else _only(folder, "config.json")
 
 
-def _only(folder: Path, pattern: str) -> Path:
-    """Return the folder of the one config that lies at ``pattern``."""
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise CheckpointError(f"{folder}: expected one {pattern}, found {len(found)}")
+def _only(folder: Path, config: str) -> Path:
+    """Return the folder of the config that lies in the one subfolder that has it."""
+    found = [path / config for path in visible(folder) if (path / config).is_file()]
+    if len(found) > 1:
+        names = ", ".join(str(path.relative_to(folder)) for path in found)
+        raise CheckpointError(f"{folder}: expected one model, found {names}: keep one of them")
+    if not found:
+        raise CheckpointError(
+            f"{folder}: no folder here has a {config}: copy it from where the weights are from"
+        )
     return found[0].parent
 
 

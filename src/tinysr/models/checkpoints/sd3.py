@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinysr.models.checkpoints.files import read_pooled
+from tinysr.models.checkpoints.embeddings import read_pooled
 from tinysr.models.checkpoints.layout import Checkpoint, Layout
 from tinysr.models.checkpoints.parts import join, read_transformer, read_vae
 

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from tinysr.atomic import replaced
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints.files import check_finite, read_safetensors
+from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
 from tinysr.models.checkpoints.keys import check_sizes
 from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.config import ModelConfig
 from tinysr.models.tinysr import TinySR
 from tinysr.models.transformer import sincos_positions
@@ -23,6 +24,7 @@ __all__ = ["SINGLE_FILE", "save_single_file"]
 
 _FORMAT = "tinysr"
 _POSITIONS = "transformer.pos_embed.pos_embed"
+_ROOTS = ("decoder", "encoder", "pooled", "transformer")
 _DTYPES = (torch.float32, torch.float16)
 
 
@@ -57,7 +59,7 @@ def _positions(config: ModelConfig) -> Tensor:
 
 
 def _matches(path: Path) -> bool:
-    return path.suffix == ".safetensors" and path.is_file()
+    return is_safetensors(path) and path.is_file()
 
 
 def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
@@ -76,6 +78,8 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
         raise CheckpointError(f"{path}: the config in its metadata is not an object")
     config = ModelConfig.from_dict(data)
     check_sizes(config, path)  # before the position table is allocated
+    prefix = common_prefix(tensors, _ROOTS, path)  # torch.compile's, if it was saved so
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     tensors.setdefault(_POSITIONS, _positions(config))
     return Checkpoint(config=config, tensors=tensors)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.files import check_finite, read_safetensors
+from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
 
 __all__ = ["read_tensors"]
 
@@ -29,8 +29,8 @@ def read_tensors(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:
         CheckpointError: the file is missing, damaged, too large, holds more than tensors, or has
             NaN or infinite values.
     """
-    if path.suffix == ".safetensors":
-        return read_safetensors(path)[0]
+    if is_safetensors(path):
+        return read_safetensors(path, integers=lambda _name: True)[0]
     data = _unpickled(path)
     inner = (data.get(key) for key in within)
     found: Mapping[object, object] = next((d for d in inner if isinstance(d, Mapping)), data)

@@ -6,17 +6,19 @@ import re
 
 __all__ = ["in_text_stream"]
 
-_BLOCK = r"transformer_blocks\.\d+\."
+# kohya's scripts write "_" for "."; it makes none of these names another module's.
+_DOT = "[._]"
+_BLOCK = rf"transformer_blocks{_DOT}\d+{_DOT}"
 _PATTERNS = (
-    r"context_embedder\.",
-    _BLOCK + r"norm1_context\.",
-    _BLOCK + r"attn\.add_[qkv]_proj\.",
-    _BLOCK + r"attn\.to_add_out\.",
-    _BLOCK + r"ff_context\.",
+    rf"context_embedder{_DOT}",
+    rf"{_BLOCK}norm1_context{_DOT}",
+    rf"{_BLOCK}attn{_DOT}add_[qkv]_proj{_DOT}",
+    rf"{_BLOCK}attn{_DOT}to_add_out{_DOT}",
+    rf"{_BLOCK}ff_context{_DOT}",
 )
 _TEXT_STREAM = re.compile("|".join(_PATTERNS))
 
 
 def in_text_stream(name: str) -> bool:
-    """Tell whether a transformer's tensor belongs to the text stream."""
+    """Tell whether a transformer's tensor belongs to the text stream, by diffusers' name."""
     return _TEXT_STREAM.match(name) is not None

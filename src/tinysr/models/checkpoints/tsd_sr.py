@@ -20,10 +20,12 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.files import read_json, read_pooled, read_prompt, read_weights
+from tinysr.models.checkpoints.embeddings import read_pooled, read_prompt
+from tinysr.models.checkpoints.files import read_json
 from tinysr.models.checkpoints.keys import check_int, check_parts, filled
-from tinysr.models.checkpoints.lora import merge_lora
+from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import (
+    VAE_ROOTS,
     has_kl_autoencoder,
     read_transformer,
     transformer_config,
@@ -31,6 +33,7 @@ from tinysr.models.checkpoints.parts import (
 )
 from tinysr.models.checkpoints.text_stream import in_text_stream
 from tinysr.models.checkpoints.values import expect, integer, integers
+from tinysr.models.checkpoints.weights import read_weights
 from tinysr.models.config import HEAD_SIZE
 from tinysr.models.teachers import KlConfig, TsdSr, TsdSrConfig
 
@@ -62,7 +65,7 @@ def read_tsd_sr(path: Path) -> TsdSr:
     prompt = read_prompt(*_files(path, "prompt_embeds"))
     pooled = read_pooled(*_files(path, "pool_embeds"))
     vae = _vae_config(path / "vae" / "config.json")
-    loras = [_lora(path, part) for part in ("vae", "transformer")]
+    loras = [find_lora(path / _LORA, part, alone=False) for part in ("vae", "transformer")]
     sd3, weights = read_transformer(path / "transformer", text=True)
     _check_prompt(sd3, prompt, path)
     config = TsdSrConfig(
@@ -74,7 +77,7 @@ def read_tsd_sr(path: Path) -> TsdSr:
     check_parts(config, path)
     weights = merge_lora(weights, loras[1], dropped=_nothing)
     weights = with_cropped_positions(weights, config.transformer.position_grid)
-    tensors = merge_lora(read_weights(path / "vae"), loras[0], dropped=_nothing)
+    tensors = merge_lora(read_weights(path / "vae", VAE_ROOTS), loras[0], dropped=_nothing)
     tensors |= {f"{_stream(name)}.{name}": tensor for name, tensor in weights.items()}
     with torch.device("meta"):
         model = TsdSr(config)
@@ -83,15 +86,6 @@ def read_tsd_sr(path: Path) -> TsdSr:
 
 def _files(path: Path, name: str) -> list[Path]:
     return [path / _PROMPT / f"{name}{end}" for end in (".safetensors", ".pt")]
-
-
-def _lora(path: Path, part: str) -> Path:
-    lora = path / _LORA / f"{part}.safetensors"
-    if not lora.is_file():
-        raise CheckpointError(
-            f"{lora}: TSD-SR's LoRA is missing, and SD3 without it upscales nothing: copy it there"
-        )
-    return lora
 
 
 def _nothing(_name: str) -> bool:

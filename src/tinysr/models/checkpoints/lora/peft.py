@@ -1,0 +1,67 @@
+"""peft's options of a LoRA: those that change its result are understood, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .options import OptionError, is_off, number, numbers_by_name, shown, truth, whole_number
+from .statement import Statement
+
+__all__ = ["PLAIN_OPTIONS", "check_plain", "statement_of_peft"]
+
+_UNDERSTOOD = frozenset({"r", "lora_alpha", "use_rslora", "alpha_pattern", "rank_pattern"})
+
+# They steer training or say what the tensors show, and change nothing in a merge.
+_HARMLESS = frozenset({
+    "auto_mapping", "base_model_name_or_path", "ensure_weight_tying", "eva_config",
+    "exclude_modules", "inference_mode", "layers_pattern", "layers_to_transform", "lora_dropout",
+    "megatron_core", "peft_version", "qalora_group_size", "revision", "runtime_config",
+    "target_modules", "task_type",
+})  # fmt: skip
+
+_VALUES = {  # texts that an option may have, in lower case
+    "peft_type": {"lora", "pefttype.lora"},
+    "bias": {"none"},
+    # The others change the base's weights, which lie here as they were before.
+    "init_lora_weights": {"true", "gaussian", "eva", "orthogonal"},
+}
+
+PLAIN_OPTIONS = frozenset({"bias", "fan_in_fan_out", "lora_bias", "peft_type", "use_dora"})
+"""Options beside the strength's that a file's own metadata may have."""
+
+
+def check_plain(options: Mapping[str, object]) -> None:
+    """Refuse what is not a plain LoRA.
+
+    Raises:
+        OptionError: an option asks for something else, or is not known.
+    """
+    for name, value in options.items():
+        if is_off(value) or name in _UNDERSTOOD or name in _HARMLESS:
+            continue
+        text = str(value).lower() if isinstance(value, str | bool) else None
+        if text not in _VALUES.get(name, ()):
+            raise OptionError(
+                f"{name[:60]!r} is {shown(value)}: only plain LoRAs are merged; merge it with peft "
+                f"and save the base"
+            )
+
+
+def statement_of_peft(options: Mapping[str, object], source: str) -> Statement:
+    """Return what a whole config of peft says of a LoRA.
+
+    Raises:
+        OptionError: it lacks the alpha, or asks for what is not understood.
+    """
+    check_plain(options)
+    if options.get("lora_alpha") is None:
+        raise OptionError("'lora_alpha' is missing: add it (peft's own default is 8)")
+    rank = options.get("r")
+    return Statement(
+        source=source,
+        alpha=number("lora_alpha", options["lora_alpha"]),
+        rank=None if rank is None else whole_number("r", rank),
+        alphas=numbers_by_name("alpha_pattern", options.get("alpha_pattern")),
+        ranks=numbers_by_name("rank_pattern", options.get("rank_pattern")),
+        rank_stabilised=truth("use_rslora", options.get("use_rslora")),
+    )
