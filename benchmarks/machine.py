@@ -60,12 +60,16 @@ def _used(counter: Path, before: int, after: int) -> int:
 
 def commit() -> str:
     """Return the commit of this checkout, marked if files were changed; "" outside of one."""
-    folder = Path(__file__).parent
+    # `git describe --dirty` would write into the checkout's index; this only reads it.
+    asked = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "-uno"]
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],  # noqa: S607
-            cwd=folder, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        done = subprocess.run(  # noqa: S603
+            asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return done.stdout.strip()
+    lines = done.stdout.splitlines()
+    name = next((x.split()[-1] for x in lines if x.startswith("# branch.oid ")), "(initial)")
+    if name == "(initial)":  # nothing was committed yet
+        return ""
+    return name[:12] + ("-dirty" if any(not x.startswith("#") for x in lines) else "")
