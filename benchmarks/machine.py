@@ -64,10 +64,16 @@ def _used(counter: Path, before: int, after: int) -> int:
 
 def commit() -> str:
     """Return the commit of this checkout, marked if files were changed; "" outside of one."""
-    folder = Path(__file__).parent
-    git = ["git", "-C", str(folder)]
+    # `git describe --dirty` would write into the checkout's index; this only reads it.
+    git = ["git", "-C", str(Path(__file__).parent), "--no-optional-locks"]
     try:
-        done = run_child([*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"])
+        done = run_child([*git, "status", "--porcelain=v2", "--branch", "-uno"])
     except OSError:
         return ""
-    return "" if done.returncode else done.stdout.strip()
+    if done.returncode:
+        return ""
+    lines = done.stdout.splitlines()
+    name = next((x.split()[-1] for x in lines if x.startswith("# branch.oid ")), "(initial)")
+    if name == "(initial)":  # nothing was committed yet
+        return ""
+    return name[:12] + ("-dirty" if any(not x.startswith("#") for x in lines) else "")

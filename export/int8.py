@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
 
+from tinysr.errors import require
+
 from .graph import StageGraph
 from .quantize import quantize_int8
 
@@ -120,26 +122,22 @@ def _layer(node: onnx.NodeProto) -> str:
 def _quantized(
     model: onnx.ModelProto, ranges: Mapping[str, float], types: Mapping[str, np.dtype[Any]]
 ) -> onnx.ModelProto:
-    from onnxruntime.quantization import (  # noqa: PLC0415 - seconds that only this step needs
-        CalibrationMethod,
-        QuantType,
-    )
-    from onnxruntime.quantization.calibrate import TensorData, TensorsData  # noqa: PLC0415
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer  # noqa: PLC0415
-
+    ort: Any = require("onnxruntime.quantization", extra="export")
+    ranged: Any = require("onnxruntime.quantization.calibrate", extra="export")
+    qdq: Any = require("onnxruntime.quantization.qdq_quantizer", extra="export")
     data = {
-        f"{path}{_INPUT}": TensorData(
+        f"{path}{_INPUT}": ranged.TensorData(
             lowest=np.array(-r, types[path]), highest=np.array(r, types[path])
         )
         for path, r in ranges.items()
     }
-    quantizer = QDQQuantizer(
+    quantizer = qdq.QDQQuantizer(
         model,
         True,
         False,
-        QuantType.QInt8,
-        QuantType.QInt8,
-        TensorsData(CalibrationMethod.MinMax, data),
+        ort.QuantType.QInt8,
+        ort.QuantType.QInt8,
+        ranged.TensorsData(ort.CalibrationMethod.MinMax, data),
         list(ranges),
         [],
         list(_OPS),

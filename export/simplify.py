@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxsim
 
-from tinysr.errors import GateError
+from tinysr.errors import GateError, require
 from tinysr.manifest import Simplification
 
 from .graph import StageGraph
@@ -21,6 +21,7 @@ SIMPLIFY_TOLERANCE = 1e-5
 
 def simplify(graph: StageGraph) -> StageGraph:
     """Run onnxsim. The weights are inputs, so its cost is the structure's, at any model size."""
+    onnxsim: Any = require("onnxsim", extra="export")
     model, _ = onnxsim.simplify(graph.model)
     # onnxsim writes the shapes it inferred; with the weights gone they are only weight.
     model.graph.ClearField("value_info")
@@ -55,7 +56,7 @@ def prove_simplified(
 
 def computed(path: Path, image: np.ndarray) -> np.ndarray:
     """Return what a graph's nodes compute, as they are, of one input in float32."""
-    import onnxruntime  # noqa: PLC0415 - seconds of start-up that only this step needs
+    onnxruntime: Any = require("onnxruntime", extra="export")
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -13,6 +12,7 @@ import numpy as np
 from tinysr import paths
 from tinysr.errors import BundleError, MissingBackendError
 from tinysr.manifest import Artifact
+from tinysr.quiet import load
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, Session, check_ports
@@ -155,7 +155,7 @@ class OnnxRuntimeSession(Session):
 
 def _runtime() -> Any:
     try:
-        ort: Any = importlib.import_module("onnxruntime")
+        ort: Any = load("onnxruntime")
     except ImportError as error:
         raise MissingBackendError(
             f"onnxruntime can't be imported ({error}): pip install onnxruntime"

@@ -14,10 +14,11 @@ A message is one line: what was expected, what was found, and what to do.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from types import ModuleType
 from typing import ClassVar
+
+from .quiet import load
 
 __all__ = [
     "BundleError",
@@ -77,13 +78,13 @@ def choices(kind: str, found: str, known: Iterable[str]) -> UnsupportedError:
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Import an optional package.
+    """Import an optional package, quietly: see :mod:`tinysr.quiet`.
 
     Raises:
         MissingBackendError: it is not installed; the message names the extra that brings it.
     """
     try:
-        return importlib.import_module(module)
+        return load(module)
     except ModuleNotFoundError as error:
         if error.name is None or module.split(".", maxsplit=1)[0] != error.name.split(".")[0]:
             raise
