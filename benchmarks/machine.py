@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["Energy", "commit", "peak_mb"]
+__all__ = ["Energy", "commit", "peak_mb", "usable_cores"]
 
 _STATUS = Path("/proc/self/status")
 _PEAK = "VmHWM:"
@@ -14,6 +15,13 @@ _PEAK = "VmHWM:"
 
 _RAPL = Path("/sys/class/powercap")
 """Where Linux shows what Intel and AMD processors count of their energy."""
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def peak_mb() -> float | None:

@@ -35,7 +35,10 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
         typer.Option(help="Exit with 1 if the fastest takes longer, at the 90th percentile."),
     ] = None,
     rules: Annotated[
-        str, typer.Option(help="full, or quick: it shows that all works, and means little.")
+        str,
+        typer.Option(
+            help="full, or quick: it shows that all works, measures no limits, means little."
+        ),
     ] = "full",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="A name for this machine.  [default: its CPU]")] = "",
@@ -79,13 +82,9 @@ def print_measured(console: Console, found: Measured) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    peaks, side = found.device.peaks, found.side
+    side = found.side
     console.print(f"[bold]{escape(found.model)}[/], {side}×{side} → {4 * side}×{4 * side}")
-    tops = ", ".join(f"{name} {_number(x, '.2f')}" for name, x in peaks.tops.items())
-    console.print(
-        f"{escape(found.device.name)}: {tops} TOP/s in products of matrices, "
-        f"{_number(peaks.gbps, '.0f')} GB/s of memory"
-    )
+    console.print(f"{escape(found.device.name)}: {found.device.peaks.summary}")
     table = Table(
         "backend", "ms: p50", "p90", "p99", "img/s", "first", "load s", "hash s", "peak MB", "MB",
         "J",
@@ -123,7 +122,10 @@ def _times(found: Ratio) -> str:
 
 def _stage(stage: StageRow) -> str:
     share = stage.share_of_limit
-    return f"{stage.ms:.2f}" + ("" if share is None else f", {share:.0%} {stage.bound}")
+    if share is not None:
+        return f"{stage.ms:.2f}, {share:.0%} {stage.bound}"
+    # A part that is no graph has no limit; a graph's may be unknown.
+    return f"{stage.ms:.2f}" + ("" if stage.tops is None else ", –")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
