@@ -14,7 +14,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-slow fuzz lint typecheck showcase recoverability golden wheel clean links
+.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-isa test-slow fuzz lint typecheck showcase recoverability golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -99,6 +99,9 @@ quality: $(TEACH)  ## Measure MODEL beside bicubic and Real-ESRGAN on photos tha
 
 test: setup  ## Run the tests (under 10 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+
+test-isa: setup  ## Run the numeric tests as on other CPUs: under each of CAPS (avx2, …, amx: all)
+	$(BIN)/python tests/isa.py $(CAPS:%=--cap %)
 
 test-slow: $(TEACH)  ## Run the full-size checks (some minutes, 6 GB)
 	$(BIN)/pytest -m slow

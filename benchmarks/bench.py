@@ -17,15 +17,16 @@ from tinysr.runtime.registry import STAGES
 from tinysr.runtime.session import Backend
 from tinysr.versions import installed
 
+from .limits import reached, stage_rows
 from .machine import commit
 from .offline import offline
-from .peaks import Peaks, measure_peaks
+from .peaks import UNMEASURED, Peaks, measure_peaks
 from .probe import Probe, probe
 from .record import cpu_name
-from .rows import Device, Measured, Row, StageRow
-from .stages import PARTS, Split, photo_like
+from .rows import Device, Measured, Row
+from .stages import Split, photo_like
 from .timing import FULL, Latency, Ratio, Rules, in_turns, latency, ratio
-from .work import Limit, Work, count_work, limit
+from .work import Work, count_work
 
 __all__ = ["Contender", "Options", "bench", "contenders"]
 
@@ -90,9 +91,7 @@ def bench(
         BundleError: an artifact failed its gate or is damaged.
         UnsupportedError: a process failed.
     """
-    tell("the machine's peaks", 0, 1)
-    quick = options.rules.least_seconds == 0
-    peaks = measure_peaks(quick=quick)
+    peaks = _peaks(options.rules, tell)
     side = bundle.manifest.tile
     probes = {}
     for done, one in enumerate(wanted):
@@ -101,14 +100,13 @@ def bench(
     with ExitStack() as stack:
         splits = {one: stack.enter_context(_opened(bundle, one, options)) for one in wanted}
         rounds = in_turns({one.name: split for one, split in splits.items()}, options.rules, tell)
-        tell("the machine's peaks", 0, 1)
-        peaks = peaks.or_better(measure_peaks(quick=quick))  # clouds have faster minutes
-        setting = _Setting(
-            bundle=bundle,
-            work={stage: count_work(bundle, stage, side) for stage in STAGES},
-            peaks=peaks,
-            options=options,
-        )
+        peaks = peaks.or_better(_peaks(options.rules, tell))  # clouds have faster minutes
+        work = {stage: count_work(bundle, stage, side) for stage in STAGES}
+        times = {one: split.times(options.rules) for one, split in splits.items()}
+        for one, found in times.items():
+            artifacts = _stages(bundle, create(one.backend), one.precision)
+            peaks = peaks.held_against(reached(found, artifacts, work))
+        setting = _Setting(bundle=bundle, work=work, times=times, peaks=peaks, options=options)
         base = rounds[wanted[0].name]
         rows: list[Row] = []
         for one, split in splits.items():
@@ -116,6 +114,13 @@ def bench(
             against = None if one is wanted[0] else ratio(rounds[one.name], base)
             rows.append(_row(setting, one, split, rounds[one.name], probes[one], against))
     return _measured(bundle, tuple(rows), peaks, options)
+
+
+def _peaks(rules: Rules, tell: Progress) -> Peaks:
+    if not rules.peaks:
+        return UNMEASURED
+    tell("the machine's peaks", 0, 1)
+    return measure_peaks()
 
 
 def _stages(bundle: Bundle, backend: Backend, precision: str) -> list[Artifact]:
@@ -139,6 +144,7 @@ class _Setting:
 
     bundle: Bundle
     work: Mapping[Stage, Work]
+    times: Mapping[Contender, Mapping[str, Latency]]
     peaks: Peaks
     options: Options
 
@@ -155,13 +161,12 @@ def _row(  # noqa: PLR0917
     artifacts = _stages(setting.bundle, create(one.backend), one.precision)
     files = {f.path: f.size for a in artifacts for f in (a.file, *a.data)}
     verdicts = {a.parity.result for a in artifacts}
-    stages = _stage_rows(split, artifacts, setting)
     rate, joules = offline(split, rules)
     return Row(
         backend=one.backend,
         precision=one.precision,
         single=latency(seconds, rules.warmup),
-        stages=stages,
+        stages=stage_rows(setting.times[one], artifacts, setting.work, setting.peaks),
         offline=rate,
         bytes=sum(files.values()),
         joules=joules,
@@ -169,44 +174,6 @@ def _row(  # noqa: PLR0917
         parity=min(verdicts, key=("fail", "not run", "pass").index),
         **found.model_dump(),
     )
-
-
-def _stage_rows(
-    split: Split, artifacts: Sequence[Artifact], setting: _Setting
-) -> tuple[StageRow, ...]:
-    rules = setting.options.rules
-    limits: dict[str, Limit | None] = {
-        artifact.stage: limit(setting.work[artifact.stage], computed_in(artifact), setting.peaks)
-        for artifact in artifacts
-    }
-    return tuple(
-        _stage_row(part, latency(split.parts[part][rules.warmup :], rules.warmup), limits.get(part))
-        for part in PARTS
-    )
-
-
-def _stage_row(name: str, found: Latency, least: Limit | None) -> StageRow:
-    bare = StageRow(name=name, ms=found.p50, spread=found.spread)
-    if least is None or not found.p50:  # a backend that joins stages runs none of them alone
-        return bare
-    return bare.model_copy(
-        update={
-            "limit_ms": least.least,
-            "unfused_ms": least.unfused,
-            "bound": least.bound,
-            "tops": least.operations / found.p50 / 1e9,
-            "intensity": least.operations / least.bytes,
-        }
-    )
-
-
-def computed_in(artifact: Artifact) -> str:
-    """Return the type in which an artifact's products are computed on a CPU, as a precision."""
-    if artifact.target == "openvino":
-        if artifact.precision == "int8":
-            return "int8"
-        return {"f32": "fp32"}.get(str(artifact.options["inference_precision"]), "bf16")
-    return "fp32" if artifact.target == "onnx" else artifact.precision
 
 
 def _measured(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Options) -> Measured:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tinysr import paths
 from tinysr.errors import UnsupportedError
 from tinysr.terminal import run_child
 
-__all__ = ["Energy", "commit", "peak_mb"]
+__all__ = ["Energy", "commit", "peak_mb", "usable_cores"]
 
 _STATUS = Path("/proc/self/status")
 _PEAK = "VmHWM:"
@@ -17,6 +18,13 @@ _PEAK = "VmHWM:"
 
 _RAPL = Path("/sys/class/powercap")
 """Where Linux shows what Intel and AMD processors count of their energy."""
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def peak_mb() -> float | None:

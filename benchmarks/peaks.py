@@ -2,28 +2,36 @@
 
 Each is the best of some runs, before and after all else, and of all libraries that are here: a
 limit is what the machine can do, so that the least disturbed run is the right one. Latencies are
-medians.
+medians. The products are large: small ones are mostly overhead, and no limit. A peak that part of
+a run exceeds is no limit either, and counts as not measured.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from tinysr.errors import MissingBackendError, require
 
+from .machine import usable_cores
 from .timing import Record
 
-__all__ = ["Peaks", "measure_peaks"]
+__all__ = ["UNMEASURED", "Peaks", "measure_peaks"]
 
 _SIZES = ((1024, 1536, 6144), (2048, 2048, 2048))
 """m, k, n: what the paper's feed-forward multiplies, and a square."""
 
-_SMALL = ((128, 128, 256),)
+_SECONDS = 1.0
+"""Of tries of each product and of copying, at least."""
+
+_TRIES = 3
+"""Of each, at least, however long one takes."""
 
 _BYTES = 2**28
 """Of each array whose copying measures bandwidth: far more than any cache."""
@@ -39,12 +47,40 @@ class Peaks(Record):
     """Memory bandwidth, 10⁹ bytes per second, reads and writes together."""
     by: dict[str, str]
     """The library that reached each."""
+    exceeded: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    """Types whose peak was no limit, so that none is known: what products reached, and what a
+    stage of the run did, both in 10¹² operations per second."""
 
     def operations(self, precision: str) -> float | None:
-        """Return operations per second for artifacts of a precision, None if not measured."""
-        name = {"fp16": "fp32", "w8": "fp32", "w4": "fp32"}.get(precision, precision)
-        found = self.tops.get(name)
+        """Return operations per second in a type, None if not measured."""
+        found = self.tops.get(precision)
         return None if found is None else found * 1e12
+
+    @property
+    def summary(self) -> str:
+        """All peaks in a line of words."""
+        if self.gbps is None and not any((*self.tops.values(), *self.exceeded)):
+            return "its peaks were not measured"
+        speeds = ", ".join(f"{name} {_number(x, '.2f')}" for name, x in self.tops.items())
+        no_limits = "".join(
+            f"; {name}: products reached {peak:.2g}, a stage {found:.2g}, so no limit is known"
+            for name, (peak, found) in self.exceeded.items()
+        )
+        memory = f"{_number(self.gbps, '.0f')} GB/s of memory"
+        return f"{speeds} TOP/s in products of matrices, {memory}{no_limits}"
+
+    def held_against(self, reached: Iterable[tuple[str, float]]) -> Peaks:
+        """Return the peaks without those that something exceeded.
+
+        Args:
+            reached: types, and 10¹² operations per second that something reached in them.
+        """
+        tops, exceeded = dict(self.tops), dict(self.exceeded)
+        for precision, found in reached:
+            peak = self.tops.get(precision)
+            if peak is not None and found > max(peak, *exceeded.get(precision, (0.0, 0.0))):
+                tops[precision], exceeded[precision] = None, (peak, found)
+        return self.model_copy(update={"tops": tops, "exceeded": exceeded})
 
     def or_better(self, other: Peaks) -> Peaks:
         """Return the better of two measurements, each for itself."""
@@ -56,17 +92,39 @@ class Peaks(Record):
         return Peaks(tops=tops, gbps=max(known, default=None), by=by)
 
 
-def measure_peaks(*, quick: bool = False) -> Peaks:
-    """Measure this machine's CPU; some seconds, unless ``quick``, which measures little."""
-    sizes, seconds = (_SMALL, 0.05) if quick else (_SIZES, 1.0)
-    tops: dict[str, float | None] = {"fp32": None, "bf16": None, "int8": None}
-    by: dict[str, str] = {}
-    for size in sizes:
-        for precision, library, call in _products(*size):
-            speed = 2.0 * size[0] * size[1] * size[2] / _best(call, seconds) / 1e12
-            if speed > (tops[precision] or 0.0):
-                tops[precision], by[precision] = speed, library
-    return Peaks(tops=tops, gbps=_bandwidth(_BYTES >> 6 if quick else _BYTES, seconds), by=by)
+UNMEASURED = Peaks(tops={"fp32": None, "bf16": None, "int8": None}, gbps=None, by={})
+
+
+def measure_peaks() -> Peaks:
+    """Measure this machine's CPU, on all its cores; takes some seconds."""
+    tops, by = dict(UNMEASURED.tops), dict(UNMEASURED.by)
+    with _all_cores():
+        for size in _SIZES:
+            for precision, library, call in _products(*size):
+                speed = 2.0 * size[0] * size[1] * size[2] / _best(call) / 1e12
+                if speed > (tops[precision] or 0.0):
+                    tops[precision], by[precision] = speed, library
+        return Peaks(tops=tops, gbps=_bandwidth(), by=by)
+
+
+@contextmanager
+def _all_cores() -> Iterator[None]:
+    """Let PyTorch use every core for the time of a block, whatever its environment says."""
+    try:
+        torch: Any = require("torch", extra="bench")
+    except MissingBackendError:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(usable_cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
 
 
 def _products(m: int, k: int, n: int) -> Iterable[tuple[str, str, Callable[[], Any]]]:
@@ -113,22 +171,22 @@ def _openvino_products(m: int, k: int, n: int) -> Iterable[tuple[str, str, Calla
         yield name, "openvino", partial(request.infer, [a], share_inputs=True)
 
 
-def _bandwidth(size: int, seconds: float) -> float | None:
+def _bandwidth() -> float | None:
     """Return 10⁹ bytes per second of adding two arrays into a third, on all cores."""
     try:
         torch: Any = require("torch", extra="bench")
     except MissingBackendError:
         return None
-    a, b, c = (torch.ones(size // 4) for _ in range(3))
-    return 3 * size / _best(lambda: torch.add(a, b, out=c), seconds) / 1e9
+    a, b, c = (torch.ones(_BYTES // 4) for _ in range(3))
+    return 3 * _BYTES / _best(lambda: torch.add(a, b, out=c)) / 1e9
 
 
-def _best(call: Callable[[], Any], seconds: float) -> float:
-    """Return the shortest time of a call within some seconds, after one that does not count."""
+def _best(call: Callable[[], Any]) -> float:
+    """Return the shortest time of a call, in seconds, after one that does not count."""
     call()
-    best, start = float("inf"), time.perf_counter()
-    while time.perf_counter() - start < seconds:
+    best, tries, start = float("inf"), 0, time.perf_counter()
+    while tries < _TRIES or time.perf_counter() - start < _SECONDS:
         before = time.perf_counter()
         call()
-        best = min(best, time.perf_counter() - before)
+        best, tries = min(best, time.perf_counter() - before), tries + 1
     return best

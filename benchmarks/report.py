@@ -119,8 +119,7 @@ def _table(runs: Sequence[Measured]) -> list[tuple[str, ...]]:
 
 
 def _cells(run: Measured, row: Row) -> tuple[str, ...]:
-    limits = [stage for stage in row.stages if stage.limit_ms is not None]
-    least = sum(stage.limit_ms or 0.0 for stage in limits)
+    share = row.share_of_limit
     peak = _MISSING if row.peak_mb is None else f"{row.peak_mb:.0f}"
     return (
         run.device.name,
@@ -129,7 +128,7 @@ def _cells(run: Measured, row: Row) -> tuple[str, ...]:
         f"{row.single.p50:.1f} ± {row.single.spread / 2:.1f}",
         f"{row.single.p90:.1f}",
         f"{row.single.p90 / run.target_ms:.1f}×",
-        f"{least / row.single.p50:.0%}" if limits else _MISSING,
+        _MISSING if share is None else f"{share:.0%}",
         peak,
     )
 
@@ -142,8 +141,16 @@ def _said(run: Measured) -> str:
     return (
         f"{run.model} on {run.device.name}: {run.date}, commit {run.commit or 'unknown'}, {tools}, "
         f"{rounds} rounds in turns after {run.rules.warmup} of warm-up, rules {run.rules.name}; "
-        f"target {run.target_ms:g} ms."
+        f"target {run.target_ms:g} ms{_unknown_limits(run)}."
     )
+
+
+def _unknown_limits(run: Measured) -> str:
+    if not run.rules.peaks:
+        return "; these rules measure no peaks"
+    if types := run.device.peaks.exceeded:
+        return f"; a stage exceeded the peak of {', '.join(types)}, so that its limit is not known"
+    return ""
 
 
 def _paper_cells(row: PaperRow) -> tuple[str, ...]:

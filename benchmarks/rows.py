@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
@@ -13,7 +14,29 @@ from tinysr.errors import UnsupportedError
 from .peaks import Peaks
 from .timing import Latency, Ratio, Record, Rules
 
-__all__ = ["Device", "Measured", "Row", "StageRow", "find_row", "read_measured", "write_measured"]
+__all__ = [
+    "Device",
+    "Measured",
+    "Row",
+    "StageRow",
+    "find_row",
+    "read_measured",
+    "share_of",
+    "write_measured",
+]
+
+
+def share_of(limit: float, took: float) -> float | None:
+    """Return the share of a limit that was reached, 0 to 1.
+
+    None where less time was taken than the limit allows: then it was no limit, and a share of it
+    means nothing.
+
+    Args:
+        limit: the least time that something could take.
+        took: the time it took, in the same unit.
+    """
+    return limit / took if 0 < limit <= took else None
 
 
 class Device(Record):
@@ -37,7 +60,10 @@ class StageRow(Record):
     spread: float
     """Interquartile range, in milliseconds."""
     limit_ms: float | None = None
-    """The least time this machine could take; null for parts that are no graph."""
+    """The least time this machine could take; null for parts that are no graph, and where the
+    machine's peaks were not measured or are refuted."""
+    refuted: bool = False
+    """Whether the part took less than its limit, so that the peaks behind it are none."""
     unfused_ms: float | None = None
     """The time its memory takes if no two operations are joined."""
     tops: float | None = None
@@ -47,10 +73,21 @@ class StageRow(Record):
     bound: str = ""
     """compute or memory: what that limit is."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_refuted_limit(cls, given: Any) -> Any:
+        """Keep no limit that the part itself refutes, wherever the figures come from."""
+        limit, took = (given.get(name) for name in ("limit_ms", "ms"))
+        if not isinstance(limit, float) or not isinstance(took, float | int):
+            return given
+        if share_of(limit, took) is not None:
+            return given
+        return given | {"limit_ms": None, "unfused_ms": None, "bound": "", "refuted": True}
+
     @property
     def share_of_limit(self) -> float | None:
-        """How much of what the machine can do is used, 0 to 1."""
-        return None if self.limit_ms is None else self.limit_ms / self.ms
+        """How much of what the machine can do is used, 0 to 1; None if nobody knows."""
+        return None if self.limit_ms is None else share_of(self.limit_ms, self.ms)
 
 
 class Row(Record):
@@ -81,6 +118,17 @@ class Row(Record):
     """How many times longer it takes than the first row of the same run."""
     parity: str
     """The bundle's verdict on it: pass, fail or not run."""
+
+    @property
+    def share_of_limit(self) -> float | None:
+        """How much of what the machine can do an image uses, all stages together, 0 to 1.
+
+        None if nobody knows: no stage has a limit, or one of them refutes its own.
+        """
+        if any(stage.refuted for stage in self.stages):
+            return None
+        limits = [stage.limit_ms for stage in self.stages if stage.limit_ms is not None]
+        return share_of(sum(limits), self.single.p50)
 
 
 class Measured(Record):

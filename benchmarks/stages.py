@@ -12,6 +12,8 @@ from tinysr.runtime import Session, Upscaler
 from tinysr.runtime.raster import Pixels
 from tinysr.runtime.session import Array
 
+from .timing import Latency, Rules, latency
+
 __all__ = ["COLOR", "COPIES", "PARTS", "Split", "photo_like"]
 
 COLOR = "colour fix"
@@ -50,6 +52,13 @@ class Split:
         self._inside[COLOR] = whole - network
         for part, seconds in self._inside.items():
             self.parts[part].append(seconds)
+
+    def times(self, rules: Rules) -> dict[str, Latency]:
+        """Return what each part took in the calls until now, warm-up left out."""
+        return {
+            part: latency(seconds[rules.warmup :], rules.warmup)
+            for part, seconds in self.parts.items()
+        }
 
     @contextmanager
     def watching(self) -> Iterator[Split]:

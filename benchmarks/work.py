@@ -13,10 +13,11 @@ from tinysr.runtime import Bundle
 from .peaks import Peaks
 from .timing import Record
 
-__all__ = ["Limit", "Work", "count_work", "limit"]
+__all__ = ["Limit", "Work", "count_work", "limit", "moved_bytes"]
 
-_WIDTHS = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "w8": 1, "w4": 1}
-"""Bytes of a weight and of a value between operations, by precision; the least that it may be."""
+_WIDTHS = {"fp32": 4, "bf16": 2, "int8": 1}
+"""Bytes of a weight and of a value between operations, by the type that they are computed in; the
+least that it may be."""
 
 
 class Work(Record):
@@ -35,10 +36,6 @@ class Work(Record):
 class Limit(Record):
     """The shortest time that a machine could take for a stage, in milliseconds."""
 
-    operations: float
-    """Of the stage."""
-    bytes: int
-    """That have to be moved at least."""
     compute: float
     """All operations at the peak of the type."""
     memory: float
@@ -87,19 +84,21 @@ def count_work(bundle: Bundle, stage: Stage, side: int) -> Work:
     )
 
 
+def moved_bytes(work: Work, precision: str) -> int:
+    """Return the bytes that a stage has to move at least: weights, input and output once."""
+    # Images and latents are fp32 at every border, whatever is inside.
+    return work.weights * _WIDTHS[precision] + work.ports * 4
+
+
 def limit(work: Work, precision: str, peaks: Peaks) -> Limit | None:
     """Return how fast a machine could be at most; None where its peaks were not measured."""
     speed, width = peaks.operations(precision), _WIDTHS[precision]
     if speed is None or peaks.gbps is None:
         return None
     bandwidth = peaks.gbps * 1e9
-    # Images and latents are fp32 at every border, whatever is inside.
-    moved = work.weights * width + work.ports * 4
     return Limit(
-        operations=work.operations,
-        bytes=moved,
         compute=work.operations / speed * 1e3,
-        memory=moved / bandwidth * 1e3,
+        memory=moved_bytes(work, precision) / bandwidth * 1e3,
         unfused=(work.weights + work.between) * width / bandwidth * 1e3,
     )
 

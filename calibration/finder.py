@@ -139,12 +139,19 @@ def _most_helpful(suite: _Suite, kept: Collection[str], worst: Score) -> dict[st
 def _needed(
     suite: _Suite, reasons: dict[str, str], added: dict[str, str], evaluation: Evaluation
 ) -> tuple[dict[str, str], Evaluation]:
-    """Let go, one by one, of what was kept for the gate and is not needed for it."""
-    for unit in list(added)[:-1]:  # the last one is what made it pass
-        fewer = {u: why for u, why in added.items() if u != unit}
-        found = suite.evaluate({**reasons, **fewer})
-        if found.passed:
-            added, evaluation = fewer, found
+    """Let go, one by one, of what was kept for the gate and is not needed for it.
+
+    Rounding errors can cancel, so that a module may become needless once another has gone: all are
+    tried again until none of them can go.
+    """
+    before: dict[str, str] = {}
+    while before != added:
+        before = added
+        for unit in before:
+            fewer = {u: why for u, why in added.items() if u != unit}
+            found = suite.evaluate({**reasons, **fewer})
+            if found.passed:
+                added, evaluation = fewer, found
     return added, evaluation
 
 

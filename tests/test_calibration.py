@@ -24,14 +24,11 @@ from tinysr.calibration import (
     calibrate,
     calibration_images,
     check,
-    evaluate,
     load_ranges,
     trace,
-    truths,
     write_calibration,
 )
 from tinysr.calibration import measure as measuring
-from tinysr.calibration.finder import find_plan, grouped
 from tinysr.calibration.histogram import Measured, percentile, see, share_between
 from tinysr.errors import CalibrationError, CheckpointError, ImageError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
@@ -209,30 +206,6 @@ def test_a_plan_that_lacks_a_module_does_not_hold(found: Calibration, explosive:
     assert [m.module for m in verdict.short] == [found.plan.keep[0].module]
     assert found.plan.keep[0].module in verdict.failure
     assert check(explosive, found.plan, options()).verdict.passed
-
-
-def test_what_the_gate_needs_is_found_when_ranges_do_not_say_it(
-    traced: Trace, baked: BakedTinySR, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ranges = calibrate(loaded, options(limit=1)).ranges
-    expected = truths(traced, TILE)[:3]
-    before = evaluate(traced, (), expected, GATE).worst
-    assert before.psnr_db is not None
-    gate = before.psnr_db + 1
-    monkeypatch.setattr("tinysr.calibration.finder.gate_db", lambda _: gate)
-    plan, evaluation = find_plan(baked, traced, ranges, expected, margin=4.0)
-    assert evaluation.passed
-    assert plan.keep
-    assert all("for the gate of" in entry.reason for entry in plan.keep)
-    for entry in plan.keep:
-        fewer = {e.module for e in plan.keep} - {entry.module}
-        assert not evaluate(traced, fewer, expected, gate).passed
-
-
-def test_groups_are_the_next_parts_of_names() -> None:
-    groups = grouped(["a.b", "a.b.c", "a.b.d.e", "a.b.d.f"], "a.b")
-    assert groups == {"a.b itself": ["a.b"], "a.b.c": ["a.b.c"], "a.b.d": ["a.b.d.e", "a.b.d.f"]}
-    assert grouped(["a.b", "c"], "") == {"a": ["a.b"], "c": ["c"]}
 
 
 def test_images_are_the_same_for_the_same_seed() -> None:

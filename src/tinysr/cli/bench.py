@@ -39,7 +39,10 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
         typer.Option(help="Exit with 1 if the fastest takes longer, at the 90th percentile."),
     ] = None,
     rules: Annotated[
-        str, typer.Option(help="full, or quick: it shows that all works, and means little.")
+        str,
+        typer.Option(
+            help="full, or quick: it shows that all works, measures no limits, means little."
+        ),
     ] = "full",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="A name for this machine.  [default: its CPU]")] = "",
@@ -80,13 +83,9 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
 
 def print_measured(output: Output, found: Measured) -> None:
     """Print the table, and each row's stages with their limits."""
-    peaks, side = found.device.peaks, found.side
+    side = found.side
     output.line(styled(found.model, "bold"), f", {side}×{side} → {4 * side}×{4 * side}")
-    tops = ", ".join(f"{name} {_number(x, '.2f')}" for name, x in peaks.tops.items())
-    output.line(
-        f"{found.device.name}: {tops} TOP/s in products of matrices, "
-        f"{_number(peaks.gbps, '.0f')} GB/s of memory"
-    )
+    output.line(f"{found.device.name}: {found.device.peaks.summary}")
     output.line()
     table = Table(
         columns=[Column(name="backend"), *(Column(name=name, right=True) for name in _NUMBERS)],
@@ -127,7 +126,10 @@ def _times(found: Ratio) -> str:
 
 def _stage(stage: StageRow) -> str:
     share = stage.share_of_limit
-    return f"{stage.ms:.2f}" + ("" if share is None else f", {share:.0%} {stage.bound}")
+    if share is not None:
+        return f"{stage.ms:.2f}, {share:.0%} {stage.bound}"
+    # A part that is no graph has no limit; a graph's may be unknown.
+    return f"{stage.ms:.2f}" + ("" if stage.tops is None else ", –")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
