@@ -104,7 +104,8 @@ def _variable(name: str, find: Callable[[], str]) -> Iterator[None]:
 def _hidden(package: str) -> Iterator[None]:
     """Let imports of a package fail."""
     before = sys.modules.get(package)
-    sys.modules[package] = None  # type: ignore[assignment] - how Python's docs say it is done
+    # As the documentation of `import` says: None makes the name fail.
+    sys.modules[package] = None  # type: ignore[assignment]
     try:
         yield
     finally:

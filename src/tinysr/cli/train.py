@@ -91,14 +91,14 @@ def train(
     from tinysr.training.packaged import find_file
     from tinysr.training.recipes import stages_of
 
-    output = Output()
+    screen = Output()
     folder = output or Path("runs") / recipe
     is_stage = "/" in recipe
     if release is not None:
         refuse_without_effect(context, "a release")
         run = folder if is_stage else folder / stages_of(recipe)[-1]
         for path in write_release(run, release):
-            output.line(f"Wrote {path}")
+            screen.line(f"Wrote {path}")
         return
     if not is_stage:
         refuse_without_effect(context, "a recipe's training")
@@ -112,7 +112,7 @@ def train(
     if data is not None and not paths.is_folder(data, ImageError):
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
-        said = output.line if team.leads else _nothing
+        said = screen.line if team.leads else _nothing
         said(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )
