@@ -57,7 +57,7 @@ def config() -> RunConfig:
 @pytest.fixture
 def few_photos(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinysr.training.release.photo_pairs", lambda *_names: pairs)
-    monkeypatch.setattr("tinysr.training.runner.photo_pairs", lambda: pairs)
+    monkeypatch.setattr("tinysr.training.watch.photo_pairs", lambda: pairs)
 
 
 def test_photos_are_degraded_from_fixed_seeds(pairs: list[Pair]) -> None:

@@ -11,7 +11,6 @@ import torch
 
 from tinysr.training.engine import Stage
 from tinysr.training.evaluate import (
-    Pair,
     Upscale,
     photo_pairs,
     psnr,
@@ -41,6 +40,7 @@ class Watcher:
             CheckpointError: the weights can't be used.
         """
         self._device = device
+        self._pairs = functools.cache(photo_pairs)
         self._features = EfficientNetDistance(features) if features else None
 
     def __call__(self, stage: Stage) -> Mapping[str, float]:
@@ -54,12 +54,12 @@ class Watcher:
 
     def _measure(self, upscale: Upscale) -> dict[str, float]:
         images = [
-            upscaled(lambda low: upscale(low.to(self._device)).cpu(), pair.low) for pair in _pairs()
+            upscaled(lambda low: upscale(low.to(self._device)).cpu(), pair.low) for pair in self._pairs()
         ]
-        rows = {"psnr": _mean([psnr(i, p.high) for i, p in zip(images, _pairs(), strict=True)])}
+        rows = {"psnr": _mean([psnr(i, p.high) for i, p in zip(images, self._pairs(), strict=True)])}
         if self._features is not None:
             rows["features"] = _mean(
-                [self._distance(i, p.high) for i, p in zip(images, _pairs(), strict=True)]
+                [self._distance(i, p.high) for i, p in zip(images, self._pairs(), strict=True)]
             )
         return rows
 
@@ -71,8 +71,8 @@ class Watcher:
 
 
 @functools.cache
-def _pairs() -> list[Pair]:
-    return photo_pairs()
+def self._pairs() -> list[Pair]:
+    return photoself._pairs()
 
 
 def _mean(values: list[float]) -> float:
