@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tinysr.training.engine import Stage
 from tinysr.training.evaluate import (
@@ -53,26 +54,21 @@ class Watcher:
         return rows
 
     def _measure(self, upscale: Upscale) -> dict[str, float]:
-        images = [
-            upscaled(lambda low: upscale(low.to(self._device)).cpu(), pair.low) for pair in self._pairs()
-        ]
-        rows = {"psnr": _mean([psnr(i, p.high) for i, p in zip(images, self._pairs(), strict=True)])}
+        def here(low: Tensor) -> Tensor:
+            return upscale(low.to(self._device)).cpu()
+
+        images = [(upscaled(here, pair.low), pair.high) for pair in self._pairs()]
+        rows = {"psnr": _mean([psnr(image, truth) for image, truth in images])}
         if self._features is not None:
-            rows["features"] = _mean(
-                [self._distance(i, p.high) for i, p in zip(images, self._pairs(), strict=True)]
-            )
+            distance = self._features
+            rows["features"] = _mean([_apart(distance, *pair) for pair in images])
         return rows
 
-    def _distance(self, image: Array, truth: Array) -> float:
-        assert self._features is not None  # noqa: S101 - for the type checker
-        batches = [torch.from_numpy(a).permute(2, 0, 1)[None] for a in (image, truth)]
-        with torch.no_grad():
-            return float(self._features(*batches))
 
-
-@functools.cache
-def self._pairs() -> list[Pair]:
-    return photoself._pairs()
+def _apart(distance: EfficientNetDistance, image: Array, truth: Array) -> float:
+    batches = [torch.from_numpy(array).permute(2, 0, 1)[None] for array in (image, truth)]
+    with torch.no_grad():
+        return float(distance(*batches))
 
 
 def _mean(values: list[float]) -> float:
