@@ -9,11 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from tinysr import paths
 from tinysr.atomic import share
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.manifest import MANIFEST_NAME, Artifact, FileEntry, Manifest, read_manifest, to_json
+from tinysr.manifest import (
+    MANIFEST_NAME,
+    Artifact,
+    FileEntry,
+    Manifest,
+    Stage,
+    read_manifest,
+    to_json,
+)
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.integrity import fault_of
 
@@ -116,6 +125,13 @@ def _checked_graphs(bundle: Bundle, precision: str) -> tuple[Artifact, ...]:
             f"{bundle.folder}: expected graphs in {', '.join(sorted(lacking))}, found {known}: "
             f"export the model with --precision {precision}"
         )
+    for name in PRECISIONS[precision]:
+        stages = {graph.stage for graph in found if graph.precision == name}
+        if missing := [stage for stage in get_args(Stage) if stage not in stages]:
+            raise BundleError(
+                f"{bundle.folder}: expected a graph in {name} of every stage, found none of "
+                f"{', '.join(missing)}: export the model again"
+            )
     for graph in found:
         bundle.path(graph)
         if graph.parity.result == "fail":

@@ -78,7 +78,6 @@ class TorchTimer:
     """CUDA events around what PyTorch puts into its current stream."""
 
     def __init__(self, torch: Any) -> None:
-        self._torch = torch
         self._start, self._stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
 
     def __call__(self, work: Callable[[], object]) -> float:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["calibrate", "load_model", "refuse_existing"]
 
-FAILED = 1
-"""The exit code when a plan does not hold."""
-
 
 def calibrate(
     context: typer.Context,

@@ -17,8 +17,6 @@ from tinysr.training.runner import PRODUCT, RECORD, input_sha256
 
 __all__ = ["Made", "packaged_recipe", "provenance"]
 
-_FIELDS = {"config", "inputs", "seconds", "product"}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Made:
