@@ -150,10 +150,12 @@ class _Run:
     def _stepped(self, done: int, total: int) -> None:
         self._tell(self._watcher.stepped, done, total)
 
-    def _tell(self, call: Callable[_Words, None], *words: _Words.args, **_: _Words.kwargs) -> None:
+    def _tell(
+        self, call: Callable[_Words, None], *words: _Words.args, **more: _Words.kwargs
+    ) -> None:
         """Tell the watcher something."""
         try:
-            call(*words)
+            call(*words, **more)
         except (TinySRError, BrokenPipeError):
             raise
         except Exception as error:  # whatever a report runs into, images are made

@@ -75,13 +75,13 @@ def train(
     from tinysr.training.engine.team import gather
     from tinysr.training.recipes import stages_of
 
-    output = Output()
+    screen = Output()
     folder = output or Path("runs") / recipe
     is_stage = "/" in recipe
     if release is not None:
         run = folder if is_stage else folder / stages_of(recipe)[-1]
         for path in write_release(run, release):
-            output.line(f"Wrote {path}")
+            screen.line(f"Wrote {path}")
         return
     session = Session(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
@@ -90,7 +90,7 @@ def train(
     if data is not None and not data.is_dir():
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
-        said = output.line if team.leads else _nothing
+        said = screen.line if team.leads else _nothing
         said(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )
