@@ -87,16 +87,17 @@ class _Set:
 
     variant: str
     """As it stands in the files' names; empty for the plain files."""
-    files: dict[str, Path] = field(default_factory=dict)
-    """Those that lie here, by name."""
+    files: set[str] = field(default_factory=set)
+    """Names of those that lie here."""
     indices: list[Path] = field(default_factory=list)
 
     @property
     def expected(self) -> set[str]:
         """Names of all files, there or not."""
-        if self.indices:
-            return _indexed(self.indices[0])
-        return {name for found in self.files for name in _siblings(found)}
+        named = {name for found in self.files for name in _siblings(found)}
+        indexed = _indexed(self.indices[0]) if self.indices else named
+        # An index of shards that were left out is no reason to miss them: the whole file is here.
+        return indexed if indexed & self.files or not self.files else named
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -110,7 +111,7 @@ def _weight_files(folder: Path) -> list[Path]:
                 of_stem = stems.setdefault(match["stem"], {})
                 one = of_stem.setdefault(variant, _Set(variant))
                 if pattern is _WEIGHTS:
-                    one.files[path.name] = path
+                    one.files.add(path.name)
                 else:
                     one.indices.append(path)
     if not stems:
