@@ -92,7 +92,7 @@ def watch(folder: Path, *command: str | Path, work: Path | None = None) -> Watch
     work = work or folder / "work"
     for place in (home, temporary, work):
         place.mkdir(parents=True, exist_ok=True)
-    before = set(os.listdir(work))
+    before = {path.name for path in work.iterdir()}
     done = subprocess.run(  # noqa: S603
         [*_without_network(), *(_strace(trace) if _traces() else ()), *map(str, command)],
         cwd=work,
@@ -109,9 +109,9 @@ def watch(folder: Path, *command: str | Path, work: Path | None = None) -> Watch
         code=done.returncode,
         out=done.stdout,
         error=done.stderr,
-        network=tuple(_talk(calls)),
+        network=tuple(_talk(calls, temporary)),
         strays=tuple(sorted(strays | set(_left(home, temporary)))),
-        made=frozenset(set(os.listdir(work)) - before),
+        made=frozenset({path.name for path in work.iterdir()} - before),
     )
 
 
@@ -140,13 +140,15 @@ def _calls(trace: Path) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
 
 
-def _talk(calls: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _talk(calls: Iterable[tuple[str, str]], temporary: Path) -> Iterator[str]:
+    # A command's own processes may talk to each other through a file.
+    local = (*_USERS, f"{temporary}/")
     for name, words in calls:
         address = re.search(r'sun_path=@?"([^"]*)"', words)
         if name == "socket":
             suspect = not words.startswith(("AF_UNIX", "AF_LOCAL"))
         elif name == "connect":
-            suspect = address is None or not any(users in address[1] for users in _USERS)
+            suspect = address is None or not any(place in address[1] for place in local)
         else:
             suspect = any(f'"{path}"' in words for path in _LOOK_UP)
         if suspect:
