@@ -16,6 +16,9 @@ from tiny_models import TILE, tiny_loaded
 from tinysr.cli import main
 from tinysr.export import BakedTinySR, bake
 from tinysr.models import Loaded
+from tinysr.quiet import load
+
+load("onnxruntime")  # before a test imports it by its name, which would start its telemetry
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ LIBRARIES = {
     "onnxsim": "onnxsim",
     "openvino": "openvino",
 }
-"""A module of each package that has a measure, which makes it do what the measure is against."""
+"""A module of each package that has a measure, whose import does what the measure is against."""
 
 FOREIGN = """
 import os, sys
@@ -68,9 +69,7 @@ def exported(desk: Path) -> Watched:
 
 def tinysr(desk: Path, *words: str) -> Watched:
     """Run `tinysr` from the desk, in a home of its own."""
-    return watch(
-        desk.parent / f"watch-{len(list(desk.parent.iterdir()))}", PROGRAM, *words, work=desk
-    )
+    return watch(Path(tempfile.mkdtemp(dir=desk.parent)), PROGRAM, *words, work=desk)
 
 
 def check_quiet(seen: Watched, *made: str) -> None:
@@ -101,7 +100,7 @@ def test_each_measure_is_needed(package: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("package", MEASURES)
 def test_each_measure_is_enough(package: str, tmp_path: Path) -> None:
-    code = f"from tinysr.quiet import load; load({LIBRARIES[package]!r})"
+    code = f"from tinysr.quiet import load; load({package!r}); import {LIBRARIES[package]}"
     check_quiet(watch(tmp_path, sys.executable, "-c", code))
 
 
@@ -138,3 +137,63 @@ def test_somebody_elses_program_is_quiet_and_keeps_its_environment(
 ) -> None:
     bundle = desk / "tiny"
     check_quiet(watch(tmp_path, sys.executable, "-c", FOREIGN, bundle, backend))
+
+
+RECIPE = """
+stage = "teacher"
+optim = { steps = 2, learning_rate = 1e-4, final_rate = 1e-6, warmup = 1 }
+phases = [{ patch = 32, batch = 2 }]
+data = { image_side = 64, pool = 2, refresh = 2 }
+
+[options.model]
+width = 32
+depth = 2
+heads = 1
+pooled_size = 8
+separable_encoder = false
+encoder_blocks = [1, 1, 1, 1]
+decoder_blocks = [1, 1, 1, 1]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+class TestRest:
+    """What takes minutes: the rarer commands, all targets, and a newcomer's first three."""
+
+    def test_a_newcomer_is_alone(self, desk: Path) -> None:
+        bundle = "bundles/tinysr-nano"
+        check_quiet(tinysr(desk, "doctor"))
+        check_quiet(tinysr(desk, "export", "tinysr-nano", "-o", bundle), "bundles")
+        check_quiet(
+            tinysr(desk, "upscale", "photo.png", "-o", "photo-x4.png", "--bundle", bundle),
+            "photo-x4.png",
+        )
+
+    @pytest.mark.parametrize("target", ["coreml", "coreai", "tensorrt"])
+    def test_every_target_is_quiet(self, target: str, desk: Path) -> None:
+        kind = ("--tile", str(TILE), "-t", target, "--precision", "fp16")
+        settings = ("--minimum-deployment-target", "iOS18") if target == "coreml" else ()
+        made = tinysr(desk, "export", "tiny.safetensors", "-o", target, *kind, *settings)
+        check_quiet(made, target)
+        if target == "tensorrt":  # there may be no GPU to run it
+            return
+        result = f"{target}.png"
+        words = ("photo.png", "-o", result, "--bundle", target, "-b", target)
+        check_quiet(tinysr(desk, "upscale", *words), result)
+        if target == "coreml":
+            check_quiet(tinysr(desk, "residency", target))
+
+    def test_calibrating_and_comparing_are_quiet(self, desk: Path) -> None:
+        model = ("--model", "tiny.safetensors")
+        words = ("tiny.safetensors", "--tile", str(TILE), "-o", "calibrated")
+        check_quiet(tinysr(desk, "calibrate", *words), "calibrated")
+        kind = ("--tile", str(TILE), "--precision", "int8", "-o", "int8", "--no-gate")
+        check_quiet(tinysr(desk, "export", "tiny.safetensors", *kind), "int8")
+        check_quiet(tinysr(desk, "compare", "int8", *model, "-o", "compared"), "compared")
+
+    def test_training_is_quiet(self, desk: Path) -> None:
+        (desk / "small.toml").write_text(RECIPE)
+        words = ("nano/teacher", "--config", "small.toml", "-o", "run")
+        check_quiet(tinysr(desk, "train", *words), "run")
+        assert list((desk / "run" / "logs").iterdir())

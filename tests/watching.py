@@ -29,14 +29,14 @@ PYTORCH = "torchinductor_*"
 _OPENS = {"open", "openat", "openat2", "creat"}
 _MAKES = {"mkdir", "mkdirat", "mknod", "mknodat", "truncate"}
 _LINKS = {"rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat"}
-_TALKS = {"socket", "connect"}
+_TALKS = {"connect", "bind", "sendto", "sendmsg", "sendmmsg"}
 
 _LOOK_UP = ("/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf")
 """What the C library reads to look a host's name up, and for nothing else. (It also reads
 ``/etc/nsswitch.conf``, but that for the name of a user as well.)"""
 
-_USERS = ("/run/nscd/", "/var/lib/sss/", "/run/systemd/userdb/")
-"""Where the C library asks for the name of a user, on this machine."""
+_LOCAL = ("/run/nscd/", "/var/lib/sss/", "/run/systemd/userdb/", "/run/uuidd/")
+"""Where the C library asks this machine for the name of a user, and libuuid for an identifier."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class Watched:
     out: str
     error: str
     network: tuple[str, ...]
-    """Calls that open a socket to the network or look a name up; none without strace."""
+    """Calls that reach for another machine or look a name up; none without strace."""
     strays: tuple[str, ...]
     """Files and folders outside of those that the README names."""
     made: frozenset[str]
@@ -92,7 +92,7 @@ def watch(folder: Path, *command: str | Path, work: Path | None = None) -> Watch
     work = work or folder / "work"
     for place in (home, temporary, work):
         place.mkdir(parents=True, exist_ok=True)
-    before = set(os.listdir(work))
+    before = {path.name for path in work.iterdir()}
     done = subprocess.run(  # noqa: S603
         [*_without_network(), *(_strace(trace) if _traces() else ()), *map(str, command)],
         cwd=work,
@@ -109,9 +109,9 @@ def watch(folder: Path, *command: str | Path, work: Path | None = None) -> Watch
         code=done.returncode,
         out=done.stdout,
         error=done.stderr,
-        network=tuple(_talk(calls)),
+        network=tuple(_talk(calls, temporary)),
         strays=tuple(sorted(strays | set(_left(home, temporary)))),
-        made=frozenset(set(os.listdir(work)) - before),
+        made=frozenset({path.name for path in work.iterdir()} - before),
     )
 
 
@@ -140,15 +140,16 @@ def _calls(trace: Path) -> Iterator[tuple[str, str]]:
             yield found[1], found[2]
 
 
-def _talk(calls: Iterable[tuple[str, str]]) -> Iterator[str]:
+def _talk(calls: Iterable[tuple[str, str]], temporary: Path) -> Iterator[str]:
+    # A command's own processes may talk to each other through a file.
+    local = (*_LOCAL, f"{temporary}/")
     for name, words in calls:
-        address = re.search(r'sun_path=@?"([^"]*)"', words)
-        if name == "socket":
-            suspect = not words.startswith(("AF_UNIX", "AF_LOCAL"))
-        elif name == "connect":
-            suspect = address is None or not any(users in address[1] for users in _USERS)
-        else:
+        if name not in _TALKS:
             suspect = any(f'"{path}"' in words for path in _LOOK_UP)
+        elif path := re.search(r'sun_path="([^"]*)"', words):
+            suspect = not any(place in path[1] for place in local)
+        else:  # without an address it goes where an earlier call connected it, or to a pipe
+            suspect = "sa_family=" in words
         if suspect:
             yield f"{name}({words}"
 

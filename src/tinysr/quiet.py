@@ -30,6 +30,9 @@ class Measure:
     hidden: Sequence[str] = ()
     """Packages that it must not find; it has a way to go on without each."""
 
+    inner: Sequence[str] = ()
+    """Modules of it that read the variables later, and so are loaded with it."""
+
 
 def _matplotlib_folder() -> str:
     """Return the folder of matplotlib's list of fonts; without a home folder, matplotlib's own."""
@@ -50,7 +53,9 @@ MEASURES: Mapping[str, Measure] = {
     # package that sends, it takes the stand-in that it brings for this case.
     "openvino": Measure(hidden=("openvino_telemetry",)),
     # Makes folders for its settings and its list of fonts in the home folder.
-    "matplotlib": Measure(variables={"MPLCONFIGDIR": _matplotlib_folder}),
+    "matplotlib": Measure(
+        variables={"MPLCONFIGDIR": _matplotlib_folder}, inner=("matplotlib.font_manager",)
+    ),
 }
 """What is done for each package, by its name. No other way to load these may be taken."""
 
@@ -69,7 +74,10 @@ def load(module: str) -> ModuleType:
     if measure is None or package in sys.modules:
         return importlib.import_module(module)
     with _LOADING, _in_place(measure):
-        return importlib.import_module(module)
+        found = importlib.import_module(module)
+        for name in measure.inner:
+            importlib.import_module(name)
+    return found
 
 
 @contextmanager
@@ -102,9 +110,8 @@ def _variable(name: str, find: Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def _hidden(package: str) -> Iterator[None]:
-    """Let imports of a package fail."""
+    """Let imports of a package fail, as Python's documentation says: None stands in its place."""
     before = sys.modules.get(package)
-    # As the documentation of `import` says: None makes the name fail.
     sys.modules[package] = None  # type: ignore[assignment]
     try:
         yield
