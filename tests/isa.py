@@ -39,11 +39,12 @@ def numeric_tests() -> list[str]:
 
 
 def run(cap: Cap, arguments: Sequence[str]) -> int | None:
-    """Run tests under a cap; return pytest's exit code, None if this machine can't."""
-    reason = unable() or ", ".join(missing(cap))
-    if reason:
-        say(f"{cap.name}: skipped: {'' if unable() else 'this CPU has no '}{reason}")
+    """Run tests under a cap; return pytest's exit code, None if the CPU lacks what it leaves."""
+    if lacking := missing(cap):
+        say(f"{cap.name}: skipped: this CPU has no {', '.join(lacking)}")
         return None
+    if reason := unable():
+        say(f"{cap.name}: {reason}: by the libraries' settings, and ONNX Runtime has none")
     capped = environment(cap)
     say(f"{cap.name}: what the libraries take")
     for library, taken in report(capped).items():

@@ -3,7 +3,7 @@
 Libraries ask the CPU itself what it can do, and not all obey a setting: ONNX Runtime has none, and
 OpenVINO says that it computes in bf16 where its oneDNN was told not to. So the CPU's answer is
 changed, for all of them alike: see ``hide_cpuid.c``. That needs Linux, a C compiler, and a CPU and
-kernel that let the instruction `cpuid` fault.
+kernel that let the instruction `cpuid` fault. Elsewhere the settings are left.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,14 +52,50 @@ class Cap:
     needs: tuple[str, ...]
     """What the CPU must have, or the cap is of nothing."""
     hidden: tuple[str, ...]
+    settings: Mapping[str, str]
+    """The same, as far as libraries can be told; for CPUs that can hide nothing."""
 
+
+def settings(onednn: str, aten: str, mkl: str, openblas: str, *numpy: str) -> dict[str, str]:
+    """Return what caps each library, in its own words; for NumPy what it is to leave."""
+    return {
+        "ONEDNN_MAX_CPU_ISA": onednn,
+        "ATEN_CPU_CAPABILITY": aten,
+        "MKL_ENABLE_INSTRUCTIONS": mkl,
+        "OPENBLAS_CORETYPE": openblas,
+        "NPY_DISABLE_CPU_FEATURES": " ".join(numpy),
+    }
+
+
+LATER = ("AVX512_CLX", "AVX512_CNL", "AVX512_ICL", "AVX512_SPR")
+LARGE = ("avx512", "AVX512", "SkylakeX")
 
 CAPS = (
-    Cap(name="avx2", needs=("avx2", "fma"), hidden=tuple(BITS)),
-    Cap(name="avx512", needs=CORE, hidden=tuple(name for name in BITS if name not in CORE)),
-    Cap(name="avx512_bf16", needs=(*CORE, "avx512_vnni", "avx512_bf16"), hidden=(*FP16, *AMX)),
-    Cap(name="avx512_fp16", needs=(*CORE, "avx512_fp16"), hidden=AMX),
-    Cap(name="amx", needs=(*CORE, "amx_tile"), hidden=()),
+    Cap(
+        name="avx2",
+        needs=("avx2", "fma"),
+        hidden=tuple(BITS),
+        settings=settings("AVX2", "avx2", "AVX2", "Haswell", "AVX512F AVX512CD AVX512_SKX", *LATER),
+    ),
+    Cap(
+        name="avx512",
+        needs=CORE,
+        hidden=tuple(name for name in BITS if name not in CORE),
+        settings=settings("AVX512_CORE", *LARGE, *LATER),
+    ),
+    Cap(
+        name="avx512_bf16",
+        needs=(*CORE, "avx512_vnni", "avx512_bf16"),
+        hidden=(*FP16, *AMX),
+        settings=settings("AVX512_CORE_BF16", *LARGE, "AVX512_SPR"),
+    ),
+    Cap(
+        name="avx512_fp16",
+        needs=(*CORE, "avx512_fp16"),
+        hidden=AMX,
+        settings=settings("AVX512_CORE_FP16", *LARGE),
+    ),
+    Cap(name="amx", needs=(*CORE, "amx_tile"), hidden=(), settings={}),
 )
 """From small to large: Intel's since Haswell and AMD's before Zen 4, Skylake's servers, Zen 4 and
 5, and Sapphire Rapids, without and with its tiles."""
@@ -94,12 +130,17 @@ def unable() -> str:
         return "hiding instruction sets needs Linux on x86-64"
     if shutil.which("cc") is None:
         return "hiding instruction sets needs a C compiler, cc"
-    done = subprocess.run(["true"], env=environment(CAPS[-1]), capture_output=True, text=True)  # noqa: S607, PLW1510
+    done = subprocess.run(["true"], env=hiding(CAPS[-1]), capture_output=True, text=True)  # noqa: S607, PLW1510
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""
 
 
 def environment(cap: Cap) -> dict[str, str]:
     """Return this process's environment, with what caps all processes that get it."""
+    return os.environ | dict(cap.settings) if unable() else hiding(cap)
+
+
+def hiding(cap: Cap) -> dict[str, str]:
+    """Return this process's environment, with what hides instruction sets from what it starts."""
     preloaded = f"{_library()} {os.environ.get('LD_PRELOAD', '')}".strip()
     return os.environ | {"HIDDEN_CPUID": masks(cap.hidden), "LD_PRELOAD": preloaded}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import isa
+import isa_caps
 import pytest
 from isa_caps import BITS, CAPS, Cap, environment, masks, missing, unable
 from isa_report import report
@@ -40,7 +41,7 @@ def test_without_a_cap_a_larger_cpu_shows(capped: dict[str, str]) -> None:
     if missing(CAPS[1]):
         pytest.skip("this CPU has no AVX-512")
     whole = report(environment(LARGEST))
-    assert "AVX512F" in whole["numpy"]
+    assert "AVX512F" in whole["numpy"].split()
     assert whole["torch"] == "AVX512"
     assert whole["torch's oneDNN"] != "Intel AVX2"
     assert whole["openvino's oneDNN"] != "Intel AVX2"
@@ -108,10 +109,23 @@ def test_what_this_cpu_lacks_is_skipped_with_the_reason(
     assert isa.main(["--cap", "amx"]) == 3
 
 
-def test_where_nothing_can_be_hidden_that_is_said(
+def test_where_nothing_can_be_hidden_the_settings_are_left_and_that_is_said(
     runner: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(isa, "unable", lambda: "hiding needs a C compiler")
-    assert isa.main([]) == 3
-    assert "avx2: skipped: hiding needs a C compiler" in capsys.readouterr().out
-    assert not runner
+    monkeypatch.setattr(isa, "missing", lambda _: [])
+    assert isa.main(["--cap", "avx2"]) == 0
+    assert "avx2: hiding needs a C compiler: by the libraries' settings" in capsys.readouterr().out
+    assert len(runner) == 1
+
+
+def test_settings_cap_what_obeys_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    if lacking := missing(AVX2):
+        pytest.skip(f"this CPU has no {', '.join(lacking)}")
+    monkeypatch.setattr(isa_caps, "unable", lambda: "nothing can be hidden")
+    found = report(environment(AVX2))
+    assert "AVX512F" not in found["numpy"].split()
+    assert found["numpy's OpenBLAS"] == "Haswell"
+    assert found["torch"] == "AVX2"
+    assert {found[f"{name} oneDNN"] for name in ("torch's", "openvino's")} == {"Intel AVX2"}
+    assert "were told" not in found

@@ -10,13 +10,10 @@ from tinysr.errors import BundleError, MissingBackendError, require
 from tinysr.manifest import Artifact
 
 from ..bundle import Bundle
+from ..openvino_cpu import DEVICE, EXTRA, compiles_in, multiplies_bytes
 from ..session import Array, Availability, Backend, Session, check_ports
 
 __all__ = ["FixedShapesSession", "OpenVinoBackend", "OpenVinoSession"]
-
-_EXTRA = "openvino"
-
-_DEVICE = "CPU"
 
 _CAPABILITIES = {"f32": "FP32", "bf16": "BF16"}
 """Types that artifacts are computed in, as OpenVINO calls what a device can do."""
@@ -40,7 +37,7 @@ class OpenVinoBackend(Backend):
     def availability(self) -> Availability:
         """Say whether OpenVINO is installed, on which CPU, and in which types it computes."""
         try:
-            ov: Any = require("openvino", extra=_EXTRA)
+            ov: Any = require("openvino", extra=EXTRA)
         except MissingBackendError as error:
             return Availability(
                 ready=False, detail="not installed", remedy=str(error).split(": ")[-1]
@@ -50,11 +47,16 @@ class OpenVinoBackend(Backend):
         return Availability(ready=True, detail=f"openvino {version} on the CPU in {types}")
 
     def unfit(self, bundle: Bundle, artifact: Artifact) -> str:
-        """Say why not, when this CPU does not compute in the artifact's type."""
+        """Say why not, when this CPU does not compute in the artifact's types."""
         wanted = _inference_type(artifact)
-        if self._computes(wanted):
-            return ""
-        return f"this CPU does not compute in {wanted}: choose the precision fp32"
+        if not self._computes(wanted):
+            return f"this CPU does not compute in {wanted}: choose the precision fp32"
+        if artifact.precision == "int8" and not multiplies_bytes():
+            return (
+                "OpenVINO's sums of products of bytes overflow on this CPU, which has no VNNI: "
+                "choose the precision fp32"
+            )
+        return ""
 
     def open(self, bundle: Bundle, artifact: Artifact) -> OpenVinoSession:
         """Open a graph, with its weights, after their hashes were checked.
@@ -86,7 +88,7 @@ class OpenVinoBackend(Backend):
         self, graph: str, weights: str, artifact: Artifact
     ) -> tuple[Callable[[Any], Any], Any]:
         """Return what compiles a graph, and the graph."""
-        ov: Any = require("openvino", extra=_EXTRA)
+        ov: Any = require("openvino", extra=EXTRA)
         wanted = _inference_type(artifact)
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": wanted,
@@ -97,7 +99,7 @@ class OpenVinoBackend(Backend):
         core = ov.Core()
 
         def compiled(model: Any) -> Any:
-            made = core.compile_model(model, _DEVICE, settings)
+            made = core.compile_model(model, DEVICE, settings)
             found = made.get_property("INFERENCE_PRECISION_HINT").get_type_name()
             if found != wanted:  # a hint is only a hint
                 raise MissingBackendError(
@@ -109,8 +111,9 @@ class OpenVinoBackend(Backend):
         return compiled, core.read_model(graph, weights)
 
     def _computes(self, name: str) -> bool:
-        ov: Any = require("openvino", extra=_EXTRA)
-        return _CAPABILITIES[name] in ov.Core().get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
+        ov: Any = require("openvino", extra=EXTRA)
+        can = ov.Core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+        return _CAPABILITIES[name] in can and (name == "f32" or compiles_in(name))
 
 
 class OpenVinoSession(Session):
