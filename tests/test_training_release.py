@@ -26,7 +26,6 @@ from tinysr.training.engine import CHECKPOINT, Progress, read_progress
 from tinysr.training.evaluate import (
     Pair,
     bicubic,
-    picture,
     upscaled,
     with_adain,
     with_constant_prediction,
@@ -116,14 +115,6 @@ def test_a_model_that_is_no_preset_has_no_release(few_photos: None, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_shows_four_images_side_by_side(pairs: list[Pair], tmp_path: Path) -> None:
-    picture(bicubic, pairs[0], tmp_path / "look" / "astronaut.png")
-    from PIL import Image
-
-    with Image.open(tmp_path / "look" / "astronaut.png") as image:
-        assert image.size == (4 * 128, 128)
-
-
 SMALL = (
     *("--set", "optim.warmup=1", "--set", "data.image_side=64", "--set", "data.pool=2"),
     *("--set", "phases=[{patch = 32, batch = 2}]", "--device", "cpu"),
@@ -207,8 +198,8 @@ def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nano", "--resume"], "name one, as nano/teacher"),
-        (["nano", "--config", "mine.toml"], "name one, as nano/teacher"),
+        (["nano", "--resume"], "name a stage, such as nano/teacher"),
+        (["nano", "--config", "mine.toml"], "name a stage, such as nano/teacher"),
         (["nano", "--set", "dream/optim.steps=1"], "unknown stage 'dream'"),
         (["tinysr"], "give its checkpoint with --input teacher"),
     ],
