@@ -91,11 +91,12 @@ def test_json_names_files_exactly(shell: str, desk: Path, tmp_path: Path) -> Non
     assert {Path(f["target"]).name.encode(encoding, errors) for f in files} == names
 
 
+SAYING = ["inspect twin", "inspect twin --json", "--help"]
+"""Commands that print in each way that there is, and are quick."""
+
+
 @pytest.mark.parametrize("shell", ["cp1252", "ascii"])
-@pytest.mark.parametrize(
-    "words",
-    ["inspect twin", "doctor", "doctor --json", "export --help", "--help", "inspect '→ nothing'"],
-)
+@pytest.mark.parametrize("words", [*SAYING, "export --help", "upscale '→ nothing'"])
 def test_commands_survive_any_encoding(words: str, shell: str, desk: Path) -> None:
     done = run(desk, f"tinysr {words}", **SHELLS[shell])
     assert done.returncode == (2 if "nothing" in words else 0)
@@ -144,14 +145,14 @@ def test_an_output_that_fails_costs_no_image(
             image.load()
 
 
-@pytest.mark.parametrize("words", ["doctor", "doctor --json", "--help", "inspect twin", ""])
+@pytest.mark.parametrize("words", [*SAYING, ""])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_full_disk_is_one_line(words: str, unbuffered: str, desk: Path) -> None:
     done = run(desk, f"tinysr {words} >/dev/full", PYTHONUNBUFFERED=unbuffered)
     assert (done.returncode, done.stderr) == (2, FULL)
 
 
-@pytest.mark.parametrize("words", ["doctor", "doctor --json", "--help", "inspect twin"])
+@pytest.mark.parametrize("words", SAYING)
 def test_a_pipe_that_nobody_reads_ends_it_quietly(words: str, desk: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bench", "print_measured"]
 
-_NUMBERS = (
-    "p50 ms", "p90 ms", "p99 ms", "img/s", "first ms", "load s", "hash s", "peak MB", "MB", "J"
-)  # fmt: skip
-"""Columns of the table, in the order of :func:`_cells`."""
+_TIMES = ("p50 ms", "p90 ms", "p99 ms", "img/s")
+_COSTS = ("first ms", "load s", "hash s", "peak MB", "MB", "J")
 
 
 def bench(  # noqa: PLR0917  typer's options are its parameters
@@ -87,17 +85,17 @@ def print_measured(output: Output, found: Measured) -> None:
     output.line(styled(found.model, "bold"), f", {side}×{side} → {4 * side}×{4 * side}")
     output.line(f"{found.device.name}: {found.device.peaks.summary}")
     output.line()
-    table = Table(
-        columns=[Column(name="backend"), *(Column(name=name, right=True) for name in _NUMBERS)],
-        caption="– was not measured",
-    )
-    for row in found.rows:
-        table.add(*_cells(row))
-    output.table(table)
-    output.line()
+    for names, cells in ((_TIMES, _times), (_COSTS, _costs)):  # one table would be too wide
+        numbers = (Column(name=name, right=True) for name in names)
+        table = Table(columns=[Column(name="backend"), *numbers])
+        for row in found.rows:
+            table.add(_name(row), *cells(row))
+        output.table(table)
+        output.line()
     stages = Table(
         columns=[Column(name=name) for name in ("backend", *_parts(found))],
         title="ms, and share of the limit",
+        caption="– was not measured",
     )
     for row in found.rows:
         stages.add(_name(row), *(_stage(stage) for stage in row.stages))
@@ -105,7 +103,7 @@ def print_measured(output: Output, found: Measured) -> None:
     output.line()
     for row in found.rows[1:]:
         if row.against:
-            output.line(f"{_name(row)} takes {_times(row.against)} as long as the first row")
+            output.line(f"{_name(row)} takes {_ratio(row.against)} as long as the first row")
     output.line(
         f"Median of {found.rows[0].single.count} rounds after {found.rules.warmup} of warm-up, in "
         f"turns, seed {found.rules.seed}, rules {found.rules.name}; target {found.target_ms:g} ms"
@@ -117,10 +115,10 @@ def _parts(found: Measured) -> list[str]:
 
 
 def _name(row: Row) -> str:
-    return f"{row.backend} {row.precision}"
+    return f"{row.backend} {row.precision}" + ("" if row.parity == "pass" else f" ({row.parity})")
 
 
-def _times(found: Ratio) -> str:
+def _ratio(found: Ratio) -> str:
     return f"{found.median:.2f} times ({found.low:.2f} to {found.high:.2f})"
 
 
@@ -132,13 +130,17 @@ def _stage(stage: StageRow) -> str:
     return f"{stage.ms:.2f}" + ("" if stage.tops is None else ", –")
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _times(row: Row) -> tuple[str, ...]:
     return (
-        _name(row) + ("" if row.parity == "pass" else f" ({row.parity})"),
         f"{row.single.p50:.1f} ± {row.single.spread / 2:.1f}",
         f"{row.single.p90:.1f}",
         f"{row.single.p99:.1f}",
         _number(row.offline, ".2f"),
+    )
+
+
+def _costs(row: Row) -> tuple[str, ...]:
+    return (
         _number(row.first_ms, ".0f"),
         _number(row.load_s, ".2f"),
         _number(row.hash_s, ".2f"),
