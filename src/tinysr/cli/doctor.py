@@ -45,6 +45,8 @@ class ExtraRow:
     ready: bool
     versions: dict[str, str]
     missing: tuple[str, ...]
+    problem: str = ""
+    """Why nothing is known; empty if something is."""
 
 
 def doctor(
@@ -74,7 +76,7 @@ def _no_backends(words: str) -> BackendRow:
 
 
 def _no_extras(words: str) -> ExtraRow:
-    return ExtraRow(name="all", ready=False, versions={}, missing=(words,))
+    return ExtraRow(name="all", ready=False, versions={}, missing=(), problem=words)
 
 
 def backend_rows() -> list[BackendRow]:
@@ -162,6 +164,8 @@ def _print(backends: list[BackendRow], extras: list[ExtraRow]) -> None:
     for extra in extras:
         have = ", ".join(f"{name} {version}" for name, version in extra.versions.items())
         remedy = "" if extra.ready else f"pip install 'tinysr[{extra.name}]'"
+        if extra.problem:
+            have, remedy = extra.problem, "install tinysr again"
         other.add_row(extra.name, _mark(extra.ready), Text(have), Text(remedy))
     console = Console(highlight=False)
     packages = ", ".join(f"{name} {version}" for name, version in _packages().items())
