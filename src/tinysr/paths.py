@@ -27,6 +27,7 @@ __all__ = [
     "is_folder",
     "is_link",
     "is_linked",
+    "is_text",
     "listing",
     "look",
     "matching",
@@ -34,6 +35,7 @@ __all__ = [
     "read_limited",
     "real",
     "reason",
+    "shown_name",
     "size",
 ]
 
@@ -102,6 +104,20 @@ def may_be_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return True
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a path is valid text, as libraries need it that take it in UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown_name(path: Path) -> str:
+    """Return a path's name as text; bytes that are none become question marks in diamonds."""
+    return os.fsencode(path.name).decode(errors="replace")
 
 
 def real(path: Path) -> Path:
