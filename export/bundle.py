@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import (
     MANIFEST_NAME,
@@ -83,7 +84,7 @@ def export_bundle(
     for plan in options.plans:
         plan.for_model(loaded.source.sha256)
     with atomic_folder(target, overwrite=overwrite) as work:
-        _build(loaded, work, target.name, options, progress)
+        _build(loaded, work, paths.shown_name(target), options, progress)
         if gate is not None:
             hold(gate, work, target)
         for made in targets:

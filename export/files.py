@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tinysr import paths
+from tinysr import paths, places
 from tinysr.atomic import replace_folder, temporary_folder
 from tinysr.errors import BundleError
 from tinysr.manifest import MANIFEST_NAME, FileEntry
@@ -58,7 +58,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
     """
     if target.name in ("", ".."):
         raise BundleError(f"{target}: expected a folder to make, with a name")
-    paths.check_creatable(target, BundleError)
+    places.check_creatable(target, BundleError)
     if paths.is_folder(target, BundleError) and not paths.is_link(target):
         if not paths.listing(target, BundleError):
             return

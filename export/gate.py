@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tinysr import paths
+from tinysr import paths, places
 from tinysr.errors import BundleError, GateError
 
 from .files import atomic_folder
@@ -34,7 +34,7 @@ def hold(gate: Gate, work: Path, target: Path) -> None:
     try:
         gate(work)
     except GateError as error:
-        kept = _reject(work, paths.fitting_name(target, REJECTED))
+        kept = _reject(work, places.fitting_name(target, REJECTED))
         raise GateError(f"{error}; {kept}") from error
 
 

@@ -12,6 +12,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from tinysr.cli.doctor import doctor, extra_rows
+from tinysr.errors import MissingBackendError
+from tinysr.runtime import BACKENDS
 
 WITHOUT_TORCH = {"rtx", "openvino"}
 
@@ -51,3 +53,55 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run()
     assert result.exit_code == 0
     assert "pip install 'tinysr[export]'" in result.stdout
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise RuntimeError("Could not determine\nhome directory.")
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize("backend", [kind.name for kind in BACKENDS])
+def test_a_library_that_fails_when_it_is_asked_is_told_in_its_line(
+    backend: str, form: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (kind,) = (kind for kind in BACKENDS if kind.name == backend)
+    monkeypatch.setattr(kind, "availability", refuse)
+    result = run(*form)
+    assert result.exit_code == 0
+    if form:
+        rows = json.loads(result.stdout)["backends"]
+        (row, *_) = (row for row in rows if row["name"] == backend)
+        assert not row["ready"]
+        assert row["detail"].endswith("RuntimeError: Could not determine home directory.")
+        assert any(other["ready"] for other in rows)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "tinysr.runtime.BACKENDS",
+        "tinysr.cli.doctor.extra_rows",
+        "tinysr.cli.doctor.installed",
+        "platform.platform",
+        "importlib.metadata.requires",
+        "importlib.metadata.version",
+    ],
+)
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+def test_doctor_survives_whatever_it_looks_at(
+    what: str, form: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(what, None if what.endswith("BACKENDS") else refuse)
+    result = run(*form)
+    assert result.exit_code == 0, result.exception
+    assert "failed" in result.stdout
+
+
+def test_a_backend_that_fails_when_it_is_asked_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = BACKENDS[0]
+    monkeypatch.setattr(kind, "availability", refuse)
+    with pytest.raises(MissingBackendError, match="Could not determine home") as caught:
+        kind().demand()
+    assert "\n" not in str(caught.value)

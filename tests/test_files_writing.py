@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, suffix
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "open", lambda found, _: Full(found, "x+"))
+        patch.setattr(Path, "open", lambda found, _: Full(found, "r+"))
         with pytest.raises(ImageError, match="can't be written: No space left"):
             save(raster(), path, overwrite=True)
     assert path.read_text() == "precious"
@@ -142,7 +142,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "open", lambda found, _: Interrupted(found, "x+"))
+        patch.setattr(Path, "open", lambda found, _: Interrupted(found, "r+"))
         with pytest.raises(KeyboardInterrupt):
             save(raster(), tmp_path / "a.png")
     assert list(tmp_path.iterdir()) == []

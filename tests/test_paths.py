@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tinysr
-from tinysr import paths
+from tinysr import paths, places
 from tinysr.errors import BundleError, CheckpointError, ImageError, TinySRError
 
 LONGEST = 255
@@ -27,8 +27,8 @@ QUESTIONS: dict[str, Callable[[Path, type[TinySRError]], object]] = {
     "matching": lambda path, error: paths.matching(path, "*", error),
     "files_below": paths.files_below,
     "read_limited": lambda path, error: paths.read_limited(path, 10, error),
-    "check_creatable": paths.check_creatable,
-    "check_file": paths.check_file,
+    "check_creatable": places.check_creatable,
+    "check_file": places.check_file,
 }
 
 ODD: dict[str, Callable[[Path], Path]] = {
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_no_error(tmp_path: Path) -> None:
 def test_odd_names_that_can_be_are_taken(tmp_path: Path) -> None:
     for name in ("new\nline", os.fsdecode(b"latin-\xe9"), "x" * LONGEST, "画" * 85, "[a]*?"):
         path = tmp_path / name
-        paths.check_file(path, ImageError)
+        places.check_file(path, ImageError)
         path.write_bytes(b"1")
         assert paths.is_file(path, ImageError)
         assert paths.read_limited(path, 1, ImageError) == b"1"
@@ -106,11 +106,11 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x" * LONGEST, "画" * 85, "short"])
 def test_a_suffix_fits_behind_every_name(name: str, tmp_path: Path) -> None:
-    made = paths.fitting_name(tmp_path / name, ".rejected")
+    made = places.fitting_name(tmp_path / name, ".rejected")
     made.mkdir()
     assert made.name.endswith(".rejected")
     assert made.name[:5] == name[:5]
-    assert paths.fitting_name(tmp_path / f"{name[:-1]}y", ".rejected") != made
+    assert places.fitting_name(tmp_path / f"{name[:-1]}y", ".rejected") != made
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_suffix_fits_behind_every_name(name: str, tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_made_is_refused(place: str, words: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ImageError, match=words):
-        paths.check_creatable(tmp_path / place, ImageError)
+        places.check_creatable(tmp_path / place, ImageError)
 
 
 # Whoever asks a path without `tinysr.paths` must say here why nothing can go wrong.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +136,34 @@ def test_formats_are_added_to_it_and_the_store_is_left_alone(
     if layout is not LAYOUTS["linked_itself"]:  # whose files are its own
         linked = {path: path.stat().st_nlink for path in store if "linked" not in path.parts}
         assert linked == {path: store[path] for path in linked}
+
+
+NOT_TEXT = os.fsdecode(b"latin-\xe9")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names of files are text")
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_folder_whose_name_is_no_text_is_run(
+    backend: str, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    plain = tiny(backend)
+    copy = Path(shutil.copytree(plain, tmp_path / NOT_TEXT))
+    np.testing.assert_array_equal(upscaled(copy, backend), upscaled(plain, backend))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names of files are text")
+def test_such_a_folder_is_refused_where_the_library_would_end_the_process(
+    tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(tiny("coreai"), tmp_path / NOT_TEXT))
+    with pytest.raises(BundleError, match="expected a path in UTF-8"):
+        upscaled(copy, "coreai")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, names of files are text")
+def test_such_a_folder_is_exported_and_read(tmp_path: Path) -> None:
+    export_bundle(tiny_loaded(), tmp_path / NOT_TEXT, ExportOptions(tile=TILE))
+    assert Bundle(tmp_path / NOT_TEXT).manifest.name == "latin-\N{REPLACEMENT CHARACTER}"
 
 
 def refused(folder: Path, words: str) -> str:

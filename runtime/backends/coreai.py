@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinysr import paths
 from tinysr.errors import BundleError, require
 from tinysr.manifest import Artifact
 
@@ -63,6 +64,11 @@ class CoreAIBackend(Backend):
         asset = next((p for p in file.parents if p.suffix == ".aimodel"), None)
         if asset is None:
             raise BundleError(f"{artifact.label}: expected a file of an .aimodel, found {file}")
+        if not paths.is_text(asset):  # Core AI would end the process
+            raise BundleError(
+                f"{artifact.label}: {asset}: expected a path in UTF-8, as Core AI takes no other: "
+                "rename the folder"
+            )
         return CoreAISession(artifact, asset)
 
 

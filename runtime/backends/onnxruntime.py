@@ -114,9 +114,9 @@ class OnnxRuntimeBackend(Backend):
         if self.provider != "cpu":
             ort.preload_dlls()
         graph = bundle.folder / artifact.file.path
-        if not _linked(bundle, artifact):
+        if paths.is_text(graph) and not _linked(bundle, artifact):
             return ort.InferenceSession(str(graph), options, providers=chosen)
-        # ONNX Runtime follows no link out of a graph's folder.
+        # ONNX Runtime follows no link out of a graph's folder, and takes paths in UTF-8 alone.
         kept = _add_weights(options, bundle, artifact)
         session = ort.InferenceSession(graph.read_bytes(), options, providers=chosen)
         del kept

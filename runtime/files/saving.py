@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinysr import paths
+from tinysr import paths, places
 from tinysr.atomic import replaced
 from tinysr.errors import ImageError, choices
 
@@ -51,7 +51,7 @@ def check_writable(path: Path, *, overwrite: bool = False) -> None:
     """
     format_of(path)
     _check_existing(path, overwrite=overwrite)
-    paths.check_creatable(path, ImageError)
+    places.check_creatable(path, ImageError)
 
 
 def _check_existing(path: Path, *, overwrite: bool) -> None:

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import paths
+from . import paths, places
 from .errors import BundleError, TinySRError
 
 __all__ = [
@@ -145,8 +145,8 @@ def _listed(path: Path) -> Iterator[None]:
 
 def _beside(path: Path) -> Path:
     """Return a path in the same folder for what is not finished."""
-    digits = len(paths.TEMPORARY_NAME.rpartition("-")[2])
-    prefix = paths.TEMPORARY_NAME[:-digits]
+    digits = len(places.TEMPORARY_NAME.rpartition("-")[2])
+    prefix = places.TEMPORARY_NAME[:-digits]
     return path.with_name(f"{prefix}{secrets.token_hex(digits // 2)}")
 
 

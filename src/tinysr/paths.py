@@ -7,7 +7,6 @@ the caller's kind of error, which names the file and what the system said.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -17,16 +16,13 @@ from pathlib import Path
 from .errors import TinySRError
 
 __all__ = [
-    "TEMPORARY_NAME",
-    "check_creatable",
-    "check_file",
     "exists",
     "files_below",
-    "fitting_name",
     "is_file",
     "is_folder",
     "is_link",
     "is_linked",
+    "is_text",
     "listing",
     "look",
     "matching",
@@ -34,14 +30,9 @@ __all__ = [
     "read_limited",
     "real",
     "reason",
+    "shown_name",
     "size",
 ]
-
-TEMPORARY_NAME = ".tinysr-00000000"
-"""What names of temporary files look like: hidden, and shorter than any limit on names."""
-
-_NAME_BYTES = 255
-"""Longest name where the system does not tell its own limit."""
 
 Error = type[TinySRError]
 
@@ -102,6 +93,20 @@ def may_be_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except (OSError, ValueError):
         return True
+
+
+def is_text(path: Path) -> bool:
+    """Tell whether a path is valid text, as libraries need it that take it in UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown_name(path: Path) -> str:
+    """Return a path's name as text; bytes that are none become question marks in diamonds."""
+    return os.fsencode(path.name).decode(errors="replace")
 
 
 def real(path: Path) -> Path:
@@ -194,56 +199,3 @@ def read_limited(path: Path, most: int, error: Error) -> bytes | None:
         return path.read_bytes()
     except OSError as problem:
         raise error(f"{path}: can't be read: {reason(problem)}") from problem
-
-
-def check_creatable(path: Path, error: Error) -> None:
-    """Refuse a place where no file or folder can be made, before the work for it is done.
-
-    Missing folders on the way count as made.
-
-    Raises:
-        TinySRError: of the kind ``error``: a name or the whole path is too long, what should be
-            a folder is none, or its folder may not be written.
-    """
-    look(path, error)
-    look(path.parent / TEMPORARY_NAME, error)  # it is written under such a name at first
-    folder = path.parent
-    while not exists(folder, error) and folder != folder.parent:
-        folder = folder.parent
-    if not is_folder(folder, error):
-        raise error(f"{path}: can't be written: {folder} is not a folder")
-    most = _longest_name(folder)
-    for part in path.relative_to(folder).parts:
-        if len(os.fsencode(part)) > most:
-            raise error(f"{path}: can't be written: expected names of at most {most} bytes")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise error(f"{path}: can't be written: no permission to write in {folder}")
-
-
-def check_file(path: Path, error: Error) -> None:
-    """Refuse a place where no file can be written; raises as :func:`check_creatable`."""
-    if is_folder(path, error):
-        raise error(f"{path}: expected a file to write, found a folder")
-    check_creatable(path, error)
-
-
-def fitting_name(path: Path, suffix: str) -> Path:
-    """Return a path with a suffix added to its name; a name that gets too long is cut for it.
-
-    A cut name has some digits of its hash, so that two of them stay apart.
-    """
-    name, most = path.name, _longest_name(path.parent)
-    if len(os.fsencode(name + suffix)) <= most:
-        return path.with_name(name + suffix)
-    mark = f"-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}{suffix}"
-    while len(os.fsencode(name + mark)) > most:
-        name = name[:-1]
-    return path.with_name(name + mark)
-
-
-def _longest_name(folder: Path) -> int:
-    """Return the bytes that a name in a folder may have."""
-    try:
-        return os.pathconf(folder, "PC_NAME_MAX")
-    except (AttributeError, OSError, ValueError):  # Windows, or the folder is not there yet
-        return _NAME_BYTES

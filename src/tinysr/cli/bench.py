@@ -51,7 +51,7 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     ] = None,
 ) -> None:
     """Measure latency, stages, memory and load time, beside the limits of the machine."""
-    from tinysr import paths
+    from tinysr import places
     from tinysr.benchmarks import bench as run
     from tinysr.benchmarks.judge import check_target, regressions
     from tinysr.benchmarks.rows import read_measured, write_measured
@@ -60,7 +60,7 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     from tinysr.runtime.bundle import Bundle
 
     if json is not None:
-        paths.check_file(json, UnsupportedError)
+        places.check_file(json, UnsupportedError)
     before = read_measured(against) if against else None
     opened = Bundle(bundle)
     options = run.Options(rules=rules_named(rules), threads=threads, device=device)

@@ -151,10 +151,10 @@ def refuse_existing(plan: Path) -> None:
     Raises:
         UnsupportedError: it is there.
     """
-    from tinysr import paths
+    from tinysr import paths, places
     from tinysr.errors import UnsupportedError
 
-    paths.check_creatable(plan, UnsupportedError)
+    places.check_creatable(plan, UnsupportedError)
     if paths.exists(plan, UnsupportedError):
         raise UnsupportedError(
             f"{plan}: a plan is here already; --check says whether it holds, and --overwrite "

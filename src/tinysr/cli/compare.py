@@ -39,7 +39,7 @@ def compare(
     ] = False,
 ) -> None:
     """Hold every precision against the eager model and the ground truth, and time it."""
-    from tinysr import paths
+    from tinysr import places
     from tinysr.errors import UnsupportedError, require
 
     for package in ("torch", "matplotlib"):
@@ -51,7 +51,7 @@ def compare(
     from tinysr.runtime.bundle import Bundle
 
     if output is not None:
-        paths.check_creatable(output / PAGE, UnsupportedError)
+        places.check_creatable(output / PAGE, UnsupportedError)
     opened = Bundle(bundle)
     tile = opened.manifest.tile
     with progress_bar() as tell:

@@ -45,6 +45,8 @@ class ExtraRow:
     ready: bool
     versions: dict[str, str]
     missing: tuple[str, ...]
+    problem: str = ""
+    """Why nothing is known; empty if something is."""
 
 
 def doctor(
@@ -74,7 +76,7 @@ def _no_backends(words: str) -> BackendRow:
 
 
 def _no_extras(words: str) -> ExtraRow:
-    return ExtraRow(name="all", ready=False, versions={}, missing=(words,))
+    return ExtraRow(name="all", ready=False, versions={}, missing=(), problem=words)
 
 
 def backend_rows() -> list[BackendRow]:
@@ -174,6 +176,8 @@ def _extra_table(extras: list[ExtraRow]) -> Table:
     for extra in extras:
         versions = ", ".join(f"{name} {version}" for name, version in extra.versions.items())
         remedy = "" if extra.ready else f"pip install 'tinysr[{extra.name}]'"
+        if extra.problem:
+            versions, remedy = extra.problem, "install tinysr again"
         table.add(extra.name, _mark(extra.ready), versions, remedy)
     return table
 

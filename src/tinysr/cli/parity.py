@@ -222,9 +222,9 @@ def _check_artifacts(bundle: Bundle, backends: list[Backend]) -> None:
 
 def _check_files(*files: Path | None) -> None:
     """Refuse what can't be written before minutes are spent, not after."""
-    from tinysr import paths
+    from tinysr import places
     from tinysr.errors import UnsupportedError
 
     for file in files:
         if file is not None:
-            paths.check_file(file, UnsupportedError)
+            places.check_file(file, UnsupportedError)

@@ -104,7 +104,7 @@ def _open_path(path: Path, layers: Sequence[int] | None) -> _Opened:
     return _Opened(
         model=_assembled(checkpoint, path),
         kind=layout.name,
-        name=own.name,
+        name=paths.shown_name(own),
         lora_sha256=checkpoint.lora_sha256,
     )
 

@@ -95,6 +95,8 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     Raises:
         ImageError: the folder can't be read, or holds no image.
     """
+    if not paths.is_folder(folder, ImageError):
+        raise ImageError(f"{folder}: expected a folder of images, found none")
     named = [p for p in paths.listing(folder, ImageError) if p.suffix.lower() in _SUFFIXES]
     found = tuple(path for path in named if paths.may_be_file(path))
     if not found:
