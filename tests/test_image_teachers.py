@@ -88,7 +88,7 @@ SPOILT: dict[str, tuple[Callable[[Path], None], str]] = {
     "early end": (cut, "ends early"),
     "bytes left over": (lengthen, r"expected \d+ bytes, found"),
     "not finite": (spoil, "'conv_first.weight' has NaN"),
-    "no weights": (lambda p: p.with_suffix(".bin").unlink(), "x4.bin: can't be read"),
+    "no weights": (lambda p: p.with_suffix(".bin").unlink(), "x4.bin: this file is missing"),
     "no text": (lambda p: p.write_bytes(b"\xff\xfe\0"), "expected ncnn's text"),
 }
 

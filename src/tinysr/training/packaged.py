@@ -9,6 +9,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinysr import paths
 from tinysr.errors import MissingBackendError
 
 __all__ = [
@@ -76,7 +77,7 @@ def find_packaged(name: str) -> Path:
     spec = importlib.util.find_spec(network.module)
     folders = list(spec.submodule_search_locations or ()) if spec else []
     path = Path(folders[0]) / network.file if folders else None
-    if path is None or not path.is_file():
+    if path is None or not paths.is_file(path, MissingBackendError):
         raise MissingBackendError(
             f"'{name}' comes with the package '{network.package}', which is not installed: "
             "pip install 'tinysr[teach]', or name a file"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tinysr import paths
 from tinysr.errors import CheckpointError
 from tinysr.training.image_teachers.rrdbnet import DENSE, LEAK, RESIDUAL, RRDBNet, Shape
 
@@ -58,12 +59,10 @@ def read_ncnn(path: Path) -> RRDBNet:
 
 
 def _read(path: Path, most: int) -> bytes:
-    try:
-        if path.stat().st_size > most:
-            raise CheckpointError(f"{path}: expected {most} bytes at most, found more")
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: can't be read: {error.strerror}") from error
+    data = paths.read_limited(path, most, CheckpointError)
+    if data is None:
+        raise CheckpointError(f"{path}: this file is missing: ncnn's .param and .bin lie together")
+    return data
 
 
 def _layers(path: Path) -> list[Layer]:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
 from tinysr.models import SCALE
@@ -90,7 +91,7 @@ def shard_origin(path: Path) -> dict[str, Any] | None:
     Raises:
         CheckpointError: the file is no shard.
     """
-    if not path.is_file():
+    if not paths.is_file(path, CheckpointError):
         return None
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -119,22 +120,21 @@ def read_taught(folder: Path) -> Taught:
         CheckpointError: the folder is incomplete, a file changed, or their crops differ in size.
     """
     path = folder / INDEX
-    try:
-        if path.stat().st_size > _MOST_INDEX:
-            raise CheckpointError(f"{path}: expected some kilobytes of JSON, found a huge file")
-        data = json.loads(path.read_bytes())
-        rows = [(str(row["file"]), str(row["sha256"])) for row in data["shards"]]
-        origin = dict(data["origin"])
-    except FileNotFoundError as error:
+    text = paths.read_limited(path, _MOST_INDEX, CheckpointError)
+    if text is None:
         raise CheckpointError(
             f"{folder}: expected the crops of a finished stage 'teach', with {INDEX}"
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        )
+    try:
+        data = json.loads(text)
+        rows = [(str(row["file"]), str(row["sha256"])) for row in data["shards"]]
+        origin = dict(data["origin"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a list of taught crops") from error
     for name, sha256 in rows:
         if Path(name).name != name or "\\" in name:
             raise CheckpointError(f"{path}: '{name}' is not a plain file name")
-        if not (folder / name).is_file() or _sha256(folder / name) != sha256:
+        if not paths.is_file(folder / name, CheckpointError) or _sha256(folder / name) != sha256:
             raise CheckpointError(f"{folder / name}: missing, or changed since it was taught")
     sizes = {_sizes(folder / name) for name, _ in rows}
     if len(sizes) != 1:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tinysr import paths
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import file_sha256
 from tinysr.training.data import PatchBatches
@@ -76,7 +77,7 @@ def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bo
                 write_shard(shard_path(lesson.folder, index), tensors, origin)
                 said(_progress(index, len(mine) - done, time.monotonic() - start, config))
     team.wait()
-    if team.leads and not (lesson.folder / INDEX).is_file():
+    if team.leads and not paths.is_file(lesson.folder / INDEX, CheckpointError):
         write_index(lesson.folder, origin, config.shards)
     team.wait()
     return True
@@ -84,9 +85,10 @@ def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bo
 
 def _origin(lesson: Lesson, photos: Photos | None) -> dict[str, Any]:
     files = sorted({lesson.teacher.with_suffix(s) for s in _suffixes(lesson.teacher)})
+    here = [file for file in files if paths.is_file(file, CheckpointError)]
     return {
         "config": lesson.config.model_dump(mode="json"),
-        "teacher": {file.suffix: file_sha256(file) for file in files if file.is_file()},
+        "teacher": {file.suffix: file_sha256(file) for file in here},
         "data": photos.fingerprint if photos else None,
     }
 
