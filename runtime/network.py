@@ -12,15 +12,24 @@ from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import Manifest, Stage
 
 from .geometry import LATENT_STRIDE, SCALE, Planes
+from .headroom import headroom
+from .pace import Pace, measure_pace
 from .session import Array, Session
 from .store import Store
 from .tiling import Grid, blend, grid
 from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, run_windows
 
-__all__ = ["MEMORY_MB", "WINDOWS", "Network", "Work"]
+__all__ = ["MEMORY_MB", "WINDOWS", "Network", "Work", "default_memory_mb"]
 
 MEMORY_MB = 1200.0
-"""For one image beside the model, the process and the result, unless more is asked for."""
+"""For one image beside the model, the process and the result, unless more is asked for or the
+machine has less; see :func:`default_memory_mb`."""
+
+_SHARE = 0.5
+"""Of the memory that is free, what one image takes by default at most."""
+
+_LEAST_MEMORY_MB = 100.0
+"""Windows that are still smaller would only cost time: the libraries alone take more."""
 
 WINDOWS = "windows"
 """The option of an artifact that takes squares of fixed sizes: their sides in low-resolution
@@ -50,6 +59,14 @@ class Work:
     def steps(self) -> int:
         """What a run of the network reports in all."""
         return 2 * len(self.layout) + len(self.tiles)
+
+
+def default_memory_mb() -> float:
+    """Return :data:`MEMORY_MB`, or half of what is free here, in a container too, where less is."""
+    free = headroom().memory
+    if free is None:
+        return MEMORY_MB
+    return max(_LEAST_MEMORY_MB, min(MEMORY_MB, free * _SHARE / 1e6))
 
 
 class Network:
@@ -112,7 +129,7 @@ class Network:
             side = self._window // LATENT_STRIDE
             layout = lay_out_squares(height, width, halo=self._halo, side=side)
         else:
-            latents = height * width * 4 * self._latent_channels
+            latents = self.latent_bytes(width * LATENT_STRIDE, height * LATENT_STRIDE)
             area = int(self._memory - held - latents) // self._manifest.feature_bytes
             layout = lay_out(height, width, halo=self._halo, area=area)
             if self._limit is not None and layout.longest > self._limit:
@@ -141,6 +158,15 @@ class Network:
         latents = self._encode(image[None], work.layout, done)
         latents -= blend(latents, work.tiles, self._predict, batch=self._batch, done=done)
         self._decode(latents, work.layout, store, done)
+
+    def pace(self) -> Pace:
+        """Measure how fast the stages are now, on one tile."""
+        side = min(self._sides, default=self._tile)
+        return measure_pace(self._stage, side=side, tile=self._tile, batch=self._batch)
+
+    def latent_bytes(self, width: int, height: int) -> int:
+        """Return the bytes of the latents of an image of these sides, in low-resolution pixels."""
+        return (width // LATENT_STRIDE) * (height // LATENT_STRIDE) * 4 * self._latent_channels
 
     @property
     def _latent_channels(self) -> int:

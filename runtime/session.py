@@ -19,10 +19,13 @@ from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, ch
 from tinysr.manifest import Artifact, Port, Stage
 
 from .bundle import Bundle
+from .exhaustion import reported_exhaustion
 
 __all__ = ["Array", "Availability", "Backend", "RunOptions", "Session", "check_ports"]
 
 Array = NDArray[np.floating]
+
+_NO_ROOM = "close other programs, or use a machine with more"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +75,13 @@ class Session(ABC):
         Raises:
             UnsupportedError: a feed is missing, unknown, or of another dtype or shape, or the
                 session is closed.
+            OutOfMemoryError: the library could not get what it needs.
         """
         if self._closed:
             raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
         _check(self.artifact, feeds)
-        return self._run(feeds)
+        with reported_exhaustion(self.artifact.label, _NO_ROOM):
+            return self._run(feeds)
 
     def join(self, later: Mapping[Stage, Session]) -> Callable[[Array], Array] | None:
         """Return this encoder and later stages as one function of a tile; None if they can't be.

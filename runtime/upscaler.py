@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +17,12 @@ from tinysr.manifest import Stage
 
 from .bundle import Bundle
 from .color import color_fix
+from .exhaustion import reported_exhaustion
+from .footprint import footprint
 from .geometry import SCALE, Plan, Size, plan
-from .network import MEMORY_MB, Network
+from .headroom import headroom
+from .network import Network, default_memory_mb
+from .pace import Pace
 from .pillow import pil_from_raster, raster_from_pil
 from .planes import pixels_from_rows
 from .raster import Pixels, Raster, check_pixels
@@ -28,8 +33,11 @@ from .session import RunOptions, Session
 
 __all__ = ["MAX_MEGAPIXELS", "SCALES", "Progress", "Result", "Upscaler"]
 
-MAX_MEGAPIXELS = 256.0
-"""Largest result that is made unless more is asked for, in 10⁶ pixels."""
+MAX_MEGAPIXELS = 1024.0
+"""Largest result that is made unless more is asked for, in 10⁶ pixels: four times the sides of a
+photo of 64 megapixels. What the machine's memory can't hold is refused in any case."""
+
+_MORE_ROOM = "close other programs, or use a machine with more memory"
 
 SCALES = (0.1, 16.0)
 """Least and largest scale that can be asked for."""
@@ -50,7 +58,8 @@ class Result:
         rows, self._rows = self._rows, None
         if rows is None:
             raise UnsupportedError("a result gives its pixels once; keep them")
-        return pixels_from_rows(rows, self._dtype)
+        with reported_exhaustion("finishing the result", _MORE_ROOM):
+            return pixels_from_rows(rows, self._dtype)
 
 
 class Upscaler:
@@ -73,7 +82,7 @@ class Upscaler:
         model: Any = None,
         scale: float = SCALE,
         max_megapixels: float = MAX_MEGAPIXELS,
-        memory_mb: float = MEMORY_MB,
+        memory_mb: float | None = None,
         window: int | None = None,
     ) -> None:
         """Choose a backend and open its graphs.
@@ -88,9 +97,10 @@ class Upscaler:
             model: a loaded TinySR or its path, for the backend eager.
             scale: the result's sides over the image's. The network always enlarges four times;
                 for any other scale its result is resampled.
-            max_megapixels: larger results are refused.
+            max_megapixels: larger results are refused, in 10⁶ pixels.
             memory_mb: 10⁶ bytes for one image beside the model and the result: the windows of the
-                autoencoder are as large as that allows, and larger ones are faster.
+                autoencoder are as large as that allows, and larger ones are faster. None is
+                :data:`~tinysr.runtime.MEMORY_MB`, or half of what is free if that is less.
             window: their side in low-resolution pixels, in place of what the memory allows.
 
         Raises:
@@ -100,10 +110,19 @@ class Upscaler:
             raise UnsupportedError(
                 f"scale {scale:g}: expected a number from {SCALES[0]:g} to {SCALES[1]:g}"
             )
+        if not max_megapixels > 0:  # NaN is above nothing
+            raise UnsupportedError(
+                f"max_megapixels {max_megapixels:g}: expected a number above 0"
+            )
+        if memory_mb is not None and not 0 < memory_mb < math.inf:
+            raise UnsupportedError(f"memory_mb {memory_mb:g}: expected a number above 0")
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         self.scale = scale
         self._fix = color_fix(color)
         self._limit = max_megapixels
+        self._pace: Pace | None = None
+        self.memory_mb = default_memory_mb() if memory_mb is None else memory_mb
+        """What one image takes beside the model and the result, in 10⁶ bytes."""
         options = RunOptions(provider=provider, threads=threads, model=model)
         opener, choice = choose(self.bundle, backend, precision, options)
         self.choice: Choice = choice
@@ -114,9 +133,11 @@ class Upscaler:
         with ExitStack() as opening:
             for stage in STAGES:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
-                self.sessions[stage] = opening.enter_context(opener.open(self.bundle, artifact))
+                with reported_exhaustion(f"opening {artifact.label}", _MORE_ROOM):
+                    session = opener.open(self.bundle, artifact)
+                self.sessions[stage] = opening.enter_context(session)
             self._network = Network(
-                self.bundle.manifest, self.sessions, memory_mb=memory_mb, window=window
+                self.bundle.manifest, self.sessions, memory_mb=self.memory_mb, window=window
             )
             self._open = opening.pop_all()
 
@@ -150,7 +171,9 @@ class Upscaler:
             ImageError: the image can't be used, or the result would be over the limit.
         """
         if isinstance(image, Image.Image):
-            self.check_size(*image.size)  # before it is decoded
+            channels, deep = len(image.getbands()), image.mode.startswith(("I", "F"))
+            # Before it is decoded.
+            self.check_size(*image.size, channels=channels, value_bytes=4 if deep else 1)
             raster = raster_from_pil(image)
             pixels = self.infer(raster.pixels, progress).pixels()
             return pil_from_raster(Raster(pixels=pixels, metadata=raster.metadata))
@@ -164,18 +187,57 @@ class Upscaler:
         """Return width and height of the result for an image."""
         return self._plan(width, height).output
 
-    def check_size(self, width: int, height: int) -> None:
-        """Refuse an image whose result is too large.
+    def burden(self, width: int, height: int) -> float:
+        """Return the size of the largest image on the way to a result, in 10⁶ pixels."""
+        return self._plan(width, height).megapixels
+
+    def check_size(
+        self, width: int, height: int, *, channels: int = 3, value_bytes: int = 1
+    ) -> None:
+        """Refuse an image that is too large, from its header alone.
+
+        Args:
+            width: in pixels.
+            height: in pixels.
+            channels: alpha included.
+            value_bytes: of one value of one pixel.
 
         Raises:
-            ImageError: it is over ``max_megapixels``.
+            ImageError: its result is over ``max_megapixels``, or it takes more memory than there
+                is, which depends on the image, not on the result.
         """
-        size = self._plan(width, height).megapixels
+        sizes = self._plan(width, height)
+        across, down = sizes.output
+        size = across * down / 1e6
         if size > self._limit:
             raise ImageError(
-                f"a result of {size:.0f} megapixels from {width}×{height}: expected at most "
-                f"{self._limit:g}; raise max_megapixels (--max-megapixels)"
+                f"{width}×{height} pixels would become {across}×{down}, {size:.5g} megapixels: "
+                f"results of at most {self._limit:g} are made; --max-megapixels "
+                f"{_rounded_up(size)} (max_megapixels) allows it"
             )
+        taken = footprint(sizes, channels=channels, value_bytes=value_bytes)
+        needed = taken.peak(self._network.latent_bytes(*sizes.padded))
+        room = headroom().with_swap
+        if room is not None and needed > room:
+            raise ImageError(
+                f"{width}×{height} pixels take {needed / 1e9:.1f} GB of memory on the way to a "
+                f"result, and {room / 1e9:.1f} GB can be had here: use a smaller image, or a "
+                "machine with more memory"
+            )
+
+    def expected_seconds(self, width: int, height: int, *, channels: int = 3) -> float:
+        """Return about how long the network will take for an image, by a measurement on one tile.
+
+        The first call measures, which takes the time of a few tiles. Colour, and writing the
+        result, come on top; so does whatever else the machine does meanwhile.
+        """
+        if self._pace is None:
+            self._pace = self._network.pace()
+        sizes = self._plan(width, height)
+        taken = footprint(sizes, channels=channels, value_bytes=1)
+        work = self._network.divide(*sizes.padded, taken.held)
+        images = 1 if channels in (1, 3) else 2  # opacity goes through by itself
+        return images * self._pace.seconds(work.layout.area * len(work.layout), len(work.tiles))
 
     def infer(self, pixels: Pixels, progress: Progress | None = None) -> Result:
         """Run the network on an image ``[H, W, 1 to 4]``; what it gives is still to be finished.
@@ -186,11 +248,15 @@ class Upscaler:
 
         Raises:
             ImageError: the image can't be used, or the result would be over the limit.
+            OutOfMemoryError: a library could not get what it needs.
         """
         check_pixels(pixels)
-        self.check_size(pixels.shape[1], pixels.shape[0])
-        sizes = self._plan(pixels.shape[1], pixels.shape[0])
-        return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
+        height, width, channels = pixels.shape
+        self.check_size(width, height, channels=channels, value_bytes=pixels.itemsize)
+        sizes = self._plan(width, height)
+        remedy = f"--memory (memory_mb) below {self.memory_mb:.0f} takes less; {_MORE_ROOM}"
+        with reported_exhaustion(f"an image of {width}×{height}", remedy):
+            return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
 
     def _plan(self, width: int, height: int) -> Plan:
         return plan(width, height, self.bundle.manifest.tile, self.scale)
@@ -209,3 +275,8 @@ class Upscaler:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _rounded_up(megapixels: float) -> str:
+    """Return a limit that lets a size through, short enough to be typed."""
+    return f"{math.ceil(megapixels * 100) / 100:.10g}" if megapixels < 10 else f"{math.ceil(megapixels)}"

@@ -26,11 +26,15 @@ class Item:
     job: Job
     seconds: float = 0.0
     """In the stages; what it waited between them does not count."""
+    expected_seconds: float | None = None
+    """About what a large image takes in the network; None for others."""
     skipped: bool = False
     error: TinySRError | None = None
     before: tuple[int, int] | None = None
     after: tuple[int, int] | None = None
     """Width and height, in pixels; None where there is nothing to be made."""
+    burden: float = 0.0
+    """Megapixels of the largest image that is made on the way; 0 where nothing is to be made."""
     source_sha256: str | None = None
     settings: str | None = None
     target_sha256: str | None = None

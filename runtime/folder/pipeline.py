@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from tinysr.errors import ImageError, TinySRError
+from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 
 from ..upscaler import Upscaler
 from .flow import Budget, Channel, Closed
@@ -29,7 +29,8 @@ from .stages import Stages
 __all__ = ["IN_FLIGHT", "Watcher", "run_jobs"]
 
 IN_FLIGHT = 16.0
-"""Megapixels of results between the start of inference and the end of writing, in 10⁶ pixels."""
+"""Megapixels between the start of inference and the end of writing, in 10⁶ pixels: of results, or
+of what they are resampled from."""
 
 _PATIENCE = 0.5
 """Seconds in which a thread that was told to drop an image gets to where it looks."""
@@ -111,7 +112,7 @@ class _Run:
             item = Item(job=job)
             with _blamed(item):
                 self._stages.read(item)
-            self._budget.take(item.megapixels)
+            self._budget.take(item.burden)
             self._read.put(item)
         self._read.end()
 
@@ -120,9 +121,12 @@ class _Run:
             while True:
                 item = self._read.get()
                 if (raster := item.raster) is not None:
-                    self._watcher.started(item)
                     with _blamed(item):
-                        self._stages.infer(item, raster, self._watcher.stepped)
+                        self._stages.expect(item, raster)
+                    if item.error is None:
+                        self._watcher.started(item)
+                        with _blamed(item):
+                            self._stages.infer(item, raster, self._watcher.stepped)
                 self._inferred.put(item)
 
     def _writer(self) -> None:
@@ -134,7 +138,7 @@ class _Run:
                 with _blamed(item):
                     self._stages.write(item, result)
             self._stages.log(item)
-            self._budget.give(item.megapixels)
+            self._budget.give(item.burden)
             self._watcher.finished(item)
 
     def _thread(self, work: Callable[[], None]) -> None:
@@ -172,7 +176,10 @@ def _blamed(item: Item) -> Iterator[None]:
     except BrokenPipeError:  # of standard output: it is nobody's image
         raise
     except MemoryError as error:
-        item.error = ImageError(f"{item.job}: out of memory; a smaller --memory may help ({error})")
+        item.error = OutOfMemoryError(
+            f"{item.job}: out of memory ({error}): a smaller --memory may help, or a machine with "
+            "more"
+        )
     except Exception as error:  # one image in a thousand must not end the run
         item.error = ImageError(f"{item.job}: {type(error).__name__}: {error}; please report this")
     finally:

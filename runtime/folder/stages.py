@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import shutil
 import sys
 import tempfile
@@ -12,7 +13,18 @@ from pathlib import Path
 
 from tinysr.errors import ImageError
 
-from ..files import FORMATS, check_size, check_writable, decode, encode_into, format_of, save
+from ..background import has_transparency, on_background
+from ..files import (
+    FORMATS,
+    Header,
+    check_holds,
+    check_size,
+    check_writable,
+    decode,
+    encode_into,
+    format_of,
+    save,
+)
 from ..geometry import SCALE
 from ..hashes import sha256_file
 from ..raster import Raster
@@ -24,7 +36,10 @@ from .log import Log, Made
 from .settings import Settings
 from .source import read_source
 
-__all__ = ["Stages"]
+__all__ = ["LARGE", "Stages"]
+
+LARGE = 16.0
+"""Megapixels that the network makes of an image, from which on it is said how long it takes."""
 
 
 class Stages:
@@ -39,8 +54,6 @@ class Stages:
         self._upscaler, self._settings = upscaler, settings
         folders = dict.fromkeys(job.folder for job in jobs if job.folder is not None)
         self._logs = {folder: Log(folder) for folder in folders}
-        # Checked before an image is decoded; check_size() then looks at what is made on the way.
-        self._most = settings.max_megapixels / max(SCALE, upscaler.scale) ** 2
 
     def read(self, item: Item) -> None:
         """Read and decode an image, unless what would be made of it is there.
@@ -63,6 +76,15 @@ class Stages:
             item.skipped = self._is_current(made, item, job.target)
         if not item.skipped:
             self._decode(data, item)
+
+    def expect(self, item: Item, raster: Raster) -> None:
+        """Say how long a large image will take, before it does."""
+        width, height = raster.size
+        if width * height * SCALE**2 > LARGE * 1e6:
+            channels = 4 if has_transparency(raster.pixels) else 3
+            item.expected_seconds = self._upscaler.expected_seconds(
+                width, height, channels=channels
+            )
 
     def infer(self, item: Item, raster: Raster, progress: Progress | None = None) -> None:
         """Run the network.
@@ -131,12 +153,28 @@ class Stages:
         return why is None
 
     def _decode(self, data: bytes, item: Item) -> None:
-        decoded = decode(data, str(item.job), max_megapixels=self._most)
-        if item.job.target is None:
-            own = decoded.format if decoded.format in FORMATS else FORMATS[0]
-            item.file_format = item.job.file_format or own
-        item.before = decoded.raster.size
-        self._upscaler.check_size(*item.before)
-        after = self._upscaler.output_size(*item.before)
-        check_size(item.file_format, *after)
-        item.raster, item.after = decoded.raster, after
+        def accept(header: Header) -> None:
+            """Refuse by its header an image that is too large to be made, or to be written."""
+            if item.job.target is None:
+                own = header.format if header.format in FORMATS else FORMATS[0]
+                item.file_format = item.job.file_format or own
+            self._upscaler.check_size(
+                header.width,
+                header.height,
+                channels=header.channels,
+                value_bytes=header.value_bytes,
+            )
+            after = self._upscaler.output_size(header.width, header.height)
+            check_size(item.file_format, *after)
+
+        decoded = decode(data, str(item.job), max_megapixels=math.inf, accept=accept)
+        raster = decoded.raster
+        if self._settings.background is not None:
+            raster = on_background(raster, self._settings.background)
+        try:
+            check_holds(item.file_format, raster)
+        except ImageError as error:
+            raise ImageError(f"{item.job}: {error}") from error
+        item.before = raster.size
+        item.raster, item.after = raster, self._upscaler.output_size(*item.before)
+        item.burden = self._upscaler.burden(*item.before)

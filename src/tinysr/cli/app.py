@@ -71,6 +71,13 @@ def main() -> None:
     except TinySRError as error:
         console.print(f"[bold red]error:[/] {_plain(error)}")
         sys.exit(error.exit_code)
+    except MemoryError as error:
+        reason = f" ({_plain(error)})" if str(error) else ""
+        console.print(
+            f"[bold red]error:[/] out of memory{reason}: close other programs, or use a machine "
+            "with more"
+        )
+        sys.exit(TinySRError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         console.print("[bold red]interrupted[/]")
         sys.exit(INTERRUPTED)

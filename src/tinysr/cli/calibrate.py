@@ -12,6 +12,7 @@ import typer
 from tinysr.progress import progress_bar
 
 from .memory import peak_memory
+from .numbers import COUNT, SEED, SIDE, TIMES, number_option
 from .parity import load_source
 
 if TYPE_CHECKING:
@@ -43,12 +44,15 @@ def calibrate(
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(
-            help="How many times larger than measured a value may become.  "
-            "[default: 4, or the checked plan's]"
+        number_option(
+            kind=TIMES,
+            text="How many times larger than measured a value may become.  "
+            "[default: 4, or the checked plan's]",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Measure only so many images.")] = None,
+    limit: Annotated[
+        int | None, number_option(kind=COUNT, text="Measure only so many images.")
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(help="Find no plan, but say whether this one holds; exit code 1 if not."),
@@ -73,12 +77,13 @@ def calibrate(
     ] = None,
     tile: Annotated[
         int | None,
-        typer.Option(
-            help="Side of a tile, in low-resolution pixels.  "
-            "[default: 128, or that of the bundle or the checked plan]"
+        number_option(
+            kind=SIDE,
+            text="Side of a tile, in low-resolution pixels.  "
+            "[default: 128, or that of the bundle or the checked plan]",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the degradations.")] = 80,
+    seed: Annotated[int, number_option(kind=SEED, text="Of the degradations.")] = 80,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a plan that is there.")
     ] = False,
