@@ -71,7 +71,7 @@ def _total() -> int | None:
 def _groups(root: Path) -> Iterator[int]:
     """Yield what each control group of this process, and each group around it, leaves."""
     for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if "memory" in controllers.split(","):
             yield from _up(root / "sys/fs/cgroup/memory", path, _left_in_version_1)
         elif not controllers:

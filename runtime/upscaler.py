@@ -111,9 +111,7 @@ class Upscaler:
                 f"scale {scale:g}: expected a number from {SCALES[0]:g} to {SCALES[1]:g}"
             )
         if not max_megapixels > 0:  # NaN is above nothing
-            raise UnsupportedError(
-                f"max_megapixels {max_megapixels:g}: expected a number above 0"
-            )
+            raise UnsupportedError(f"max_megapixels {max_megapixels:g}: expected a number above 0")
         if memory_mb is not None and not 0 < memory_mb < math.inf:
             raise UnsupportedError(f"memory_mb {memory_mb:g}: expected a number above 0")
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
@@ -279,4 +277,5 @@ class Upscaler:
 
 def _rounded_up(megapixels: float) -> str:
     """Return a limit that lets a size through, short enough to be typed."""
-    return f"{math.ceil(megapixels * 100) / 100:.10g}" if megapixels < 10 else f"{math.ceil(megapixels)}"
+    steps = 100 if megapixels < 10 else 1
+    return f"{math.ceil(megapixels * steps) / steps:.10g}"

@@ -35,10 +35,11 @@ OUTPUT_SUFFIXES = {
 INPUT_SUFFIXES = frozenset({*OUTPUT_SUFFIXES, ".bmp"})
 """What is looked for in folders."""
 
-_OTHER_IMAGES = frozenset(
-    ".apng .avif .bmp .cr2 .cr3 .dds .dib .dng .exr .gif .hdr .heic .heif .hif .ico .j2k .jp2 .jpx "
-    ".jxl .nef .pbm .pcx .pdf .pgm .pnm .ppm .psd .qoi .raw .svg .tga".split()
-)
+_OTHER_IMAGES = frozenset({
+    ".apng", ".avif", ".bmp", ".cr2", ".cr3", ".dds", ".dib", ".dng", ".exr", ".gif", ".hdr",
+    ".heic", ".heif", ".hif", ".ico", ".j2k", ".jp2", ".jpx", ".jxl", ".nef", ".pbm", ".pcx",
+    ".pdf", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".raw", ".svg", ".tga",
+})  # fmt: skip
 """Suffixes of pictures that can't be written."""
 
 _LARGEST_SIDE = {"png": 2**31 - 1, "jpg": 65_500, "webp": 16_383, "tiff": 2**31 - 1}

@@ -39,9 +39,7 @@ class Decoded:
     """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
 
 
-def decode(
-    data: bytes, name: str, *, max_megapixels: float, accept: Accept = _anything
-) -> Decoded:
+def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _anything) -> Decoded:
     """Decode the bytes of an image file.
 
     Palettes become RGB or RGBA, one bit becomes 8, CMYK becomes sRGB through its profile. All

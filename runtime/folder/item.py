@@ -10,8 +10,9 @@ from tinysr.errors import TinySRError
 
 from ..raster import Metadata, Raster
 from ..upscaler import Result
-from .jobs import STANDARD, Job
+from .job import Job
 from .log import MADE
+from .output import STANDARD
 
 __all__ = ["FAILED", "UP_TO_DATE", "Item", "inner"]
 

@@ -22,7 +22,7 @@ from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 from ..upscaler import Upscaler
 from .flow import Budget, Channel, Closed
 from .item import Item
-from .jobs import Job
+from .job import Job
 from .settings import Settings
 from .stages import Stages
 

@@ -31,8 +31,9 @@ from ..raster import Raster
 from ..render import Progress
 from ..upscaler import Result, Upscaler
 from .item import Item, inner
-from .jobs import STANDARD, Job
+from .job import Job
 from .log import Log, Made
+from .output import STANDARD
 from .settings import Settings
 from .source import read_source
 

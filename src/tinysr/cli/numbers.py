@@ -40,7 +40,7 @@ class Number(Generic[N]):
         least: N | None = None,
         above: N | None = None,
         most: N | None = None,
-        step: int = 1,
+        step: int | None = None,
     ) -> None:
         """Set the range.
 
@@ -57,7 +57,8 @@ class Number(Generic[N]):
         """Return the number that was typed.
 
         Raises:
-            typer.BadParameter: it is none, not finite, or outside the range; typer names the option.
+            typer.BadParameter: it is none, not finite, or outside the range; the option is named
+                by typer.
         """
         try:
             number = self.kind(value)
@@ -69,7 +70,7 @@ class Number(Generic[N]):
 
     def __str__(self) -> str:
         words = "a whole number" if self.kind is int else "a number"
-        if self.step > 1:
+        if self.step is not None:
             words = f"a multiple of {self.step}"
         if self.above is not None:
             words += f" above {self.above:g}"
@@ -85,7 +86,7 @@ class Number(Generic[N]):
             and (self.least is None or number >= self.least)
             and (self.above is None or number > self.above)
             and (self.most is None or number <= self.most)
-            and number % self.step == 0
+            and (self.step is None or number % self.step == 0)
         )
 
 

@@ -1,0 +1,46 @@
+"""Outputs: whether the name behind -o is a file's or a folder's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinysr.errors import UnsupportedError
+
+from ..files import OUTPUT_SUFFIXES, is_image_suffix
+
+__all__ = ["STANDARD", "names_file"]
+
+STANDARD = "-"
+"""The name of standard input and output."""
+
+_SEPARATORS = tuple(filter(None, (os.sep, os.altsep)))
+
+
+def names_file(output: str, inputs: Sequence[str]) -> bool:
+    """Tell whether an output is a file.
+
+    A folder that is there, and a name with a / at its end, are folders. Otherwise a suffix of an
+    image that can be written makes it a file. For one image any suffix does, because a folder's
+    name seldom has one: so `a.bmp` and a slip such as `a.pgn` are refused, and no folder of that
+    name is made. Several images go into `results.v2`, but not into `all.gif`.
+
+    Raises:
+        UnsupportedError: it is a file of a kind that can't be written.
+    """
+    suffix = Path(output).suffix.lower()
+    if output.endswith(_SEPARATORS) or os.path.isdir(output):  # noqa: PTH112  never raises
+        return False
+    if suffix in OUTPUT_SUFFIXES:
+        return True
+    if is_image_suffix(suffix) or (suffix and _is_one_image(inputs)):
+        raise UnsupportedError(
+            f"{output}: {suffix} can't be written: name a file that ends in "
+            f"{', '.join(OUTPUT_SUFFIXES)}, or a folder as {output}{os.sep}"
+        )
+    return False
+
+
+def _is_one_image(inputs: Sequence[str]) -> bool:
+    return len(inputs) == 1 and not os.path.isdir(inputs[0])  # noqa: PTH112  never raises
