@@ -14,6 +14,9 @@ from .session import Array
 
 __all__ = ["Pace", "measure_pace"]
 
+_LEAST = 0.2
+"""Seconds that each stage is timed for at least: a short run says little on a busy machine."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pace:
@@ -30,7 +33,7 @@ class Pace:
 
 
 def measure_pace(run: Callable[[Stage, Array], Array], *, side: int, tile: int, batch: int) -> Pace:
-    """Time each stage once, after a run that warms it up.
+    """Time each stage, after a run that warms it up.
 
     Args:
         run: runs a stage.
@@ -48,6 +51,10 @@ def measure_pace(run: Callable[[Stage, Array], Array], *, side: int, tile: int, 
 
 
 def _timed(run: Callable[[Stage, Array], Array], stage: Stage, array: Array) -> tuple[Array, float]:
-    run(stage, array)
+    result = run(stage, array)
     start = time.perf_counter()
-    return run(stage, array), time.perf_counter() - start
+    count = 0
+    while (seconds := time.perf_counter() - start) < _LEAST or not count:
+        run(stage, array)
+        count += 1
+    return result, seconds / count

@@ -158,7 +158,7 @@ class Upscaler:
                 :func:`~tinysr.runtime.pillow.raster_from_pil` says, or an array: grey ``[H, W]``
                 or ``[H, W, 1]``, grey and alpha ``[H, W, 2]``, RGB ``[H, W, 3]`` or RGBA
                 ``[H, W, 4]``, in uint8 or uint16 over their full range, or in float32 or float64
-                in [0, 1]. It is left as it is.
+                in [0, 1], in any byte order. It is left as it is.
             progress: called after each step.
 
         Returns:
@@ -175,15 +175,27 @@ class Upscaler:
             raster = raster_from_pil(image)
             pixels = self.infer(raster.pixels, progress).pixels()
             return pil_from_raster(Raster(pixels=pixels, metadata=raster.metadata))
+        if not isinstance(image, np.ndarray):
+            raise ImageError(
+                f"expected a Pillow image or a NumPy array, found {type(image).__name__}: open a "
+                "file with PIL.Image.open"
+            )
         pixels = image[..., None] if image.ndim == 2 else image
         if image.dtype == np.float64:
             pixels = pixels.astype(np.float32)
+        elif not image.dtype.isnative:
+            pixels = pixels.astype(image.dtype.newbyteorder("="))
         result = self.infer(pixels, progress).pixels().astype(image.dtype, copy=False)
         return result[..., 0] if image.ndim == 2 else result
 
     def output_size(self, width: int, height: int) -> Size:
         """Return width and height of the result for an image."""
         return self._plan(width, height).output
+
+    @property
+    def tile(self) -> int:
+        """Side of a tile, in pixels of the image as it comes."""
+        return self.bundle.manifest.tile
 
     def burden(self, width: int, height: int) -> float:
         """Return the size of the largest image on the way to a result, in 10⁶ pixels."""

@@ -28,7 +28,7 @@ class Item:
     seconds: float = 0.0
     """In the stages; what it waited between them does not count."""
     expected_seconds: float | None = None
-    """About what a large image takes in the network; None for others."""
+    """About what a large image takes in the network and after it; None for others."""
     skipped: bool = False
     error: TinySRError | None = None
     before: tuple[int, int] | None = None
