@@ -38,8 +38,8 @@ def calibrate(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of low-resolution images, in place of degraded photos. "
-            "The parity suite is always measured."
+            help="A folder of low-resolution images, in place of degraded photos; those that can't "
+            "be read are named and left out. The parity suite is always measured."
         ),
     ] = None,
     margin: Annotated[

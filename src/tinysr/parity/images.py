@@ -6,7 +6,8 @@ them while every photo was fine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tinysr.errors import ImageError
+from tinysr.runtime.files import INPUT_SUFFIXES
 
 __all__ = [
     "PHOTOS",
@@ -25,6 +27,7 @@ __all__ = [
     "fit",
     "image_paths",
     "photo",
+    "readable_paths",
     "suite",
     "user_image",
     "user_images",
@@ -37,7 +40,7 @@ PHOTOS = ("astronaut", "camera", "chelsea", "coffee", "hubble", "rocket")
 """The photos in the package; :mod:`tinysr.parity.photos` says where they are from."""
 
 _SEED = 80
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+_LOG = logging.getLogger(__name__)
 
 Pixels = NDArray[np.float32]
 
@@ -82,10 +85,23 @@ def suite(tile: int = TILE) -> tuple[SuiteImage, ...]:
 def user_images(folder: Path, tile: int) -> tuple[SuiteImage, ...]:
     """Return the images of a folder, in the order of their names, as tiles like the suite's.
 
+    What can't be read is left out, with a warning.
+
     Raises:
-        ImageError: the folder can't be read, holds no image, or holds one that can't be read.
+        ImageError: the folder can't be read, or holds no image that can be.
     """
-    return tuple(user_image(path, tile) for path in image_paths(folder))
+    return tuple(image for _, image in _readable(folder, tile))
+
+
+def readable_paths(folder: Path, tile: int) -> Iterator[Path]:
+    """Yield the image files of a folder that can be read to their end, each once that was tried.
+
+    What can't be read is left out, with a warning.
+
+    Raises:
+        ImageError: the folder can't be read, or holds no image that can be.
+    """
+    return (path for path, _ in _readable(folder, tile))
 
 
 def image_paths(folder: Path) -> tuple[Path, ...]:
@@ -95,12 +111,32 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
         ImageError: the folder can't be read, or holds no image.
     """
     try:
-        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file())
+        paths = sorted(
+            p for p in folder.iterdir() if p.suffix.lower() in INPUT_SUFFIXES and p.is_file()
+        )
     except OSError as error:
         raise ImageError(f"{folder}: expected a folder of images: {error.strerror}") from error
     if not paths:
-        raise ImageError(f"{folder}: no images here (looked for {', '.join(sorted(_SUFFIXES))})")
+        raise ImageError(
+            f"{folder}: no images here (looked for {', '.join(sorted(INPUT_SUFFIXES))})"
+        )
     return tuple(paths)
+
+
+def _readable(folder: Path, tile: int) -> Iterator[tuple[Path, SuiteImage]]:
+    problem: ImageError | None = None
+    none = True
+    for path in image_paths(folder):
+        try:
+            image = user_image(path, tile)
+        except ImageError as error:
+            _LOG.warning("%s; it is left out", error)
+            problem = problem or error
+        else:
+            none = False
+            yield path, image
+    if none and problem is not None:
+        raise problem
 
 
 def user_image(path: Path, tile: int) -> SuiteImage:
