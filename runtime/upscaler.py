@@ -230,8 +230,8 @@ class Upscaler:
         room = headroom().with_swap
         if room is not None and needed > room:
             raise ImageError(
-                f"{width}×{height} pixels take {needed / 1e9:.1f} GB of memory on the way to a "
-                f"result, and {room / 1e9:.1f} GB can be had here: use a smaller image, or a "
+                f"{width}×{height} pixels take {_bytes(needed)} of memory on the way to a "
+                f"result, and {_bytes(room)} can be had here: use a smaller image, or a "
                 "machine with more memory"
             )
 
@@ -291,3 +291,7 @@ def _rounded_up(megapixels: float) -> str:
     """Return a limit that lets a size through, short enough to be typed."""
     steps = 100 if megapixels < 10 else 1
     return f"{math.ceil(megapixels * steps) / steps:.10g}"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -175,10 +175,9 @@ def _blamed(item: Item) -> Iterator[None]:
         item.error = error
     except BrokenPipeError:  # of standard output: it is nobody's image
         raise
-    except MemoryError as error:
+    except MemoryError:
         item.error = OutOfMemoryError(
-            f"{item.job}: out of memory ({error}): a smaller --memory may help, or a machine with "
-            "more"
+            f"{item.job}: out of memory; a smaller --memory may help, or a machine with more"
         )
     except Exception as error:  # one image in a thousand must not end the run
         item.error = ImageError(f"{item.job}: {type(error).__name__}: {error}; please report this")
