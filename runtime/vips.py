@@ -120,5 +120,5 @@ def damage(error: Any) -> TinySRError:
     if ran_out(error):
         return OutOfMemoryError("libvips could not allocate what the image takes")
     lines = dict.fromkeys(line.strip() for line in error.detail.splitlines())
-    words = ascii("; ".join(line for line in lines if line))[1:-1]
+    words = ascii("; ".join(line for line in lines if line))[1:-1] or "it can't be decoded"
     return ImageError(f"the image is damaged: {words[:_MOST_WORDS]}")
