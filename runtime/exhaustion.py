@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 from tinysr.errors import OutOfMemoryError
 
-__all__ = ["ran_out", "reported_exhaustion"]
+__all__ = ["MORE_ROOM", "ran_out", "reported_exhaustion"]
+
+MORE_ROOM = "close other programs, or use a machine with more memory"
+"""What to do where no option of ours helps."""
 
 _WORDS = (
     "bad_alloc",

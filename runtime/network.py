@@ -12,24 +12,17 @@ from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import Manifest, Stage
 
 from .geometry import LATENT_STRIDE, SCALE, Planes
-from .headroom import headroom
 from .pace import Pace, measure_pace
 from .session import Array, Session
 from .store import Store
 from .tiling import Grid, blend, grid
 from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, run_windows
 
-__all__ = ["MEMORY_MB", "WINDOWS", "Network", "Work", "default_memory_mb"]
+__all__ = ["MEMORY_MB", "WINDOWS", "Network", "Work"]
 
 MEMORY_MB = 1200.0
 """For one image beside the model, the process and the result, unless more is asked for or the
-machine has less; see :func:`default_memory_mb`."""
-
-_SHARE = 0.5
-"""Of the memory that is free, what one image takes by default at most."""
-
-_LEAST_MEMORY_MB = 100.0
-"""Windows that are still smaller would only cost time: the libraries alone take more."""
+machine has less; see :func:`~tinysr.runtime.admission.default_memory_mb`."""
 
 WINDOWS = "windows"
 """The option of an artifact that takes squares of fixed sizes: their sides in low-resolution
@@ -59,14 +52,6 @@ class Work:
     def steps(self) -> int:
         """What a run of the network reports in all."""
         return 2 * len(self.layout) + len(self.tiles)
-
-
-def default_memory_mb() -> float:
-    """Return :data:`MEMORY_MB`, or half of what is free here, in a container too, where less is."""
-    free = headroom().memory
-    if free is None:
-        return MEMORY_MB
-    return max(_LEAST_MEMORY_MB, min(MEMORY_MB, free * _SHARE / 1e6))
 
 
 class Network:

@@ -19,13 +19,11 @@ from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, ch
 from tinysr.manifest import Artifact, Port, Stage
 
 from .bundle import Bundle
-from .exhaustion import reported_exhaustion
+from .exhaustion import MORE_ROOM, reported_exhaustion
 
 __all__ = ["Array", "Availability", "Backend", "RunOptions", "Session", "check_ports"]
 
 Array = NDArray[np.floating]
-
-_NO_ROOM = "close other programs, or use a machine with more"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +78,7 @@ class Session(ABC):
         if self._closed:
             raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
         _check(self.artifact, feeds)
-        with reported_exhaustion(self.artifact.label, _NO_ROOM):
+        with reported_exhaustion(self.artifact.label, MORE_ROOM):
             return self._run(feeds)
 
     def join(self, later: Mapping[Stage, Session]) -> Callable[[Array], Array] | None:

@@ -15,51 +15,30 @@ from PIL import Image
 from tinysr.errors import ImageError, UnsupportedError
 from tinysr.manifest import Stage
 
+from .admission import check_memory, check_result, default_memory_mb
 from .bundle import Bundle
 from .color import color_fix
-from .exhaustion import reported_exhaustion
+from .exhaustion import MORE_ROOM, reported_exhaustion
 from .footprint import footprint
 from .geometry import SCALE, Plan, Size, plan
 from .headroom import headroom
-from .network import Network, default_memory_mb
+from .network import Network
 from .pace import Pace
 from .pillow import pil_from_raster, raster_from_pil
-from .planes import pixels_from_rows
 from .raster import Pixels, Raster, check_pixels
 from .registry import AUTO, STAGES, Choice, choose
 from .render import Progress, render
-from .rows import Rows
+from .result import Result
 from .session import RunOptions, Session
 
-__all__ = ["MAX_MEGAPIXELS", "SCALES", "Progress", "Result", "Upscaler"]
+__all__ = ["MAX_MEGAPIXELS", "SCALES", "Progress", "Upscaler"]
 
 MAX_MEGAPIXELS = 1024.0
 """Largest result that is made unless more is asked for, in 10⁶ pixels: four times the sides of a
 photo of 64 megapixels. What the machine's memory can't hold is refused in any case."""
 
-_MORE_ROOM = "close other programs, or use a machine with more memory"
-
 SCALES = (0.1, 16.0)
 """Least and largest scale that can be asked for."""
-
-
-class Result:
-    """What the network made of one image; colour, size and depth are still to be done."""
-
-    def __init__(self, rows: Rows, dtype: np.dtype[Any]) -> None:
-        self._rows: Rows | None = rows
-        self._dtype = dtype
-
-    def pixels(self) -> Pixels:
-        """Return the finished image ``[H, W, C]``. Once: memory is freed on the way.
-
-        It may be called in another thread, while the next image is in the network.
-        """
-        rows, self._rows = self._rows, None
-        if rows is None:
-            raise UnsupportedError("a result gives its pixels once; keep them")
-        with reported_exhaustion("finishing the result", _MORE_ROOM):
-            return pixels_from_rows(rows, self._dtype)
 
 
 class Upscaler:
@@ -131,13 +110,15 @@ class Upscaler:
         with ExitStack() as opening:
             for stage in STAGES:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
-                with reported_exhaustion(f"opening {artifact.label}", _MORE_ROOM):
+                with reported_exhaustion(f"opening {artifact.label}", MORE_ROOM):
                     session = opener.open(self.bundle, artifact)
                 self.sessions[stage] = opening.enter_context(session)
             self._network = Network(
                 self.bundle.manifest, self.sessions, memory_mb=self.memory_mb, window=window
             )
             self._open = opening.pop_all()
+        # Now, while no image is in work: later, the one before would count against the next.
+        self._room = headroom().with_swap
 
     @overload
     def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
@@ -181,10 +162,8 @@ class Upscaler:
                 "file with PIL.Image.open"
             )
         pixels = image[..., None] if image.ndim == 2 else image
-        if image.dtype == np.float64:
-            pixels = pixels.astype(np.float32)
-        elif not image.dtype.isnative:
-            pixels = pixels.astype(image.dtype.newbyteorder("="))
+        native = image.dtype.newbyteorder("=")
+        pixels = pixels.astype(np.float32 if native == np.float64 else native, copy=False)
         result = self.infer(pixels, progress).pixels().astype(image.dtype, copy=False)
         return result[..., 0] if image.ndim == 2 else result
 
@@ -217,23 +196,9 @@ class Upscaler:
                 is, which depends on the image, not on the result.
         """
         sizes = self._plan(width, height)
-        across, down = sizes.output
-        size = across * down / 1e6
-        if size > self._limit:
-            raise ImageError(
-                f"{width}×{height} pixels would become {across}×{down}, {size:.5g} megapixels: "
-                f"results of at most {self._limit:g} are made; --max-megapixels "
-                f"{_rounded_up(size)} (max_megapixels) allows it"
-            )
+        check_result(sizes, self._limit)
         taken = footprint(sizes, channels=channels, value_bytes=value_bytes)
-        needed = taken.peak(self._network.latent_bytes(*sizes.padded))
-        room = headroom().with_swap
-        if room is not None and needed > room:
-            raise ImageError(
-                f"{width}×{height} pixels take {_bytes(needed)} of memory on the way to a "
-                f"result, and {_bytes(room)} can be had here: use a smaller image, or a "
-                "machine with more memory"
-            )
+        check_memory(sizes, taken, self._network.latent_bytes(*sizes.padded), self._room)
 
     def expected_seconds(self, width: int, height: int, *, channels: int = 3) -> float:
         """Return about how long the network will take for an image, by a measurement on one tile.
@@ -264,7 +229,7 @@ class Upscaler:
         height, width, channels = pixels.shape
         self.check_size(width, height, channels=channels, value_bytes=pixels.itemsize)
         sizes = self._plan(width, height)
-        remedy = f"--memory (memory_mb) below {self.memory_mb:.0f} takes less; {_MORE_ROOM}"
+        remedy = f"--memory (memory_mb) below {self.memory_mb:.0f} takes less; {MORE_ROOM}"
         with reported_exhaustion(f"an image of {width}×{height}", remedy):
             return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
 
@@ -285,13 +250,3 @@ class Upscaler:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _rounded_up(megapixels: float) -> str:
-    """Return a limit that lets a size through, short enough to be typed."""
-    steps = 100 if megapixels < 10 else 1
-    return f"{math.ceil(megapixels * steps) / steps:.10g}"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"

@@ -90,6 +90,15 @@ def test_what_cant_fit_the_machine_is_refused_before_it_is_decoded(
             opened.check_size(6000, 4000)
 
 
+def test_an_image_in_work_does_not_count_against_the_next(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Upscaler(bundle) as opened:
+        full = Headroom(memory=0, with_swap=0)
+        monkeypatch.setattr(upscaler, "headroom", lambda: full)
+        opened.check_size(64, 40)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a process's memory")
 def test_a_process_that_may_take_little_ends_in_one_line(bundle: Path, tmp_path: Path) -> None:
     """Libraries take some hundred megabytes when they load; what is left is too little here."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysr.runtime import MEMORY_MB, network
+from tinysr.runtime import MEMORY_MB, admission
 from tinysr.runtime.headroom import Headroom, headroom
 
 MIB = 2**20
@@ -107,5 +107,5 @@ def test_by_default_an_image_takes_at_most_half_of_what_is_free(
     monkeypatch: pytest.MonkeyPatch, free_mb: int | None, expected: float
 ) -> None:
     free = None if free_mb is None else free_mb * 10**6
-    monkeypatch.setattr(network, "headroom", lambda: Headroom(memory=free, with_swap=free))
-    assert network.default_memory_mb() == expected
+    monkeypatch.setattr(admission, "headroom", lambda: Headroom(memory=free, with_swap=free))
+    assert admission.default_memory_mb() == expected

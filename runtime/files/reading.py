@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
-from ..exhaustion import reported_exhaustion
+from ..exhaustion import MORE_ROOM, reported_exhaustion
 from ..raster import Raster
 from .bmp import read_bmp
 from .limits import Accept
@@ -60,7 +60,7 @@ def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _a
         found = name_of(data)
         raise ImageError(f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}")
     try:
-        with reported_exhaustion(name, "close other programs, or use a machine with more"):
+        with reported_exhaustion(name, MORE_ROOM):
             if file_format == "bmp":
                 raster = read_bmp(data, max_megapixels, accept)
             else:

@@ -9,7 +9,7 @@ import tinysr
 from tinysr.errors import TinySRError
 
 from ..raster import Metadata, Raster
-from ..upscaler import Result
+from ..result import Result
 from .job import Job
 from .log import MADE
 from .output import STANDARD

@@ -29,7 +29,8 @@ from ..files import (
 from ..hashes import sha256_file
 from ..raster import Raster
 from ..render import Progress
-from ..upscaler import Result, Upscaler
+from ..result import Result
+from ..upscaler import Upscaler
 from .item import Item, inner
 from .job import Job
 from .log import Log, Made
@@ -96,7 +97,8 @@ class Stages:
         start = time.perf_counter()
         pixels = result.pixels()
         encode_into(Raster(pixels=pixels), item.file_format, io.BytesIO(), str(item.job))
-        return (time.perf_counter() - start) / (pixels.shape[0] * pixels.shape[1] / 1e6)
+        seconds = time.perf_counter() - start
+        return seconds * 1e6 / float(pixels.shape[0] * pixels.shape[1])
 
     def infer(self, item: Item, raster: Raster, progress: Progress | None = None) -> None:
         """Run the network.

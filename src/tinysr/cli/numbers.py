@@ -51,7 +51,11 @@ class Number(Generic[N]):
             most: largest value that is taken.
             step: whole numbers are multiples of it.
         """
-        self.kind, self.least, self.above, self.most, self.step = kind, least, above, most, step
+        self.kind: type[N] = kind
+        self.least: N | None = least
+        self.above: N | None = above
+        self.most: N | None = most
+        self.step = step
 
     def __call__(self, value: Any) -> N:
         """Return the number that was typed.
