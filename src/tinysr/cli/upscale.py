@@ -108,13 +108,14 @@ def upscale(
 
     from .upscale_report import Report
 
+    behind = None if background is None else parsed_colour(background)
     work = plan_work(inputs, output, file_format=file_format, scale=scale)
     _check_first(work, overwrite=overwrite, as_json=as_json)
     settings = Settings(
         color=color,
         provider=provider,
         overwrite=overwrite,
-        background=None if background is None else parsed_colour(background),
+        background=behind,
     )
     with Upscaler(
         find_bundle(bundle),
