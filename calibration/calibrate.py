@@ -95,7 +95,7 @@ def calibrate(
     """Measure a model's ranges and find its smallest plan.
 
     Raises:
-        ImageError: the folder holds no image, or one that can't be read.
+        ImageError: the folder holds no image that can be read.
         CalibrationError: the state is another model's, or an option makes no sense.
         CheckpointError: the model gives NaN or infinity in fp32.
     """

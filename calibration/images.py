@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tinysr.errors import CalibrationError
 from tinysr.models import SCALE
 from tinysr.parity import SuiteImage, photo, suite
-from tinysr.parity.images import PHOTOS, image_paths, user_image
+from tinysr.parity.images import PHOTOS, readable_paths, user_image
 from tinysr.training.degradation import degrade
 
 __all__ = [
@@ -75,19 +75,20 @@ def calibration_images(
 
     Args:
         tile: side in low-resolution pixels.
-        folder: images of the user's, cropped to their centre or mirrored outwards.
+        folder: images of the user's, cropped to their centre or mirrored outwards; those that
+            can't be read are left out, with a warning.
         seed: of the degradations.
         limit: take only so many.
 
     Raises:
-        ImageError: the folder can't be read, or holds no image.
+        ImageError: the folder can't be read, or holds no image that can be.
         CalibrationError: the limit leaves no image.
     """
     if limit is not None and limit < 1:
         raise CalibrationError(f"expected a limit of at least 1 image, found {limit}")
     own = [CalibrationImage(name=image.name, load=partial(_itself, image)) for image in suite(tile)]
     more = _degraded(tile, seed) if folder is None else _files(folder, tile)
-    return tuple(islice((*own, *more), limit))
+    return tuple(islice(chain(own, more), limit))
 
 
 def image_sha256(image: SuiteImage) -> str:
@@ -101,11 +102,10 @@ def _itself(image: SuiteImage) -> SuiteImage:
     return image
 
 
-def _files(folder: Path, tile: int) -> list[CalibrationImage]:
-    return [
-        CalibrationImage(name=path.name, load=partial(user_image, path, tile))
-        for path in image_paths(folder)
-    ]
+def _files(folder: Path, tile: int) -> Iterator[CalibrationImage]:
+    """Yield the images of a folder, each once it was read: minutes are spent on them later."""
+    for path in readable_paths(folder, tile):
+        yield CalibrationImage(name=path.name, load=partial(user_image, path, tile))
 
 
 def _degraded(tile: int, seed: int) -> list[CalibrationImage]:

@@ -13,6 +13,7 @@ from tinysr.manifest import Manifest, Stage
 
 from .geometry import LATENT_STRIDE, SCALE, Planes
 from .latents import latent_channels, latent_sides, latent_tile, longest_latents
+from .pace import Pace, measure_pace
 from .session import Array, Session
 from .store import Store
 from .tiling import Grid, blend, grid
@@ -21,7 +22,8 @@ from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, ru
 __all__ = ["MEMORY_MB", "Network", "Work"]
 
 MEMORY_MB = 1200.0
-"""For one image beside the model, the process and the result, unless more is asked for."""
+"""For one image beside the model, the process and the result, unless more is asked for or the
+machine has less; see :func:`~tinysr.runtime.admission.default_memory_mb`."""
 
 _DEFAULT_BATCH = 4
 """Tiles of one call, where a graph takes any number."""
@@ -117,7 +119,7 @@ class Network:
             side = self._window // LATENT_STRIDE
             layout = lay_out_squares(height, width, halo=self._halo, side=side)
         else:
-            latents = height * width * 4 * self._latent_channels
+            latents = self.latent_bytes(width * LATENT_STRIDE, height * LATENT_STRIDE)
             area = int(self._memory - held - latents) // self._manifest.feature_bytes
             layout = lay_out(height, width, halo=self._halo, area=area)
             if self._limit is not None and layout.longest > self._limit:
@@ -146,6 +148,15 @@ class Network:
         latents = self._encode(image[None], work.layout, done)
         latents -= blend(latents, work.tiles, self._predict, batch=self._batch, done=done)
         self._decode(latents, work.layout, store, done)
+
+    def pace(self) -> Pace:
+        """Measure how fast the stages are now, on one tile."""
+        side = min(self._sides, default=self._tile)
+        return measure_pace(self._stage, side=side, tile=self._tile, batch=self._batch)
+
+    def latent_bytes(self, width: int, height: int) -> int:
+        """Return the bytes of the latents of an image of these sides, in low-resolution pixels."""
+        return (width // LATENT_STRIDE) * (height // LATENT_STRIDE) * 4 * self._latent_channels
 
     def _encode(self, image: Array, layout: Layout, done: Callable[[int], Any]) -> Array:
         whole: list[Array] = []

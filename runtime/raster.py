@@ -79,7 +79,7 @@ def check_pixels(pixels: Pixels) -> None:
     if pixels.dtype == np.float32:
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0.0 and high <= 1.0):  # NaN is in no range
-            raise ImageError(f"expected float pixels in [0, 1], found {low:g} to {high:g}")
+            raise ImageError(f"expected float pixels in [0, 1], found {low:.9g} to {high:.9g}")
 
 
 def eight_bit(pixels: Pixels) -> Pixels:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .color import Fix
+from .footprint import footprint, is_compact
 from .geometry import SCALE, Plan, Planes, pad, resize
 from .network import Network
 from .planes import planes_from_pixels
@@ -18,9 +19,6 @@ __all__ = ["Progress", "render"]
 
 Progress = Callable[[int, int], None]
 """Called after each step with the number of steps done, and of all of them."""
-
-_LARGE = 2**24
-"""Pixels above which a result of 8 bits waits in 16 bits for its colour fix."""
 
 
 def render(
@@ -49,8 +47,13 @@ def render(
         color *= alpha
         images.append(alpha)
     stores = [_store(image, sizes, pixels) for image in images]
-    held = sum(store.nbytes for store in stores) + _held(pixels, images, sizes)
-    work = network.divide(*sizes.padded, held)
+    taken = footprint(
+        sizes,
+        channels=pixels.shape[2],
+        value_bytes=pixels.itemsize,
+        planes=sum(len(image) for image in images),
+    )
+    work = network.divide(*sizes.padded, taken.held)
     step = _Steps(progress, len(images) * work.steps)
     sources = [resize(image, sizes.scaled) for image in images]
     for source, store in zip(sources, stores, strict=True):
@@ -67,7 +70,7 @@ def render(
 
 def _store(image: Planes, sizes: Plan, pixels: Pixels) -> Store:
     width, height = (side * SCALE for side in sizes.scaled)
-    compact = pixels.dtype == np.uint8 and width * height > _LARGE
+    compact = is_compact((width, height), pixels.itemsize)
     return Store(image.shape[0], height, width, compact=compact)
 
 
@@ -77,12 +80,6 @@ def _rgb(image: Planes) -> Planes:
 
 def _sized(rows: Rows, sizes: Plan) -> Rows:
     return Resampled(rows, sizes.output) if sizes.resampled else rows
-
-
-def _held(pixels: Pixels, images: list[Planes], sizes: Plan) -> int:
-    """Return the bytes of the image as it came and as planes, less those of the result."""
-    result = sizes.output[0] * sizes.output[1] * pixels.shape[2] * pixels.itemsize
-    return int(pixels.nbytes + sum(image.nbytes for image in images) - result)
 
 
 class _Steps:

@@ -19,6 +19,7 @@ from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, ch
 from tinysr.manifest import Artifact, Port, Stage
 
 from .bundle import Bundle
+from .exhaustion import MORE_ROOM, reported_exhaustion
 
 __all__ = [
     "Array",
@@ -90,11 +91,13 @@ class Session(ABC):
         Raises:
             UnsupportedError: a feed is missing, unknown, or of another dtype or shape, or the
                 session is closed.
+            OutOfMemoryError: the library could not get what it needs.
         """
         if self._closed:
             raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
         _check(self.artifact, feeds)
-        return self._run(feeds)
+        with reported_exhaustion(self.artifact.label, MORE_ROOM):
+            return self._run(feeds)
 
     def join(self, later: Mapping[Stage, Session]) -> Joined | None:
         """Return this encoder and later stages as one; None if they can only run one by one.

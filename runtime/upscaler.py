@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -14,43 +15,30 @@ from PIL import Image
 from tinysr.errors import ImageError, UnsupportedError
 from tinysr.manifest import Stage
 
+from .admission import check_memory, check_result, default_memory_mb
 from .bundle import Bundle
 from .color import color_fix
+from .exhaustion import MORE_ROOM, reported_exhaustion
+from .footprint import footprint
 from .geometry import SCALE, Plan, Size, plan
-from .network import MEMORY_MB, Network
+from .headroom import headroom
+from .network import Network
+from .pace import Pace
 from .pillow import pil_from_raster, raster_from_pil
-from .planes import pixels_from_rows
 from .raster import Pixels, Raster, check_pixels
 from .registry import AUTO, STAGES, Choice, choose
 from .render import Progress, render
-from .rows import Rows
+from .result import Result
 from .session import RunOptions, Session
 
-__all__ = ["MAX_MEGAPIXELS", "SCALES", "Progress", "Result", "Upscaler"]
+__all__ = ["MAX_MEGAPIXELS", "SCALES", "Progress", "Upscaler"]
 
-MAX_MEGAPIXELS = 256.0
-"""Largest result that is made unless more is asked for, in 10⁶ pixels."""
+MAX_MEGAPIXELS = 1024.0
+"""Largest result that is made unless more is asked for, in 10⁶ pixels: four times the sides of a
+photo of 64 megapixels. What the machine's memory can't hold is refused in any case."""
 
 SCALES = (0.1, 16.0)
 """Least and largest scale that can be asked for."""
-
-
-class Result:
-    """What the network made of one image; colour, size and depth are still to be done."""
-
-    def __init__(self, rows: Rows, dtype: np.dtype[Any]) -> None:
-        self._rows: Rows | None = rows
-        self._dtype = dtype
-
-    def pixels(self) -> Pixels:
-        """Return the finished image ``[H, W, C]``. Once: memory is freed on the way.
-
-        It may be called in another thread, while the next image is in the network.
-        """
-        rows, self._rows = self._rows, None
-        if rows is None:
-            raise UnsupportedError("a result gives its pixels once; keep them")
-        return pixels_from_rows(rows, self._dtype)
 
 
 class Upscaler:
@@ -73,7 +61,7 @@ class Upscaler:
         model: Any = None,
         scale: float = SCALE,
         max_megapixels: float = MAX_MEGAPIXELS,
-        memory_mb: float = MEMORY_MB,
+        memory_mb: float | None = None,
         window: int | None = None,
     ) -> None:
         """Choose a backend and open its graphs.
@@ -88,9 +76,10 @@ class Upscaler:
             model: a loaded TinySR or its path, for the backend eager.
             scale: the result's sides over the image's. The network always enlarges four times;
                 for any other scale its result is resampled.
-            max_megapixels: larger results are refused.
+            max_megapixels: larger results are refused, in 10⁶ pixels.
             memory_mb: 10⁶ bytes for one image beside the model and the result: the windows of the
-                autoencoder are as large as that allows, and larger ones are faster.
+                autoencoder are as large as that allows, and larger ones are faster. None is
+                :data:`~tinysr.runtime.MEMORY_MB`, or half of what is free if that is less.
             window: their side in low-resolution pixels, in place of what the memory allows.
 
         Raises:
@@ -100,10 +89,17 @@ class Upscaler:
             raise UnsupportedError(
                 f"scale {scale:g}: expected a number from {SCALES[0]:g} to {SCALES[1]:g}"
             )
+        if not max_megapixels > 0:  # NaN is above nothing
+            raise UnsupportedError(f"max_megapixels {max_megapixels:g}: expected a number above 0")
+        if memory_mb is not None and not 0 < memory_mb < math.inf:
+            raise UnsupportedError(f"memory_mb {memory_mb:g}: expected a number above 0")
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         self.scale = scale
         self._fix = color_fix(color)
         self._limit = max_megapixels
+        self._pace: Pace | None = None
+        self.memory_mb = default_memory_mb() if memory_mb is None else memory_mb
+        """What one image takes beside the model and the result, in 10⁶ bytes."""
         options = RunOptions(provider=provider, threads=threads, model=model)
         opener, choice = choose(self.bundle, backend, precision, options)
         self.choice: Choice = choice
@@ -114,12 +110,16 @@ class Upscaler:
         with ExitStack() as opening:
             for stage in STAGES:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
-                self.sessions[stage] = opening.enter_context(opener.open(self.bundle, artifact))
+                with reported_exhaustion(f"opening {artifact.label}", MORE_ROOM):
+                    session = opener.open(self.bundle, artifact)
+                self.sessions[stage] = opening.enter_context(session)
             network = Network(
-                self.bundle.manifest, self.sessions, memory_mb=memory_mb, window=window
+                self.bundle.manifest, self.sessions, memory_mb=self.memory_mb, window=window
             )
             self._network = opening.enter_context(closing(network))
             self._open = opening.pop_all()
+        # Now, while no image is in work: later, the one before would count against the next.
+        self._room = headroom().with_swap
 
     @overload
     def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
@@ -140,7 +140,7 @@ class Upscaler:
                 :func:`~tinysr.runtime.pillow.raster_from_pil` says, or an array: grey ``[H, W]``
                 or ``[H, W, 1]``, grey and alpha ``[H, W, 2]``, RGB ``[H, W, 3]`` or RGBA
                 ``[H, W, 4]``, in uint8 or uint16 over their full range, or in float32 or float64
-                in [0, 1]. It is left as it is.
+                in [0, 1], in any byte order. It is left as it is.
             progress: called after each step.
 
         Returns:
@@ -151,13 +151,20 @@ class Upscaler:
             ImageError: the image can't be used, or the result would be over the limit.
         """
         if isinstance(image, Image.Image):
-            self.check_size(*image.size)  # before it is decoded
+            channels, deep = len(image.getbands()), image.mode.startswith(("I", "F"))
+            # Before it is decoded.
+            self.check_size(*image.size, channels=channels, value_bytes=4 if deep else 1)
             raster = raster_from_pil(image)
             pixels = self.infer(raster.pixels, progress).pixels()
             return pil_from_raster(Raster(pixels=pixels, metadata=raster.metadata))
+        if not isinstance(image, np.ndarray):
+            raise ImageError(
+                f"expected a Pillow image or a NumPy array, found {type(image).__name__}: open a "
+                "file with PIL.Image.open"
+            )
         pixels = image[..., None] if image.ndim == 2 else image
-        if image.dtype == np.float64:
-            pixels = pixels.astype(np.float32)
+        native = image.dtype.newbyteorder("=")
+        pixels = pixels.astype(np.float32 if native == np.float64 else native, copy=False)
         result = self.infer(pixels, progress).pixels().astype(image.dtype, copy=False)
         return result[..., 0] if image.ndim == 2 else result
 
@@ -165,18 +172,48 @@ class Upscaler:
         """Return width and height of the result for an image."""
         return self._plan(width, height).output
 
-    def check_size(self, width: int, height: int) -> None:
-        """Refuse an image whose result is too large.
+    @property
+    def tile(self) -> int:
+        """Side of a tile, in pixels of the image as it comes."""
+        return self.bundle.manifest.tile
+
+    def burden(self, width: int, height: int) -> float:
+        """Return the size of the largest image on the way to a result, in 10⁶ pixels."""
+        return self._plan(width, height).megapixels
+
+    def check_size(
+        self, width: int, height: int, *, channels: int = 3, value_bytes: int = 1
+    ) -> None:
+        """Refuse an image that is too large, from its header alone.
+
+        Args:
+            width: in pixels.
+            height: in pixels.
+            channels: alpha included.
+            value_bytes: of one value of one pixel.
 
         Raises:
-            ImageError: it is over ``max_megapixels``.
+            ImageError: its result is over ``max_megapixels``, or it takes more memory than there
+                is, which depends on the image, not on the result.
         """
-        size = self._plan(width, height).megapixels
-        if size > self._limit:
-            raise ImageError(
-                f"a result of {size:.0f} megapixels from {width}×{height}: expected at most "
-                f"{self._limit:g}; raise max_megapixels (--max-megapixels)"
-            )
+        sizes = self._plan(width, height)
+        check_result(sizes, self._limit)
+        taken = footprint(sizes, channels=channels, value_bytes=value_bytes)
+        check_memory(sizes, taken, self._network.latent_bytes(*sizes.padded), self._room)
+
+    def expected_seconds(self, width: int, height: int, *, channels: int = 3) -> float:
+        """Return about how long the network will take for an image, by a measurement on one tile.
+
+        The first call measures, which takes the time of a few tiles. Colour, and writing the
+        result, come on top; so does whatever else the machine does meanwhile.
+        """
+        if self._pace is None:
+            self._pace = self._network.pace()
+        sizes = self._plan(width, height)
+        taken = footprint(sizes, channels=channels, value_bytes=1)
+        work = self._network.divide(*sizes.padded, taken.held)
+        images = 1 if channels in (1, 3) else 2  # opacity goes through by itself
+        return images * self._pace.seconds(work.layout.area * len(work.layout), len(work.tiles))
 
     def infer(self, pixels: Pixels, progress: Progress | None = None) -> Result:
         """Run the network on an image ``[H, W, 1 to 4]``; what it gives is still to be finished.
@@ -187,11 +224,15 @@ class Upscaler:
 
         Raises:
             ImageError: the image can't be used, or the result would be over the limit.
+            OutOfMemoryError: a library could not get what it needs.
         """
         check_pixels(pixels)
-        self.check_size(pixels.shape[1], pixels.shape[0])
-        sizes = self._plan(pixels.shape[1], pixels.shape[0])
-        return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
+        height, width, channels = pixels.shape
+        self.check_size(width, height, channels=channels, value_bytes=pixels.itemsize)
+        sizes = self._plan(width, height)
+        remedy = f"--memory (memory_mb) below {self.memory_mb:.0f} takes less; {MORE_ROOM}"
+        with reported_exhaustion(f"an image of {width}×{height}", remedy):
+            return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
 
     def _plan(self, width: int, height: int) -> Plan:
         return plan(width, height, self.bundle.manifest.tile, self.scale)

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from tinysr.errors import ImageError
+from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 
+from .exhaustion import ran_out
 from .raster import Pixels
 
 os.environ.setdefault("VIPS_WARNING", "0")  # silences libvips once pyvips no longer listens
 
 import pyvips
 
-__all__ = ["damage", "image_from_pixels", "pixels_from_image", "pyvips", "srgb_from_cmyk"]
+__all__ = [
+    "calling",
+    "damage",
+    "image_from_pixels",
+    "pixels_from_image",
+    "pyvips",
+    "srgb_from_cmyk",
+]
 
 # What matters is raised. Warnings would go to stderr, past whoever reads one line there: pyvips
 # logs them, and stumbles over those that quote bytes of the file that are no UTF-8.
@@ -32,6 +43,25 @@ _GREYS = {"uint8": "b-w", "uint16": "grey16", "float32": "b-w"}
 _COLOURS = {"uint8": "srgb", "uint16": "rgb16", "float32": "srgb"}
 _MOST_WORDS = 200
 """Characters of an error message that are repeated."""
+
+
+_ONE_CALLER = threading.RLock()
+
+
+@contextmanager
+def calling() -> Iterator[None]:
+    """Have libvips to oneself, and its errors with it.
+
+    The buffer that libvips collects the words of errors in is the process's. A decoder leaves
+    warnings there for files that it reads nevertheless, and pyvips would quote them with the next
+    error, whoever's that is. So the buffer is emptied before and after, and calls take turns.
+    """
+    with _ONE_CALLER:
+        pyvips.vips_lib.vips_error_clear()
+        try:
+            yield
+        finally:
+            pyvips.vips_lib.vips_error_clear()
 
 
 def image_from_pixels(pixels: Pixels, interpretation: str | None = None) -> Any:
@@ -85,8 +115,10 @@ def srgb_from_cmyk(image: Any) -> Any:
         raise damage(error) from error
 
 
-def damage(error: Any) -> ImageError:
-    """Return libvips's words in one line."""
+def damage(error: Any) -> TinySRError:
+    """Return libvips's words in one line, which are of damage or of a lack of memory."""
+    if ran_out(error):
+        return OutOfMemoryError("libvips could not allocate what the image takes")
     lines = dict.fromkeys(line.strip() for line in error.detail.splitlines())
-    words = ascii("; ".join(line for line in lines if line))[1:-1]
+    words = ascii("; ".join(line for line in lines if line))[1:-1] or "it can't be decoded"
     return ImageError(f"the image is damaged: {words[:_MOST_WORDS]}")

@@ -233,6 +233,18 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
         calibration_images(TILE, limit=0)
 
 
+def test_a_damaged_photo_is_found_before_anything_is_measured_and_the_others_are_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "c.png"):
+        Image.new("RGB", (40, 9), "red").save(tmp_path / name)
+    # Its header is whole: only who decodes it finds out.
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:-20])
+    names = [image.name for image in calibration_images(TILE, folder=tmp_path)]
+    assert names[-2:] == ["a.png", "c.png"]
+    assert "b.png: expected an image" in caplog.text
+
+
 def test_an_unreadable_image_is_named(loaded: Loaded, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"broken\.png: expected an image"):

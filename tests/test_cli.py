@@ -85,7 +85,11 @@ REFUSED: dict[str, tuple[tuple[object, ...], int, str]] = {
     "precision": (("export", "--precision", "fp12", "-o", "new"), 2, "unknown precision 'fp12'"),
     "batch of none": (("export", "--batch", "0", "-o", "new"), 2, "at least 1 or 'dynamic'"),
     "batch": (("export", "--batch", "many", "-o", "new"), 2, "found 'many'"),
-    "tile": (("export", "--tile", "102", "-o", "new"), 2, "divides by 4, found 102"),
+    "tile": (
+        ("export", "--tile", "102", "-o", "new"),
+        2,
+        "a multiple of 4 of at least 16, found 102",
+    ),
     "big tile": (("export", "--tile", "4000", "-o", "new"), 2, "use smaller tiles"),
     "layers": (("export", "--layers", "one", "-o", "new"), 2, "layers such as 0,2,5"),
     # Where to.

@@ -15,11 +15,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bundles import make_bundle
+from tinysr.cli import numbers
 from tinysr.cli.upscale import upscale
 from tinysr.errors import BundleError, ImageError, TinySRError, UnsupportedError
 from tinysr.runtime.folder import LOG_NAME
-from tinysr.runtime.network import MEMORY_MB
-from tinysr.runtime.upscaler import MAX_MEGAPIXELS
+from tinysr.runtime.upscaler import MAX_MEGAPIXELS, SCALES
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +183,8 @@ def test_names_cant_command_the_terminal(bundle: Path, photos: Path, tmp_path: P
 
 def test_limits_are_the_upscalers() -> None:
     options = inspect.signature(upscale).parameters
-    assert options["memory"].default == MEMORY_MB
     assert options["max_megapixels"].default == MAX_MEGAPIXELS
+    assert (numbers.SCALE.least, numbers.SCALE.most) == SCALES
 
 
 @pytest.mark.parametrize("sides", [(1, 1), (1, 4000), (4000, 1)])

@@ -20,6 +20,8 @@ from PIL import Image
 from tinysr.errors import ImageError
 from tinysr.runtime import vips
 from tinysr.runtime.files import FORMATS
+from tinysr.runtime.metadata import directories
+from tinysr.runtime.metadata.directories import Layout
 
 KEPT = sorted((Path(__file__).parent / "hostile").glob("*"))
 """Files that once got past us, under what they did."""
@@ -67,7 +69,7 @@ def test_truncated_files_are_refused(kind: str, share: float) -> None:
 def test_bombs_are_refused_by_their_header(kind: str) -> None:
     side = 4000 if kind == "webp" else 20_000  # WebP takes long to write
     data = saved(Image.new("L", (side, side)), {"jpg": "JPEG"}.get(kind, kind.upper()))
-    words = rf"at most 10 megapixels, found {side}×{side}: --max-megapixels raises"
+    words = rf"at most 10 megapixels, found {side}×{side}"
     refused(data, words, max_megapixels=10.0)
 
 
@@ -98,6 +100,21 @@ def test_a_profile_that_explodes_is_left_out() -> None:
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     data = saved(Image.new("RGB", (8, 8)), "PNG")
     assert read(data[:33] + chunk + data[33:]).metadata.icc_profile is None
+
+
+def test_values_that_lie_over_each_other_explode_to_nothing() -> None:
+    """Two thousand entries that point to the same half megabyte are a gigabyte of EXIF data."""
+    blob, at = bytes(500_000), len(tiff := saved(Image.new("RGB", (8, 8)), "TIFF")) + 2
+    entries = [struct.pack("<HHII", 40_000 + i, 7, len(blob), at) for i in range(2000)]
+    table = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+    with pytest.raises(ValueError, match="over each other"):
+        directories.read((tiff + b"\0\0" + blob + table), at + len(blob), Layout(order="<"))
+
+
+def test_damage_without_a_reason_is_still_said() -> None:
+    data = bytearray(saved(Image.new("RGB", (8, 8)), "PNG"))
+    data[29] ^= 255  # the checksum of the header, for which libpng has no words
+    refused(bytes(data), "the image is damaged: .+")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5, 1.5])

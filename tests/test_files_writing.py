@@ -100,7 +100,7 @@ def test_the_suffix_names_the_format(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "a.gif", "a.txt"])
 def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UnsupportedError, match=r"expected one of \.jpeg, \.jpg, \.png, \.tif"):
+    with pytest.raises(UnsupportedError, match=r"can't be written: expected one of \.png, \.jpg"):
         save(raster(), tmp_path / name)
 
 
@@ -164,7 +164,7 @@ def test_sizes_that_a_format_can_not_hold_are_refused(
     tmp_path: Path, suffix: str, side: int
 ) -> None:
     image = Raster(pixels=np.zeros((1, side, 3), np.uint8))
-    with pytest.raises(ImageError, match=f"a {suffix} file, found {side}×1: write png or tiff"):
+    with pytest.raises(ImageError, match=f"a {suffix} file, found {side}×1: write png or"):
         save(image, tmp_path / f"a.{suffix}")
     assert list(tmp_path.iterdir()) == []
 
@@ -172,7 +172,7 @@ def test_sizes_that_a_format_can_not_hold_are_refused(
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_jpeg_refuses_to_lose_transparency(tmp_path: Path, depth: str) -> None:
     clear = pixels(depth, 4)
-    with pytest.raises(ImageError, match="JPEG holds no transparency; write png, webp or tiff"):
+    with pytest.raises(ImageError, match="JPEG holds no transparency: write png, webp or"):
         save(Raster(pixels=clear), tmp_path / "a.jpg")
     clear[..., 3] = WHITE[depth]
     save(Raster(pixels=clear), tmp_path / "a.jpg")

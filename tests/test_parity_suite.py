@@ -83,6 +83,19 @@ def test_a_folder_of_images_is_read_in_the_order_of_names(tmp_path: Path) -> Non
     assert images[0].pixels.shape == (3, 32, 32)
 
 
+def test_what_cant_be_read_is_named_and_the_rest_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "c.jfif"):
+        Image.new("RGB", (40, 10), "red").save(tmp_path / name)
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:50])
+    assert [image.name for image in user_images(tmp_path, 32)] == ["a.png", "c.jfif"]
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{tmp_path / 'b.png'}: expected an image, found none that can be read; it is left out"
+    )
+
+
 def test_folders_that_are_of_no_use_are_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no images here"):
         user_images(tmp_path, 32)

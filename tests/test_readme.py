@@ -26,7 +26,8 @@ from tinysr.benchmarks.report import device_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
 from tinysr.errors import UnsupportedError
-from tinysr.runtime import MEMORY_MB, Bundle, create
+from tinysr.runtime import MAX_MEGAPIXELS, MEMORY_MB, Bundle, create
+from tinysr.runtime.files import OUTPUT_SUFFIXES
 from tinysr.runtime.folder.pipeline import IN_FLIGHT
 
 ROOT = Path(__file__).parents[1]
@@ -195,8 +196,10 @@ def test_limits_in_words_are_those_in_the_code() -> None:
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     for words in (
         f"at most {LOST_DB:g} dB lost against the ground truth",
-        f"`--memory` ({MEMORY_MB:g} MB)",
+        f"`--memory` ({MEMORY_MB:g} MB,",
         f"those of more than {IN_FLIGHT:g} megapixels when made",
+        f"Photos of up to {MAX_MEGAPIXELS / 16:g} megapixels need no option",
+        "a file: " + ", ".join(f"`{suffix}`" for suffix in list(OUTPUT_SUFFIXES)[:-1]),
         f"passes {FP16_MAX:g};",
     ):
         assert words in text

@@ -139,8 +139,7 @@ def test_one_image_goes_through_standard_input_and_output(tree: Path) -> None:
         (["in/sub"], "x.png", "expected one input file"),
         (["in/b.png"], "in/b.png", "is an input"),
         (["in/b.png"], "in", "is an input"),
-        (["in"], "in", "is an input"),
-        (["in/b.png", "in/b.png"], "out", "would both become"),
+        (["in/sub/deep"], "in/sub/deep", "is an input"),
         (["-", "in/b.png"], "out", "is one image"),
         (["-", "-"], "-", "is one image"),
         (["in"], "-", "is one image"),
@@ -151,12 +150,6 @@ def test_one_image_goes_through_standard_input_and_output(tree: Path) -> None:
 def test_contradictions_are_refused(tree: Path, inputs: list[str], output: str, words: str) -> None:
     with pytest.raises(ImageError, match=words):
         plan(*inputs, output=output)
-
-
-def test_two_suffixes_of_one_name_collide_in_one_format(tree: Path) -> None:
-    (tree / "b.bmp").touch()
-    with pytest.raises(ImageError, match=r"b\.bmp and .*b\.png would both become .*b\.png"):
-        plan("in")
 
 
 def test_folders_without_images_are_refused(tmp_path: Path) -> None:

@@ -382,7 +382,7 @@ def test_large_results_of_8_bits_wait_in_16_bits(
     image = (photo(150, 90) * 255).astype(np.uint8)
     with Upscaler(bundle, window=40) as upscaler:
         exact = upscaler.upscale(image).astype(int)
-        monkeypatch.setattr("tinysr.runtime.render._LARGE", 0)
+        monkeypatch.setattr("tinysr.runtime.footprint._LARGE", 0)
         found = upscaler.upscale(image).astype(int)
     assert np.abs(found - exact).max() <= 1
     assert (found != exact).mean() < 0.01

@@ -1,6 +1,15 @@
 """Image files: read whole with one clear error each, written whole or not at all."""
 
-from .formats import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES, check_size, format_of
+from .fitness import check_holds
+from .formats import (
+    FORMATS,
+    INPUT_SUFFIXES,
+    OUTPUT_SUFFIXES,
+    check_size,
+    format_named,
+    format_of,
+)
+from .limits import Accept, Header
 from .reading import Decoded, decode
 from .saving import check_writable, save
 from .suffixes import IMAGE_SUFFIXES, image_suffix, with_format, with_mark
@@ -11,11 +20,15 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "INPUT_SUFFIXES",
     "OUTPUT_SUFFIXES",
+    "Accept",
     "Decoded",
+    "Header",
+    "check_holds",
     "check_size",
     "check_writable",
     "decode",
     "encode_into",
+    "format_named",
     "format_of",
     "image_suffix",
     "save",

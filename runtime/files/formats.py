@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinysr.errors import ImageError, choices
+from tinysr.errors import ImageError, UnsupportedError, choices
 
-__all__ = ["FORMATS", "INPUT_SUFFIXES", "OUTPUT_SUFFIXES", "check_size", "format_of"]
+__all__ = [
+    "FORMATS",
+    "INPUT_SUFFIXES",
+    "OUTPUT_SUFFIXES",
+    "check_size",
+    "format_named",
+    "format_of",
+]
 
 FORMATS = ("png", "jpg", "webp", "tiff")
-"""Names of the formats that can be written, as --format takes them."""
+"""Names of the formats that can be written."""
 
 OUTPUT_SUFFIXES = {
     ".png": "png",
     ".jpg": "jpg",
     ".jpeg": "jpg",
+    ".jpe": "jpg",
+    ".jif": "jpg",
+    ".jfif": "jpg",
     ".webp": "webp",
     ".tif": "tiff",
     ".tiff": "tiff",
@@ -36,8 +46,24 @@ def format_of(path: Path) -> str:
     """
     suffix = path.suffix.lower()
     if suffix not in OUTPUT_SUFFIXES:
-        raise choices("output suffix", suffix or path.name, OUTPUT_SUFFIXES)
+        raise UnsupportedError(
+            f"{path}: {suffix or 'a file without a suffix'} can't be written: expected one of "
+            f"{', '.join(OUTPUT_SUFFIXES)}"
+        )
     return OUTPUT_SUFFIXES[suffix]
+
+
+def format_named(name: str) -> str:
+    """Return a format by any of its names: jpeg, tif, PNG or .webp.
+
+    Raises:
+        UnsupportedError: it is none that can be written.
+    """
+    known = {suffix.removeprefix("."): found for suffix, found in OUTPUT_SUFFIXES.items()}
+    found = known.get(name.strip().lower().removeprefix("."))
+    if found is None:
+        raise choices("format", name, FORMATS)
+    return found
 
 
 def check_size(file_format: str, width: int, height: int) -> None:
@@ -49,9 +75,10 @@ def check_size(file_format: str, width: int, height: int) -> None:
     """
     if file_format not in FORMATS:
         raise choices("format", file_format, FORMATS)
-    largest = _LARGEST_SIDE[file_format]
-    if max(width, height) > largest:
+    longest = max(width, height)
+    if longest > _LARGEST_SIDE[file_format]:
+        others = [name for name in FORMATS if longest <= _LARGEST_SIDE[name]]
         raise ImageError(
-            f"expected sides of at most {largest} pixels in a {file_format} file, "
-            f"found {width}×{height}: write png or tiff"
+            f"expected sides of at most {_LARGEST_SIDE[file_format]} pixels in a {file_format} "
+            f"file, found {width}×{height}: write {' or '.join(others)}"
         )

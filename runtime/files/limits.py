@@ -2,29 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from tinysr.errors import ImageError
 
-__all__ = ["MOST_METADATA", "check_megapixels"]
+__all__ = ["MOST_METADATA", "Accept", "Header", "check_header"]
 
 MOST_METADATA = 2**24
 """Bytes of one profile or packet, decompressed; the largest in use have some megabytes."""
 
+_MOST_CHANNELS = 4
 
-def check_megapixels(width: int, height: int, most: float) -> None:
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """What a file says of itself before its pixels are decoded."""
+
+    width: int
+    """In pixels, as they lie in the file."""
+    height: int
+    channels: int
+    """Alpha included."""
+    value_bytes: int = 1
+    """Bytes of one value of one pixel."""
+    format: str
+    """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
+
+
+Accept = Callable[[Header], object]
+"""Raises ImageError for an image that is not to be decoded."""
+
+
+def check_header(header: Header, most: float) -> None:
     """Refuse a header's size.
 
     Args:
-        width: in pixels.
-        height: in pixels.
+        header: of the file.
         most: millions of pixels.
 
     Raises:
-        ImageError: no pixels, or too many.
+        ImageError: no pixels, or too many, or too many channels.
     """
+    width, height = header.width, header.height
     if width < 1 or height < 1:
         raise ImageError(f"expected an image of at least 1×1 pixels, found {width}×{height}")
     if width * height > most * 1e6:
+        raise ImageError(f"expected at most {most:g} megapixels, found {width}×{height}")
+    if header.channels > _MOST_CHANNELS:
         raise ImageError(
-            f"expected at most {most:g} megapixels, found {width}×{height}: "
-            "--max-megapixels raises the limit"
+            f"expected grey or RGB, with or without transparency, found {header.channels} channels"
         )

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from tinysr.errors import ImageError
-
 from ..metadata.exif import with_resolution
 from ..pillow import pil_from_raster
 from ..raster import Raster, eight_bit
+from .fitness import check_holds
 
 __all__ = ["write_jpeg", "write_webp"]
-
-_MOST_EXIF = 65_533
-_MOST_XMP = 65_504
-"""Bytes that fit a segment of a JPEG file."""
 
 _MOST_DENSITY = 65_535
 """Dots per inch that fit the header of a JPEG file."""
@@ -29,15 +22,8 @@ def write_jpeg(raster: Raster, file: BinaryIO) -> None:
         ImageError: it has transparency, or metadata that no JPEG file holds.
         OSError: the file can't be written.
     """
-    raster = _opaque(raster)
-    found = raster.metadata
-    for name, packet, most in (("EXIF", found.exif, _MOST_EXIF), ("XMP", found.xmp, _MOST_XMP)):
-        if packet is not None and len(packet) > most:
-            raise ImageError(
-                f"JPEG holds at most {most} bytes of {name} data, found {len(packet)}; "
-                "write png, webp or tiff"
-            )
-    _save(raster, file, "JPEG", quality=95, subsampling=0)
+    check_holds("jpg", raster)
+    _save(_opaque(raster), file, "JPEG", quality=95, subsampling=0)
 
 
 def write_webp(raster: Raster, file: BinaryIO) -> None:
@@ -66,10 +52,8 @@ def _save(raster: Raster, file: BinaryIO, kind: str, **options: Any) -> None:
 
 
 def _opaque(raster: Raster) -> Raster:
+    """Return a raster without its opacity, which is 1 everywhere."""
     pixels = raster.pixels
     if pixels.shape[2] in (1, 3):
         return raster
-    opaque = 1 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
-    if (pixels[..., -1] != opaque).any():
-        raise ImageError("JPEG holds no transparency; write png, webp or tiff")
     return Raster(pixels=pixels[..., :-1], metadata=raster.metadata)

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
+from ..exhaustion import MORE_ROOM, reported_exhaustion
 from ..raster import Raster
 from .bmp import read_bmp
+from .limits import Accept
+from .signatures import name_of
 from .vips_read import read_by_vips
 
 __all__ = ["Decoded", "decode"]
@@ -23,6 +26,10 @@ _STARTS = {
 }
 
 
+def _anything(_header: object) -> None:
+    """Accept every header."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
     """What a file held."""
@@ -32,7 +39,7 @@ class Decoded:
     """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
 
 
-def decode(data: bytes, name: str, *, max_megapixels: float) -> Decoded:
+def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _anything) -> Decoded:
     """Decode the bytes of an image file.
 
     Palettes become RGB or RGBA, one bit becomes 8, CMYK becomes sRGB through its profile. All
@@ -42,23 +49,24 @@ def decode(data: bytes, name: str, *, max_megapixels: float) -> Decoded:
         data: the whole file.
         name: of the file, for messages.
         max_megapixels: millions of pixels; a file whose header says more is not decoded.
+        accept: called with the header before anything is decoded, to refuse it.
 
     Raises:
         ImageError: no image, damaged, too large, or of a kind that is not read.
+        OutOfMemoryError: it does not fit the memory.
     """
     file_format = _format(data)
     if file_format is None:
-        found = "something else" if data else "an empty file"
+        found = name_of(data)
         raise ImageError(f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}")
     try:
-        if file_format == "bmp":
-            raster = read_bmp(data, max_megapixels)
-        else:
-            raster = read_by_vips(data, file_format, max_megapixels)
+        with reported_exhaustion(name, MORE_ROOM):
+            if file_format == "bmp":
+                raster = read_bmp(data, max_megapixels, accept)
+            else:
+                raster = read_by_vips(data, file_format, max_megapixels, accept)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
-    except MemoryError as error:
-        raise ImageError(f"{name}: expected an image that fits the memory: it does not") from error
     return Decoded(raster=raster, format=file_format)
 
 

@@ -9,9 +9,10 @@ from .formats import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES
 __all__ = ["IMAGE_SUFFIXES", "image_suffix", "with_format", "with_mark"]
 
 IMAGE_SUFFIXES = INPUT_SUFFIXES | {
-    *(".jpe", ".jfif", ".pjpeg", ".apng", ".gif", ".dib", ".ico", ".jp2", ".j2k", ".jxl"),
-    *(".heic", ".heif", ".avif", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".exr", ".hdr"),
-    *(".psd", ".svg", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+    *(".apng", ".arw", ".avif", ".cr2", ".cr3", ".dds", ".dib", ".dng", ".exr", ".gif", ".hdr"),
+    *(".heic", ".heif", ".hif", ".ico", ".j2k", ".jp2", ".jpx", ".jxl", ".nef", ".orf", ".pbm"),
+    *(".pcx", ".pdf", ".pgm", ".pjpeg", ".pnm", ".ppm", ".psd", ".qoi", ".raf", ".raw", ".rw2"),
+    *(".svg", ".tga"),
 }
 """Suffixes by which people know images, lower case. What is behind any other dot is part of the
 name: a date, a version, an address."""

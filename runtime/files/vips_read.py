@@ -13,8 +13,8 @@ from ..metadata import upright_raster
 from ..metadata.exif import resolution_of
 from ..metadata.tiff import metadata_of_tiff
 from ..raster import Metadata, Raster
-from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk
-from .limits import MOST_METADATA, check_megapixels
+from ..vips import calling, damage, pixels_from_image, pyvips, srgb_from_cmyk
+from .limits import MOST_METADATA, Accept, Header, check_header
 from .png import END, frames_of, resolution_of_png
 
 __all__ = ["LOADERS", "read_by_vips"]
@@ -30,9 +30,19 @@ LOADERS = {
 _COLOURS = {"b-w", "grey16", "srgb", "rgb16", "scrgb", "rgb", "multiband"}
 _MM_PER_INCH = 25.4
 
+_VALUE_BYTES = {
+    "uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4,
+    "float": 4, "complex": 8, "double": 8, "dpcomplex": 16,
+}  # fmt: skip
 
-def read_by_vips(data: bytes, file_format: str, most: float) -> Raster:
+
+def read_by_vips(data: bytes, file_format: str, most: float, accept: Accept) -> Raster:
     """Decode a file; see :func:`tinysr.runtime.files.decode`."""
+    with calling():
+        return _read(data, file_format, most, accept)
+
+
+def _read(data: bytes, file_format: str, most: float, accept: Accept) -> Raster:
     if file_format == "png" and END not in data:
         raise ImageError("the image is damaged: the file is truncated")
     try:
@@ -41,7 +51,9 @@ def read_by_vips(data: bytes, file_format: str, most: float) -> Raster:
         )
     except pyvips.Error as error:
         raise damage(error) from error
-    check_megapixels(image.width, image.height, most)
+    header = _header(image, file_format)
+    check_header(header, most)
+    accept(header)
     fields = _Fields(image)
     _check_still(data, file_format, fields)
     orientation = fields.get("orientation")
@@ -59,6 +71,16 @@ def read_by_vips(data: bytes, file_format: str, most: float) -> Raster:
         dpi=dpi,
     )
     return upright_raster(pixels_from_image(image), metadata, orientation)
+
+
+def _header(image: Any, file_format: str) -> Header:
+    return Header(
+        width=image.width,
+        height=image.height,
+        channels=image.bands,
+        value_bytes=_VALUE_BYTES[image.format],
+        format=file_format,
+    )
 
 
 class _Fields:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..metadata.tiff import put_metadata_in_tiff
 from ..raster import Raster
-from ..vips import image_from_pixels, pyvips
+from ..vips import calling, image_from_pixels, pyvips
 from .png import PIXELS, metadata_chunks
 
 __all__ = ["write_png", "write_tiff"]
@@ -68,7 +68,8 @@ class _Sink:
         target.on_read(self._guarded(self._file.read, failed=None))
         target.on_seek(self._guarded(self._file.seek))
         try:
-            pyvips.Operation.call(operation, image, target, keep=_NO_METADATA, **options)
+            with calling():
+                pyvips.Operation.call(operation, image, target, keep=_NO_METADATA, **options)
         except pyvips.Error as error:
             raise self._error or OSError(" ".join(error.detail.split())) from error
         if self._error is not None:

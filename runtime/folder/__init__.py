@@ -1,8 +1,10 @@
 """Many images: which becomes which file, what is done already, and all stages at the same time."""
 
 from .item import FAILED, UP_TO_DATE, Item
-from .jobs import STANDARD, Job, Work, plan_work
+from .job import Job
+from .jobs import Work, plan_work
 from .log import LOG_NAME, MADE
+from .output import STANDARD
 from .pipeline import IN_FLIGHT, Watcher, run_jobs
 from .settings import Settings
 

@@ -9,9 +9,10 @@ import tinysr
 from tinysr.errors import TinySRError
 
 from ..raster import Metadata, Raster
-from ..upscaler import Result
-from .jobs import STANDARD, Job
+from ..result import Result
+from .job import Job
 from .log import MADE
+from .output import STANDARD
 
 __all__ = ["FAILED", "UP_TO_DATE", "Item", "inner"]
 
@@ -26,11 +27,15 @@ class Item:
     job: Job
     seconds: float = 0.0
     """In the stages; what it waited between them does not count."""
+    expected_seconds: float | None = None
+    """About what a large image takes in the network and after it; None for others."""
     skipped: bool = False
     error: TinySRError | None = None
     before: tuple[int, int] | None = None
     after: tuple[int, int] | None = None
     """Width and height, in pixels; None where there is nothing to be made."""
+    burden: float = 0.0
+    """Megapixels of the largest image that is made on the way; 0 where nothing is to be made."""
     source_sha256: str | None = None
     settings: str | None = None
     target_sha256: str | None = None

@@ -8,36 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tinysr import paths
-from tinysr.errors import ImageError, choices
+from tinysr.errors import ImageError
 
-from ..files import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES, with_format, with_mark
+from ..files import INPUT_SUFFIXES, OUTPUT_SUFFIXES, format_named, with_format, with_mark
+from .conflicts import settled
+from .job import Job
+from .output import STANDARD, names_file
 from .walk import walk
 
 __all__ = ["STANDARD", "Job", "Work", "plan_work"]
-
-STANDARD = "-"
-"""The name of standard input and output."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One image to be made."""
-
-    source: Path | None
-    """None is standard input."""
-    target: Path | None
-    """None is standard output."""
-    folder: Path | None = None
-    """The output folder, which has the log; None where a file was named."""
-    name: str
-    """The source below its input folder, with forward slashes."""
-    file_format: str | None = None
-    """What was asked for where no suffix says it; None is the input's own."""
-    problem: str | None = None
-    """Why it can't be read, where that is known before."""
-
-    def __str__(self) -> str:
-        return "standard input" if self.source is None else str(self.source)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,37 +40,36 @@ def plan_work(
 ) -> Work:
     """Pair every input image with its output.
 
-    One input and an ``output`` with an image's suffix make that file. Otherwise ``output`` is a
-    folder: folders among the inputs are walked in sorted order and their inner paths are kept.
-    Without an ``output``, what is made of ``photos`` and ``photo.jpg`` is put beside them, as
-    ``photos-x4`` and ``photo-x4.jpg``. A file keeps its format if that can be written, and becomes
-    a PNG if not.
+    Where ``output`` names a file, which :func:`~tinysr.runtime.folder.output.names_file` tells, one
+    input becomes that file. Otherwise ``output`` is a folder: folders among the inputs are walked
+    in sorted order and their inner paths are kept. Without an ``output``, what is made of
+    ``photos`` and ``photo.jpg`` is put beside them, as ``photos-x4`` and ``photo-x4.jpg``. A file
+    keeps its format if that can be written, and becomes a PNG if not. What can't be done becomes a
+    job with a problem, so that all others are done.
 
     Args:
         inputs: files and folders, or ``-`` alone; of folders, only files with an image's suffix
             are taken.
         output: a file, ``-``, or a folder, which may lie in an input folder without being read.
-        file_format: one of :data:`~tinysr.runtime.files.FORMATS` for every output.
+        file_format: a format for every output, by any of its names.
         scale: output side over input side, for the names of outputs.
 
     Raises:
-        UnsupportedError: an unknown format.
-        ImageError: an input is missing, there is nothing to do, two outputs are the same, or
-            standard input or output is asked to be more than one image.
+        UnsupportedError: a format or a suffix that can't be written.
+        ImageError: nothing can be done, or standard input or output is asked to be more than one
+            image.
     """
-    if file_format is not None and file_format not in FORMATS:
-        raise choices("format", file_format, FORMATS)
-    for name in inputs:
-        if name != STANDARD and not paths.exists(Path(name), ImageError):
-            raise ImageError(f"{name}: there is no such file or folder")
+    file_format = None if file_format is None else format_named(file_format)
     left_out: Counter[str] = Counter()
     piped = STANDARD in (*inputs, output)
-    if piped or (output is not None and _names_file(Path(output))):
+    if piped or (output is not None and names_file(output, inputs)):
         found = [_single(inputs, output, file_format)]
     else:
         found = [*_several(inputs, output, file_format, scale, left_out)]
-    _check(found, inputs)
-    return Work(jobs=tuple(found), left_out=left_out)
+    jobs = settled(found)
+    if len(jobs) == 1 and jobs[0].problem is not None:
+        raise ImageError(jobs[0].problem)
+    return Work(jobs=tuple(jobs), left_out=left_out)
 
 
 def _several(
@@ -103,40 +81,50 @@ def _several(
 ) -> Iterator[Job]:
     for name in inputs:
         path = Path(name)
-        if paths.is_folder(path, ImageError):
-            folder = _beside(path, scale) if output is None else Path(output)
+        problem = _unreachable(path)
+        if problem is None and paths.is_folder(path, ImageError):
+            # A folder's dots are no suffix.
+            beside = _named(path).with_name(f"{_named(path).name}{_mark(scale)}")
+            folder = beside if output is None else Path(output)
             yield from _of_folder(path, folder, file_format, left_out)
         elif output is None:
-            target = with_format(_beside(path, scale), file_format)
-            yield Job(source=path, target=target, name=path.name)
+            target = with_format(with_mark(_named(path), _mark(scale)), file_format)
+            yield Job(source=path, target=target, name=path.name, problem=problem)
         else:
-            target = with_format(Path(output, path.name), file_format)
-            yield Job(source=path, target=target, folder=Path(output), name=path.name)
+            folder = Path(output)
+            target = with_format(folder / path.name, file_format)
+            yield Job(source=path, target=target, folder=folder, name=path.name, problem=problem)
 
 
-def _names_file(output: Path) -> bool:
-    return output.suffix.lower() in OUTPUT_SUFFIXES and not paths.is_folder(output, ImageError)
+def _unreachable(path: Path) -> str | None:
+    """Return why an input can't be opened, as far as its folders tell."""
+    try:
+        there = paths.exists(path, ImageError)
+    except ImageError as error:
+        return str(error)
+    return None if there else f"{path}: there is no such file or folder"
 
 
 def _single(inputs: Sequence[str], output: str | None, file_format: str | None) -> Job:
     """Return the job of one named file, or of standard input or output."""
-    if len(inputs) != 1 or paths.is_folder(Path(inputs[0]), ImageError):
+    if len(inputs) != 1 or _is_folder(inputs[0]):
         raise ImageError(
             f"{output or STANDARD}: is one image: expected one input file, or a folder as output"
         )
     source = None if inputs[0] == STANDARD else Path(inputs[0])
+    problem = None if source is None else _unreachable(source)
     name = STANDARD if source is None else source.name
     if output in (None, STANDARD):
-        return Job(source=source, target=None, name=name, file_format=file_format)
+        return Job(source=source, target=None, name=name, file_format=file_format, problem=problem)
     target = Path(str(output))
-    if not _names_file(target):
+    if not names_file(str(output), inputs):
         raise ImageError(
             f"{target}: expected a file with an image's suffix for standard input, or "
             f"'{STANDARD}' for standard output"
         )
     if file_format and OUTPUT_SUFFIXES[target.suffix.lower()] != file_format:
         raise ImageError(f"{target}: its suffix and --format {file_format} contradict each other")
-    return Job(source=source, target=target, name=name)
+    return Job(source=source, target=target, name=name, problem=problem)
 
 
 def _of_folder(
@@ -144,6 +132,11 @@ def _of_folder(
 ) -> Iterator[Job]:
     found = walk(path, folder)
     left_out.update(found.others)
+    if not found.images and not found.unreadable:
+        problem = (
+            f"{path}: expected at least one image ({', '.join(sorted(INPUT_SUFFIXES))}), found none"
+        )
+        yield Job(source=path, target=folder, folder=folder, name=path.name, problem=problem)
     for source in found.images:
         inner = source.relative_to(path)
         target = with_format(folder / inner, file_format)
@@ -160,36 +153,20 @@ def _of_folder(
         )
 
 
-def _beside(path: Path, scale: float) -> Path:
-    """Return `photos-x4` for `photos`, and `photo-x4.jpg` for `photo.jpg`."""
+def _is_folder(name: str) -> bool:
+    """Tell whether an input is a folder; one that can't be reached is none."""
+    path = Path(name)
+    return _unreachable(path) is None and paths.is_folder(path, ImageError)
+
+
+def _mark(scale: float) -> str:
+    return f"-x{scale:g}"
+
+
+def _named(path: Path) -> Path:
+    """Return a path that ends in a name: of `.` and `..`, the folder's own."""
     if path.name in ("", ".."):
         path = paths.real(path)
     if not path.name:
         raise ImageError(f"{path}: expected an output for it; name one with -o")
-    mark = f"-x{scale:g}"
-    if paths.is_folder(path, ImageError):  # its dots are no suffix
-        return path.with_name(f"{path.name}{mark}")
-    return with_mark(path, mark)
-
-
-def _check(found: Sequence[Job], inputs: Sequence[str]) -> None:
-    """Refuse to do nothing, to write a file twice, or to write what is read."""
-    if not found:
-        raise ImageError(
-            f"{', '.join(inputs)}: expected at least one image "
-            f"({', '.join(sorted(INPUT_SUFFIXES))}), found none"
-        )
-    made: dict[Path, Job] = {}
-    sources = {paths.real(job.source) for job in found if job.source}
-    for job in found:
-        if job.target is None:
-            continue
-        target = paths.real(job.target)
-        if target in made:
-            raise ImageError(
-                f"{made[target]} and {job} would both become {job.target}: "
-                "upscale them into different folders"
-            )
-        if target in sources:
-            raise ImageError(f"{job.target}: is an input; choose another output")
-        made[target] = job
+    return path

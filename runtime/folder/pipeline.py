@@ -17,19 +17,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec, Protocol
 
 from tinysr.atomic import remove_unfinished
-from tinysr.errors import ImageError, TinySRError
+from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 
 from ..upscaler import Upscaler
 from .flow import Budget, Channel, Closed
 from .item import Item
-from .jobs import Job
+from .job import Job
 from .settings import Settings
 from .stages import Stages
 
 __all__ = ["IN_FLIGHT", "Watcher", "run_jobs"]
 
 IN_FLIGHT = 16.0
-"""Megapixels of results between the start of inference and the end of writing, in 10⁶ pixels."""
+"""Megapixels between the start of inference and the end of writing, in 10⁶ pixels: of results, or
+of what they are resampled from."""
 
 _Words = ParamSpec("_Words")
 
@@ -117,7 +118,7 @@ class _Run:
             item = Item(job=job)
             with _blamed(item):
                 self._stages.read(item)
-            self._budget.take(item.megapixels)
+            self._budget.take(item.burden)
             self._read.put(item)
         self._read.end()
 
@@ -126,9 +127,12 @@ class _Run:
             while True:
                 item = self._read.get()
                 if (raster := item.raster) is not None:
-                    self._tell(self._watcher.started, item)
                     with _blamed(item):
-                        self._stages.infer(item, raster, self._stepped)
+                        self._stages.expect(item, raster)
+                    if item.error is None:
+                        self._tell(self._watcher.started, item)
+                        with _blamed(item):
+                            self._stages.infer(item, raster, self._stepped)
                 self._inferred.put(item)
 
     def _writer(self) -> None:
@@ -140,7 +144,7 @@ class _Run:
                 with _blamed(item):
                     self._stages.write(item, result)
             self._stages.log(item)
-            self._budget.give(item.megapixels)
+            self._budget.give(item.burden)
             self._tell(self._watcher.finished, item)
 
     def _stepped(self, done: int, total: int) -> None:
@@ -188,8 +192,10 @@ def _blamed(item: Item) -> Iterator[None]:
         item.error = error
     except BrokenPipeError:  # of standard output: it is nobody's image
         raise
-    except MemoryError as error:
-        item.error = ImageError(f"{item.job}: out of memory; a smaller --memory may help ({error})")
+    except MemoryError:
+        item.error = OutOfMemoryError(
+            f"{item.job}: out of memory; a smaller --memory may help, or a machine with more"
+        )
     except Exception as error:  # one image in a thousand must not end the run
         item.error = ImageError(f"{item.job}: {type(error).__name__}: {error}; please report this")
     finally:

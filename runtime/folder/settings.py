@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import tinysr
 
-from ..upscaler import MAX_MEGAPIXELS, Upscaler
+from ..background import Colour
+from ..upscaler import Upscaler
 
 __all__ = ["Settings"]
 
@@ -19,10 +20,10 @@ class Settings:
 
     color: str = "adain"
     provider: str | None = None
-    max_megapixels: float = MAX_MEGAPIXELS
-    """Of a result, in 10⁶ pixels."""
     overwrite: bool = False
     """Replace files that exist."""
+    background: Colour | None = None
+    """What is put behind images with transparency; None keeps it."""
 
     def sha256(self, upscaler: Upscaler, file_format: str) -> str:
         """Return the hash of all that a result depends on, in hexadecimal.
@@ -41,5 +42,6 @@ class Settings:
             "color": self.color,
             "scale": upscaler.scale,
             "format": file_format,
+            "background": self.background,
         }
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -8,7 +8,7 @@ from io import FileIO
 from tinysr import paths
 from tinysr.errors import ImageError
 
-from .jobs import Job
+from .job import Job
 
 __all__ = ["read_source"]
 

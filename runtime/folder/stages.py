@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
@@ -14,19 +16,34 @@ from typing import IO
 from tinysr import paths
 from tinysr.errors import ImageError
 
-from ..files import FORMATS, check_size, check_writable, decode, encode_into, format_of, save
-from ..geometry import SCALE
+from ..background import has_transparency, on_background
+from ..files import (
+    FORMATS,
+    Header,
+    check_holds,
+    check_size,
+    check_writable,
+    decode,
+    encode_into,
+    format_of,
+    save,
+)
 from ..hashes import sha256_file
 from ..raster import Raster
 from ..render import Progress
-from ..upscaler import Result, Upscaler
+from ..result import Result
+from ..upscaler import Upscaler
 from .item import Item, inner
-from .jobs import STANDARD, Job
+from .job import Job
 from .log import Log, Made
+from .output import STANDARD
 from .settings import Settings
 from .source import read_source
 
-__all__ = ["Stages"]
+__all__ = ["LARGE", "Stages"]
+
+LARGE = 16.0
+"""Megapixels that the network makes of an image, from which on it is said how long it takes."""
 
 
 class Stages:
@@ -41,8 +58,6 @@ class Stages:
         self._upscaler, self._settings = upscaler, settings
         folders = dict.fromkeys(job.folder for job in jobs if job.folder is not None)
         self._logs = {folder: Log(folder) for folder in folders}
-        # Checked before an image is decoded; check_size() then looks at what is made on the way.
-        self._most = settings.max_megapixels / max(SCALE, upscaler.scale) ** 2
 
     def read(self, item: Item) -> None:
         """Read and decode an image, unless what would be made of it is there.
@@ -65,6 +80,27 @@ class Stages:
             item.skipped = self._is_current(made, item, job.target)
         if not item.skipped:
             self._decode(data, item)
+
+    def expect(self, item: Item, raster: Raster) -> None:
+        """Measure how long a large image will take, before it does."""
+        if item.burden <= LARGE:
+            return
+        channels = 4 if has_transparency(raster.pixels) else 3
+        network = self._upscaler.expected_seconds(*raster.size, channels=channels)
+        item.expected_seconds = network + item.megapixels * self._finishing(item, raster)
+
+    def _finishing(self, item: Item, raster: Raster) -> float:
+        """Return the seconds that colour and encoding take for 10⁶ pixels, by one tile's."""
+        height, width = raster.pixels.shape[:2]
+        side = self._upscaler.tile
+        top, left = (max(0, (length - side) // 2) for length in (height, width))
+        tile = raster.pixels[top : top + side, left : left + side]
+        result = self._upscaler.infer(tile)
+        start = time.perf_counter()
+        pixels = result.pixels()
+        encode_into(Raster(pixels=pixels), item.file_format, io.BytesIO(), str(item.job))
+        seconds = time.perf_counter() - start
+        return seconds * 1e6 / float(pixels.shape[0] * pixels.shape[1])
 
     def infer(self, item: Item, raster: Raster, progress: Progress | None = None) -> None:
         """Run the network.
@@ -132,15 +168,31 @@ class Stages:
         return why is None
 
     def _decode(self, data: bytes, item: Item) -> None:
-        decoded = decode(data, str(item.job), max_megapixels=self._most)
-        if item.job.target is None:
-            own = decoded.format if decoded.format in FORMATS else FORMATS[0]
-            item.file_format = item.job.file_format or own
-        item.before = decoded.raster.size
-        self._upscaler.check_size(*item.before)
-        after = self._upscaler.output_size(*item.before)
-        check_size(item.file_format, *after)
-        item.raster, item.after = decoded.raster, after
+        def accept(header: Header) -> None:
+            """Refuse by its header an image that is too large to be made, or to be written."""
+            if item.job.target is None:
+                own = header.format if header.format in FORMATS else FORMATS[0]
+                item.file_format = item.job.file_format or own
+            self._upscaler.check_size(
+                header.width,
+                header.height,
+                channels=header.channels,
+                value_bytes=header.value_bytes,
+            )
+            after = self._upscaler.output_size(header.width, header.height)
+            check_size(item.file_format, *after)
+
+        decoded = decode(data, str(item.job), max_megapixels=math.inf, accept=accept)
+        raster = decoded.raster
+        if self._settings.background is not None:
+            raster = on_background(raster, self._settings.background)
+        try:
+            check_holds(item.file_format, raster)
+        except ImageError as error:
+            raise ImageError(f"{item.job}: {error}") from error
+        item.before = raster.size
+        item.raster, item.after = raster, self._upscaler.output_size(*item.before)
+        item.burden = self._upscaler.burden(*item.before)
 
 
 def _to_standard_output(file: IO[bytes]) -> None:

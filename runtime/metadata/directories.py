@@ -50,6 +50,10 @@ _MOST_NUMBERS = 2**24
 """Of one entry; strips of one row each in the tallest images stay far below."""
 
 
+_SHARED = 2**16
+"""Bytes that entries may have in common: some writers let both resolutions point to one number."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """How the numbers of a block lie."""
@@ -181,7 +185,8 @@ def read(block: Block, at: int, layout: Layout) -> Directory:
     Of entries that occur twice the first is taken, as libtiff does.
 
     Raises:
-        ValueError: it leaves the block, or has absurdly many entries.
+        ValueError: it leaves the block, has absurdly many entries, or its values are more bytes
+            than the block has.
     """
     offset, number = layout.offset, layout.count
     size = 4 + 2 * offset.size
@@ -208,6 +213,8 @@ def read(block: Block, at: int, layout: Layout) -> Directory:
         entry = Entry(layout=layout, type=kind, count=length, at=place, start=start)
         if entry.end <= len(block):
             entries[tag] = entry
+    if sum(entry.end - entry.start for entry in entries.values()) > len(block) + _SHARED:
+        raise ValueError("values that lie over each other many times")
     (following,) = offset.unpack_from(block, following_at)
     end = following_at + offset.size
     return Directory(entries=entries, end=end, following_at=following_at, following=following)

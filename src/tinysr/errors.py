@@ -6,6 +6,7 @@
     ├── BundleError             2   a bundle that is damaged, hostile or unfit
     ├── CalibrationError        2   ranges or a precision plan that can't be used
     ├── UnsupportedError        2   an unknown or unsupported option
+    ├── OutOfMemoryError        2   more memory is needed than can be had
     ├── GateError               1   an artifact that fails its numeric gate
     └── MissingBackendError     3   a backend or extra this machine lacks
 
@@ -27,6 +28,7 @@ __all__ = [
     "GateError",
     "ImageError",
     "MissingBackendError",
+    "OutOfMemoryError",
     "TinySRError",
     "UnsupportedError",
     "choices",
@@ -58,6 +60,10 @@ class CalibrationError(TinySRError):
 
 class UnsupportedError(TinySRError):
     """An option, target, precision, backend or shape that is not offered."""
+
+
+class OutOfMemoryError(TinySRError, MemoryError):
+    """A library could not get the memory that it asked for."""
 
 
 class GateError(TinySRError):

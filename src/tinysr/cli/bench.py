@@ -10,6 +10,7 @@ import typer
 from tinysr.progress import progress_bar
 from tinysr.terminal import Column, Output, Table, styled
 
+from .numbers import MILLISECONDS, THREADS, number_option
 from .parity import backends_for
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     ] = None,
     target_ms: Annotated[
         float | None,
-        typer.Option(help="Exit with 1 if the fastest takes longer, at the 90th percentile."),
+        number_option(
+            kind=MILLISECONDS,
+            text="Exit with 1 if the fastest takes longer, at the 90th percentile.",
+        ),
     ] = None,
     rules: Annotated[
         str,
@@ -42,7 +46,7 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
             help="full, or quick: it shows that all works, measures no limits, means little."
         ),
     ] = "full",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    threads: Annotated[int | None, number_option(kind=THREADS, text="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="A name for this machine.  [default: its CPU]")] = "",
     json: Annotated[Path | None, typer.Option(help="Write what was measured here.")] = None,
     against: Annotated[

@@ -13,6 +13,7 @@ from tinysr.terminal import Output, styled
 
 from .memory import peak_memory
 from .modes import refuse_without_effect
+from .numbers import COUNT, SEED, SIDE, TIMES, number_option
 
 if TYPE_CHECKING:
     from tinysr.calibration import Calibration
@@ -33,18 +34,21 @@ def calibrate(
     images: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of low-resolution images, in place of degraded photos. "
-            "The parity suite is always measured."
+            help="A folder of low-resolution images, in place of degraded photos; those that can't "
+            "be read are named and left out. The parity suite is always measured."
         ),
     ] = None,
     margin: Annotated[
         float | None,
-        typer.Option(
-            help="How many times larger than measured a value may become.  "
-            "[default: 4, or the checked plan's]"
+        number_option(
+            kind=TIMES,
+            text="How many times larger than measured a value may become.  "
+            "[default: 4, or the checked plan's]",
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Measure only so many images.")] = None,
+    limit: Annotated[
+        int | None, number_option(kind=COUNT, text="Measure only so many images.")
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(help="Find no plan, but say whether this one holds; exit code 1 if not."),
@@ -69,12 +73,13 @@ def calibrate(
     ] = None,
     tile: Annotated[
         int | None,
-        typer.Option(
-            help="Side of a tile, in low-resolution pixels.  "
-            "[default: 128, or that of the bundle or the checked plan]"
+        number_option(
+            kind=SIDE,
+            text="Side of a tile, in low-resolution pixels.  "
+            "[default: 128, or that of the bundle or the checked plan]",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the degradations.")] = 80,
+    seed: Annotated[int, number_option(kind=SEED, text="Of the degradations.")] = 80,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a plan that is there.")
     ] = False,

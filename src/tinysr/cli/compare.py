@@ -10,6 +10,7 @@ import typer
 from tinysr.progress import progress_bar
 from tinysr.terminal import Column, Output, Table
 
+from .numbers import COUNT, number_option
 from .parity import backends_for
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def compare(
         Path | None,
         typer.Option(help="The checkpoint the bundle was made from, when it was no preset."),
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each precision.")] = 11,
+    repeats: Annotated[int, number_option(kind=COUNT, text="Timed runs of each precision.")] = 11,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help=f"A folder for {JSON}, {PLOT} and {PAGE}."),

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .numbers import SIDE, number_option
+
 __all__ = ["DeploymentTarget", "Layout", "Tiles", "coreml_settings"]
 
 TARGET = "coreml"
@@ -36,9 +38,10 @@ Layout = Annotated[
 
 Tiles = Annotated[
     list[int] | None,
-    typer.Option(
+    number_option(
         "--coreml-tile",
-        help="A side that 'upscale' takes beside --tile, smaller than it; repeat for several.",
+        kind=SIDE,
+        text="A side that 'upscale' takes beside --tile, smaller than it; repeat for several.",
         rich_help_panel=_PANEL,
     ),
 ]

@@ -16,6 +16,7 @@ from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
 from .extend import extend, is_bundle, refuse_model_options
 from .memory import peak_memory
 from .modes import refuse_without_effect
+from .numbers import SIDE, number_option
 from .parity import backends_for, print_report
 from .plans import with_plans
 from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
@@ -61,7 +62,9 @@ def export(
             help="A plan for the precision; repeat for several.  [default: found on the way]"
         ),
     ] = None,
-    tile: Annotated[int, typer.Option(help="Side of a tile, in low-resolution pixels.")] = 128,
+    tile: Annotated[
+        int, number_option(kind=SIDE, text="Side of a tile, in low-resolution pixels.")
+    ] = 128,
     batch: Annotated[
         str, typer.Option(help="Tiles a graph takes at once: a number, or 'dynamic'.")
     ] = "1",

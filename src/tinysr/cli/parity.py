@@ -41,7 +41,11 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
         typer.Option(help="The checkpoint the bundle was made from, when it was no preset."),
     ] = None,
     images: Annotated[
-        Path | None, typer.Option(help="A folder of images to add to the suite.")
+        Path | None,
+        typer.Option(
+            help="A folder of images to add to the suite; those that can't be read are named and "
+            "left out."
+        ),
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write the report here too, as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report's page here too.")] = None,

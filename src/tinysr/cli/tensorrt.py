@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .numbers import COUNT, TRIES
+
 if TYPE_CHECKING:
     from tinysr.export.tensorrt import Range
 
@@ -63,11 +65,19 @@ def _options(
     ] = None,
     optimization_level: Annotated[
         int | None,
-        _option("--optimization-level", text="How long tactics are looked for: 0 to 5."),
+        _option(
+            "--optimization-level",
+            text="How long tactics are looked for: 0 to 5.",
+            parser=TRIES,
+        ),
     ] = None,
     workspace_mb: Annotated[
         int | None,
-        _option("--workspace", text="Most memory of a layer beside its data, in MB."),
+        _option(
+            "--workspace",
+            text="Most memory of a layer beside its data, in MB.",
+            parser=COUNT,
+        ),
     ] = None,
     timing_cache: Annotated[
         Path | None,

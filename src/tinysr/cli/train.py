@@ -14,6 +14,7 @@ from tinysr.errors import ImageError, UnsupportedError, require
 from tinysr.terminal import Output
 
 from .modes import refuse_without_effect
+from .numbers import SECONDS, WHOLE, number_option
 
 if TYPE_CHECKING:
     from tinysr.training import Chain
@@ -63,13 +64,17 @@ def train(
         Path | None, typer.Option(help="With --resume: the checkpoint to go on from.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load batches ahead.")] = 0,
-    save_every: Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")] = 180,
+    workers: Annotated[
+        int, number_option(kind=WHOLE, text="Processes that load batches ahead.")
+    ] = 0,
+    save_every: Annotated[
+        float, number_option(kind=SECONDS, text="Seconds between checkpoints.")
+    ] = 180,
     keep_every: Annotated[
-        int, typer.Option(min=0, help="Steps between checkpoints that stay; 0: none.")
+        int, number_option(kind=WHOLE, text="Steps between checkpoints that stay; 0: none.")
     ] = 0,
     watch_every: Annotated[
-        int, typer.Option(min=0, help="Steps between measurements on photos; 0: none.")
+        int, number_option(kind=WHOLE, text="Steps between measurements on photos; 0: none.")
     ] = 500,
     release: Annotated[
         Path | None,

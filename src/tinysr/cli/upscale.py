@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .modes import refuse_without_effect
+from .numbers import MEGABYTES, MEGAPIXELS, SCALE, number_option
 from .signals import exit_code
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def upscale(
         typer.Option(
             "-o",
             "--output",
-            help="A file for one image, a folder otherwise, or - for standard output.  "
+            help="A file for one image, a folder otherwise, or - for standard output. For one "
+            "image a name with a suffix is a file; with a / at its end it is a folder.  "
             "[default: photo-x4.jpg beside photo.jpg, photos-x4 beside photos]",
         ),
     ] = None,
@@ -57,34 +59,46 @@ def upscale(
     color: Annotated[str, typer.Option(help="The colour fix: adain, wavelet or none.")] = "adain",
     scale: Annotated[
         float,
-        typer.Option(
-            help="Output side over input side. The network enlarges four times; for any other "
-            "scale its result is resampled."
+        number_option(
+            kind=SCALE,
+            text="Output side over input side. The network enlarges four times; for any other "
+            "scale its result is resampled.",
         ),
     ] = 4.0,
     file_format: Annotated[
         str | None,
         typer.Option("--format", help="png, jpg, webp or tiff; by default each input's own."),
     ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            help="A colour behind images with transparency, such as white or '#336699'; without "
+            "one it is kept, and JPEG refuses it."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace files that exist and are not up to date."),
     ] = False,
     max_megapixels: Annotated[
-        float, typer.Option(help="Refuse results that are larger, in 10⁶ pixels.")
-    ] = 256.0,
-    memory: Annotated[
         float,
-        typer.Option(
-            help="For one image in the network, in 10⁶ bytes; more is faster, to a point."
+        number_option(kind=MEGAPIXELS, text="Refuse results that are larger, in 10⁶ pixels."),
+    ] = 1024.0,
+    memory: Annotated[
+        float | None,
+        number_option(
+            kind=MEGABYTES,
+            text="For one image in the network, in 10⁶ bytes; more is faster, to a point.  "
+            "[default: 1200, or half of what is free if that is less]",
         ),
-    ] = 1200.0,
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
     ] = False,
 ) -> None:
     """Upscale images four times, or by any other factor."""
     from tinysr.runtime import Upscaler
+    from tinysr.runtime.background import parsed_colour
     from tinysr.runtime.default_bundle import find_bundle
     from tinysr.runtime.folder import Settings, plan_work, run_jobs
 
@@ -92,10 +106,14 @@ def upscale(
 
     if output == "-":
         refuse_without_effect(context, "an image for standard output")
+    behind = None if background is None else parsed_colour(background)
     work = plan_work(inputs, output, file_format=file_format, scale=scale)
     _check_first(work, overwrite=overwrite, as_json=as_json)
     settings = Settings(
-        color=color, provider=provider, max_megapixels=max_megapixels, overwrite=overwrite
+        color=color,
+        provider=provider,
+        overwrite=overwrite,
+        background=behind,
     )
     with Upscaler(
         find_bundle(bundle),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -45,8 +46,14 @@ class Report:
         return self._items[0].error if alone and not self._as_json else None
 
     def started(self, item: Item) -> None:
-        """Show the image that is in the network."""
+        """Show the image that is in the network; of a large one, say how long it will be there."""
         self._bars.started(str(item.job))
+        if item.expected_seconds is not None and item.before and item.after:
+            before, after = (f"{across}×{down}" for across, down in (item.before, item.after))
+            self._bars.print(
+                f"{item.job}: {before} → {after} takes about {_duration(item.expected_seconds)} "
+                f"at the machine's present speed"
+            )
 
     def stepped(self, done: int, total: int) -> None:
         """Show how far it is."""
@@ -171,6 +178,14 @@ def _line(item: Item) -> str:
     where = item.job.target or "standard output"
     kib = (item.target_bytes or 0) / 1024
     return f"{where}: {before} → {after}, {kib:.0f} KiB, {item.seconds:.2f} s"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time with no more figures than an estimate has."""
+    for unit, length in (("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1, math.ceil(seconds / 10)) * 10} seconds"
 
 
 def _left_out(work: Work) -> str:

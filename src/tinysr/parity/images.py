@@ -6,7 +6,8 @@ them while every photo was fine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tinysr import paths
 from tinysr.errors import ImageError
+from tinysr.runtime.files import INPUT_SUFFIXES
 
 __all__ = [
     "PHOTOS",
@@ -26,6 +28,7 @@ __all__ = [
     "fit",
     "image_paths",
     "photo",
+    "readable_paths",
     "suite",
     "user_image",
     "user_images",
@@ -38,7 +41,7 @@ PHOTOS = ("astronaut", "camera", "chelsea", "coffee", "hubble", "rocket")
 """The photos in the package; :mod:`tinysr.parity.photos` says where they are from."""
 
 _SEED = 80
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+_LOG = logging.getLogger(__name__)
 
 Pixels = NDArray[np.float32]
 
@@ -83,10 +86,23 @@ def suite(tile: int = TILE) -> tuple[SuiteImage, ...]:
 def user_images(folder: Path, tile: int) -> tuple[SuiteImage, ...]:
     """Return the images of a folder, in the order of their names, as tiles like the suite's.
 
+    What can't be read is left out, with a warning.
+
     Raises:
-        ImageError: the folder can't be read, holds no image, or holds one that can't be read.
+        ImageError: the folder can't be read, or holds no image that can be.
     """
-    return tuple(user_image(path, tile) for path in image_paths(folder))
+    return tuple(image for _, image in _readable(folder, tile))
+
+
+def readable_paths(folder: Path, tile: int) -> Iterator[Path]:
+    """Yield the image files of a folder that can be read to their end, each once that was tried.
+
+    What can't be read is left out, with a warning.
+
+    Raises:
+        ImageError: the folder can't be read, or holds no image that can be.
+    """
+    return (path for path, _ in _readable(folder, tile))
 
 
 def image_paths(folder: Path) -> tuple[Path, ...]:
@@ -97,11 +113,29 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     """
     if not paths.is_folder(folder, ImageError):
         raise ImageError(f"{folder}: expected a folder of images, found none")
-    named = [p for p in paths.listing(folder, ImageError) if p.suffix.lower() in _SUFFIXES]
+    named = [p for p in paths.listing(folder, ImageError) if p.suffix.lower() in INPUT_SUFFIXES]
     found = tuple(path for path in named if paths.may_be_file(path))
     if not found:
-        raise ImageError(f"{folder}: no images here (looked for {', '.join(sorted(_SUFFIXES))})")
+        raise ImageError(
+            f"{folder}: no images here (looked for {', '.join(sorted(INPUT_SUFFIXES))})"
+        )
     return found
+
+
+def _readable(folder: Path, tile: int) -> Iterator[tuple[Path, SuiteImage]]:
+    problem: ImageError | None = None
+    none = True
+    for path in image_paths(folder):
+        try:
+            image = user_image(path, tile)
+        except ImageError as error:
+            _LOG.warning("%s; it is left out", error)
+            problem = problem or error
+        else:
+            none = False
+            yield path, image
+    if none and problem is not None:
+        raise problem
 
 
 def user_image(path: Path, tile: int) -> SuiteImage:

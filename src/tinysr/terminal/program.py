@@ -66,6 +66,11 @@ def _code(work: Callable[[], int]) -> int:
         settle()  # or the output's own error would stand beside this one
         _refuse(str(error))
         return error.exit_code
+    except MemoryError as error:
+        settle()
+        reason = f" ({error})" if str(error) else ""
+        _refuse(f"out of memory{reason}: close other programs, or use a machine with more")
+        return TinySRError.exit_code
     except KeyboardInterrupt:
         Output(error=True).line(styled("interrupted", "bold red"))
         return INTERRUPTED

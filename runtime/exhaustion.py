@@ -1,0 +1,55 @@
+"""Running out of memory: told from other errors of a library, whatever it raises for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tinysr.errors import OutOfMemoryError
+
+__all__ = ["MORE_ROOM", "ran_out", "reported_exhaustion"]
+
+MORE_ROOM = "close other programs, or use a machine with more memory"
+"""What to do where no option of ours helps."""
+
+_WORDS = (
+    "bad_alloc",
+    "bad allocation",
+    "out of memory",
+    "not enough memory",
+    "failed to allocate",
+    "can't allocate",
+    "cannot allocate",
+    "could not allocate",
+    "unable to allocate",
+)
+"""What ONNX Runtime, OpenVINO, PyTorch, CUDA, NumPy, libvips and the C library say of it."""
+
+
+def ran_out(error: BaseException | None) -> bool:
+    """Tell whether an error, or one that it was raised from, is a lack of memory."""
+    while error is not None:
+        words = str(error).lower()
+        if isinstance(error, MemoryError) or any(phrase in words for phrase in _WORDS):
+            return True
+        error = error.__cause__
+    return False
+
+
+@contextmanager
+def reported_exhaustion(what: str, remedy: str) -> Iterator[None]:
+    """Raise one error for every library's lack of memory; all other errors pass.
+
+    Args:
+        what: what was being done, or with which file.
+        remedy: what to do.
+
+    Raises:
+        OutOfMemoryError: there was not enough memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        raise OutOfMemoryError(f"{what}: out of memory; {remedy}") from error

@@ -1,0 +1,51 @@
+"""Names of formats that are not read here, told by their first bytes, for the error."""
+
+from __future__ import annotations
+
+__all__ = ["name_of"]
+
+_STARTS = {
+    b"GIF8": "a GIF",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"\0\0\0\x0cJXL ": "a JPEG XL image",
+    b"\xff\x0a": "a JPEG XL image",
+    b"8BPS": "a Photoshop document",
+    b"%PDF": "a PDF document",
+    b"DDS ": "a DDS texture",
+    b"\0\0\x01\0": "an icon",
+    b"qoif": "a QOI image",
+    b"\x76\x2f\x31\x01": "an OpenEXR image",
+    b"<svg": "an SVG drawing",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+    b"version https://git-lfs": "a Git LFS pointer",
+}
+
+_BRANDS = {
+    b"avif": "an AVIF image",
+    b"avis": "an AVIF image",
+    b"heic": "a HEIC photo",
+    b"heix": "a HEIC photo",
+    b"heim": "a HEIC photo",
+    b"hevc": "a HEIC photo",
+    b"mif1": "a HEIF image",
+    b"msf1": "a HEIF image",
+    b"crx ": "a raw photo",
+}
+"""Major brands of files in ISO's container."""
+
+_NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
+
+
+def name_of(data: bytes) -> str:
+    """Return what a file is that is none of the formats read here, with its article."""
+    if not data:
+        return "an empty file"
+    if data[4:8] == b"ftyp":
+        return _BRANDS.get(data[8:12], "a video or another image")
+    if data[:2] in _NETPBM and data[2:3].isspace():
+        return "a Netpbm image"
+    words = data.lstrip()
+    known = (name for start, name in _STARTS.items() if words.startswith(start))
+    return next(known, "something else")
