@@ -54,11 +54,9 @@ def run_program(work: Callable[[], int]) -> int:
         settle()
         return _refuse_output(error)
     problem = settle()
-    if problem is None:
+    if problem is None or code:
         return code
-    return code or (
-        BROKEN_PIPE if isinstance(problem, BrokenPipeError) else _refuse_output(problem)
-    )
+    return BROKEN_PIPE if isinstance(problem, BrokenPipeError) else _refuse_output(problem)
 
 
 def _code(work: Callable[[], int]) -> int:
