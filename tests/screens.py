@@ -53,6 +53,7 @@ def shown(
     screen = Screen(encoding, width)
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", screen)
+        patch.setenv("LINES", "25")
         patch.setenv("TERM", "dumb")  # without the commands that give colours
         patch.delenv("FORCE_COLOR", raising=False)
         if width is None:

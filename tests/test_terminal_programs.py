@@ -152,6 +152,11 @@ def test_a_full_disk_is_one_line(words: str, unbuffered: str, desk: Path) -> Non
     assert (done.returncode, done.stderr) == (2, FULL)
 
 
+def test_a_refusal_keeps_its_exit_code_where_it_cant_be_said(desk: Path) -> None:
+    words = "upscale photos/a.png -o new.png --bundle twin -b onnxruntime --provider cuda"
+    assert run(desk, f"tinysr {words} 2>/dev/full").returncode == 3
+
+
 @pytest.mark.parametrize("words", SAYING)
 def test_a_pipe_that_nobody_reads_ends_it_quietly(words: str, desk: Path) -> None:
     reading, writing = os.pipe()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TextIO
-
 from rich.console import Console
 
-__all__ = ["make_console"]
+__all__ = ["ENDLESS", "make_console"]
 
-_ENDLESS = 2**15
+ENDLESS = 2**15
 """Columns of an output that has no width; nothing that is drawn fills it."""
 
 
@@ -18,12 +16,17 @@ class _Console(Console):
         raise  # noqa: PLE0704  called where the error is handled
 
 
-def make_console(file: TextIO, width: int | None, *, error: bool) -> Console:
-    """Return a console that adds nothing to a text: no markup, no emoji, no highlights."""
+def make_console(width: int | None, *, error: bool) -> Console:
+    """Return a console that adds nothing to a text: no markup, no emoji, no highlights.
+
+    Args:
+        width: in columns; None is the terminal's at any time.
+        error: whether it is standard error's.
+    """
     return _Console(
         # Named by its role, so that a bar may put itself between program and terminal.
         stderr=error,
-        width=width or _ENDLESS,
+        width=width,
         highlight=False,
         markup=False,
         emoji=False,

@@ -54,9 +54,11 @@ class Output:
     def console(self) -> Console:
         """What draws styles and bars."""
         if self._console is None:
-            from .console import make_console  # noqa: PLC0415  JSON needs none of it
+            from .console import ENDLESS, make_console  # noqa: PLC0415  JSON needs none of it
 
-            self._console = make_console(self.file, self.width, error=self.error)
+            # A terminal may become wider or narrower meanwhile: rich looks at it again.
+            width = None if self.file.isatty() else self.width or ENDLESS
+            self._console = make_console(width, error=self.error)
         return self._console
 
     def line(self, *parts: Part, wrap: bool = True) -> None:

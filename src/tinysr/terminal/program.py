@@ -54,9 +54,9 @@ def run_program(work: Callable[[], int]) -> int:
         settle()
         return _refuse_output(error)
     problem = settle()
-    if isinstance(problem, BrokenPipeError):
-        return BROKEN_PIPE
-    return code if problem is None else _refuse_output(problem)
+    if problem is None or code:
+        return code
+    return BROKEN_PIPE if isinstance(problem, BrokenPipeError) else _refuse_output(problem)
 
 
 def _code(work: Callable[[], int]) -> int:
@@ -72,16 +72,20 @@ def _code(work: Callable[[], int]) -> int:
         _refuse(f"out of memory{reason}: close other programs, or use a machine with more")
         return TinySRError.exit_code
     except KeyboardInterrupt:
-        Output(error=True).line(styled("interrupted", "bold red"))
+        _say("interrupted")
         return INTERRUPTED
 
 
 def _refuse(text: str) -> None:
-    words = " ".join(text.split())
-    Output(error=True).line(styled("error:", "bold red"), f" {words}", wrap=False)
+    _say("error:", f" {' '.join(text.split())}")
 
 
 def _refuse_output(error: OSError) -> int:
-    with contextlib.suppress(OSError):  # of standard error itself
-        _refuse(f"the output can't be written: {error.strerror}")
+    _refuse(f"the output can't be written: {error.strerror}")
     return TinySRError.exit_code
+
+
+def _say(word: str, rest: str = "") -> None:
+    """Print one line on standard error, if that takes it: the exit code says it, too."""
+    with contextlib.suppress(OSError):
+        Output(error=True).line(styled(word, "bold red"), rest, wrap=False)
