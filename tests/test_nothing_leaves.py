@@ -54,7 +54,7 @@ except OSError:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a photo, a checkpoint and a bundle of another model."""
     desk = tmp_path_factory.mktemp("desk")
-    Image.new("RGB", (40, 36), "teal").save(desk / "photo.png")
+    Image.new("RGB", (TILE, TILE), "teal").save(desk / "photo.png")
     save_single_file(tiny_model(), desk / "tiny.safetensors")
     make_bundle(desk / "twin")
     return desk
@@ -172,7 +172,7 @@ class TestRest:
 
     @pytest.mark.parametrize("target", ["coreml", "coreai", "tensorrt"])
     def test_every_target_is_quiet(self, target: str, desk: Path) -> None:
-        kind = ("--tile", str(TILE), "-t", target, "--precision", "fp16")
+        kind = ("--tile", str(TILE), "-t", target, "--precision", "fp16", "--no-gate")
         settings = ("--minimum-deployment-target", "iOS18") if target == "coreml" else ()
         made = tinysr(desk, "export", "tiny.safetensors", "-o", target, *kind, *settings)
         check_quiet(made, target)

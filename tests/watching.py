@@ -23,6 +23,9 @@ PROGRAM = Path(sys.executable).with_name("tinysr")
 CACHE = Path(".cache") / "tinysr"
 """tinysr's own folder in a home folder, on Linux."""
 
+LIBUUID = Path("/var/lib/libuuid")
+"""Where libuuid keeps its clock, if it may: onnx names a file by the time on the way to int8."""
+
 PYTORCH = "torchinductor_*"
 """PyTorch's folder in the temporary one: empty until something is compiled."""
 
@@ -103,7 +106,7 @@ def watch(folder: Path, *command: str | Path, work: Path | None = None) -> Watch
         check=False,
     )
     calls = list(_calls(trace)) if _traces() else []
-    places = (work, temporary, home / CACHE, Path("/dev"), Path("/proc"))
+    places = (work, temporary, home / CACHE, LIBUUID, Path("/dev"), Path("/proc"))
     strays = {str(path) for path in _written(calls, work) if not _documented(path, places)}
     return Watched(
         code=done.returncode,
