@@ -37,7 +37,7 @@ class Option:
         return f"{self.command} {self.flag}"
 
 
-_VALUES = {str: "x", int: "1", float: "1", Path: "x"}
+_VALUES = {str: "x", int: "64", float: "1", Path: "x"}
 
 
 @cache

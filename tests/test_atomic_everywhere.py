@@ -113,6 +113,6 @@ def test_the_rule_sees_what_writes(code: str) -> None:
 
 @pytest.mark.parametrize("name", EXCEPTIONS)
 def test_every_exception_is_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = name.split()[0]
+    path = name.split(maxsplit=1)[0]
     monkeypatch.delitem(EXCEPTIONS, name)
     assert unsafe(path, modules()[path]), f"{name} no longer writes by itself: drop the exception"

@@ -30,6 +30,8 @@ FORMS = {
     "export --engine-sides": "expected three sizes such as 1:4:8",
     "export --compute-capability": "compute capability",
     "upscale --precision": "found fp32; make them with",
+    "upscale --background": "expected a colour such as",
+    "train --image-teacher": "expected a file, or one of",
 }
 """Options of text that have a form in place of a list, and what is said of another."""
 

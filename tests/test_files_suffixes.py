@@ -14,7 +14,7 @@ NAMES = {
     "photo.jpg": "photo-x4.jpg",
     "photo.JPG": "photo-x4.JPG",
     "photo.bmp": "photo-x4.png",
-    "photo.jfif": "photo-x4.png",
+    "photo.jfif": "photo-x4.jfif",
     "photo.heic": "photo-x4.png",
     "photo": "photo-x4.png",
     "scan.2024-05-01": "scan.2024-05-01-x4.png",

@@ -93,7 +93,6 @@ def train(
     from tinysr.training.engine.team import gather
     from tinysr.training.image_teachers import teach
     from tinysr.training.image_teachers.config import TEACH
-    from tinysr.training.packaged import find_file
     from tinysr.training.recipes import stages_of
 
     screen = Output()
@@ -113,7 +112,7 @@ def train(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
     given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
-    sharp = find_file(image_teacher) if image_teacher else None
+    sharp = _image_teacher(image_teacher)
     if data is not None and not paths.is_folder(data, ImageError):
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
@@ -158,6 +157,21 @@ def _chain(chain: Chain, session: Session, team: Team, said: Callable[[str], Non
     if last is not None and team.leads:
         for path in write_release(last, chain.folder / "release"):
             said(f"Wrote {path}")
+
+
+def _image_teacher(name: str | None) -> Path | None:
+    """Return an image teacher's file, by its path or the name of a packaged one."""
+    from tinysr.training.packaged import IMAGE_TEACHERS, find_file
+
+    if name is None:
+        return None
+    path = find_file(name)
+    if not paths.is_file(path, UnsupportedError):
+        known = ", ".join(IMAGE_TEACHERS)
+        raise UnsupportedError(
+            f"--image-teacher {name}: expected a file, or one of {known}; found nothing there"
+        )
+    return path
 
 
 def _lesson(

@@ -14,6 +14,7 @@ from tinysr.errors import MissingBackendError
 
 __all__ = [
     "FEATURES_NAME",
+    "IMAGE_TEACHERS",
     "NIQE_NAME",
     "PACKAGED",
     "TEACHER_NAME",
@@ -44,6 +45,9 @@ class Packaged:
     licence: str
     """Of the weights."""
 
+
+IMAGE_TEACHERS = (TEACHER_NAME,)
+"""Names of packaged image teachers."""
 
 PACKAGED: dict[str, Packaged] = {
     TEACHER_NAME: Packaged(
