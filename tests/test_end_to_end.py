@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from said import said
 
 from checkpoint_factory import Reference, save_released
 from tinysr.cli import main
