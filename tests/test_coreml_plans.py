@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from said import said
 from tiny_models import TILE, noise
 
 from tinysr.calibration import find_quantization, held_to_budget
@@ -180,6 +181,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.strip().splitlines()
+    (line,) = said(done.stderr)
     assert re.search(r"can't be written: .*; is the disk full\?", line)
     assert not list(tmp_path.iterdir())

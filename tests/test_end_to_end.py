@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from said import said
 
 from checkpoint_factory import Reference, save_released
 from tinysr.cli import main
@@ -110,7 +111,7 @@ def test_a_failed_gate_ends_with_1_and_keeps_the_bundle_aside(
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 1
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    (line,) = said(capsys.readouterr().err)
     assert "new.rejected" in line
     assert [path.name for path in tmp_path.iterdir()] == ["new.rejected"]
     rejected = read_manifest(tmp_path / "new.rejected")
