@@ -128,6 +128,7 @@ REFUSED: dict[str, tuple[Callable[[LoraCase], None], tuple[str, ...]]] = {
            ("a LoCon with Tucker factors", "lora_mid.weight"),
            ("a LoRA with biases", "lora_B.bias"), ("a LoRA of an embedding", "lora_embedding_A"),
            ("a LoRA that replaces weights of its base", "base_layer.weight"))},
+    "a whole model": (add(MODULE.replace("to_q", "to_q.bias")), ("unexpected LoRA key",)),
     "a whole difference": (add(f"{MODULE}.diff"), ("unexpected LoRA key", "to_q.diff'")),
     "another adapter": (
         add("transformer.proj_out.lora_A.pix.weight"), ("expected one adapter, found '', 'pix'",)),

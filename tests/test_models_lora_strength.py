@@ -174,6 +174,8 @@ REFUSED: dict[str, tuple[Change, tuple[str, ...]]] = {
         described(**{"transformer.lora_alpha": "4", "lora_alpha": "8"}),
         ("'transformer.lora_alpha'", "'lora_alpha'")),
     "another rank": (nested(r=10**12, lora_alpha=4), ("says rank 1e+12", "have rank 8")),
+    "another rank in a pattern alone": (
+        described(rank_pattern={"to_q": 4}), ("'rank_pattern' says rank 4", "have rank 8")),
     "another rank in kohya's": (described(ss_network_dim="4"), ("says rank 4",)),
     "alphas of some": (some_alphas, ("by its .alpha tensors, modules have", "has none")),
     "a resized LoRA without alphas": (

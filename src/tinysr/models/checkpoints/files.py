@@ -88,7 +88,10 @@ def _opened(path: Path) -> Iterator[Any]:
         raise CheckpointError(f"{path}: only .safetensors weights are read, pickles may hold code")
     try:
         if _MAX_HEADER < header_size(path) < path.stat().st_size:
-            raise CheckpointError(f"{path}: its header has {header_size(path):,} bytes: too many")
+            raise CheckpointError(
+                f"{path}: its header has {header_size(path):,} bytes, expected {_MAX_HEADER:,} at "
+                f"most: save the tensors without the metadata"
+            )
         with safe_open(str(path), framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError, MemoryError) as error:

@@ -8,10 +8,7 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.damage import describe_absence
 from tinysr.models.checkpoints.weights import visible
 
-__all__ = ["ADAPTER_CONFIG", "adapter_config", "find_lora"]
-
-ADAPTER_CONFIG = "adapter_config.json"
-"""Name of the file in which peft says how strong a LoRA is."""
+__all__ = ["adapter_config", "find_lora"]
 
 _SAVED_AS = ("pytorch_lora_weights", "adapter_model")  # by diffusers and by peft
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
@@ -63,7 +60,7 @@ def adapter_config(lora: Path) -> Path | None:
     Raises:
         CheckpointError: it lies beside several LoRAs, and does not say which of them it means.
     """
-    config = lora.parent / ADAPTER_CONFIG
+    config = lora.parent / "adapter_config.json"
     if not config.is_file():
         return None
     loras = [path.name for path in visible(lora.parent) if path.suffix.lower() == ".safetensors"]

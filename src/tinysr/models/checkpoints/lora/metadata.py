@@ -75,6 +75,8 @@ def statements_of_metadata(metadata: Mapping[str, str]) -> Iterator[Statement]:
                 alphas=alphas,
                 rank_stabilised=stabilised,
             )
+        if ranks:
+            yield Statement(source=f"its metadata's '{before}rank_pattern'", ranks=ranks)
         for name in (name for name in _RANKS if is_stated(group.get(name))):
             rank = whole_number(name, group[name])
             yield Statement(source=f"its metadata's '{before}{name}'", rank=rank, ranks=ranks)
@@ -92,7 +94,7 @@ def statements_of_kohya(metadata: Mapping[str, str]) -> Iterator[Statement]:
     varies = {str(alpha).lower(), str(rank).lower()} & {"dynamic"}
     if not is_off(arguments):
         names = json_object("ss_network_args", arguments)
-        varies |= {n for n, v in names.items() if _is_of_modules(n) and not is_off(v)}
+        varies |= {name for name, value in names.items() if _is_of_modules(name, value)}
     if varies:
         yield Statement(source="its metadata's 'ss_network_…'", open=True)
         return
@@ -104,9 +106,10 @@ def statements_of_kohya(metadata: Mapping[str, str]) -> Iterator[Statement]:
         yield Statement(source="its metadata's 'ss_network_dim'", rank=stated_rank)
 
 
-def _is_of_modules(argument: str) -> bool:
+def _is_of_modules(name: str, value: object) -> bool:
     """Tell an argument of kohya's networks that gives some modules another strength."""
-    return "alpha" in argument or "dim" in argument or argument == "rs_lora"
+    numbers = "alpha" in name or "dim" in name
+    return is_stated(value) if numbers else name == "rs_lora" and not is_off(value)
 
 
 def _by_namespace(options: Mapping[str, object]) -> dict[str, dict[str, object]]:

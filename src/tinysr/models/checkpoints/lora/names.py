@@ -44,8 +44,8 @@ _FOREIGN = {  # parts of keys that mean something else than two factors
     "lora_embedding_": "a LoRA of an embedding",
     "base_layer": "a LoRA that replaces weights of its base",
     "modules_to_save": "a LoRA that replaces weights of its base",
-    ".bias": "a LoRA with biases",
 }
+_BIAS = re.compile(r".*lora.*\.bias")
 _TEXT_ENCODERS = ("lora_te", "text_encoder")
 
 
@@ -129,12 +129,14 @@ def _split(key: str, path: Path) -> tuple[str, str, str | None]:
         return match["stem"], "down" if match["part"] in _DOWN else "up", match["adapter"]
     if is_alpha(key):
         return key.removesuffix(_ALPHA), "alpha", None
-    for sign, kind in _FOREIGN.items():
-        if sign in key:
-            raise CheckpointError(
-                f"{path}: {key[:200]!r} is of {kind}, only plain LoRAs are merged: merge it with "
-                f"the tool it was made with, and save the base"
-            )
+    kind = next((kind for sign, kind in _FOREIGN.items() if sign in key), None)
+    if kind is None and _BIAS.fullmatch(key):
+        kind = "a LoRA with biases"
+    if kind is not None:
+        raise CheckpointError(
+            f"{path}: {key[:200]!r} is of {kind}, only plain LoRAs are merged: merge it with the "
+            f"tool it was made with, and save the base"
+        )
     raise CheckpointError(
         f"{path}: unexpected LoRA key {key[:200]!r}, expected <module>.lora_A.weight and "
         f"<module>.lora_B.weight, or the names of diffusers or kohya"
