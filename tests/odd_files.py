@@ -11,7 +11,17 @@ from typing import Any
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["chunk", "jpeg", "png", "tiff", "tiff_pages"]
+__all__ = [
+    "chunk",
+    "gapped",
+    "jpeg",
+    "packed_bits",
+    "png",
+    "subsampled",
+    "tiff",
+    "tiff_pages",
+    "untold",
+]
 
 _SHORT, _LONG, _RATIONAL, _UNDEFINED = 3, 4, 5, 7
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
@@ -34,9 +44,35 @@ def tiff(pixels: NDArray[Any], photometric: int, tags: Tags | None = None) -> by
     )
 
 
-def tiff_pages(pages: Sequence[tuple[bytes, Tags]]) -> bytes:
-    """Return pages, each of one strip, as a TIFF file."""
+def packed_bits(bits: int, channels: int = 1) -> bytes:
+    """Return a TIFF file of 8×8 pixels whose values have so many bits, one behind the other."""
+    size = {_WIDTH: 8, _HEIGHT: 8, _ROWS: 8, _SAMPLES: channels}
+    colours = {_BITS: [bits] * channels, _PHOTOMETRIC: 1 if channels == 1 else 2}
+    return tiff_pages([(bytes(8 * bits * channels), {**size, **colours})])
+
+
+def subsampled(ycbcr: NDArray[Any], across: int, down: int) -> bytes:
+    """Return YCbCr ``[H, W, 3]`` as a TIFF file with one colour for ``across × down`` pixels."""
+    height, width, _ = ycbcr.shape
+    units = bytearray()
+    for top in range(0, height, down):
+        for left in range(0, width, across):
+            unit = ycbcr[top : top + down, left : left + across]
+            units += unit[..., 0].tobytes() + bytes(int(unit[..., i].mean()) for i in (1, 2))
+    size = {_WIDTH: width, _HEIGHT: height, _ROWS: height, _SAMPLES: 3, _BITS: [8] * 3}
+    return tiff_pages([(bytes(units), {**size, _PHOTOMETRIC: 6, 530: [across, down]})])
+
+
+def tiff_pages(pages: Sequence[tuple[bytes, Tags]], inner: Tags | None = None) -> bytes:
+    """Return pages, each of one strip, as a TIFF file.
+
+    Args:
+        pages: bytes of the strip, and tags.
+        inner: tags of a directory at offset 8, which a page may point to.
+    """
     result = bytearray(b"II*\0" + bytes(4))
+    if inner is not None:
+        result += _directory(inner, len(result))
     pointer = 4
     for strip, tags in pages:
         at = len(result)
@@ -83,15 +119,24 @@ def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(pixels: NDArray[Any], chunks: bytes = b"", *, end: bytes | None = None) -> bytes:
-    """Return ``[H, W, 1, 3 or 4]`` in 8 or 16 bits as a PNG file with exactly these chunks."""
+def png(
+    pixels: NDArray[Any], chunks: bytes = b"", *, end: bytes | None = None, halves: int = 2
+) -> bytes:
+    """Return ``[H, W, 1, 3 or 4]`` in 8 or 16 bits as a PNG file with exactly these chunks.
+
+    Args:
+        pixels: the image.
+        chunks: between the header and the two chunks of pixels.
+        end: what stands in place of the last chunk.
+        halves: how many of the chunks of pixels there are.
+    """
     height, width, channels = pixels.shape
     bits, colour = 8 * pixels.itemsize, {1: 0, 3: 2, 4: 6}[channels]
     rows = b"".join(b"\0" + row.astype(f">u{pixels.itemsize}").tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     packed = zlib.compress(rows)
     half = len(packed) // 2
-    body = chunk(b"IDAT", packed[:half]) + chunk(b"IDAT", packed[half:])
+    body = b"".join([chunk(b"IDAT", packed[:half]), chunk(b"IDAT", packed[half:])][:halves])
     last = chunk(b"IEND", b"") if end is None else end
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunks + body + last
 
@@ -101,3 +146,16 @@ def jpeg(pixels: NDArray[Any], **options: Any) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=95, **options)
     return file.getvalue()
+
+
+def untold(data: bytes) -> bytes:
+    """Return a JPEG file whose scan does not say its last coefficient, as some cameras write it."""
+    result = bytearray(data)
+    scan = data.find(b"\xff\xda")
+    result[scan + 5 + 2 * data[scan + 4] + 1] = 0
+    return bytes(result)
+
+
+def gapped(data: bytes) -> bytes:
+    """Return a JPEG file that ends where its scan would begin."""
+    return data[: data.find(b"\xff\xda")]

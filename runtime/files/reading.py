@@ -65,10 +65,11 @@ def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _a
             f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}: "
             f"{remedy_for(found)}"
         )
+    left: tuple[str, ...] = ()
     try:
         with reported_exhaustion(name, MORE_ROOM):
             if file_format == "bmp":
-                raster, left = read_bmp(data, max_megapixels, accept), ()
+                raster = read_bmp(data, max_megapixels, accept)
             else:
                 raster, left = read_by_vips(data, file_format, max_megapixels, accept)
     except ImageError as error:

@@ -14,18 +14,18 @@ from .tiff_pages import COMPRESSION, PHOTOMETRIC, Page
 __all__ = ["check_kind", "colours_and_opacity"]
 
 _BITS, _SAMPLES, _PLANES, _INK_SET, _EXTRA, _FORMAT = 258, 277, 284, 332, 338, 339
-_TILE_WIDTH, _SUBSAMPLING = 322, 530
+_TILE_WIDTH = 322
 _LUMA, _BLACK_WHITE = 529, 532
 
 _SEPARATE, _INKS_OF_CMYK, _JPEG = 2, 1, 7
-_OPACITY = {1, 2}
-"""Premultiplied, and not."""
+_PREMULTIPLIED, _STRAIGHT = 1, 2
+_OPACITY = {_PREMULTIPLIED, _STRAIGHT}
 _UNSIGNED, _SIGNED, _FLOAT, _VOID = 1, 2, 3, 4
 _FORMATS = {_UNSIGNED: "integers", _SIGNED: "signed integers", _FLOAT: "floats"}
 
 _PALETTE, _RGB, _CMYK, _YCBCR = 3, 2, 5, 6
 _COLOURS = {
-    0: "grey",
+    0: "grey with white as 0",
     1: "grey",
     _RGB: "RGB",
     _PALETTE: "a palette",
@@ -41,7 +41,7 @@ _OTHER_COLOURS = {
 _DEPTHS = {
     (0, _UNSIGNED): {1, 2, 4, 8, 16}, (1, _UNSIGNED): {1, 2, 4, 8, 16}, (_RGB, _UNSIGNED): {8, 16},
     (_PALETTE, _UNSIGNED): {1, 2, 4, 8}, (_CMYK, _UNSIGNED): {8, 16}, (_YCBCR, _UNSIGNED): {8},
-    (0, _FLOAT): {16, 32}, (1, _FLOAT): {16, 32}, (_RGB, _FLOAT): {16, 32},
+    (1, _FLOAT): {16, 32}, (_RGB, _FLOAT): {16, 32},
 }  # fmt: skip
 """Bits of values that are read, in each kind of colours."""
 
@@ -128,8 +128,15 @@ def _check_depth(page: Page, colours: int, samples: int) -> None:
 
 
 def _extras(page: Page) -> tuple[int, ...]:
-    """Return what each channel beside the colours is; 0 where the file does not say it."""
-    count = page.number(_SAMPLES, 1) - _CHANNELS[page.number(PHOTOMETRIC, 1)]
+    """Return what each channel beside the colours is; 0 where the file does not say it.
+
+    A fourth channel of RGB that nothing is said of is opacity to OpenCV, which writes it so, and to
+    other programs.
+    """
+    colours = page.number(PHOTOMETRIC, 1)
+    count = page.number(_SAMPLES, 1) - _CHANNELS[colours]
+    if _EXTRA not in page.directory.entries and (colours, count) == (_RGB, 1):
+        return (_STRAIGHT,)
     return (page.numbers(_EXTRA) + (0,) * count)[:count]
 
 
