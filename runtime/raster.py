@@ -23,6 +23,7 @@ __all__ = [
     "check_pixels",
     "eight_bit",
     "sixteen_bit",
+    "within_range",
 ]
 
 Pixels = NDArray[Any]
@@ -33,6 +34,9 @@ DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.float32))
 
 _BAND = 64
 """Rows."""
+
+_ROUNDING = 1e-5
+"""By how much floats leave [0, 1] that programs computed from values inside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +51,8 @@ class Metadata:
     """An XML packet, without orientation."""
     dpi: tuple[float, float] | None = None
     """Dots per inch, across and down; kept as it is, so prints grow with the image."""
+    png_colour: tuple[tuple[bytes, bytes], ...] = ()
+    """Names and contents of a PNG file's chunks that say its colours beside an ICC profile."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +85,20 @@ def check_pixels(pixels: Pixels) -> None:
     if pixels.dtype == np.float32:
         low, high = float(pixels.min()), float(pixels.max())
         if not (low >= 0.0 and high <= 1.0):  # NaN is in no range
-            raise ImageError(f"expected float pixels in [0, 1], found {low:.9g} to {high:.9g}")
+            raise ImageError(
+                f"expected float pixels in [0, 1], found {low:.9g} to {high:.9g}: scale or "
+                "tone-map them to that range first"
+            )
+
+
+def within_range(pixels: Pixels) -> Pixels:
+    """Return floats that leave [0, 1] by rounding alone inside it; all other pixels as they are."""
+    if pixels.dtype != np.float32 or pixels.size == 0:
+        return pixels
+    low, high = float(pixels.min()), float(pixels.max())
+    inside = low >= 0.0 and high <= 1.0
+    near = low >= -_ROUNDING and high <= 1.0 + _ROUNDING
+    return pixels.clip(0.0, 1.0) if near and not inside else pixels
 
 
 def eight_bit(pixels: Pixels) -> Pixels:

@@ -27,6 +27,7 @@ __all__ = [
     "pixels_from_image",
     "pyvips",
     "srgb_from_cmyk",
+    "warnings",
 ]
 
 # What matters is raised. Warnings would go to stderr, past whoever reads one line there: pyvips
@@ -62,6 +63,12 @@ def calling() -> Iterator[None]:
             yield
         finally:
             pyvips.vips_lib.vips_error_clear()
+
+
+def warnings() -> str:
+    """Return what decoders had to say, since :func:`calling` began, of what they read."""
+    words: bytes = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+    return words.decode("ascii", "replace")
 
 
 def image_from_pixels(pixels: Pixels, interpretation: str | None = None) -> Any:

@@ -9,6 +9,7 @@ from tinysr.errors import ImageError
 
 from ..background import has_transparency
 from ..raster import Raster
+from .png_colour import only_png_says
 
 __all__ = ["check_holds"]
 
@@ -18,15 +19,22 @@ _MOST_XMP = 65_504
 
 
 def check_holds(file_format: str, raster: Raster) -> None:
-    """Refuse what JPEG has no place for; the other formats hold every raster.
+    """Refuse what a format has no place for.
 
     Args:
         file_format: one of :data:`~tinysr.runtime.files.FORMATS`.
         raster: an image before or after it is enlarged: what is opaque stays so.
 
     Raises:
-        ImageError: it has transparency, or metadata that no JPEG file holds.
+        ImageError: only PNG can say its colours, or JPEG has no place for its transparency or
+            metadata.
     """
+    colours = only_png_says(raster.metadata) if file_format != "png" else None
+    if colours is not None:
+        raise ImageError(
+            f"only PNG can say what these colours mean ({colours}); as {file_format} they would be "
+            "shown wrong: write png"
+        )
     if file_format != "jpg":
         return
     if has_transparency(raster.pixels):

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
-__all__ = ["MOST_METADATA", "Accept", "Header", "check_header"]
+__all__ = ["MOST_CHANNELS", "MOST_METADATA", "Accept", "Header", "check_header"]
 
 MOST_METADATA = 2**24
 """Bytes of one profile or packet, decompressed; the largest in use have some megabytes."""
 
-_MOST_CHANNELS = 4
+_MOST_KEPT = 4
+
+MOST_CHANNELS = 8
+"""Of a file, the ones that are left out included; each of them is decoded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +52,7 @@ def check_header(header: Header, most: float) -> None:
         raise ImageError(f"expected an image of at least 1×1 pixels, found {width}×{height}")
     if width * height > most * 1e6:
         raise ImageError(f"expected at most {most:g} megapixels, found {width}×{height}")
-    if header.channels > _MOST_CHANNELS:
+    if header.channels > _MOST_KEPT:
         raise ImageError(
             f"expected grey or RGB, with or without transparency, found {header.channels} channels"
         )

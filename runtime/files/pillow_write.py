@@ -7,7 +7,6 @@ from typing import Any, BinaryIO
 from ..metadata.exif import with_resolution
 from ..pillow import pil_from_raster
 from ..raster import Raster, eight_bit
-from .fitness import check_holds
 
 __all__ = ["write_jpeg", "write_webp"]
 
@@ -16,13 +15,11 @@ _MOST_DENSITY = 65_535
 
 
 def write_jpeg(raster: Raster, file: BinaryIO) -> None:
-    """Write 8 bits at quality 95, with colours in full resolution.
+    """Write 8 bits at quality 95, with colours in full resolution; opacity is 1 everywhere.
 
     Raises:
-        ImageError: it has transparency, or metadata that no JPEG file holds.
         OSError: the file can't be written.
     """
-    check_holds("jpg", raster)
     _save(_opaque(raster), file, "JPEG", quality=95, subsampling=0)
 
 

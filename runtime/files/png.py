@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
 
 from ..metadata.exif import PREFIX
 from ..raster import Metadata
 
-__all__ = ["END", "PIXELS", "frames_of", "metadata_chunks", "resolution_of_png"]
+__all__ = ["PIXELS", "colour_chunks", "frames_of", "metadata_chunks", "resolution_of_png"]
 
-PIXELS, END = b"IDAT", b"IEND"
+PIXELS = b"IDAT"
+_START = 8
+"""Bytes of the signature."""
+
+_COLOURS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+"""Chunks that say which colours the values mean, and the length of each."""
+
 _INCHES_PER_METRE = 1 / 0.0254
 _METRE = 1
 _XMP_START = b"XML:com.adobe.xmp\0\0\0\0\0"
@@ -32,9 +39,18 @@ def resolution_of_png(data: bytes) -> tuple[float, float] | None:
     return across / _INCHES_PER_METRE, down / _INCHES_PER_METRE
 
 
+def colour_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return names and contents of the chunks that say a file's colours, iCCP apart."""
+    return tuple(
+        (kind, body)
+        for kind, length in _COLOURS.items()
+        if (body := _found(data, kind, length)) is not None
+    )
+
+
 def metadata_chunks(metadata: Metadata) -> bytes:
     """Return metadata as the chunks that stand behind IHDR; packets lie in them as they are."""
-    chunks = []
+    chunks = [*metadata.png_colour]
     if metadata.icc_profile is not None:
         chunks.append((b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc_profile)))
     if metadata.dpi is not None:
@@ -48,9 +64,18 @@ def metadata_chunks(metadata: Metadata) -> bytes:
 
 
 def _found(data: bytes, kind: bytes, length: int) -> bytes | None:
-    """Return the body of a chunk of a fixed length."""
-    at = data.find(length.to_bytes(4, "big") + kind, 0, data.find(PIXELS))
-    return None if at < 0 else data[at + 8 : at + 8 + length]
+    """Return the body of the first chunk of a kind, if it has the length of its kind."""
+    body = next((body for found, body in _chunks(data) if found == kind), None)
+    return body if body is not None and len(body) == length else None
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kinds and bodies of the chunks before the first of pixels."""
+    at = _START
+    while at + 8 <= len(data) and (kind := data[at + 4 : at + 8]) != PIXELS:
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        yield kind, data[at + 8 : end]
+        at = end + 4
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

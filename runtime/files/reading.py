@@ -10,7 +10,7 @@ from ..exhaustion import MORE_ROOM, reported_exhaustion
 from ..raster import Raster
 from .bmp import read_bmp
 from .limits import Accept
-from .signatures import name_of
+from .signatures import name_of, remedy_for
 from .vips_read import read_by_vips
 
 __all__ = ["Decoded", "decode"]
@@ -37,6 +37,8 @@ class Decoded:
     raster: Raster
     format: str
     """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
+    notes: tuple[str, ...] = ()
+    """What of the file's picture is not in the raster; one sentence each, for its owner."""
 
 
 def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _anything) -> Decoded:
@@ -55,19 +57,32 @@ def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _a
         ImageError: no image, damaged, too large, or of a kind that is not read.
         OutOfMemoryError: it does not fit the memory.
     """
+    data = _from_start(data)
     file_format = _format(data)
     if file_format is None:
         found = name_of(data)
-        raise ImageError(f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}")
+        raise ImageError(
+            f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}: "
+            f"{remedy_for(found)}"
+        )
+    left: tuple[str, ...] = ()
     try:
         with reported_exhaustion(name, MORE_ROOM):
             if file_format == "bmp":
                 raster = read_bmp(data, max_megapixels, accept)
             else:
-                raster = read_by_vips(data, file_format, max_megapixels, accept)
+                raster, left = read_by_vips(data, file_format, max_megapixels, accept)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
-    return Decoded(raster=raster, format=file_format)
+    return Decoded(raster=raster, format=file_format, notes=left)
+
+
+def _from_start(data: bytes) -> bytes:
+    """Return a file without the blank lines that some web servers send before a PNG or a JPEG."""
+    if not data[:1].isspace():
+        return data
+    rest = data.lstrip()
+    return rest if _format(rest) in ("png", "jpg") else data
 
 
 def _format(data: bytes) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["name_of"]
+__all__ = ["name_of", "remedy_for"]
 
 _STARTS = {
     b"GIF8": "a GIF",
@@ -20,6 +20,10 @@ _STARTS = {
     b"<!DOCTYPE": "a web page",
     b"<html": "a web page",
     b"version https://git-lfs": "a Git LFS pointer",
+    b"IIRO": "a raw photo",
+    b"IIRS": "a raw photo",
+    b"IIU\0": "a raw photo",
+    b"FUJIFILM": "a raw photo",
 }
 
 _BRANDS = {
@@ -35,6 +39,18 @@ _BRANDS = {
 }
 """Major brands of files in ISO's container."""
 
+_REMEDIES = {
+    "a Git LFS pointer": "fetch the file with git lfs pull",
+    "a web page": "download the image itself",
+    "a PDF document": "export its pages as images",
+    "a video or another image": "save a frame as PNG",
+    "a raw photo": "develop it first, to TIFF or JPEG",
+    "an empty file": "copy or download it again",
+    "something else": "open it in an image program and save it as PNG",
+}
+_CONVERT = "convert it to PNG first"
+"""What to do with an image of any other format."""
+
 _NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
 
 
@@ -49,3 +65,8 @@ def name_of(data: bytes) -> str:
     words = data.lstrip()
     known = (name for start, name in _STARTS.items() if words.startswith(start))
     return next(known, "something else")
+
+
+def remedy_for(name: str) -> str:
+    """Return what to do with a file of a name that :func:`name_of` gave."""
+    return _REMEDIES.get(name, _CONVERT)

@@ -11,11 +11,14 @@ from tinysr.errors import ImageError
 
 from ..metadata import upright_raster
 from ..metadata.exif import resolution_of
-from ..metadata.tiff import metadata_of_tiff
-from ..raster import Metadata, Raster
-from ..vips import calling, damage, pixels_from_image, pyvips, srgb_from_cmyk
-from .limits import MOST_METADATA, Accept, Header, check_header
-from .png import END, frames_of, resolution_of_png
+from ..metadata.tiff import metadata_of_page
+from ..raster import Metadata, Raster, within_range
+from ..vips import calling, damage, pixels_from_image, pyvips, srgb_from_cmyk, warnings
+from .jpeg import check_whole, ended
+from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header
+from .png import colour_chunks, frames_of, resolution_of_png
+from .tiff_kinds import check_kind, colours_and_opacity
+from .tiff_pages import Page, picture_of_tiff
 
 __all__ = ["LOADERS", "read_by_vips"]
 
@@ -36,26 +39,29 @@ _VALUE_BYTES = {
 }  # fmt: skip
 
 
-def read_by_vips(data: bytes, file_format: str, most: float, accept: Accept) -> Raster:
-    """Decode a file; see :func:`tinysr.runtime.files.decode`."""
+def read_by_vips(
+    data: bytes, file_format: str, most: float, accept: Accept
+) -> tuple[Raster, tuple[str, ...]]:
+    """Decode a file; see :func:`tinysr.runtime.files.decode`.
+
+    Returns:
+        the image, and what of the file is not in it.
+    """
     with calling():
         return _read(data, file_format, most, accept)
 
 
-def _read(data: bytes, file_format: str, most: float, accept: Accept) -> Raster:
-    if file_format == "png" and END not in data:
-        raise ImageError("the image is damaged: the file is truncated")
-    try:
-        image = pyvips.Operation.call(
-            LOADERS[file_format], data, access="sequential", fail_on="error"
-        )
-    except pyvips.Error as error:
-        raise damage(error) from error
+def _read(
+    data: bytes, file_format: str, most: float, accept: Accept
+) -> tuple[Raster, tuple[str, ...]]:
+    page = picture_of_tiff(data) if file_format == "tiff" else None
+    image, left = _open(data, file_format, page)
     header = _header(image, file_format)
     check_header(header, most)
     accept(header)
     fields = _Fields(image)
-    _check_still(data, file_format, fields)
+    if file_format != "tiff":
+        _check_still(data, file_format, fields)
     orientation = fields.get("orientation")
     if image.interpretation == "cmyk":
         if image.bands != 4:
@@ -63,14 +69,38 @@ def _read(data: bytes, file_format: str, most: float, accept: Accept) -> Raster:
         image = srgb_from_cmyk(image)
     elif image.interpretation not in _COLOURS:
         raise ImageError(f"expected grey, RGB or CMYK, found {image.interpretation}")
-    exif, dpi = _exif_and_dpi(data, file_format, image, fields)
+    exif, dpi = _exif_and_dpi(data, page, file_format, image, fields)
     metadata = Metadata(
         icc_profile=_Fields(image).packet("icc-profile-data"),
         exif=exif,
         xmp=fields.packet("xmp-data"),
         dpi=dpi,
+        png_colour=colour_chunks(data) if file_format == "png" else (),
     )
-    return upright_raster(pixels_from_image(image), metadata, orientation)
+    pixels = within_range(pixels_from_image(image))
+    if file_format == "jpg":
+        check_whole(warnings())
+    return upright_raster(pixels, metadata, orientation), left
+
+
+def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[str, ...]]:
+    """Return a file's image, without channels that are not read, and what was left out."""
+    options: dict[str, Any] = {}
+    if file_format == "jpg":
+        data = ended(data)
+    if page is not None:
+        check_kind(page)
+        data, options = page.tidied(), {"page": page.index}
+    try:
+        image = pyvips.Operation.call(
+            LOADERS[file_format], data, access="sequential", fail_on="error", **options
+        )
+    except pyvips.Error as error:
+        raise damage(error) from error
+    if page is None or image.bands > MOST_CHANNELS:
+        return image, ()
+    image, left = colours_and_opacity(page, image)
+    return image, () if left is None else (left,)
 
 
 def _header(image: Any, file_format: str) -> Header:
@@ -99,17 +129,18 @@ class _Fields:
 
 
 def _check_still(data: bytes, file_format: str, fields: _Fields) -> None:
-    pages = frames_of(data) if file_format == "png" else fields.get("n-pages") or 1
-    if pages > 1:
-        kind = "pages" if file_format == "tiff" else "frames"
-        raise ImageError(f"expected one still image, found {pages} {kind}")
+    frames = frames_of(data) if file_format == "png" else fields.get("n-pages") or 1
+    if frames > 1:
+        raise ImageError(
+            f"expected one still image, found {frames} frames: save each as a file of its own"
+        )
 
 
 def _exif_and_dpi(
-    data: bytes, file_format: str, image: Any, fields: _Fields
+    data: bytes, page: Page | None, file_format: str, image: Any, fields: _Fields
 ) -> tuple[bytes | None, tuple[float, float] | None]:
-    if file_format == "tiff":
-        return metadata_of_tiff(data)
+    if page is not None:
+        return metadata_of_page(data, page.directory, page.layout)
     exif = fields.packet("exif-data")
     dpi = resolution_of_png(data) if file_format == "png" else None
     if file_format == "jpg" and fields.get("resolution-unit"):

@@ -11,6 +11,7 @@ from tinysr.errors import ImageError
 
 from ..metadata import sized_metadata
 from ..raster import Raster, check_pixels, sixteen_bit
+from .fitness import check_holds
 from .formats import check_size
 from .pillow_write import write_jpeg, write_webp
 from .vips_write import write_png, write_tiff
@@ -48,6 +49,8 @@ def encode_into(raster: Raster, file_format: str, file: BinaryIO, name: str) -> 
         pixels = raster.pixels
         if file_format == "png" and pixels.dtype == np.float32:
             pixels = sixteen_bit(pixels)
-        _WRITERS[file_format](Raster(pixels=pixels, metadata=sized_metadata(raster)), file)
+        sized = Raster(pixels=pixels, metadata=sized_metadata(raster))
+        check_holds(file_format, sized)
+        _WRITERS[file_format](sized, file)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error

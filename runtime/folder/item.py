@@ -41,6 +41,8 @@ class Item:
     target_sha256: str | None = None
     target_bytes: int | None = None
     file_format: str = ""
+    notes: tuple[str, ...] = ()
+    """What of the source is not in the result."""
     raster: Raster | None = None
     """Between reading and inference."""
     metadata: Metadata = field(default_factory=Metadata)
@@ -66,6 +68,7 @@ class Item:
             "target": inner(self.job),
             "status": self.status,
             "error": None if self.error is None else " ".join(str(self.error).split()),
+            "notes": list(self.notes),
             "source_size": self.before,
             "target_size": self.after,
             "source_sha256": self.source_sha256,

@@ -190,7 +190,7 @@ class Stages:
             check_holds(item.file_format, raster)
         except ImageError as error:
             raise ImageError(f"{item.job}: {error}") from error
-        item.before = raster.size
+        item.before, item.notes = raster.size, decoded.notes
         item.raster, item.after = raster, self._upscaler.output_size(*item.before)
         item.burden = self._upscaler.burden(*item.before)
 

@@ -7,22 +7,19 @@ from typing import BinaryIO
 
 from ..raster import Metadata
 from . import directories
-from .directories import BYTE, UNDEFINED, Node, Value
+from .directories import BYTE, UNDEFINED, Directory, Layout, Node, Value
 from .exif import RESOLUTION_TAGS, exif_of_tiff, node_of_exif, resolution, resolution_values
 
-__all__ = ["metadata_of_tiff", "put_metadata_in_tiff"]
+__all__ = ["metadata_of_page", "put_metadata_in_tiff"]
 
 _XMP, _ICC = 700, 34675
 
 
-def metadata_of_tiff(data: bytes) -> tuple[bytes | None, tuple[float, float] | None]:
-    """Return what a TIFF file says about its picture as EXIF data of its own, and dots per inch."""
-    try:
-        layout, at = directories.header(data)
-        main = directories.read(data, at, layout)
-        return exif_of_tiff(data, main, layout), resolution(data, main)
-    except ValueError:
-        return None, None
+def metadata_of_page(
+    data: bytes, page: Directory, layout: Layout
+) -> tuple[bytes | None, tuple[float, float] | None]:
+    """Return what a TIFF file says about a picture as EXIF data of its own, and dots per inch."""
+    return exif_of_tiff(data, page, layout), resolution(data, page)
 
 
 def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:

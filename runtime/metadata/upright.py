@@ -38,6 +38,7 @@ def upright_raster(pixels: Pixels, metadata: Metadata, orientation: int | None =
             exif=upright_exif(exif),
             xmp=upright_xmp(xmp),
             dpi=_plausible(metadata.dpi, transposed=orientation in _TRANSPOSED),
+            png_colour=metadata.png_colour,
         ),
     )
 
@@ -50,6 +51,7 @@ def sized_metadata(raster: Raster) -> Metadata:
         exif=sized_exif(found.exif, *raster.size),
         xmp=sized_xmp(found.xmp, *raster.size),
         dpi=_plausible(found.dpi),
+        png_colour=found.png_colour,
     )
 
 

@@ -71,6 +71,8 @@ class Report:
             self._bars.print(f"error: {prefix}{item.error}")
         elif item.status == MADE and not self._as_json:
             self._say(_line(item))
+        for note in item.notes if item.status == MADE else ():
+            self._bars.print(f"note: {item.job}: {note}")
 
     def stopping(self) -> None:
         """Say why it does not end at once."""

@@ -1,0 +1,133 @@
+"""Directories of a TIFF file: which one is the picture, and what its tags say of its samples."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tinysr.errors import ImageError
+
+from ..metadata import directories
+from ..metadata.directories import RATIONAL, Directory, Layout
+
+__all__ = ["COMPRESSION", "PHOTOMETRIC", "Page", "picture_of_tiff"]
+
+COMPRESSION, PHOTOMETRIC = 259, 262
+_KIND, _OLD_KIND, _FILL_ORDER, _ORIENTATION, _RESOLUTION_UNIT = 254, 255, 266, 274, 296
+_INNER, _DNG_VERSION = 330, 50706
+
+_REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
+"""Bits of what a directory is; and the number that an older tag has for a reduced copy."""
+
+_RAW_COLOURS = {32803, 34892}
+"""Photometric interpretations of what a sensor saw: behind a mosaic of filters, or linear."""
+
+_RANGES = {_FILL_ORDER: range(1, 3), _ORIENTATION: range(1, 9), _RESOLUTION_UNIT: range(1, 4)}
+"""Tags that libtiff refuses a whole file for, and the numbers they may have."""
+
+_MOST_DIRECTORIES = 4096
+_MOST_INNER = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """One directory of a file."""
+
+    data: bytes
+    """The file."""
+    index: int
+    """Its place among the file's directories, from 0."""
+    directory: Directory
+    layout: Layout
+
+    def number(self, tag: int, default: int) -> int:
+        """Return the one number of a tag, or its default."""
+        return (self.numbers(tag) or (default,))[0]
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """Return the integers of a tag; none if it is missing or has others."""
+        entry = self.directory.entries.get(tag)
+        return entry.integers(self.data) if entry else ()
+
+    def ratios(self, tag: int, count: int) -> tuple[float, ...] | None:
+        """Return a tag's unsigned rationals, if there are so many and all are finite."""
+        entry = self.directory.entries.get(tag)
+        if entry is None or entry.type != RATIONAL or entry.count != count:
+            return None
+        parts = struct.unpack(f"{self.layout.order}{2 * count}I", entry.raw(self.data))
+        above, below = parts[::2], parts[1::2]
+        return tuple(a / b for a, b in zip(above, below, strict=True)) if all(below) else None
+
+    @property
+    def subordinate(self) -> bool:
+        """Whether it says that it is a reduced copy or a mask of another."""
+        reduced = self.number(_OLD_KIND, 0) == _OLD_REDUCED
+        return reduced or bool(self.number(_KIND, 0) & (_REDUCED | _MASK))
+
+    def tidied(self) -> bytes:
+        """Return the file with usual numbers for odd ones that say nothing about pixels."""
+        odd = [t for t, allowed in _RANGES.items() if self.number(t, allowed[0]) not in allowed]
+        if not odd:
+            return self.data
+        result = bytearray(self.data)
+        for tag in odd:
+            directories.patched(result, self.directory.entries[tag], 1)
+        return bytes(result)
+
+
+def picture_of_tiff(data: bytes) -> Page:
+    """Return the one directory that is a picture; reduced copies and masks of it are none.
+
+    Raises:
+        ImageError: damaged, a raw photo, or several pictures.
+    """
+    try:
+        layout, at = directories.header(data)
+        pages = list(_pages(data, at, layout))
+    except ValueError as error:
+        raise ImageError(f"the image is damaged: {error}") from error
+    if any(_is_raw(page) for page in pages) or data[8:10] == b"CR":
+        raise ImageError(
+            "raw photos are not supported, and the preview in it is not the photo: develop it "
+            "first, to TIFF or JPEG"
+        )
+    pictures = [page for page in pages if not page.subordinate] or pages
+    if len(pictures) > 1:
+        raise ImageError(
+            f"expected one still image, found {len(pictures)} pages: save each as a file of its own"
+        )
+    return pictures[0]
+
+
+def _pages(data: bytes, at: int, layout: Layout) -> Iterator[Page]:
+    """Yield the directories of the file's own list, in order; the first must be whole."""
+    seen: set[int] = set()
+    while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
+        try:
+            found = directories.read(data, at, layout)
+        except ValueError:
+            if not seen:
+                raise
+            return
+        yield Page(data=data, index=len(seen), directory=found, layout=layout)
+        seen.add(at)
+        at = found.following
+    if not seen:
+        raise ValueError("no directory")
+
+
+def _is_raw(page: Page) -> bool:
+    if _DNG_VERSION in page.directory.entries:
+        return True
+    inner = (_inner(page, at) for at in page.numbers(_INNER)[:_MOST_INNER])
+    colours = (found.number(PHOTOMETRIC, 0) for found in (page, *inner) if found is not None)
+    return any(colour in _RAW_COLOURS for colour in colours)
+
+
+def _inner(page: Page, at: int) -> Page | None:
+    try:
+        found = directories.read(page.data, at, page.layout)
+    except ValueError:
+        return None
+    return Page(data=page.data, index=page.index, directory=found, layout=page.layout)
