@@ -122,9 +122,13 @@ def srgb_from_cmyk(image: Any) -> Any:
         raise damage(error) from error
 
 
+_ABSURD = "to read TIFF directory"
+"""What libtiff could not allocate where a damaged header tells of entries that can't be."""
+
+
 def damage(error: Any) -> TinySRError:
     """Return libvips's words in one line, which are of damage or of a lack of memory."""
-    if ran_out(error):
+    if ran_out(error) and _ABSURD not in error.detail:
         return OutOfMemoryError("libvips could not allocate what the image takes")
     lines = dict.fromkeys(line.strip() for line in error.detail.splitlines())
     words = ascii("; ".join(line for line in lines if line))[1:-1] or "it can't be decoded"

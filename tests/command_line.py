@@ -31,11 +31,16 @@ class Option:
     @property
     def words(self) -> tuple[str, ...]:
         """Words that give the option, with a value of its kind."""
-        return (self.flag,) if self.kind is bool else (self.flag, _VALUES[self.kind])
+        if self.kind is bool:
+            return (self.flag,)
+        return (self.flag, _VALUES_OF.get(self.flag, _VALUES[self.kind]))
 
     def __str__(self) -> str:
         return f"{self.command} {self.flag}"
 
+
+_VALUES_OF = {"--optimization-level": "3"}
+"""Values of options that don't take every one of their kind."""
 
 _VALUES = {str: "x", int: "64", float: "1", Path: "x"}
 

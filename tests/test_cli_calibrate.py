@@ -91,7 +91,7 @@ def test_a_margin_can_be_asked_for(run: Run, tiny: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("--images", "missing"), "missing: expected a folder of images: No such file"),
+        (("--images", "missing"), "missing: expected a folder of images, found none"),
         (("--images", "empty"), "empty: no images here"),
         (("--images", "broken"), "broken.png: expected an image, found none that can be read"),
         (("--margin", "0"), "expected a number above 0, found 0"),
@@ -168,11 +168,12 @@ def test_integers_are_planned_and_an_edited_plan_is_checked(run: Run, tiny: Path
     assert "dB on '" in text
     assert len(list(Path("out/state").glob("shares-onnx-w4-*.json"))) == 1
     Path("all.toml").write_text(text[: text.index("[[keep]]")])
-    code, out, err = run(*words, "--check", "all.toml", "--json")
+    check = ("calibrate", tiny, "--precision", "w4", "--check", "all.toml")
+    code, out, err = run(*check, "--json")
     assert code == 1
     assert json.loads(out)["passed"] is False
     assert "the plan does not hold" in err
-    code, _, err = run(*words, "--check", "all.toml", "--tile", 32)
+    code, _, err = run(*check, "--tile", 32)
     assert code == 2
     assert f"expected --tile {TILE}, found 32" in err
 

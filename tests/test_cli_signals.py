@@ -54,14 +54,15 @@ PATCHES = {
         ("export", "tinysr-nano", "-o", "out/new"),
     ),
     "extension in the format": (
-        "import tinysr.export.openvino_target as t; t._converted = stay",
+        "import tinysr.export.openvino_target as t, tinysr.export.extend as e\n"
+        "t._converted, e._checked_graphs = stay, lambda bundle, _: bundle.artifacts('onnx')",
         ("export", "twin", "-o", "out/new", "-t", "openvino", "--no-gate"),
     ),
     "parity in a temporary folder": (
-        "import tempfile, tinysr.cli.parity as p\n"
+        "import tempfile, tinysr.models as m\n"
         "def held(*_, **__):\n"
         "    with tempfile.TemporaryDirectory(): stay()\n"
-        "p.load_source = held",
+        "m.load_source = held",
         ("parity", "twin", "-b", "onnxruntime"),
     ),
 }

@@ -154,4 +154,4 @@ def test_quantization_that_can_not_be_is_refused_in_one_line(run: Run) -> None:
     Path("taken").write_text("")
     code, _, err = run("compare", "made", "--output", "taken")
     assert code == 2
-    assert "expected a folder to write to, found a file" in err
+    assert "taken is not a folder" in err

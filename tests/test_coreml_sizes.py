@@ -108,8 +108,14 @@ def test_another_size_is_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["-t", "coreml", "--coreml-tile", "18"], "in steps of 4, found 18"),
-        (["-t", "coreml", "--coreml-tile", "8"], "of 16 pixels or more, in steps of 4, found 8"),
+        (
+            ["-t", "coreml", "--coreml-tile", "18"],
+            "expected a multiple of 4 of at least 16, found 18",
+        ),
+        (
+            ["-t", "coreml", "--coreml-tile", "8"],
+            "expected a multiple of 4 of at least 16, found 8",
+        ),
         (
             ["--coreml-tile", "64"],
             "without packages of CoreML: add -t coreml",

@@ -126,4 +126,4 @@ def test_a_bundle_has_no_steps(run: Run, tmp_path: Path) -> None:
     make_bundle(tmp_path / "bundle")
     code, _, error = run("inspect", "bundle", "--steps")
     assert code == 2
-    assert "not a bundle" in error
+    assert "--steps has no effect on a bundle" in error

@@ -62,6 +62,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return bundle
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle with a graph of every stage."""
+    place = tmp_path_factory.mktemp("exported") / "tiny"
+    export_bundle(tiny_loaded(), place, ExportOptions(targets=("onnx",), tile=TILE))
+    return place
+
+
 def _twin(place: Path) -> Path:
     return make_bundle(place)
 
@@ -121,9 +129,9 @@ def test_it_is_bisected(layout: Layout, tmp_path: Path) -> None:
 
 @layouts
 def test_formats_are_added_to_it_and_the_store_is_left_alone(
-    layout: Layout, tmp_path: Path
+    layout: Layout, exported: Path, tmp_path: Path
 ) -> None:
-    plain = make_bundle(tmp_path / "twin")
+    plain = Path(shutil.copytree(exported, tmp_path / "twin"))
     folder = layout(plain, tmp_path)
     store = {path: path.stat().st_nlink for path in tmp_path.rglob("*") if path.is_file()}
     adding = Extension(targets=("openvino",), precision="fp32", settings={})
