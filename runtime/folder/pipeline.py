@@ -99,19 +99,31 @@ class _Run:
         try:
             self._infer()
         except KeyboardInterrupt:
-            self._tell(self._watcher.stopping)
+            self._wait_for(writer, self._watcher.stopping)
             raise
-        finally:
-            self._read.end()
-            self._budget.end()
-            self._inferred.end()
-            try:
-                writer.join()
-            except KeyboardInterrupt:
-                self._drop(writer)
-                raise
+        except BaseException:
+            self._wait_for(writer)
+            raise
+        self._wait_for(writer)
         for failure in (*self._failures, *self._unheard):
             raise failure
+
+    def _wait_for(self, writer: threading.Thread, say: Callable[[], None] | None = None) -> None:
+        """Let images that left the network be written; drop them if interrupted meanwhile."""
+        try:
+            if say is not None:
+                self._tell(say)
+            self._end_channels()
+            writer.join()
+        except KeyboardInterrupt:
+            self._end_channels()
+            self._drop(writer)
+            raise
+
+    def _end_channels(self) -> None:
+        self._read.end()
+        self._budget.end()
+        self._inferred.end()
 
     def _reader(self) -> None:
         for job in self._jobs:
@@ -169,9 +181,7 @@ class _Run:
             pass
         except BaseException as error:
             self._failures.append(error)
-            self._read.end()
-            self._budget.end()
-            self._inferred.end()
+            self._end_channels()
 
     def _drop(self, writer: threading.Thread) -> None:
         """Remove what is half written; the thread that writes it ends with the program."""
