@@ -1,4 +1,4 @@
-"""Colours that a PNG file says without a profile: kept in PNG, and refused where they would be lost."""
+"""Colours that a PNG file says without a profile: kept in PNG, refused where they would be lost."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinysr.errors import ImageError
 
-from ..metadata import upright_raster
+from ..metadata import described_parts, upright_raster
 from ..metadata.exif import resolution_of
 from ..metadata.tiff import metadata_of_page
 from ..raster import Metadata, Raster, within_range
@@ -80,7 +80,8 @@ def _read(
     pixels = within_range(pixels_from_image(image))
     if file_format == "jpg":
         check_whole(warnings())
-    return upright_raster(pixels, metadata, orientation), left
+    parts = (f"its {part} is left out" for part in described_parts(metadata.xmp))
+    return upright_raster(pixels, metadata, orientation), (*left, *parts)
 
 
 def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[str, ...]]:
