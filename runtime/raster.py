@@ -53,6 +53,8 @@ class Metadata:
     """Dots per inch, across and down; kept as it is, so prints grow with the image."""
     png_colour: tuple[tuple[bytes, bytes], ...] = ()
     """Names and contents of a PNG file's chunks that say its colours beside an ICC profile."""
+    png_text: tuple[tuple[bytes, bytes], ...] = ()
+    """Names and contents of a PNG file's chunks with words: titles, or how a picture was made."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

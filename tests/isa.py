@@ -23,7 +23,10 @@ __all__ = ["NO_NUMBERS", "main", "numeric_tests"]
 TESTS = Path(__file__).parent
 
 NO_NUMBERS = (
-    "atomic", "benchmarks_*", "cli", "cli_doctor", "cli_inspect", "cli_upscale*",
+    "atomic*", "benchmarks_*", "cli", "cli_choices", "cli_doctor", "cli_inspect", "cli_modes",
+    "cli_numbers", "cli_signals", "cli_upscale*", "image_teachers", "models_checkpoint*",
+    "models_lora_*", "models_source", "models_stand_ins", "nothing_leaves", "paths*", "quiet",
+    "terminal_*", "user_cache",
     "export_tensorrt*", "files_*", "isa", "models_accounting", "models_pickles", "progress",
     "readme", "recipe_costs", "runtime_bundle", "runtime_folder_*", "runtime_hashes",
     "runtime_imports", "runtime_pillow", "runtime_store", "runtime_tensorrt", "shipped_plans",

@@ -33,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SIDES = {"coreml": (64, 64)}
 """Height and width of the photo, where a graph takes no smaller one."""
 
-FEW = ("dvc", "linked_folders")
-"""Layouts that the slow interpreters run: what they read are plain paths."""
+FEW = ("dvc",)
+"""Layout that the slow interpreters run: what they read are plain paths."""
 
 RUNS = [
     pytest.param(backend, layout, id=f"{backend}-{name}")

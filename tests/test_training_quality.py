@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -153,7 +154,8 @@ def test_the_command_prints_and_writes_a_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = "tinysr.training.quality.__main__"
-    monkeypatch.setattr(f"{command}.photo_pairs", lambda _names: pairs)
+    part = [dataclasses.replace(p, low=p.low[:32, :32], high=p.high[:128, :128]) for p in pairs]
+    monkeypatch.setattr(f"{command}.photo_pairs", lambda _names: part)
     monkeypatch.setattr(f"{command}._packaged", lambda _name: None)
     plain = ["tinysr-nano", "--rounds", "0", "--photos", "unwatched"]
     assert main([*plain, "--json", str(tmp_path / "q.json")]) == 0

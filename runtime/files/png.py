@@ -1,7 +1,8 @@
-"""What PNG files hold beside pixels: their chunks before the first of pixels."""
+"""What PNG files hold beside pixels: their chunks, read and written."""
 
 from __future__ import annotations
 
+import itertools
 import struct
 import zlib
 from collections.abc import Iterator
@@ -9,7 +10,15 @@ from collections.abc import Iterator
 from ..metadata.exif import PREFIX
 from ..raster import Metadata
 
-__all__ = ["PIXELS", "colour_chunks", "frames_of", "metadata_chunks", "resolution_of_png"]
+__all__ = [
+    "PIXELS",
+    "XMP_KEYWORD",
+    "chunks_of",
+    "colour_chunks",
+    "frames_of",
+    "metadata_chunks",
+    "resolution_of_png",
+]
 
 PIXELS = b"IDAT"
 _START = 8
@@ -20,8 +29,9 @@ _COLOURS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 
 _INCHES_PER_METRE = 1 / 0.0254
 _METRE = 1
-_XMP_START = b"XML:com.adobe.xmp\0\0\0\0\0"
-"""Keyword; not compressed, by no method; in no language, and no translated keyword."""
+XMP_KEYWORD = b"XML:com.adobe.xmp"
+_XMP_START = bytes(5)
+"""Behind the keyword: not compressed, by no method; in no language, and no translated keyword."""
 
 
 def frames_of(data: bytes) -> int:
@@ -59,23 +69,32 @@ def metadata_chunks(metadata: Metadata) -> bytes:
     if metadata.exif is not None:
         chunks.append((b"eXIf", metadata.exif.removeprefix(PREFIX)))
     if metadata.xmp is not None:
-        chunks.append((b"iTXt", _XMP_START + metadata.xmp))
+        chunks.append((b"iTXt", XMP_KEYWORD + _XMP_START + metadata.xmp))
+    chunks += metadata.png_text
     return b"".join(_chunk(kind, body) for kind, body in chunks)
 
 
-def _found(data: bytes, kind: bytes, length: int) -> bytes | None:
-    """Return the body of the first chunk of a kind, if it has the length of its kind."""
-    body = next((body for found, body in _chunks(data) if found == kind), None)
-    return body if body is not None and len(body) == length else None
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kinds and bodies of the chunks before the first of pixels."""
+def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kinds and bodies of a file's chunks whose checksum holds; those of pixels are empty."""
     at = _START
-    while at + 8 <= len(data) and (kind := data[at + 4 : at + 8]) != PIXELS:
+    while at + 12 <= len(data):
+        kind = data[at + 4 : at + 8]
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        yield kind, data[at + 8 : end]
+        if kind == PIXELS:
+            yield kind, b""
+        elif zlib.crc32(data[at + 4 : end]).to_bytes(4, "big") == data[end : end + 4]:
+            yield kind, data[at + 8 : end]
         at = end + 4
+
+
+def _found(data: bytes, kind: bytes, length: int) -> bytes | None:
+    """Return the body of the first chunk of a kind that stands before the pixels.
+
+    Only if it has the length of its kind.
+    """
+    head = itertools.takewhile(lambda chunk: chunk[0] != PIXELS, chunks_of(data))
+    body = next((body for found, body in head if found == kind), None)
+    return body if body is not None and len(body) == length else None
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

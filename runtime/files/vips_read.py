@@ -9,7 +9,7 @@ from typing import Any
 
 from tinysr.errors import ImageError
 
-from ..metadata import upright_raster
+from ..metadata import described_parts, upright_raster
 from ..metadata.exif import resolution_of
 from ..metadata.tiff import metadata_of_page
 from ..raster import Metadata, Raster, within_range
@@ -17,6 +17,7 @@ from ..vips import calling, damage, pixels_from_image, pyvips, srgb_from_cmyk, w
 from .jpeg import check_whole, ended
 from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header
 from .png import colour_chunks, frames_of, resolution_of_png
+from .png_packets import packets_of_png
 from .tiff_kinds import check_kind, colours_and_opacity
 from .tiff_pages import Page, picture_of_tiff
 
@@ -69,18 +70,18 @@ def _read(
         image = srgb_from_cmyk(image)
     elif image.interpretation not in _COLOURS:
         raise ImageError(f"expected grey, RGB or CMYK, found {image.interpretation}")
-    exif, dpi = _exif_and_dpi(data, page, file_format, image, fields)
-    metadata = Metadata(
-        icc_profile=_Fields(image).packet("icc-profile-data"),
-        exif=exif,
-        xmp=fields.packet("xmp-data"),
-        dpi=dpi,
-        png_colour=colour_chunks(data) if file_format == "png" else (),
-    )
+    profile = _Fields(image).packet("icc-profile-data")
+    if file_format == "png":
+        metadata = _metadata_of_png(data, profile)
+    else:
+        exif, dpi = _exif_and_dpi(data, page, file_format, image, fields)
+        xmp = fields.packet("xmp-data")
+        metadata = Metadata(icc_profile=profile, exif=exif, xmp=xmp, dpi=dpi)
     pixels = within_range(pixels_from_image(image))
     if file_format == "jpg":
         check_whole(warnings())
-    return upright_raster(pixels, metadata, orientation), left
+    parts = (f"its {part} is left out" for part in described_parts(metadata.xmp))
+    return upright_raster(pixels, metadata, orientation), (*left, *parts)
 
 
 def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[str, ...]]:
@@ -136,13 +137,24 @@ def _check_still(data: bytes, file_format: str, fields: _Fields) -> None:
         )
 
 
+def _metadata_of_png(data: bytes, profile: bytes | None) -> Metadata:
+    found = packets_of_png(data)
+    return Metadata(
+        icc_profile=profile,
+        exif=found.exif,
+        xmp=found.xmp,
+        dpi=resolution_of_png(data) or resolution_of(found.exif),
+        png_colour=colour_chunks(data),
+        png_text=found.texts,
+    )
+
+
 def _exif_and_dpi(
     data: bytes, page: Page | None, file_format: str, image: Any, fields: _Fields
 ) -> tuple[bytes | None, tuple[float, float] | None]:
     if page is not None:
         return metadata_of_page(data, page.directory, page.layout)
     exif = fields.packet("exif-data")
-    dpi = resolution_of_png(data) if file_format == "png" else None
     if file_format == "jpg" and fields.get("resolution-unit"):
-        dpi = image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH
-    return exif, dpi or resolution_of(exif)
+        return exif, (image.xres * _MM_PER_INCH, image.yres * _MM_PER_INCH)
+    return exif, resolution_of(exif)

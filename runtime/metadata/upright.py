@@ -39,6 +39,7 @@ def upright_raster(pixels: Pixels, metadata: Metadata, orientation: int | None =
             xmp=upright_xmp(xmp),
             dpi=_plausible(metadata.dpi, transposed=orientation in _TRANSPOSED),
             png_colour=metadata.png_colour,
+            png_text=metadata.png_text,
         ),
     )
 
@@ -52,6 +53,7 @@ def sized_metadata(raster: Raster) -> Metadata:
         xmp=sized_xmp(found.xmp, *raster.size),
         dpi=_plausible(found.dpi),
         png_colour=found.png_colour,
+        png_text=found.png_text,
     )
 
 

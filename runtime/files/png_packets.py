@@ -1,0 +1,83 @@
+"""EXIF data, XMP and words in a PNG file, wherever they stand: behind the pixels too."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from .limits import MOST_METADATA
+from .png import XMP_KEYWORD, chunks_of
+
+__all__ = ["Packets", "packets_of_png"]
+
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_PROFILE = b"Raw profile type "
+"""Begins keywords of ImageMagick's, for what has chunks of its own today, in hexadecimal digits."""
+_EXIF_PROFILES = (b"exif", b"APP1")
+_LONGEST_KEYWORD = 79
+_EXIF_START = b"Exif\0\0"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packets:
+    """What a file says of its picture."""
+
+    exif: bytes | None
+    xmp: bytes | None
+    texts: tuple[tuple[bytes, bytes], ...]
+    """Kinds and bodies of chunks with other words, as they lie."""
+
+
+def packets_of_png(data: bytes) -> Packets:
+    """Return what a file says of its picture, up to :data:`MOST_METADATA` bytes of each.
+
+    Of each kind the first counts, damaged or not, so that a file of thousands is read soon.
+    """
+    packets: dict[str, bytes | None] = {}
+    texts, size = [], 0
+    for kind, body in chunks_of(data):
+        if kind == b"eXIf":
+            packets.setdefault("exif", body if len(body) <= MOST_METADATA else None)
+        keyword, nul, words = body.partition(b"\0") if kind in _TEXTS else (b"", b"", b"")
+        if not nul or not 0 < len(keyword) <= _LONGEST_KEYWORD:
+            continue
+        if keyword == XMP_KEYWORD:
+            if "xmp" not in packets:
+                packets["xmp"] = _international(words)
+        elif keyword.startswith(_PROFILE):
+            if keyword.removeprefix(_PROFILE) in _EXIF_PROFILES and "profile" not in packets:
+                packets["profile"] = _exif_in_profile(kind, words)
+        elif size + len(body) <= MOST_METADATA:
+            size += len(body)
+            texts.append((kind, body))
+    exif = packets.get("exif") or packets.get("profile")
+    return Packets(exif=exif, xmp=packets.get("xmp"), texts=tuple(texts))
+
+
+def _international(words: bytes) -> bytes | None:
+    """Return the text of a chunk iTXt, given all behind its keyword."""
+    compressed, rest = words[:1] == b"\1", words[2:].split(b"\0", 2)
+    if len(rest) < 3 or len(rest[2]) > MOST_METADATA:
+        return None
+    return _inflated(rest[2]) if compressed else rest[2]
+
+
+def _exif_in_profile(kind: bytes, words: bytes) -> bytes | None:
+    """Return EXIF data out of lines: its name, its length, and hexadecimal digits."""
+    text = _inflated(words[1:]) if kind == b"zTXt" else words if kind == b"tEXt" else None
+    lines = (text or b"").split(None, 2)
+    try:
+        block = bytes.fromhex(lines[2].decode("ascii")) if len(lines) == 3 else b""
+    except ValueError:
+        return None
+    return block if block.startswith((_EXIF_START, b"II", b"MM")) else None
+
+
+def _inflated(packed: bytes) -> bytes | None:
+    """Return what was deflated; none if it is damaged or larger than any packet is."""
+    stream = zlib.decompressobj()
+    try:
+        found = stream.decompress(packed, MOST_METADATA)
+    except zlib.error:
+        return None
+    return found if stream.eof else None
