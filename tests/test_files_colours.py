@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Colours that a PNG says without a profile: kept in PNG, refused where they would be lost."""
-=======
-"""Colours that a PNG file says without a profile: kept in PNG, refused where they would be lost."""
->>>>>>> cases
 
 from __future__ import annotations
 
