@@ -87,6 +87,9 @@ class Taken:
 PREVIEW, MASK = RGB[::4, ::4].copy(), GREY[..., 0] > 90
 RESTARTS = jpeg(RGB, restart_marker_blocks=2)
 MARKER = RESTARTS.find(b"\xff\xd0", RESTARTS.find(b"\xff\xda"))
+NOISE = jpeg(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+FLAT = jpeg(np.full((400, 400, 3), 255, np.uint8), optimize=True)
+assert bytes(64) in FLAT
 PROGRESSIVE = jpeg(RGB, progressive=True)
 
 TAKEN = {
@@ -149,6 +152,9 @@ TAKEN = {
     "blank line first": Taken(b"\n" + JPEG, whole(JPEG), near=1),
     "blank lines before a PNG": Taken(b"\r\n" + png(RGB), whole(png(RGB))),
     "odd last coefficient": Taken(untold(JPEG), by_opencv_in_colour, near=1),
+    "padded": Taken(NOISE[:-2] + bytes(99) + NOISE[-2:], whole(NOISE), near=1),
+    "padded, no end marker": Taken(NOISE[:-2] + bytes(999), whole(NOISE), near=1),
+    "long zeros that are codes": Taken(FLAT, by_pillow),
     "no last chunk": Taken(png(RGB, end=b""), by_pillow),
     "half a last chunk": Taken(png(RGB)[:-6], whole(png(RGB))),
     "bytes behind a PNG": Taken(png(RGB) + bytes(300), by_pillow),
@@ -159,9 +165,9 @@ def palette(bits: int) -> dict[int, Any]:
     return {320: [value % 65536 for value in range(3 * 2**bits)]}
 
 
-NOISE = jpeg(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
 HALF, DAMAGED = len(NOISE) // 2, "the image is damaged: "
 CUT = DAMAGED + "premature end"
+FILLED = DAMAGED + "a part of the file is filled with zeros"
 
 REFUSED = {
     "CIELab": (tiff(RGB, 8), "TIFF in CIELab colours is not supported: save it as grey, RGB or"),
@@ -207,6 +213,9 @@ REFUSED = {
     "progressive, between scans": (
         PROGRESSIVE[: PROGRESSIVE.rfind(b"\xff\xc4")], DAMAGED + "the file is truncated, whole sc"
     ),
+    "zeros within": (NOISE[:HALF] + bytes(200) + NOISE[HALF + 200 :], FILLED),
+    "zeros to the end": (NOISE[:HALF] + bytes(len(NOISE) - HALF), CUT),
+    "zeros to the end marker": (NOISE[:HALF] + bytes(999) + NOISE[-2:], CUT),
     "no scan": (gapped(JPEG), DAMAGED),
     "a PNG between chunks": (png(RGB, end=b"", halves=1), DAMAGED),
     "a PNG in a chunk": (png(RGB)[:-30], DAMAGED),
