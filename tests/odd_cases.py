@@ -140,6 +140,7 @@ TAKEN = {
     "orientation 0": Taken(tiff(RGB, 2, {274: 0})),
     "orientation 9": Taken(tiff(RGB, 2, {274: 9})),
     "fill order 3": Taken(tiff(RGB, 2, {266: 3})),
+    "orientation twice": Taken(tiff(RGB, 2, {274: [0, 0, 0]})),
     "resolution unit 77": Taken(tiff(RGB, 2, {296: 77})),
     "no end marker": Taken(JPEG[:-2], whole(JPEG), near=1),
     "half an end marker": Taken(JPEG[:-1], whole(JPEG), near=1),
@@ -192,6 +193,7 @@ REFUSED = {
     "CMYK in floats": (tiff(pixels("float32", 4), 5), "TIFF in CMYK of 32-bit floats is not supp"),
     "CMYK with opacity": (tiff(FIVE, 5, {338: STRAIGHT}), "TIFF in CMYK with transparency is not"),
     "other inks": (tiff(RGBA, 5, {332: 2}), "TIFF in inks other than CMYK is not supported"),
+    "YCbCr with opacity": (tiff(RGBA, 6, {530: [1, 1], 338: STRAIGHT}), "in YCbCr with more chan"),
     "YCbCr in 16 bits": (tiff(DEEP, 6, {530: [1, 1]}), "TIFF in YCbCr of 16-bit integers is not"),
     **{
         name: (tiff(RGB, 2, {259: method}), f"TIFF compressed with {name} is not supported: sa")
