@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from odd_cases import TAKEN
 from pictures import by_tifffile, exif, photo, pixels
 from PIL import Image
 
@@ -65,7 +66,7 @@ def seeds() -> list[bytes]:
         file = io.BytesIO()
         by_tifffile(pixels(depth, 4), file, **options)
         found.append(file.getvalue())
-    return found
+    return [*found, *(case.data for case in TAKEN.values())]
 
 
 SEEDS = seeds()

@@ -87,6 +87,9 @@ class Taken:
 PREVIEW, MASK = RGB[::4, ::4].copy(), GREY[..., 0] > 90
 RESTARTS = jpeg(RGB, restart_marker_blocks=2)
 MARKER = RESTARTS.find(b"\xff\xd0", RESTARTS.find(b"\xff\xda"))
+NOISE = jpeg(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+FLAT = jpeg(np.full((400, 400, 3), 255, np.uint8), optimize=True)
+assert bytes(64) in FLAT
 PROGRESSIVE = jpeg(RGB, progressive=True)
 
 TAKEN = {
@@ -137,6 +140,7 @@ TAKEN = {
     "orientation 0": Taken(tiff(RGB, 2, {274: 0})),
     "orientation 9": Taken(tiff(RGB, 2, {274: 9})),
     "fill order 3": Taken(tiff(RGB, 2, {266: 3})),
+    "orientation twice": Taken(tiff(RGB, 2, {274: [0, 0, 0]})),
     "resolution unit 77": Taken(tiff(RGB, 2, {296: 77})),
     "no end marker": Taken(JPEG[:-2], whole(JPEG), near=1),
     "half an end marker": Taken(JPEG[:-1], whole(JPEG), near=1),
@@ -149,6 +153,9 @@ TAKEN = {
     "blank line first": Taken(b"\n" + JPEG, whole(JPEG), near=1),
     "blank lines before a PNG": Taken(b"\r\n" + png(RGB), whole(png(RGB))),
     "odd last coefficient": Taken(untold(JPEG), by_opencv_in_colour, near=1),
+    "padded": Taken(NOISE[:-2] + bytes(99) + NOISE[-2:], whole(NOISE), near=1),
+    "padded, no end marker": Taken(NOISE[:-2] + bytes(999), whole(NOISE), near=1),
+    "long zeros that are codes": Taken(FLAT, by_pillow),
     "no last chunk": Taken(png(RGB, end=b""), by_pillow),
     "half a last chunk": Taken(png(RGB)[:-6], whole(png(RGB))),
     "bytes behind a PNG": Taken(png(RGB) + bytes(300), by_pillow),
@@ -159,9 +166,9 @@ def palette(bits: int) -> dict[int, Any]:
     return {320: [value % 65536 for value in range(3 * 2**bits)]}
 
 
-NOISE = jpeg(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
 HALF, DAMAGED = len(NOISE) // 2, "the image is damaged: "
 CUT = DAMAGED + "premature end"
+FILLED = DAMAGED + "a part of the file is filled with zeros"
 
 REFUSED = {
     "CIELab": (tiff(RGB, 8), "TIFF in CIELab colours is not supported: save it as grey, RGB or"),
@@ -186,6 +193,7 @@ REFUSED = {
     "CMYK in floats": (tiff(pixels("float32", 4), 5), "TIFF in CMYK of 32-bit floats is not supp"),
     "CMYK with opacity": (tiff(FIVE, 5, {338: STRAIGHT}), "TIFF in CMYK with transparency is not"),
     "other inks": (tiff(RGBA, 5, {332: 2}), "TIFF in inks other than CMYK is not supported"),
+    "YCbCr with opacity": (tiff(RGBA, 6, {530: [1, 1], 338: STRAIGHT}), "in YCbCr with more chan"),
     "YCbCr in 16 bits": (tiff(DEEP, 6, {530: [1, 1]}), "TIFF in YCbCr of 16-bit integers is not"),
     **{
         name: (tiff(RGB, 2, {259: method}), f"TIFF compressed with {name} is not supported: sa")
@@ -207,6 +215,9 @@ REFUSED = {
     "progressive, between scans": (
         PROGRESSIVE[: PROGRESSIVE.rfind(b"\xff\xc4")], DAMAGED + "the file is truncated, whole sc"
     ),
+    "zeros within": (NOISE[:HALF] + bytes(200) + NOISE[HALF + 200 :], FILLED),
+    "zeros to the end": (NOISE[:HALF] + bytes(len(NOISE) - HALF), CUT),
+    "zeros to the end marker": (NOISE[:HALF] + bytes(999) + NOISE[-2:], CUT),
     "no scan": (gapped(JPEG), DAMAGED),
     "a PNG between chunks": (png(RGB, end=b"", halves=1), DAMAGED),
     "a PNG in a chunk": (png(RGB)[:-30], DAMAGED),

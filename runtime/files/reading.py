@@ -44,8 +44,9 @@ class Decoded:
 def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _anything) -> Decoded:
     """Decode the bytes of an image file.
 
-    Palettes become RGB or RGBA, one bit becomes 8, CMYK becomes sRGB through its profile. All
-    other values are those of the file, as is its profile: nothing is converted.
+    Palettes become RGB or RGBA, one bit becomes 8, CMYK becomes sRGB through its profile, YCbCr
+    becomes RGB. All other values are those of the file, as is its profile: nothing is converted.
+    What lacks only its end marker is whole. Reduced copies and masks in a TIFF file are no pages.
 
     Args:
         data: the whole file.

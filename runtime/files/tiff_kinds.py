@@ -81,6 +81,8 @@ def check_kind(page: Page) -> None:
     _check_depth(page, colours, samples)
     if colours == _CMYK and _OPACITY & {*_extras(page)}:
         raise _unsupported("TIFF in CMYK with transparency", "as RGB with transparency")
+    if colours == _YCBCR and samples > _CHANNELS[colours]:
+        raise _unsupported("TIFF in YCbCr with more channels", "as RGB")
     if samples > 1 and page.number(_PLANES, 1) == _SEPARATE and page.number(_TILE_WIDTH, 0):
         raise _unsupported("TIFF in tiles of separate planes", "with interleaved channels")
 

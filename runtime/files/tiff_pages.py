@@ -67,7 +67,8 @@ class Page:
 
     def tidied(self) -> bytes:
         """Return the file with usual numbers for odd ones that say nothing about pixels."""
-        odd = [t for t, allowed in _RANGES.items() if self.number(t, allowed[0]) not in allowed]
+        said = {tag: self.directory.integer(tag, self.data) for tag in _RANGES}
+        odd = [t for t, number in said.items() if number is not None and number not in _RANGES[t]]
         if not odd:
             return self.data
         result = bytearray(self.data)
@@ -89,7 +90,7 @@ def picture_of_tiff(data: bytes) -> Page:
         raise ImageError(f"the image is damaged: {error}") from error
     if any(_is_raw(page) for page in pages) or data[8:10] == b"CR":
         raise ImageError(
-            "raw photos are not supported, and the preview in it is not the photo: develop it "
+            "raw photos are not supported, and the preview in one is not the photo: develop it "
             "first, to TIFF or JPEG"
         )
     pictures = [page for page in pages if not page.subordinate] or pages

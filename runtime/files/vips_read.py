@@ -14,7 +14,7 @@ from ..metadata.exif import resolution_of
 from ..metadata.tiff import metadata_of_page
 from ..raster import Metadata, Raster, within_range
 from ..vips import calling, damage, pixels_from_image, pyvips, srgb_from_cmyk, warnings
-from .jpeg import check_whole, ended
+from .jpeg import check_whole, ended, unfilled
 from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header
 from .png import colour_chunks, frames_of, resolution_of_png
 from .png_packets import packets_of_png
@@ -88,7 +88,7 @@ def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[
     """Return a file's image, without channels that are not read, and what was left out."""
     options: dict[str, Any] = {}
     if file_format == "jpg":
-        data = ended(data)
+        data = ended(unfilled(data))
     if page is not None:
         check_kind(page)
         data, options = page.tidied(), {"page": page.index}
