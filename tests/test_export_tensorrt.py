@@ -244,7 +244,7 @@ except MissingBackendError as error:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
-@pytest.mark.parametrize("more", [2**24, 2**26])
+@pytest.mark.parametrize("more", [2**24, pytest.param(2**26, marks=pytest.mark.slow)])
 def test_too_little_memory_is_said(graphs: Path, more: int) -> None:
     graph = graphs / "onnx" / "upscale.fp16.onnx"
     command = [sys.executable, "-c", OUT_OF_MEMORY, str(graph), str(more)]

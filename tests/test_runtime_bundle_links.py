@@ -37,7 +37,12 @@ FEW = ("dvc",)
 """Layout that the slow interpreters run: what they read are plain paths."""
 
 RUNS = [
-    pytest.param(backend, layout, id=f"{backend}-{name}")
+    pytest.param(
+        backend,
+        layout,
+        id=f"{backend}-{name}",
+        marks=[pytest.mark.slow] if backend in ("coreml", "coreai") else [],
+    )
     for backend in ("onnxruntime", "openvino", "coreml", "coreai")
     for name, layout in LAYOUTS.items()
     if backend in ("onnxruntime", "openvino") or name in FEW

@@ -16,11 +16,13 @@ __all__ = [
     "chunks_of",
     "colour_chunks",
     "frames_of",
+    "is_cut",
     "metadata_chunks",
     "resolution_of_png",
 ]
 
 PIXELS = b"IDAT"
+_END = b"IEND"
 _START = 8
 """Bytes of the signature."""
 
@@ -32,6 +34,11 @@ _METRE = 1
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 _XMP_START = bytes(5)
 """Behind the keyword: not compressed, by no method; in no language, and no translated keyword."""
+
+
+def is_cut(data: bytes) -> bool:
+    """Tell whether a file lacks its last chunk, as half a download does."""
+    return _END not in data
 
 
 def frames_of(data: bytes) -> int:

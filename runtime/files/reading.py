@@ -10,6 +10,7 @@ from ..exhaustion import MORE_ROOM, reported_exhaustion
 from ..raster import Raster
 from .bmp import read_bmp
 from .limits import Accept
+from .png import is_cut
 from .signatures import name_of, remedy_for
 from .vips_read import read_by_vips
 
@@ -74,7 +75,9 @@ def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _a
             else:
                 raster, left = read_by_vips(data, file_format, max_megapixels, accept)
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
+        cut = file_format == "png" and is_cut(data) and "damaged" in str(error)
+        reason = "the image is damaged: the file is truncated" if cut else error
+        raise ImageError(f"{name}: {reason}") from error
     return Decoded(raster=raster, format=file_format, notes=left)
 
 
