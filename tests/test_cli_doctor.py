@@ -33,7 +33,7 @@ def test_it_reports_every_backend_extra_and_version() -> None:
     assert all(row["ready"] != bool(row["remedy"]) for row in report["backends"])
     extras = {row["name"] for row in report["extras"]}
     with_torch = {"models", "parity", "export", "calibrate", "bench", "train", "coreml", "coreai"}
-    assert extras == with_torch | WITHOUT_TORCH
+    assert extras == with_torch | WITHOUT_TORCH | {"teach"}
     assert report["packages"]["numpy"] == metadata.version("numpy")
     assert sys.version.startswith(report["python"])
 
@@ -49,7 +49,9 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(metadata, "version", without_torch)
     needing = [row for row in extra_rows() if row.name not in WITHOUT_TORCH]
-    assert all(row.missing == ("torch",) for row in needing)
+    assert all("torch" in row.missing for row in needing)
+    # The packages of "teach" are large, and only the slow checks install them.
+    assert all(row.missing == ("torch",) for row in needing if row.name != "teach")
     result = run()
     assert result.exit_code == 0
     assert "pip install 'tinysr[export]'" in result.stdout

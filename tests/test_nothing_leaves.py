@@ -114,7 +114,7 @@ def test_an_export_is_quiet(exported: Watched) -> None:
         ("--version",),
         ("doctor",),
         ("inspect", "tiny"),
-        ("inspect", "tiny.safetensors"),
+        pytest.param(("inspect", "tiny.safetensors"), marks=pytest.mark.slow),
         ("parity", "tiny", "--model", "tiny.safetensors"),
         ("bench", "twin", "--rules", "quick"),
     ],
