@@ -29,7 +29,7 @@ NO_NUMBERS = (
     "terminal_*", "user_cache",
     "export_tensorrt*", "files_*", "isa", "models_accounting", "models_pickles", "progress",
     "readme", "recipe_costs", "runtime_bundle", "runtime_folder_*", "runtime_hashes",
-    "runtime_imports", "runtime_pillow", "runtime_store", "runtime_tensorrt", "shipped_plans",
+    "runtime_cpp", "runtime_imports", "runtime_pillow", "runtime_store", "runtime_tensorrt", "shipped_plans",
     "start_up", "tensorrt_rtx", "training_photos",
 )  # fmt: skip
 """Tests whose outcome no kernel of these libraries changes: files, words, and fake devices."""
