@@ -92,6 +92,17 @@ def test_niqe_is_lower_for_what_is_like_the_pristine_images(files: dict[str, Pat
     assert niqe(image) < niqe(noisy)
     with pytest.raises(ImageError, match="two patches"):
         niqe(picture(1, 96))
+    assert [Niqe.takes(picture(1, side)) for side in (96, 192)] == [False, True]
+
+
+def test_photos_too_small_for_niqe_are_left_out_of_it(
+    files: dict[str, Path], pairs: list[Pair]
+) -> None:
+    metrics = Metrics.of(niqe=files["niqe"])
+    small = [dataclasses.replace(p, low=p.low[:24, :24], high=p.high[:96, :96]) for p in pairs]
+    assert measure(bicubic, small, metrics).niqe is None
+    both = measure(bicubic, [*small, *pairs], metrics).niqe
+    assert both == measure(bicubic, pairs, metrics).niqe
 
 
 def test_weights_that_do_not_fit_are_refused(files: dict[str, Path]) -> None:

@@ -107,6 +107,7 @@ def _report(quality: Mapping[str, Mapping[str, Measured]], speed: Mapping[str, S
             cells = [_cell(getattr(row, metric)) for metric in METRICS]
             lines.append(f"| {name} | " + " | ".join(cells) + " |")
         lines.append("")
+    lines += ["NIQE is of the photos that have two patches of 96² or more.", ""]
     if speed:
         lines += [
             f"| {SIDE}×{SIDE} → ×4, ONNX Runtime, {os.cpu_count()} threads | products, G | s |",

@@ -67,6 +67,7 @@ class Measured:
     lpips: float | None
     dists: float | None
     niqe: float | None
+    """Over the photos that have two patches of 96² pixels or more."""
 
 
 def measure(upscale: Upscale, pairs: Sequence[Pair], metrics: Metrics) -> Measured:
@@ -94,8 +95,10 @@ def _distance(
     return float(np.mean([float(metric(_batch(a), _batch(b))) for a, b in pairs]))
 
 
-def _mean(metric: Niqe, images: Sequence[Array]) -> float:
-    return float(np.mean([metric(_batch(image)[0]) for image in images]))
+def _mean(metric: Niqe, images: Sequence[Array]) -> float | None:
+    tensors = [_batch(image)[0] for image in images]
+    scores = [metric(tensor) for tensor in tensors if metric.takes(tensor)]
+    return float(np.mean(scores)) if scores else None
 
 
 def _batch(image: Array) -> Tensor:

@@ -45,6 +45,12 @@ class Niqe:
             raise CheckpointError(f"{path}: expected NIQE's mean [36] and covariance [36, 36]")
         self._mean, self._covariance = (tensors[name].double() for name in shapes)
 
+    @staticmethod
+    def takes(image: Tensor) -> bool:
+        """Tell whether ``[3, H, W]`` has the two patches that a score needs."""
+        rows, columns = (side // _PATCH for side in image.shape[1:])
+        return rows * columns >= 2
+
     def __call__(self, image: Tensor) -> float:
         """Return the score of ``[3, H, W]`` in [0, 1].
 
