@@ -97,7 +97,7 @@ $(TEACH): $(STAMP)
 quality: $(TEACH)  ## Measure MODEL beside bicubic and Real-ESRGAN on photos that no training saw
 	$(BIN)/python -m tinysr.training.quality '$(MODEL)' --json build/quality.json
 
-test: setup  ## Run the tests (under 10 minutes on 2 cores)
+test: setup  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 test-isa: setup  ## Run the numeric tests as on other CPUs: under each of CAPS (avx2, …, amx: all)

@@ -25,6 +25,7 @@ from tinysr.training import (
 from tinysr.training.engine import CHECKPOINT, Progress, read_progress
 from tinysr.training.evaluate import (
     Pair,
+    Score,
     bicubic,
     upscaled,
     with_adain,
@@ -251,3 +252,19 @@ def test_the_shipped_weights_give_greys_no_cast_and_no_grid(shipped: TinySR, lev
     assert cast < 1 / 255
     assert grid < 2 / 255
     assert (image - level).abs().max() < 3 / 255
+
+
+def test_a_card_says_what_images_a_run_learned_from() -> None:
+    from tinysr.training.card import _images, _limits
+
+    config = small_config()
+    score = Score(photo="camera", degradation="light", psnr=20.0, ssim=0.5)
+    scores = dict.fromkeys(("model", "bicubic", "model, v constant"), [score])
+    for inputs, words, never in (
+        ({}, "no photo and no data set", True),
+        ({"taught": "0" * 64}, "crops with an image teacher's enlargements", False),
+        ({"data": "0" * 64}, "images of", False),
+    ):
+        progress = Progress(config=config, inputs=inputs)
+        assert words in _images(progress)
+        assert ("never saw a photo" in " ".join(_limits(progress, scores))) is never

@@ -133,7 +133,8 @@ def train(
             return
         if recipe.endswith(f"/{TEACH}"):
             lesson = _lesson(config or config_path(recipe), changes, sharp, folder, data)
-            teach(lesson, team=team, said=said)
+            if not teach(lesson, team=team, said=said):
+                said(f"Stopped; the same command goes on in {folder}")
             return
         if sharp is not None:
             raise UnsupportedError(f"--image-teacher: '{recipe}' is not taught by one")

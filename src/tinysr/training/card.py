@@ -108,6 +108,11 @@ def _facts(run: Made) -> str:
 
 
 def _images(progress: Progress) -> str:
+    if "taught" in progress.inputs:
+        return (
+            "crops with an image teacher's enlargements; `taught.json` beside them has the hashes\n"
+            "  of the teacher and the photos, and the settings"
+        )
     data = progress.config.data
     count = progress.step // data.refresh + data.pool
     share = data.photos if "data" in progress.inputs else 0.0
@@ -184,6 +189,10 @@ def _limits(progress: Progress, scores: Scores) -> list[str]:
     losses = progress.config.options.get("image", {})
     alone = not (losses.get("perceptual") or losses.get("gan"))
     fidelity = ["- Its last stage was trained for fidelity alone: it invents no texture."]
+    synthetic = (
+        "- It never saw a photo: fur and foliage come out smoother than they were, and strong",
+        "  colours a little off, which shows on smooth images that bicubic hardly harms.",
+    )
     return [
         "## Limits",
         "",
@@ -192,8 +201,7 @@ def _limits(progress: Progress, scores: Scores) -> list[str]:
         *(fidelity if alone else []),
         f"- The transformer adds {part:+.3f} dB over a constant prediction (*v constant*):",
         "  in a run this short the autoencoder does the work.",
-        "- It never saw a photo: fur and foliage come out smoother than they were, and strong",
-        "  colours a little off, which shows on smooth images that bicubic hardly harms.",
+        *(() if progress.inputs.keys() & {"data", "taught"} else synthetic),
         "- Strong noise, strong compression and other scales than ×4 lie outside its training.",
         "",
     ]
