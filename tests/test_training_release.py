@@ -259,7 +259,7 @@ def test_a_card_says_what_images_a_run_learned_from() -> None:
 
     config = small_config()
     score = Score(photo="camera", degradation="light", psnr=20.0, ssim=0.5)
-    scores = dict.fromkeys(("model", "bicubic", "model, v constant"), [score])
+    scores = {name: [score] for name in ("model", "bicubic", "model, v constant")}
     for inputs, words, never in (
         ({}, "no photo and no data set", True),
         ({"taught": "0" * 64}, "crops with an image teacher's enlargements", False),
