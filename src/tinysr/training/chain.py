@@ -14,7 +14,7 @@ from tinysr.training.config import parse_config, read_config
 from tinysr.training.engine import CHECKPOINT, Session, Team
 from tinysr.training.image_teachers import Lesson, read_teach_config, teach
 from tinysr.training.image_teachers.config import TEACH
-from tinysr.training.recipes import GUEST_SOURCES, SOURCES, config_path, stages_of
+from tinysr.training.recipes import GUEST_SOURCES, SOURCES, STARTS, config_path, stages_of
 from tinysr.training.runner import PRODUCT, RECORD, Job, run_stage
 from tinysr.training.stages import uses_features
 from tinysr.training.stages.pixel_loss import FEATURES
@@ -95,10 +95,12 @@ class Chain:
 
     def _job(self, stage: str, stages: Sequence[str]) -> Job:
         config = read_config(config_path(f"{self.recipe}/{stage}"), self._changes(stage, stages))
-        inputs = {}
+        inputs, starts = {}, STARTS.get(self.recipe, {})
         for role, source in self._sources(stage).items():
             if source in self.inputs:
                 inputs[role] = self.inputs[source]
+            elif source in starts:
+                inputs[role] = Path(starts[source])
             elif source in stages:
                 taught = source == TEACH
                 inputs[role] = self.folder / source if taught else self.folder / source / PRODUCT

@@ -77,7 +77,7 @@ def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bo
                 write_shard(shard_path(lesson.folder, index), tensors, origin)
                 said(_progress(index, len(mine) - done, time.monotonic() - start, config))
     team.wait()
-    if team.leads and not paths.is_file(lesson.folder / INDEX, CheckpointError):
+    if team.leads and (missing or not paths.is_file(lesson.folder / INDEX, CheckpointError)):
         write_index(lesson.folder, origin, config.shards)
     team.wait()
     return True
@@ -87,7 +87,8 @@ def _origin(lesson: Lesson, photos: Photos | None) -> dict[str, Any]:
     files = sorted({lesson.teacher.with_suffix(s) for s in _suffixes(lesson.teacher)})
     here = [file for file in files if paths.is_file(file, CheckpointError)]
     return {
-        "config": lesson.config.model_dump(mode="json"),
+        # A shard is what its place in the row makes it, so a lesson may become longer.
+        "config": lesson.config.model_dump(mode="json", exclude={"shards"}),
         "teacher": {file.suffix: file_sha256(file) for file in here},
         "data": photos.fingerprint if photos else None,
     }

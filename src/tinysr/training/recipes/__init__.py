@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinysr.errors import choices
 
-__all__ = ["GUEST_SOURCES", "RECIPES", "SOURCES", "config_path", "stages_of"]
+__all__ = ["GUEST_SOURCES", "RECIPES", "SOURCES", "STARTS", "config_path", "stages_of"]
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "nano": (
@@ -33,11 +33,14 @@ SOURCES: dict[str, dict[str, str]] = {
     "restore-1": {"teacher": "teacher", "student": "prune", "vae": "vae-decoder"},
     "restore-2": {"student": "restore-1"},
     "restore-3": {"student": "restore-2"},
-    "autoencoder": {"taught": "teach"},
+    "autoencoder": {"taught": "teach", "vae": "start"},
     "distil": {"student": "autoencoder", "taught": "teach"},
     "pixels": {"student": "distil", "taught": "teach"},
 }
 """For each stage, by the role of its inputs, the stage whose product that is."""
+
+STARTS: dict[str, dict[str, str]] = {"natural": {"start": "tinysr-nano"}}
+"""What a recipe starts from where the user names nothing else: presets, by role."""
 
 GUEST_SOURCES: dict[str, dict[str, str]] = {"prune": {"vae": "vae-decoder"}}
 """What stages need besides when the teacher is the user's: its autoencoder may be one that no

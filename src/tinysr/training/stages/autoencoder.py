@@ -14,11 +14,16 @@ from tinysr.models import ModelConfig, TinySR, TransformerConfig
 from tinysr.training.config import Strict
 from tinysr.training.engine import Batch, Stage
 from tinysr.training.init import initialise
+from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 from tinysr.training.stages.shapes import Shape
 
 __all__ = ["AUTOENCODER", "AutoencoderOptions", "AutoencoderStage"]
+
+
+VAE = "vae"
+"""Role of the model whose encoder and decoder it starts from; without one they start wired."""
 
 
 class AutoencoderOptions(Strict):
@@ -77,10 +82,15 @@ def _make(options: AutoencoderOptions, context: Context) -> AutoencoderStage:
     model = initialise(
         TinySR(ModelConfig(vae=options.model.vae(), transformer=transformer)), context.seed
     )
+    if VAE in context.inputs:
+        model = with_autoencoder(model, context.model(VAE))
+    with torch.no_grad():
+        # v starts at nothing: the pattern that it carries for the wiring is no part of a code.
+        model.transformer.proj_out.bias.zero_()
     model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return AutoencoderStage(model, ImageLoss(options.image, context))
 
 
 AUTOENCODER = StageKind(
-    name="autoencoder", options=AutoencoderOptions, make=_make, inputs=("taught",)
+    name="autoencoder", options=AutoencoderOptions, make=_make, inputs=("taught", VAE)
 )
