@@ -71,9 +71,9 @@ plans: setup  ## Find the plans that come with tinysr anew, from the current wei
 
 bench: setup  ## Measure BUNDLE: latency and limits, what whole folders cost, and memory
 	$(TINYSR) bench '$(BUNDLE)' --rules $(RULES) --json build/bench/bench.json
-	$(BIN)/python -m tinysr.benchmarks.overhead '$(BUNDLE)'
-	$(BIN)/python -m tinysr.benchmarks.throughput '$(BUNDLE)' --json build/bench/throughput.json
-	$(BIN)/python -m tinysr.benchmarks.memory '$(BUNDLE)' --json build/bench/memory.json
+	$(BIN)/python -m tinysr.benchmarks.runtime.overhead '$(BUNDLE)'
+	$(BIN)/python -m tinysr.benchmarks.runtime.throughput '$(BUNDLE)' --json build/bench/throughput.json
+	$(BIN)/python -m tinysr.benchmarks.runtime.memory '$(BUNDLE)' --json build/bench/memory.json
 
 bench-device: setup  ## Measure this machine as DEVICE with BUNDLE, into benchmarks/results
 	$(BIN)/python -m tinysr.benchmarks.device '$(BUNDLE)' --device '$(DEVICE)' --rules $(RULES)
@@ -110,7 +110,7 @@ fuzz: setup  ## Read damaged image files for MINUTES (10)
 	$(BIN)/python tests/fuzzing.py --minutes $(or $(MINUTES),10)
 
 recoverability: setup  ## Compare ways to prune MODEL, each tuned alike, in build/recoverability
-	$(BIN)/python -m tinysr.benchmarks.recoverability '$(MODEL)' -o build/recoverability \
+	$(BIN)/python -m tinysr.benchmarks.pruning.recoverability '$(MODEL)' -o build/recoverability \
 		$(STUDENT:%=--student '%')
 
 lint: setup links  ## Check style and the import contracts
@@ -133,7 +133,7 @@ showcase: setup  ## Draw the README's picture and write its figures, from the cu
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-all --precision all --overwrite
 	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared
 	cp build/compared/compare.json benchmarks/results/precisions.json
-	$(BIN)/python -m tinysr.benchmarks.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
+	$(BIN)/python -m tinysr.benchmarks.report.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
 golden: setup  ## Write what the runtime computes, for TinySRKit's tests to compute again
 	$(BIN)/python tests/golden_swift.py

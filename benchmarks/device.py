@@ -16,13 +16,13 @@ from tinysr.runtime import Bundle
 from tinysr.runtime.registry import BACKENDS
 from tinysr.terminal import Output, program
 
-from .bench import Options, bench, contenders
-from .devices import result_path
-from .growth import measure as measure_growth
+from .latency.bench import Options, bench, contenders
+from .latency.growth import measure as measure_growth
 from .record import RESULTS, write_record
+from .report.devices import result_path
 from .rows import write_measured
-from .side_by_side import measure as measure_sides
 from .timing import rules_named
+from .versus.side_by_side import measure as measure_sides
 
 __all__ = ["main", "measure_device"]
 

@@ -1,12 +1,12 @@
 """Ranges, headroom and precision plans, measured once for every backend."""
 
-from .budget import LOST_DB, BudgetResult
+from .bits.budget import LOST_DB, BudgetResult
+from .bits.evaluate import Evaluation, Score, Truth, evaluate, score, truths
+from .bits.finder import find_plan
+from .bits.search import find_quantization, held_to_budget
 from .calibrate import Calibration, CalibrationOptions, Verdict, calibrate, check
-from .evaluate import Evaluation, Score, Truth, evaluate, score, truths
 from .files import PLAN, PLOT, RANGES, REPORT, write_calibration
-from .finder import find_plan
-from .half import FP16_MAX, HalfWalker
-from .images import (
+from .ranges.images import (
     SEED,
     CalibrationImage,
     DegradedPhoto,
@@ -14,13 +14,13 @@ from .images import (
     degraded_photos,
     image_sha256,
 )
-from .measure import measure_ranges
-from .quantization import find_quantization, held_to_budget
-from .ranges import ModuleRange, OpRange, Ranges, load_ranges
+from .ranges.measure import measure_ranges
+from .ranges.record import ModuleRange, OpRange, Ranges, load_ranges
+from .ranges.state import State
 from .shipped import shipped_plan, shipped_plans
-from .state import State
-from .trace import Op, Trace, trace
-from .walk import Walker
+from .traced.half import FP16_MAX, HalfWalker
+from .traced.trace import Op, Trace, trace
+from .traced.walk import Walker
 
 __all__ = [
     "FP16_MAX",

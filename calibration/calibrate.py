@@ -10,19 +10,19 @@ from pydantic import BaseModel, ConfigDict
 
 from tinysr.errors import CalibrationError
 from tinysr.export import bake
-from tinysr.export.precision import DEFAULT_MARGIN, PrecisionPlan, check_margin
-from tinysr.export.typed import units
+from tinysr.export.model.typed import units
+from tinysr.export.plans.precision import DEFAULT_MARGIN, PrecisionPlan, check_margin
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
 from tinysr.progress import Progress
 
-from .evaluate import Evaluation, evaluate, truths
-from .finder import PRECISION, find_plan, large_weights, too_large
-from .images import SEED, CalibrationImage, calibration_images
-from .measure import Measurement, measure_ranges
-from .ranges import ModuleRange, Ranges
-from .state import State
-from .trace import Trace, trace
+from .bits.evaluate import Evaluation, evaluate, truths
+from .bits.finder import PRECISION, find_plan, large_weights, too_large
+from .ranges.images import SEED, CalibrationImage, calibration_images
+from .ranges.measure import Measurement, measure_ranges
+from .ranges.record import ModuleRange, Ranges
+from .ranges.state import State
+from .traced.trace import Trace, trace
 
 __all__ = ["Calibration", "CalibrationOptions", "Verdict", "calibrate", "check"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import CalibrationError
-from tinysr.export.plans import plan_name
-from tinysr.export.precision import plan_text
+from tinysr.export.plans.files import plan_name
+from tinysr.export.plans.precision import plan_text
 
 from .calibrate import Calibration
 from .report import html_text, plot_png

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinysr.errors import require
 
-from .ranges import ModuleRange
+from .ranges.record import ModuleRange
 
 __all__ = ["headroom_png"]
 

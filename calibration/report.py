@@ -8,7 +8,7 @@ from tinysr.parity.page import page
 
 from .calibrate import Calibration
 from .plot import headroom_png
-from .ranges import PERCENTS
+from .ranges.record import PERCENTS
 
 __all__ = ["html_text", "plot_png"]
 

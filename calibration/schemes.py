@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from tinysr.export.baked import BakedTinySR
-from tinysr.export.coreml.prepare import prepared
-from tinysr.export.coreml.rounding import ladder, rounded, stored_bits
-from tinysr.export.quantization import Format, PlanTarget
-from tinysr.export.quantize import quantize_layer
+from tinysr.export.apple.coreml.prepare import prepared
+from tinysr.export.apple.coreml.rounding import ladder, rounded, stored_bits
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.integers import quantize_layer
+from tinysr.export.plans.quantization import Format, PlanTarget
 
 __all__ = ["ONNX", "SCHEMES", "Scheme"]
 

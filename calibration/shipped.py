@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 from tinysr.export.options import Plan
-from tinysr.export.plans import load_any_plan
+from tinysr.export.plans.files import load_any_plan
 
 __all__ = ["shipped_plan", "shipped_plans"]
 

@@ -1,11 +1,11 @@
 """Eager model → bundle: baking, graphs, and the files around them."""
 
-from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
-from .baked import BakedTinySR
 from .bundle import export_bundle
 from .extend import Extension, extend_bundle
 from .files import check_target
 from .gate import Gate
+from .model.bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
+from .model.baked import BakedTinySR
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, targets_for
 

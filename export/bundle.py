@@ -22,16 +22,16 @@ from tinysr.manifest import (
 from tinysr.models import SCALE, Loaded
 from tinysr.models.receptive_field import feature_bytes, halo
 
-from .apply_plan import apply_plan
-from .bake import bake, prove_baked
-from .baked import BakedTinySR
-from .equalise import equalised
 from .files import atomic_folder, file_entry
 from .gate import Gate, hold
-from .graph import example_input
+from .model.apply_plan import apply_plan
+from .model.bake import bake, prove_baked
+from .model.baked import BakedTinySR
+from .model.equalise import equalised
+from .onnx.graph import example_input
 from .options import PRECISIONS, ExportOptions, Finish, Progress
-from .plans import any_plan_text, plan_name
-from .quantization import PLANNED, QuantizationPlan
+from .plans.files import any_plan_text, plan_name
+from .plans.quantization import PLANNED, QuantizationPlan
 from .target import Build, GraphBuild, Target
 from .targets import targets_for
 

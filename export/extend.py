@@ -29,7 +29,7 @@ from tinysr.runtime.integrity import fault_of
 from .files import atomic_folder
 from .gate import Gate, hold
 from .options import PRECISIONS, Plan, Progress, Settings, check_precision
-from .plans import load_any_plan
+from .plans.files import load_any_plan
 from .target import GraphBuild, Target
 from .targets import targets_for
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from tinysr.errors import UnsupportedError, choices
 from tinysr.manifest import Artifact
 
-from .bake import DEFAULT_TILE
-from .precision import PrecisionPlan
-from .quantization import COREML_PLANS, QUANTIZED, PlanTarget, QuantizationPlan
+from .model.bake import DEFAULT_TILE
+from .plans.files import Plan
+from .plans.precision import PrecisionPlan
+from .plans.quantization import COREML_PLANS, QUANTIZED, PlanTarget, QuantizationPlan
 
 __all__ = [
     "PRECISIONS",
@@ -41,7 +42,6 @@ _COREML = "coreml"
 """The target with plans of its own, for formats of its own. It computes in fp16 whatever its
 weights are in, and needs the plan for it."""
 
-Plan = PrecisionPlan | QuantizationPlan
 
 Progress = Callable[[str], None]
 """Called with a few words when a step begins."""

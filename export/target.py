@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tinysr.manifest import Artifact
 
-from .baked import BakedTinySR
+from .model.baked import BakedTinySR
 from .options import ExportOptions, Finish, Plan, Progress, Settings
 
 __all__ = ["Build", "GraphBuild", "Target"]

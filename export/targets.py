@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from tinysr.errors import choices
 
-from .coreai_target import COREAI
-from .coreml.target import COREML
-from .onnx_target import ONNX
-from .openvino_target import OPENVINO
+from .apple.coreai.target import COREAI
+from .apple.coreml.target import COREML
+from .onnx.target import ONNX
+from .openvino.target import OPENVINO
 from .target import Target
 from .tensorrt.target import TENSORRT
 

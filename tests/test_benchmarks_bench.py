@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from bundles import FAIL, TILE, edit_manifest, make_bundle
-from tinysr.benchmarks.bench import Options, bench, contenders
-from tinysr.benchmarks.judge import check_target, regressions
+from tinysr.benchmarks.latency.bench import Options, bench, contenders
+from tinysr.benchmarks.latency.judge import check_target, regressions
+from tinysr.benchmarks.latency.probe import probe
+from tinysr.benchmarks.latency.stages import PARTS
+from tinysr.benchmarks.latency.work import count_work, limit
 from tinysr.benchmarks.machine import Energy, commit, peak_mb
 from tinysr.benchmarks.peaks import Peaks
-from tinysr.benchmarks.probe import probe
 from tinysr.benchmarks.rows import Measured, read_measured, write_measured
-from tinysr.benchmarks.stages import PARTS
 from tinysr.benchmarks.timing import QUICK, Rules, in_turns, latency, ratio, rules_named
-from tinysr.benchmarks.work import count_work, limit
 from tinysr.errors import BundleError, GateError, UnsupportedError
 from tinysr.runtime import Bundle, create
 

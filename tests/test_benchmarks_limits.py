@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundles import make_bundle
-from tinysr.benchmarks import bench as benching
-from tinysr.benchmarks import device, peaks, report, timing
-from tinysr.benchmarks.limits import computed_in
+from tinysr.benchmarks import device, peaks, timing
+from tinysr.benchmarks.latency import bench as benching
+from tinysr.benchmarks.latency.limits import computed_in
 from tinysr.benchmarks.peaks import UNMEASURED, Peaks, measure_peaks
+from tinysr.benchmarks.report import page as report
 from tinysr.benchmarks.rows import Measured, StageRow, read_measured, share_of
 from tinysr.manifest import Artifact
 from tinysr.runtime import Bundle

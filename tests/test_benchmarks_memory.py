@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bundles import make_bundle
-from tinysr.benchmarks import memory
 from tinysr.benchmarks.record import provenance, read_record
+from tinysr.benchmarks.runtime import memory
 from tinysr.errors import UnsupportedError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bundles import make_bundle
-from tinysr.benchmarks import overhead
+from tinysr.benchmarks.runtime import overhead
 from tinysr.runtime import Upscaler
 
 

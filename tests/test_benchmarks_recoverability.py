@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from recipes import SHAPE
 
-from tinysr.benchmarks import recoverability
-from tinysr.benchmarks.recoverability_report import Results, markdown_lines
-from tinysr.benchmarks.recovery import CONFIG, Plan
+from tinysr.benchmarks.pruning import recoverability
+from tinysr.benchmarks.pruning.recoverability_report import Results, markdown_lines
+from tinysr.benchmarks.pruning.recovery import CONFIG, Plan
 from tinysr.errors import UnsupportedError
 from tinysr.models.checkpoints import save_single_file
 from tinysr.models.seeded import seeded

@@ -9,13 +9,15 @@ import pytest
 import torch
 
 from bundles import TILE, TwinModel, make_bundle
-from tinysr.benchmarks import device, others, report
-from tinysr.benchmarks.devices import measured_runs, result_path, wanted_devices
-from tinysr.benchmarks.growth import Growth, Point, departure
-from tinysr.benchmarks.paper import paper_rows, parsed
-from tinysr.benchmarks.plots import growth_png
-from tinysr.benchmarks.side_by_side import BASE, measure
+from tinysr.benchmarks import device
+from tinysr.benchmarks.latency.growth import Growth, Point, departure
+from tinysr.benchmarks.report import page as report
+from tinysr.benchmarks.report.devices import measured_runs, result_path, wanted_devices
+from tinysr.benchmarks.report.paper import paper_rows, parsed
+from tinysr.benchmarks.report.plots import growth_png
 from tinysr.benchmarks.timing import QUICK
+from tinysr.benchmarks.versus import others
+from tinysr.benchmarks.versus.side_by_side import BASE, measure
 from tinysr.errors import UnsupportedError
 from tinysr.runtime import Bundle
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bundles import make_bundle
-from tinysr.benchmarks import throughput
+from tinysr.benchmarks.runtime import throughput
 from tinysr.errors import ImageError
 from tinysr.runtime import Upscaler
 

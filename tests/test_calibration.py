@@ -28,13 +28,13 @@ from tinysr.calibration import (
     trace,
     write_calibration,
 )
-from tinysr.calibration import measure as measuring
-from tinysr.calibration.histogram import Measured, percentile, see, share_between
+from tinysr.calibration.ranges import measure as measuring
+from tinysr.calibration.ranges.histogram import Measured, percentile, see, share_between
 from tinysr.errors import CalibrationError, CheckpointError, ImageError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
-from tinysr.export.apply_plan import apply_plan
-from tinysr.export.precision import KeptModule, PrecisionPlan
-from tinysr.export.typed import units
+from tinysr.export.model.apply_plan import apply_plan
+from tinysr.export.model.typed import units
+from tinysr.export.plans.precision import KeptModule, PrecisionPlan
 from tinysr.models import Loaded
 from tinysr.parity import gate_db, measure, suite
 

@@ -7,9 +7,10 @@ from collections.abc import Collection
 import pytest
 from tiny_models import TILE
 
-from tinysr.calibration import CalibrationOptions, Trace, calibrate, evaluate, finder, trace, truths
-from tinysr.calibration.evaluate import Evaluation, Score
-from tinysr.calibration.finder import find_plan, grouped
+from tinysr.calibration import CalibrationOptions, Trace, calibrate, evaluate, trace, truths
+from tinysr.calibration.bits import finder
+from tinysr.calibration.bits.evaluate import Evaluation, Score
+from tinysr.calibration.bits.finder import find_plan, grouped
 from tinysr.export import BakedTinySR
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
@@ -30,7 +31,7 @@ def test_what_the_gate_needs_is_found_when_ranges_do_not_say_it(
     before = evaluate(traced, (), expected, gate_db("fp16")).worst
     assert before.psnr_db is not None
     gate = before.psnr_db + 1
-    monkeypatch.setattr("tinysr.calibration.finder.gate_db", lambda _: gate)
+    monkeypatch.setattr("tinysr.calibration.bits.finder.gate_db", lambda _: gate)
     plan, evaluation = find_plan(baked, traced, ranges, expected, margin=4.0)
     assert evaluation.passed
     assert plan.keep

@@ -54,7 +54,7 @@ PATCHES = {
         ("export", "tinysr-nano", "-o", "out/new"),
     ),
     "extension in the format": (
-        "import tinysr.export.openvino_target as t, tinysr.export.extend as e\n"
+        "import tinysr.export.openvino.target as t, tinysr.export.extend as e\n"
         "t._converted, e._checked_graphs = stay, lambda bundle, _: bundle.artifacts('onnx')",
         ("export", "twin", "-o", "out/new", "-t", "openvino", "--no-gate"),
     ),

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tiny_models import TILE, tiny_model
 
-from tinysr.benchmarks.compare import Comparison, _quality, compare
-from tinysr.benchmarks.compare_report import HEAD, caption, cells, comparison_png, html_text
+from tinysr.benchmarks.versus.compare import Comparison, _quality, compare
+from tinysr.benchmarks.versus.compare_report import HEAD, caption, cells, comparison_png, html_text
 from tinysr.errors import BundleError
 from tinysr.export import ExportOptions, export_bundle
-from tinysr.export.quantization import QuantizationPlan
+from tinysr.export.plans.quantization import QuantizationPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.models.checkpoints import save_single_file

@@ -12,7 +12,7 @@ from tiny_models import TILE, noise
 
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import ExportOptions, export_bundle
-from tinysr.export.precision import PrecisionPlan
+from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite

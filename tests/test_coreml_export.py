@@ -13,16 +13,16 @@ from tiny_models import TILE, as_loaded, explosive_model, noise
 
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
-from tinysr.export.coreml.convert import Recipe, converted
-from tinysr.export.coreml.options import CoreMLOptions
-from tinysr.export.coreml.package import licence, save
-from tinysr.export.coreml.ports import FUNCTIONS
-from tinysr.export.coreml.target import COREML, _facts
-from tinysr.export.coreml.tools import check_numpy
-from tinysr.export.coreml.unsupported import unsupported
-from tinysr.export.mobile_page import mobile_page
-from tinysr.export.precision import KeptModule, PrecisionPlan
-from tinysr.export.quantization import Format, KeptLayer, QuantizationPlan
+from tinysr.export.apple.coreml.convert import Recipe, converted
+from tinysr.export.apple.coreml.options import CoreMLOptions
+from tinysr.export.apple.coreml.package import licence, save
+from tinysr.export.apple.coreml.target import COREML, _facts
+from tinysr.export.apple.coreml.tools import check_numpy
+from tinysr.export.apple.coreml.unsupported import unsupported
+from tinysr.export.apple.page import mobile_page
+from tinysr.export.apple.ports import FUNCTIONS
+from tinysr.export.plans.precision import KeptModule, PrecisionPlan
+from tinysr.export.plans.quantization import Format, KeptLayer, QuantizationPlan
 from tinysr.export.target import Build
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded

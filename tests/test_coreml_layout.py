@@ -12,11 +12,11 @@ from tiny_models import TILE, difference, noise
 
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, export_bundle
-from tinysr.export.coreml.ane import ane_layout
-from tinysr.export.coreml.options import CoreMLOptions
-from tinysr.export.coreml.prepare import prepared
-from tinysr.export.precision import PrecisionPlan
-from tinysr.export.typed import units
+from tinysr.export.apple.coreml.ane import ane_layout
+from tinysr.export.apple.coreml.options import CoreMLOptions
+from tinysr.export.apple.coreml.prepare import prepared
+from tinysr.export.model.typed import units
+from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, suite
 from tinysr.runtime import create

@@ -15,20 +15,20 @@ from said import said
 from tiny_models import TILE, noise
 
 from tinysr.calibration import find_quantization, held_to_budget
-from tinysr.calibration.fake import fake_quantized
+from tinysr.calibration.bits.sensitivity import promote
 from tinysr.calibration.schemes import SCHEMES
-from tinysr.calibration.sensitivity import promote
+from tinysr.calibration.traced.fake import fake_quantized
 from tinysr.errors import CalibrationError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions
-from tinysr.export.coreml.convert import Recipe, converted
-from tinysr.export.coreml.package import save
-from tinysr.export.coreml.ports import FUNCTIONS
-from tinysr.export.coreml.prepare import prepared
-from tinysr.export.coreml.rounding import ladder, rounded, stored_bits
-from tinysr.export.plans import load_any_plan
-from tinysr.export.precision import PrecisionPlan
-from tinysr.export.quantization import Format, KeptLayer, QuantizationPlan, quantization_text
-from tinysr.export.quantize import layers
+from tinysr.export.apple.coreml.convert import Recipe, converted
+from tinysr.export.apple.coreml.package import save
+from tinysr.export.apple.coreml.prepare import prepared
+from tinysr.export.apple.coreml.rounding import ladder, rounded, stored_bits
+from tinysr.export.apple.ports import FUNCTIONS
+from tinysr.export.model.integers import layers
+from tinysr.export.plans.files import load_any_plan
+from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.export.plans.quantization import Format, KeptLayer, QuantizationPlan, quantization_text
 from tinysr.models import Loaded
 from tinysr.runtime.mil import Interpreter, load_program
 

@@ -11,11 +11,11 @@ from tiny_models import as_loaded, difference, noise, tiny_model
 
 from tinysr.errors import UnsupportedError
 from tinysr.export import ExportOptions, bake, export_bundle
-from tinysr.export.coreml.ane import ane_layout
-from tinysr.export.coreml.options import CoreMLOptions
-from tinysr.export.coreml.prepare import prepared
-from tinysr.export.coreml.sizes import any_size
-from tinysr.export.precision import PrecisionPlan
+from tinysr.export.apple.coreml.ane import ane_layout
+from tinysr.export.apple.coreml.options import CoreMLOptions
+from tinysr.export.apple.coreml.prepare import prepared
+from tinysr.export.apple.coreml.sizes import any_size
+from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import SuiteImage, eager_reference, further_references, gate_bundle, suite

@@ -13,10 +13,10 @@ from torch import nn
 
 from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import BAKE_TOLERANCE, BakedTinySR, bake, prove_baked
-from tinysr.export.bake import PIPELINE
-from tinysr.export.baked import unfolded
-from tinysr.export.passes import fold_attention_scale, fold_latent_scale, freeze_conditioning
-from tinysr.export.passes.fix_resize import FixedResize
+from tinysr.export.model.bake import PIPELINE
+from tinysr.export.model.baked import unfolded
+from tinysr.export.model.passes import fold_attention_scale, fold_latent_scale, freeze_conditioning
+from tinysr.export.model.passes.fix_resize import FixedResize
 from tinysr.models import TinySR
 
 TOLERANCE = 1e-5

@@ -13,7 +13,7 @@ from tiny_models import TILE, tiny_loaded
 from tinysr.errors import BundleError, GateError, TinySRError, UnsupportedError
 from tinysr.export import ExportOptions, check_target, export_bundle, targets
 from tinysr.export.files import file_entry
-from tinysr.export.onnx_target import onnx_path
+from tinysr.export.onnx.target import onnx_path
 from tinysr.export.options import Finish
 from tinysr.export.target import Build, Target
 from tinysr.manifest import Artifact, Manifest, Port, Verdict, read_manifest

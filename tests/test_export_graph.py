@@ -23,11 +23,11 @@ from tiny_models import TILE, difference, noise, tiny_model
 
 from tinysr.errors import GateError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
-from tinysr.export.baked import BakedBlock, MatMulLinear, Modulated
-from tinysr.export.compose import upscale_graph
-from tinysr.export.graph import StageGraph, stage_graph
-from tinysr.export.simplify import SIMPLIFY_TOLERANCE, computed, prove_simplified, simplify
-from tinysr.export.weights import WeightFile, attach
+from tinysr.export.model.baked import BakedBlock, MatMulLinear, Modulated
+from tinysr.export.onnx.compose import upscale_graph
+from tinysr.export.onnx.graph import StageGraph, stage_graph
+from tinysr.export.onnx.simplify import SIMPLIFY_TOLERANCE, computed, prove_simplified, simplify
+from tinysr.export.onnx.weights import WeightFile, attach
 from tinysr.manifest import Artifact, Manifest, Stage, read_manifest
 from tinysr.models import load_checkpoint
 from tinysr.models.checkpoints import save_single_file

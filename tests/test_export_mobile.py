@@ -12,8 +12,8 @@ import pytest
 from bundles import edit_manifest, entry, make_bundle
 from tinysr.cli.inspect_bundle import bundle_report, damaged_files
 from tinysr.errors import BundleError
-from tinysr.export.mobile import add_mobile_documents, copy_swift_package
-from tinysr.export.mobile_page import mobile_page
+from tinysr.export.apple.documents import add_mobile_documents, copy_swift_package
+from tinysr.export.apple.page import mobile_page
 from tinysr.manifest import read_manifest
 from tinysr.runtime import Bundle
 

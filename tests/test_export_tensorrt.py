@@ -26,7 +26,7 @@ from tinysr.export import (
     extend_bundle,
     targets_for,
 )
-from tinysr.export.precision import KeptModule, PrecisionPlan
+from tinysr.export.plans.precision import KeptModule, PrecisionPlan
 from tinysr.export.tensorrt import FLAVORS, TensorRTOptions
 from tinysr.export.tensorrt.build import EngineBuild, build_engine
 from tinysr.export.tensorrt.network import parsed_network, read_graph

@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from tinysr.benchmarks.memory import LARGEST, LIMIT_MB, measure
+from tinysr.benchmarks.runtime.memory import LARGEST, LIMIT_MB, measure
 from tinysr.calibration import load_ranges
 from tinysr.manifest import Stage, read_manifest
 

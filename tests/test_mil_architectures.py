@@ -10,7 +10,7 @@ import torch
 from architectures import ARCHITECTURES, SIDE, UNet, ViT, seeded
 from torch import nn
 
-from tinysr.export.coreml.tools import coremltools, quiet
+from tinysr.export.apple.coreml.tools import coremltools, quiet
 from tinysr.runtime.mil import Interpreter, load_program
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.export.coreml.palette import lookup, palette
-from tinysr.export.coreml.tools import coremltools, quiet
+from tinysr.export.apple.coreml.palette import lookup, palette
+from tinysr.export.apple.coreml.tools import coremltools, quiet
 from tinysr.runtime.mil import Interpreter, load_program
 from tinysr.runtime.mil.blobs import unpack
 

@@ -14,9 +14,9 @@ from tiny_models import CONFIG, tiny_model
 
 from bundles import edit_manifest, make_bundle
 from tinysr.benchmarks.gpu_check import check
-from tinysr.benchmarks.others import OTHERS, opener, plain_onnx
-from tinysr.benchmarks.side_by_side import measure
 from tinysr.benchmarks.timing import QUICK
+from tinysr.benchmarks.versus.others import OTHERS, opener, plain_onnx
+from tinysr.benchmarks.versus.side_by_side import measure
 from tinysr.cli.calibrate import load_model
 from tinysr.errors import CheckpointError
 from tinysr.models import PRESETS, UNTRAINED, load_source

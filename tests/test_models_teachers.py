@@ -17,9 +17,9 @@ from spoiling import edit
 from torch import Tensor, nn
 
 from checkpoint_factory import TsdSrReference, edit_json, make_kl, save_tsd_sr
-from tinysr.benchmarks.paper import paper_rows
+from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.errors import UnsupportedError
-from tinysr.export.bake import bake
+from tinysr.export.model.bake import bake
 from tinysr.models import TinySR, load, load_teacher
 from tinysr.models.accounting import cost
 from tinysr.models.teachers import KlConfig, TsdSr, TsdSrConfig

@@ -14,14 +14,14 @@ from test_quantization import make_plan
 from tiny_models import CONFIG, TILE
 
 from bundles import entry
-from tinysr.benchmarks.work import count_work
-from tinysr.calibration.images import calibration_images
-from tinysr.calibration.inputs import layer_inputs
-from tinysr.calibration.quantization import METHODS
+from tinysr.benchmarks.latency.work import count_work
+from tinysr.calibration.bits.search import METHODS
+from tinysr.calibration.ranges.images import calibration_images
+from tinysr.calibration.ranges.inputs import layer_inputs
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import PRECISIONS, BakedTinySR, ExportOptions, export_bundle
-from tinysr.export.openvino_target import OPENVINO
-from tinysr.export.precision import PrecisionPlan
+from tinysr.export.openvino.target import OPENVINO
+from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import Stage, read_manifest
 from tinysr.models import Loaded
 from tinysr.models.accounting import stage_costs

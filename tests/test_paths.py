@@ -134,7 +134,7 @@ ALLOWED = {
     "runtime/integrity.py": "every OSError is an answer",
     "runtime/hashes.py": "its callers take OSErrors; what it keeps is its own",
     "runtime/folder/walk.py": "reports the folders that can't be listed",
-    "export/mobile.py": "resources of the package",
+    "export/apple/documents.py": "resources of the package",
     "export/tensorrt/cache.py": "its own folder, where it takes OSErrors",
     "calibration/shipped.py": "resources of the package",
 }

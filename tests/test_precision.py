@@ -12,9 +12,9 @@ from tiny_models import TILE, as_loaded, difference, noise, tiny_model
 
 from tinysr.errors import CalibrationError, GateError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
-from tinysr.export.apply_plan import apply_plan
-from tinysr.export.precision import KeptModule, PrecisionPlan, load_plan, plan_text
-from tinysr.export.typed import units
+from tinysr.export.model.apply_plan import apply_plan
+from tinysr.export.model.typed import units
+from tinysr.export.plans.precision import KeptModule, PrecisionPlan, load_plan, plan_text
 from tinysr.manifest import Manifest
 from tinysr.models import Loaded
 from tinysr.runtime import Upscaler

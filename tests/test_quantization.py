@@ -13,16 +13,17 @@ import torch
 from tiny_models import TILE, as_loaded, difference, noise, tiny_model
 
 from tinysr.calibration import BudgetResult, find_quantization, held_to_budget
-from tinysr.calibration.budget import _truth_db
-from tinysr.calibration.fake import fake_quantized
-from tinysr.calibration.images import calibration_images, degraded_photos
-from tinysr.calibration.inputs import METHODS, layer_inputs
+from tinysr.calibration.bits.budget import _truth_db
+from tinysr.calibration.ranges.images import calibration_images, degraded_photos
+from tinysr.calibration.ranges.inputs import METHODS, layer_inputs
+from tinysr.calibration.traced.fake import fake_quantized
 from tinysr.errors import CalibrationError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
-from tinysr.export.equalise import equalisable, equalised
-from tinysr.export.plans import load_any_plan
-from tinysr.export.precision import PrecisionPlan
-from tinysr.export.quantization import (
+from tinysr.export.model.equalise import equalisable, equalised
+from tinysr.export.model.integers import layers, quantize
+from tinysr.export.plans.files import load_any_plan
+from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.export.plans.quantization import (
     KEPT_IN,
     QUANTIZED,
     Equalised,
@@ -32,7 +33,6 @@ from tinysr.export.quantization import (
     load_quantization,
     quantization_text,
 )
-from tinysr.export.quantize import layers, quantize
 from tinysr.manifest import Manifest
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, suite

@@ -21,8 +21,8 @@ from PIL import Image
 
 import tinysr.runtime.backends
 from bundles import edit_manifest, make_bundle
-from tinysr.benchmarks import readme
-from tinysr.benchmarks.report import device_lines
+from tinysr.benchmarks.report import readme
+from tinysr.benchmarks.report.page import device_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
 from tinysr.errors import UnsupportedError

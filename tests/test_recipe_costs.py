@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKL, SD3Transformer2DModel
 
 from bundles import make_bundle
-from tinysr.benchmarks.paper import paper_rows
+from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.cli.inspect_steps import steps_report
 from tinysr.models import PRESETS
 from tinysr.models.accounting import Cost, cost, eager_costs, meta_model

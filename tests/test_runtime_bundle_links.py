@@ -21,9 +21,9 @@ from bundles import edit_manifest, entry, make_bundle
 from tinysr.cli.inspect import inspect
 from tinysr.errors import BundleError
 from tinysr.export import ExportOptions, export_bundle
-from tinysr.export.coreml.options import CoreMLOptions
+from tinysr.export.apple.coreml.options import CoreMLOptions
 from tinysr.export.extend import Extension, extend_bundle
-from tinysr.export.precision import PrecisionPlan
+from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.parity.probe import graph_values, run_probed
 from tinysr.runtime import Bundle, Upscaler
 from tinysr.runtime.hashes import sha256_file

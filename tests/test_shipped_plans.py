@@ -10,12 +10,12 @@ import pytest
 
 from tinysr.calibration import shipped_plan, shipped_plans
 from tinysr.export import DEFAULT_TILE, BakedTinySR, bake
+from tinysr.export.model.integers import layers
+from tinysr.export.model.typed import units
 from tinysr.export.options import Plan
-from tinysr.export.plans import any_plan_text, plan_name
-from tinysr.export.precision import PrecisionPlan
-from tinysr.export.quantization import COREML_PLANS, QUANTIZED
-from tinysr.export.quantize import layers
-from tinysr.export.typed import units
+from tinysr.export.plans.files import any_plan_text, plan_name
+from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.export.plans.quantization import COREML_PLANS, QUANTIZED
 from tinysr.models import Loaded, load_checkpoint
 
 PLANS = Path(__file__).parents[1] / "calibration" / "plans"

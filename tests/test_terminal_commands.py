@@ -13,10 +13,10 @@ import pytest
 from screens import ENCODINGS, WIDTHS, shown, words
 
 from bundles import make_bundle
-from tinysr.benchmarks import memory, overhead
-from tinysr.benchmarks.compare import Comparison
 from tinysr.benchmarks.record import read_record
 from tinysr.benchmarks.rows import read_measured
+from tinysr.benchmarks.runtime import memory, overhead
+from tinysr.benchmarks.versus.compare import Comparison
 from tinysr.cli import (
     calibrate,
     compare,

@@ -12,7 +12,7 @@ import onnx
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.runtime.tensorrt.log import Messages, logger
 
-from ..graph import node_module
+from ..onnx.graph import node_module
 from .flavor import Flavor
 
 __all__ = ["OPSETS", "Parsed", "parsed_network", "read_graph"]

@@ -17,7 +17,7 @@ from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import gpu
 
 from ..options import Progress, Settings
-from ..precision import PrecisionPlan
+from ..plans.precision import PrecisionPlan
 from ..target import GraphBuild, Target
 from .build import EngineBuild, build_engine
 from .cache import EngineCache, Placed, default_folder, engine_sha256

@@ -16,8 +16,8 @@ import onnx
 
 from tinysr.errors import GateError
 
-from ..graph import node_module
-from ..precision import PrecisionPlan
+from ..onnx.graph import node_module
+from ..plans.precision import PrecisionPlan
 
 __all__ = ["Layer", "check_types", "count_types", "kept_modules", "layers", "modules_of"]
 

@@ -56,8 +56,8 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
 ) -> None:
     """Measure latency, stages, memory and load time, beside the limits of the machine."""
     from tinysr import places
-    from tinysr.benchmarks import bench as run
-    from tinysr.benchmarks.judge import check_target, regressions
+    from tinysr.benchmarks.latency import bench as run
+    from tinysr.benchmarks.latency.judge import check_target, regressions
     from tinysr.benchmarks.rows import read_measured, write_measured
     from tinysr.benchmarks.timing import rules_named
     from tinysr.errors import GateError, UnsupportedError

@@ -98,8 +98,8 @@ def calibrate(
         require(package, extra="calibrate")
     from tinysr import calibration
     from tinysr.export import DEFAULT_TILE
-    from tinysr.export.plans import plan_name
-    from tinysr.export.precision import load_plan
+    from tinysr.export.plans.files import plan_name
+    from tinysr.export.plans.precision import load_plan
 
     from .quantize import planned, quantize
 

@@ -14,7 +14,7 @@ from .numbers import COUNT, number_option
 from .parity import backends_for
 
 if TYPE_CHECKING:
-    from tinysr.benchmarks.compare import Comparison
+    from tinysr.benchmarks.versus.compare import Comparison
 
 __all__ = ["compare"]
 
@@ -45,7 +45,7 @@ def compare(
 
     for package in ("torch", "matplotlib"):
         require(package, extra="calibrate")
-    from tinysr.benchmarks.compare import compare as compare_bundle
+    from tinysr.benchmarks.versus.compare import compare as compare_bundle
     from tinysr.calibration import degraded_photos
     from tinysr.models import load_source
     from tinysr.parity import eager_reference, suite
@@ -71,8 +71,8 @@ def compare(
 
 def _write(folder: Path, found: Comparison) -> None:
     from tinysr.atomic import write_atomically
-    from tinysr.benchmarks.compare_report import comparison_png, html_text
     from tinysr.benchmarks.record import write_record
+    from tinysr.benchmarks.versus.compare_report import comparison_png, html_text
     from tinysr.errors import UnsupportedError
 
     plot = comparison_png(found)
@@ -82,7 +82,7 @@ def _write(folder: Path, found: Comparison) -> None:
 
 
 def _print(found: Comparison) -> None:
-    from tinysr.benchmarks.compare_report import HEAD, caption, cells
+    from tinysr.benchmarks.versus.compare_report import HEAD, caption, cells
 
     table = Table(
         columns=[Column(name=name) for name in HEAD], title=found.bundle, caption=caption(found)

@@ -57,7 +57,7 @@ def coreml_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[st
     Raises:
         UnsupportedError: something that was given is unknown.
     """
-    from tinysr.export.coreml.options import CoreMLOptions
+    from tinysr.export.apple.coreml.options import CoreMLOptions
 
     if TARGET not in targets:
         return {}

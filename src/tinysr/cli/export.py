@@ -108,8 +108,8 @@ def export(
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
     from tinysr.export import PRECISIONS, ExportOptions, check_target, export_bundle, targets_for
-    from tinysr.export.plans import load_any_plan
-    from tinysr.export.precision import PrecisionPlan
+    from tinysr.export.plans.files import load_any_plan
+    from tinysr.export.plans.precision import PrecisionPlan
     from tinysr.models import load_checkpoint
 
     plans = [load_any_plan(path) for path in plan or ()]

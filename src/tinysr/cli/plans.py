@@ -23,7 +23,7 @@ def with_plans(
         GateError: a plan had to be found, and none holds.
     """
     from tinysr.calibration import shipped_plan
-    from tinysr.export.precision import PrecisionPlan
+    from tinysr.export.plans.precision import PrecisionPlan
 
     origins: dict[str, str] = {plan.name: "as given" for plan in options.plans}
     for name in options.missing():
@@ -40,7 +40,7 @@ def with_plans(
 def _found(loaded: Loaded, name: str, tile: int, tell: Progress) -> Plan:
     from tinysr.calibration import CalibrationOptions, calibrate, find_quantization
     from tinysr.errors import GateError
-    from tinysr.export.quantization import PLANNED
+    from tinysr.export.plans.quantization import PLANNED
 
     if name in PLANNED:
         target, form = PLANNED[name]

@@ -10,7 +10,7 @@ from tinysr.terminal import Output, styled
 
 if TYPE_CHECKING:
     from tinysr.calibration import BudgetResult
-    from tinysr.export.quantization import QuantizationPlan
+    from tinysr.export.plans.quantization import QuantizationPlan
 
 __all__ = ["planned", "quantize"]
 
@@ -35,8 +35,8 @@ def quantize(
     from tinysr.calibration import find_quantization, held_to_budget
     from tinysr.errors import CalibrationError, GateError, UnsupportedError
     from tinysr.export import DEFAULT_TILE
-    from tinysr.export.plans import plan_name
-    from tinysr.export.quantization import PLANNED, load_quantization, quantization_text
+    from tinysr.export.plans.files import plan_name
+    from tinysr.export.plans.quantization import PLANNED, load_quantization, quantization_text
 
     from .calibrate import load_model
 
@@ -77,7 +77,7 @@ def planned(precision: str, target: str) -> str:
         UnsupportedError: plans are not found for one of them.
     """
     from tinysr.errors import UnsupportedError, choices
-    from tinysr.export.quantization import PLANNED
+    from tinysr.export.plans.quantization import PLANNED
 
     targets = dict.fromkeys(kind for kind, _ in PLANNED.values())
     if target not in targets:

@@ -1,0 +1,90 @@
+"""One image through the Upscaler, and where its time goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+
+from tinysr.runtime import Session, Upscaler
+from tinysr.runtime.raster import Pixels
+from tinysr.runtime.session import Array
+
+from ..timing import Latency, Rules, latency
+
+__all__ = ["COLOR", "COPIES", "PARTS", "Split", "photo_like"]
+
+COLOR = "colour fix"
+"""Matching colours, clipping, and turning planes into pixels."""
+
+COPIES = "copies"
+"""All else: pixels to planes, padding, tiles, blending, and what is stored between stages."""
+
+PARTS = ("encoder", "transformer", "decoder", COLOR, COPIES)
+"""What an image's time is divided among; the encoder enlarges the image first."""
+
+
+def photo_like(side: int, seed: int) -> Pixels:
+    """Return random pixels ``[side, side, 3]`` in 8 bits: no run depends on what is in them."""
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+
+
+class Split:
+    """An open upscaler whose sessions are watched. Each call is one image, end to end."""
+
+    def __init__(self, upscaler: Upscaler, image: Pixels) -> None:
+        self.upscaler, self.image = upscaler, image
+        self.parts: dict[str, list[float]] = {part: [] for part in PARTS}
+        """Seconds of each part, for every call."""
+        self._inside: dict[str, float] = {}
+
+    def __call__(self) -> None:
+        """Upscale the image and note what its parts took."""
+        self._inside = dict.fromkeys(PARTS, 0.0)
+        start = time.perf_counter()
+        result = self.upscaler.infer(self.image)
+        network = time.perf_counter() - start
+        result.pixels()
+        whole = time.perf_counter() - start
+        self._inside[COPIES] = network - sum(self._inside.values())
+        self._inside[COLOR] = whole - network
+        for part, seconds in self._inside.items():
+            self.parts[part].append(seconds)
+
+    def times(self, rules: Rules) -> dict[str, Latency]:
+        """Return what each part took in the calls until now, warm-up left out."""
+        return {
+            part: latency(seconds[rules.warmup :], rules.warmup)
+            for part, seconds in self.parts.items()
+        }
+
+    @contextmanager
+    def watching(self) -> Iterator[Split]:
+        """Put watched sessions in place of the upscaler's own, for the time of the block."""
+        own = dict(self.upscaler.sessions)
+        self.upscaler.sessions.update(
+            {stage: _Watched(session, self._count) for stage, session in own.items()}
+        )
+        try:
+            yield self
+        finally:
+            self.upscaler.sessions.update(own)
+
+    def _count(self, stage: str, seconds: float) -> None:
+        self._inside[stage] = self._inside.get(stage, 0.0) + seconds
+
+
+class _Watched(Session):
+    """Runs a session and tells how long it took."""
+
+    def __init__(self, inner: Session, tell: Callable[[str, float], None]) -> None:
+        super().__init__(inner.artifact)
+        self._inner, self._tell = inner, tell
+
+    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        start = time.perf_counter()
+        results = self._inner.run(feeds)
+        self._tell(self.artifact.stage, time.perf_counter() - start)
+        return results

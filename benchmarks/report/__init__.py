@@ -1,0 +1,1 @@
+"""Committed figures as tables, plots, pages and the README's lines."""

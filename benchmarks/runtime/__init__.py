@@ -1,0 +1,1 @@
+"""Cost of the runtime around a session: memory, throughput of folders, overhead."""

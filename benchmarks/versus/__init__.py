@@ -1,0 +1,1 @@
+"""Comparisons: precisions with one another, and TinySR with other ways to enlarge an image."""

@@ -1,0 +1,145 @@
+"""What a quantization plan may cost, and what it does: held against the suite and photos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.equalise import equalised
+from tinysr.export.model.integers import layers
+from tinysr.export.plans.quantization import QuantizationPlan
+from tinysr.parity import measure, suite
+from tinysr.progress import Progress
+
+from ..ranges.images import DegradedPhoto, degraded_photos
+from ..schemes import Scheme
+from ..traced.fake import fake_quantized
+
+__all__ = ["LOST_DB", "Budget", "BudgetResult"]
+
+LOST_DB = 0.3
+"""PSNR against the ground truth of degraded photos that int8 may lose, on average."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetResult:
+    """A plan, held against its budget.
+
+    What int8 leaves in fp16 is taken in fp32 here: the error is far under that of integers.
+    Whether it overflows is the precision plan's business, and the gate's.
+    """
+
+    image: str
+    worst_db: float
+    """Lowest PSNR against fp32, of any stage's or the whole model's output."""
+    lost_db: float
+    """Mean PSNR against the ground truth that is lost."""
+    gate_db: float
+
+    @property
+    def passed(self) -> bool:
+        """All of the budget is kept."""
+        return self.worst_db >= self.gate_db and self.lost_db <= LOST_DB
+
+    @property
+    def said(self) -> str:
+        """The result in a few words."""
+        return (
+            f"{self.worst_db:.1f} dB on {self.image} (at least {self.gate_db:g}), "
+            f"{self.lost_db:.2f} dB lost on degraded photos (at most {LOST_DB:g})"
+        )
+
+
+class Budget:
+    """The suite and degraded photos in fp32, to hold plans against."""
+
+    def __init__(
+        self,
+        baked: BakedTinySR,
+        scheme: Scheme,
+        *,
+        gate: float,
+        tile: int,
+        seed: int,
+        tell: Progress,
+    ) -> None:
+        """Run everything in fp32.
+
+        Args:
+            baked: in the scheme's form.
+            scheme: whose formats plans are in.
+            gate: the precision's, in dB.
+            tile: side in low-resolution pixels.
+            seed: of the degradations.
+            tell: told about every image.
+        """
+        self.gate, self._baked, self._tell, self._scheme = gate, baked, tell, scheme
+        self._photos = degraded_photos(tile, seed)
+        self._images = suite(tile)
+        self._expected = [_stages(baked, image.pixels) for image in self._images]
+        self._fp32 = self._truth(baked)
+
+    def result(self, plan: QuantizationPlan) -> BudgetResult:
+        """Run everything under a plan; stages with the inputs that fp32 gives them."""
+        model = equalised(self._baked, plan.equalise)
+        formats = plan.formats(layers(model))
+        fake = fake_quantized(model, formats, plan.ranges, self._scheme)
+        worst, name = float("inf"), ""
+        for done, (image, expected) in enumerate(zip(self._images, self._expected, strict=True)):
+            self._tell(f"{plan.precision} of {image.name}", done, len(self._images))
+            for what, found, truth, peak in _held(fake, image.pixels, expected):
+                metrics = measure(found, truth, peak=peak)
+                if metrics.rank < worst:
+                    worst, name = metrics.rank, f"'{image.name}' ({what})"
+            if worst < self.gate:  # what is left could only be worse
+                break
+        lost = self._fp32 - self._truth(fake) if worst >= self.gate else 0.0
+        return BudgetResult(image=name, worst_db=worst, lost_db=lost, gate_db=self.gate)
+
+    def _truth(self, model: BakedTinySR) -> float:
+        return float(np.mean([_truth_db(model, photo) for photo in self._photos]))
+
+
+def _truth_db(model: BakedTinySR, photo: DegradedPhoto) -> float:
+    """Return the PSNR of a photo; minus infinity when the result is not finite."""
+    with torch.inference_mode():
+        found = model(torch.from_numpy(photo.low.pixels)[None])[0].numpy()
+    if np.isfinite(found).all():  # clamping would make 1 of infinity
+        found = found.clip(0, 1)
+    return measure(found, photo.high, peak=1.0).rank
+
+
+def _stages(model: BakedTinySR, pixels: Array) -> dict[str, Array]:
+    with torch.inference_mode():
+        z = model.encoder(torch.from_numpy(pixels)[None])
+        v = model.transformer(z)
+        image = model.decoder(z - v)
+    return {"z": z.numpy(), "v": v.numpy(), "image": image.numpy()}
+
+
+def _held(
+    fake: BakedTinySR, pixels: Array, expected: Mapping[str, Array]
+) -> list[tuple[str, Any, Any, float | None]]:
+    """Return each stage's output, and the whole model's, with what it should be."""
+    given = torch.from_numpy(pixels)[None]
+    z, v = (torch.from_numpy(expected[name]) for name in "zv")
+    with torch.inference_mode():
+        own = fake.encoder(given)
+        found: dict[str, tuple[Callable[[], torch.Tensor], str, float | None]] = {
+            "encoder": (lambda: own, "z", None),
+            "transformer": (lambda: fake.transformer(z), "v", None),
+            "decoder": (lambda: fake.decoder(z - v), "image", 1.0),
+            "upscale": (lambda: fake.decoder(own - fake.transformer(own)), "image", 1.0),
+        }
+        return [
+            (what, run()[0].numpy(), expected[name][0], peak)
+            for what, (run, name, peak) in found.items()
+        ]

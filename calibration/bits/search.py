@@ -1,0 +1,258 @@
+"""From a model to its quantization plan: ranges, equalisation, and the layers to keep.
+
+1. Ranges (int8): every method's are tried on all layers at once, and the best are taken.
+2. Equalisation (int8): taken for the stages that it helps.
+3. Each layer's share of the error is measured alone, and the fewest layers are kept for the sum
+   of the others to stay within the target, which is the precision's gate and some room.
+4. The plan is held against the whole budget; while it fails, the target is raised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tinysr.errors import GateError
+from tinysr.export import bake
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.equalise import equalisable, equalised
+from tinysr.export.model.integers import layers
+from tinysr.export.plans.quantization import (
+    KEPT_IN,
+    Equalised,
+    Format,
+    Kept,
+    KeptLayer,
+    PlanTarget,
+    QuantizationPlan,
+)
+from tinysr.manifest import Stage
+from tinysr.models import Loaded
+from tinysr.parity import gate_db, suite
+from tinysr.progress import Progress
+
+from ..ranges.images import SEED, calibration_images
+from ..ranges.inputs import METHODS, exponents, layer_inputs
+from ..schemes import SCHEMES
+from ..traced.fake import fake_quantized
+from .budget import Budget, BudgetResult
+from .sensitivity import STAGES, Example, Shares, errors, example, promote, shares, worst_db
+
+__all__ = ["find_quantization", "held_to_budget"]
+
+ROOM_DB = 2.0
+"""What the first plan leaves under the gate: errors of stages add up, and examples are few."""
+
+_STEP_DB = 1.5
+_MOST_TRIES = 12
+
+_CROP = 48
+"""Low-resolution pixels of the examples: enough to rank layers by."""
+
+_EXAMPLES = ("astronaut", "hubble", "black", "white", "grey", "text", "noise")
+
+_CALIBRATION_IMAGES = 20
+
+Array = NDArray[np.float32]
+
+
+def find_quantization(
+    loaded: Loaded,
+    precision: Format,
+    *,
+    tile: int,
+    target: PlanTarget = "onnx",
+    seed: int = SEED,
+    state: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[QuantizationPlan, BudgetResult]:
+    """Find the plan of a model for a precision, and what it makes of its budget.
+
+    Args:
+        loaded: the model.
+        precision: what its layers are to be in.
+        tile: side in low-resolution pixels.
+        target: whose formats they are to be in.
+        seed: of the degradations.
+        state: a folder that keeps the sensitivities, so that an interrupted search goes on.
+        progress: told what is being measured.
+
+    Raises:
+        CalibrationError: the state can't be written.
+        GateError: no plan holds the budget.
+    """
+    tell = progress or (lambda *_: None)
+    scheme = SCHEMES[target]
+    baked = scheme.form(bake(loaded.model, tile))
+    found = _Ranges.none() if precision != "int8" else _ranges(baked, tile, seed, tell)
+    model = equalised(baked, found.equalise)
+    examples = _examples(model, tile)
+    own = layers(model)
+    wanted = {path: scheme.ladder(layer, precision) for path, layer in own.items()}
+    name = _cache_name(loaded.source.sha256, precision, tile, found, target)
+    cache = state and state / name
+    measured = shares(model, found.values, wanted, examples, tell=tell, cache=cache, scheme=scheme)
+    gate = gate_db(precision)
+    budget = Budget(baked, scheme, gate=gate, tile=tile, seed=seed, tell=tell)
+    wanted_db = gate + ROOM_DB
+
+    def cost(path: str, form: Format, larger: Format | None) -> float:
+        return scheme.cost(own[path], form, larger)
+
+    for _ in range(_MOST_TRIES):
+        formats = {
+            p: f for stage in STAGES for p, f in promote(measured, stage, wanted_db, cost).items()
+        }
+        plan = QuantizationPlan(
+            model_sha256=loaded.source.sha256,
+            tile=tile,
+            precision=precision,
+            target=target,
+            method=found.method,
+            keep=tuple(_kept(precision, formats, measured, examples, target)),
+            ranges={p: found.values[p] for p, f in formats.items() if f == "int8"},
+            equalise=tuple(e for e in found.equalise if formats[e.module] == "int8"),
+        )
+        tell(f"holding the plan for {precision} against its budget", 0, 1)
+        result = budget.result(plan)
+        if result.passed:
+            return plan, result
+        wanted_db += max(_STEP_DB, budget.gate - result.worst_db)
+    raise GateError(f"no plan for {plan.name} holds: {result.said}")
+
+
+def held_to_budget(
+    loaded: Loaded, plan: QuantizationPlan, *, seed: int = SEED, progress: Progress | None = None
+) -> BudgetResult:
+    """Say what a plan, perhaps edited by hand, makes of the suite and of degraded photos.
+
+    Raises:
+        CalibrationError: the plan is another model's, or names layers that this one lacks.
+    """
+    plan.for_model(loaded.source.sha256)
+    scheme = SCHEMES[plan.target]
+    baked = scheme.form(bake(loaded.model, plan.tile))
+    tell = progress or (lambda *_: None)
+    gate = gate_db(plan.precision)
+    budget = Budget(baked, scheme, gate=gate, tile=plan.tile, seed=seed, tell=tell)
+    return budget.result(plan)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ranges:
+    """How int8 is made."""
+
+    method: str
+    values: Mapping[str, float]
+    equalise: tuple[Equalised, ...]
+
+    @classmethod
+    def none(cls) -> _Ranges:
+        return cls(method="", values={}, equalise=())
+
+
+def _ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> _Ranges:
+    """Return the best method's ranges, with equalisation in the stages that it helps."""
+    images = calibration_images(tile, seed=seed, limit=_CALIBRATION_IMAGES)
+    examples = _examples(baked, tile)
+    seen = layer_inputs(baked, images, tell)
+    entries = tuple(
+        Equalised(module=path, exponents=exponents(seen[path], baked.get_submodule(path)))
+        for path in equalisable(baked)
+        if path in seen
+    )
+    entries = tuple(e for e in entries if any(e.exponents))
+    even = equalised(baked, entries)
+    evenly_seen = layer_inputs(even, images, tell)
+    values: dict[str, float] = {}
+    taken: list[Equalised] = []
+    methods = []
+    for stage in STAGES:
+        tried = {}
+        for equal, model, inputs in ((False, baked, seen), (True, even, evenly_seen)):
+            own = {path: i for path, i in inputs.items() if path.startswith(f"{stage}.")}
+            for name, method in METHODS.items():
+                ranges = {path: method(i) or 1.0 for path, i in own.items()}
+                fake = fake_quantized(model, dict.fromkeys(ranges, "int8"), ranges)
+                # The middle example and not the worst, which a single layer may decide.
+                score = float(np.median(np.log(errors(fake, stage, examples[stage]) + 1e-30)))
+                tried[name, equal] = score, ranges
+        name, equal = min(tried, key=lambda key: tried[key][0])
+        values |= tried[name, equal][1]
+        if equal:
+            taken += [e for e in entries if e.module.startswith(f"{stage}.")]
+        methods.append(f"{stage}: {name}" + (", equalised" if equal else ""))
+    return _Ranges(method="; ".join(methods), values=values, equalise=tuple(taken))
+
+
+def _cache_name(
+    sha256: str, precision: Format, tile: int, ranges: _Ranges, target: PlanTarget
+) -> str:
+    told = [e.model_dump() for e in ranges.equalise]
+    key = json.dumps([sha256, tile, _EXAMPLES, _CROP, dict(ranges.values), told])
+    return f"shares-{target}-{precision}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+
+
+def _examples(model: BakedTinySR, tile: int) -> dict[Stage, list[Example]]:
+    """Return what the stages read and make of some images; crops, but for the transformer."""
+    side = min(tile, _CROP)
+    found: dict[Stage, list[Example]] = {stage: [] for stage in STAGES}
+    for image in suite(tile):
+        if image.name not in _EXAMPLES:
+            continue
+        with torch.inference_mode():
+            pixels = torch.from_numpy(image.pixels)[None]
+            z = model.encoder(pixels)
+            v = model.transformer(z)
+            crop = pixels[..., :side, :side].contiguous()
+            latents = (z - v)[..., : side // 2, : side // 2].contiguous()
+            ends: dict[Stage, tuple[torch.Tensor, torch.Tensor]] = {
+                "encoder": (crop, model.encoder(crop)),
+                "transformer": (z, v),
+                "decoder": (latents, model.decoder(latents)),
+            }
+        for stage, (given, expected) in ends.items():
+            found[stage].append(example(image.name, given.numpy(), expected.numpy(), stage))
+    return found
+
+
+def _kept(
+    precision: Format,
+    formats: Mapping[str, Format | None],
+    measured: Shares,
+    examples: Mapping[Stage, Sequence[Example]],
+    target: PlanTarget,
+) -> list[KeptLayer]:
+    """Return the layers that are not in the plan's precision, most sensitive first, with why."""
+
+    def smallest(path: str) -> Format:
+        return next(iter(measured[path]), precision)
+
+    kept = [path for path, form in formats.items() if form != precision]
+    kept.sort(key=lambda path: -float(max(measured[path].get(smallest(path), (0,)))))
+    entries = []
+    for path in kept:
+        form, tried = formats[path], smallest(path)
+        if tried == form or not measured[path]:
+            reason = f"{precision} would take as much"
+        else:
+            squares = measured[path][tried]
+            image = next(iter(examples.values()))[int(squares.argmax())].image
+            reason = f"{worst_db(squares):.1f} dB on '{image}' when it alone is in {tried}"
+        entries.append(
+            KeptLayer(module=path, precision=_kept_in(form, precision, target), reason=reason)
+        )
+    return entries
+
+
+def _kept_in(form: Format | None, precision: Format, target: PlanTarget) -> Kept:
+    """Return what stands in a plan for a layer's format; the first choice is for none."""
+    choices = KEPT_IN[target][precision]
+    return next((choice for choice in choices if choice == form), choices[0])

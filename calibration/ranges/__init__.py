@@ -1,0 +1,1 @@
+"""Ranges of values, measured over calibration images."""

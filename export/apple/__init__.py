@@ -1,0 +1,1 @@
+"""Apple's formats, and what both share: names of ports, documents for mobile teams."""

@@ -1,0 +1,151 @@
+"""The Core AI target: ``coreai/TinySR.aimodel``, Apple's format from iOS and macOS 27 on.
+
+PyTorch's own types are kept in it, so it is made of the model that a precision plan was put into
+effect in, as ONNX graphs are. All functions share one copy of the weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tinysr import paths
+from tinysr.errors import BundleError, UnsupportedError, require
+from tinysr.export.files import file_entry
+from tinysr.export.onnx.graph import example_input
+from tinysr.export.options import Finish, Settings
+from tinysr.export.target import Build, Target
+from tinysr.manifest import Artifact, Port, Stage
+
+from ..coreml.package import AUTHOR, hashed, licence
+from ..ports import FUNCTIONS, FunctionPorts
+
+__all__ = ["COREAI"]
+
+EXTRA = "coreai"
+FOLDER = "coreai"
+
+_PRECISIONS = ("fp32", "fp16")
+_LARGEST = 8192
+"""Sides of windows go up to here, in latent pixels of the decoder's input."""
+
+
+def _check(settings: Settings, precisions: Sequence[str]) -> None:
+    """Refuse what no asset can be made for, before anything is built."""
+    require("coreai_torch", extra=EXTRA)
+    for precision in precisions:
+        if precision not in _PRECISIONS:
+            raise UnsupportedError(
+                f"coreai has no {precision} here: expected {' or '.join(_PRECISIONS)}"
+            )
+
+
+def _build(build: Build) -> Finish:
+    if build.precision != build.options.precision:
+        return tuple
+    torch_side = require("coreai_torch", extra=EXTRA)
+    converter = torch_side.TorchConverter(mode=torch_side.TorchConverter.Mode.RELEASE)
+    for ports in FUNCTIONS:
+        build.progress(f"converting '{ports.name}' to Core AI in {build.precision}")
+        program = _exported(build, ports).run_decompositions(torch_side.get_decomp_table())
+        converter.add_exported_program(
+            program,
+            input_names=[ports.input],
+            output_names=[ports.output],
+            entrypoint_name=ports.name,
+        )
+    path = build.bundle / FOLDER / f"TinySR{_suffix(build.precision)}.aimodel"
+    path.parent.mkdir(exist_ok=True)
+    facts = _facts(build)
+    _save(converter, path, facts)
+    artifacts = tuple(_artifact(build, path, ports, facts) for ports in FUNCTIONS)
+    return lambda: artifacts
+
+
+def _suffix(precision: str) -> str:
+    return "" if precision == "fp16" else f".{precision}"
+
+
+def _exported(build: Build, ports: FunctionPorts) -> Any:
+    """Trace a stage; the autoencoder's take windows of any size."""
+    stage = ports.stage
+    model = build.model if stage == "upscale" else build.model.get_submodule(stage)
+    example = example_input(build.model, stage, build.options.tile, 1)
+    with torch.no_grad(), _quiet():
+        return torch.export.export(model.eval(), (example,), dynamic_shapes=_open(stage, example))
+
+
+def _open(stage: Stage, example: torch.Tensor) -> tuple[dict[int, Any]] | None:
+    if stage not in ("encoder", "decoder"):
+        return None
+    least = min(8, *example.shape[2:])
+    names = {2: "height", 3: "width"}
+    return ({a: torch.export.Dim(name, min=least, max=_LARGEST) for a, name in names.items()},)
+
+
+def _facts(build: Build) -> dict[str, str]:
+    half = build.options.plan if build.precision == "fp16" else None
+    return hashed({**build.metadata, **({"precision_plan_sha256": half.sha256} if half else {})})
+
+
+def _save(converter: Any, path: Path, facts: Mapping[str, str]) -> None:
+    runtime = require("coreai.runtime", extra=EXTRA)
+    metadata = runtime.AIModelAssetMetadata()
+    metadata.author = AUTHOR
+    metadata.license = licence(facts)
+    metadata.model_description = "Enlarges photos four times, tile by tile."
+    for key, value in sorted(facts.items()):
+        metadata.set_custom(key, value)
+    try:
+        with _quiet():
+            converter.to_coreai().save_asset(path, metadata=metadata)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise BundleError(f"{path.name}: can't be made: {error}") from error
+
+
+def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str, str]) -> Artifact:
+    files = paths.files_below(path, BundleError)
+    program = next(file for file in files if file.suffix == ".mlirb")
+    channels = build.model.transformer.pos_embed.proj.in_channels
+    example = example_input(build.model, ports.stage, build.options.tile, 1)
+    free = ports.stage in ("encoder", "decoder")
+
+    def port(name: str, kind: str, factor: int) -> Port:
+        first = (1, channels if kind == "latents" else 3)
+        sides = tuple(side * factor for side in example.shape[2:])
+        letters = ("h", "w") if kind == "latents" else ("H", "W")
+        shape = (*first, *letters) if free else (*first, *sides)
+        return Port(name=name, dtype="float32", shape=shape)
+
+    return Artifact(
+        target=FOLDER,
+        stage=ports.stage,
+        precision=build.precision,
+        file=file_entry(build.bundle, program),
+        data=tuple(file_entry(build.bundle, file) for file in files if file != program),
+        inputs=(port(ports.input, ports.takes, 1),),
+        outputs=(port(ports.output, ports.gives, 4 if ports.stage == "upscale" else 1),),
+        options={"function": ports.name, "bundle_sha256": facts["bundle_sha256"]},
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep the converters' words off the screen."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield
+
+
+COREAI = Target(
+    name=FOLDER,
+    build=_build,
+    check=_check,
+    packages=("coreai-torch", "coreai-core"),
+)

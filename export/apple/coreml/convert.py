@@ -1,0 +1,170 @@
+"""One stage of a baked model → an ML program."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tinysr.errors import BundleError
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.onnx.graph import example_input
+from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.export.plans.quantization import Format
+from tinysr.manifest import Stage
+
+from ..ports import FunctionPorts
+from .compress import compressed
+from .narrow import IMAGE, narrow_selector
+from .sizes import any_size
+from .tools import coremltools, quiet
+from .unsupported import unsupported
+
+__all__ = ["WHITE", "Recipe", "converted"]
+
+_WRITER = "FileWriter"
+"""In the words of what writes weights."""
+
+WHITE = 255.0
+"""An image's largest value, as apps see it; the model's is 1."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How all functions of a package are converted."""
+
+    tile: int
+    """Side of a tile in low-resolution pixels."""
+    system: str
+    """The deployment target, as coremltools names it."""
+    plan: PrecisionPlan | None = None
+    """What stays out of fp16; without one all is fp32."""
+    formats: Mapping[str, Format] = field(default_factory=dict)
+    """Of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
+    tiles: tuple[int, ...] = ()
+    """Sides that ``upscale`` takes beside the tile, in low-resolution pixels."""
+    windows: tuple[int, ...] = ()
+    """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
+    their latents."""
+
+    def further(self, stage: Stage) -> tuple[int, ...]:
+        """Return the sides that a stage takes beside the tile, in low-resolution pixels."""
+        own = {"upscale": self.tiles, "encoder": self.windows, "decoder": self.windows}
+        return own.get(stage, ())
+
+
+class _Image(nn.Module):
+    """About [0, 1] → [0, 255]: an app's image has 8 bits, and what is outside has no meaning."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, 3, H, W]`` to the same shape."""
+        return torch.clamp(x * WHITE, 0, WHITE)
+
+
+class _Function(nn.Module):
+    """A stage as a function of the package. Modules keep their paths, by which plans know them."""
+
+    def __init__(self, model: BakedTinySR, ports: FunctionPorts) -> None:
+        super().__init__()
+        self.ports = ports
+        for name in ("encoder", "transformer", "decoder"):
+            if ports.stage in (name, "upscale"):
+                self.add_module(name, model.get_submodule(name))
+        self.add_module(IMAGE, _Image() if ports.gives == "image" else nn.Identity())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the function's input to its output."""
+        y: Tensor
+        if self.ports.takes == "image":
+            x = x * (1 / WHITE)  # here, and not by the image's own scale, which stays fp32
+        if self.ports.stage == "upscale":
+            z = self.get_submodule("encoder")(x)
+            y = self.get_submodule("decoder")(z - self.get_submodule("transformer")(z))
+        else:
+            y = self.get_submodule(self.ports.stage)(x)
+        image: Tensor = self.get_submodule(IMAGE)(y)
+        return image
+
+
+def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
+    """Convert a stage.
+
+    Args:
+        model: baked, in fp32.
+        ports: the function to make of it.
+        recipe: precisions and sizes.
+
+    Returns:
+        A ``coremltools.models.MLModel``; its weights lie in a temporary folder until it is saved.
+
+    Raises:
+        BundleError: the disk is full.
+        UnsupportedError: the model has an operation that Core ML lacks.
+        CalibrationError: the plan is not this model's.
+    """
+    ct = coremltools()
+    if ports.stage == "upscale" and recipe.tiles:
+        model = any_size(model)
+    function = _Function(model, ports).eval()
+    example = example_input(model, ports.stage, recipe.tile, 1)
+    with torch.no_grad(), quiet():
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            function, example, check_trace=False
+        )
+    precision = ct.precision.FLOAT32
+    if recipe.plan is not None:
+        selector = narrow_selector(function, model, recipe.plan)
+        precision = ct.transform.FP16ComputePrecision(op_selector=selector)
+    with quiet():
+        try:
+            result = ct.convert(
+                traced,
+                inputs=[_input(ct, ports, tuple(example.shape), recipe)],
+                outputs=[_output(ct, ports)],
+                convert_to="mlprogram",
+                minimum_deployment_target=getattr(ct.target, recipe.system),
+                compute_precision=precision,
+                skip_model_load=True,
+            )
+        except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            _refuse_full_disk(ports.name, error)
+            raise unsupported(traced, ports.name, error) from error
+    try:
+        return compressed(result, function, recipe.formats, ports.name)
+    except (RuntimeError, OSError) as error:
+        _refuse_full_disk(ports.name, error)
+        raise
+
+
+def _refuse_full_disk(function: str, error: Exception) -> None:
+    """Tell weights that can't be written, on the way, from what can't be converted."""
+    if _WRITER in str(error) or isinstance(error, OSError):
+        words = " ".join(str(error).split())
+        raise BundleError(
+            f"coreml/{function}: its weights can't be written: {words[:200]}; is the disk full? "
+            f"They lie in {tempfile.gettempdir()} at first"
+        ) from error
+
+
+def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:
+    further = recipe.further(ports.stage)
+    if further:
+        sides = (shape[2] * window // recipe.tile for window in (recipe.tile, *further))
+        shape = ct.EnumeratedShapes(
+            shapes=[(*shape[:2], side, side) for side in sides], default=shape
+        )
+    if ports.takes == "latents":
+        return ct.TensorType(name=ports.input, shape=shape, dtype=np.float32)
+    rgb = ct.colorlayout.RGB
+    return ct.ImageType(name=ports.input, shape=shape, color_layout=rgb)
+
+
+def _output(ct: Any, ports: FunctionPorts) -> Any:
+    if ports.gives == "latents":
+        return ct.TensorType(name=ports.output, dtype=np.float32)
+    return ct.ImageType(name=ports.output, color_layout=ct.colorlayout.RGB)

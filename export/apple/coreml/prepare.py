@@ -1,0 +1,61 @@
+"""The same function in operations that the Neural Engine has, whatever the layout.
+
+One place of the baked model is well for other runtimes and not for this one: a transpose of six
+dimensions, which becomes a dozen operations. It is a pixel shuffle.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tinysr.export.model.baked import BakedTinySR, BakedTransformer, MatMulLinear
+from tinysr.export.model.rewrite import sharing_copy
+from tinysr.export.model.typed import BORDER, as_type
+
+__all__ = ["ShuffledTransformer", "prepared"]
+
+
+class ShuffledTransformer(BakedTransformer):
+    """A transformer whose last linear gives channels in the order of a pixel shuffle."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``[N, C, t, t]``, t the latent tile, to the same shape."""
+        x = self.pos_embed(z)
+        for block in self.transformer_blocks:
+            x = block(x)
+        v = self.channels_first(self.proj_out(self.norm_out(x)))
+        return as_type(F.pixel_shuffle(v, self.patch), BORDER)
+
+    def channels_first(self, x: Tensor) -> Tensor:
+        """Map tokens ``[N, L, dim]`` to ``[N, dim, h, w]``."""
+        return x.transpose(1, 2).reshape(-1, x.shape[2], self.grid, self.grid)
+
+
+def prepared(model: BakedTinySR) -> BakedTinySR:
+    """Replace the unpatchify.
+
+    Given: a fully baked model in fp32.
+    Result: the same function up to rounding. Modules keep their paths, by which plans know them.
+    """
+    model = sharing_copy(model)
+    old = model.transformer
+    model.transformer = ShuffledTransformer(
+        old.pos_embed,
+        old.blocks,
+        old.norm_out,
+        _shuffled(cast(MatMulLinear, old.proj_out), old.patch),
+        patch=old.patch,
+        grid=old.grid,
+    )
+    return model
+
+
+def _shuffled(linear: MatMulLinear, patch: int) -> MatMulLinear:
+    """Reorder outputs from (py, px, c) to (c, py, px)."""
+    outputs = linear.bias.numel()
+    order = torch.arange(outputs).reshape(patch, patch, -1).permute(2, 0, 1).reshape(-1)
+    return MatMulLinear(linear.weight[:, order], linear.bias[order])

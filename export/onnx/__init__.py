@@ -1,0 +1,1 @@
+"""ONNX graphs of a baked model, in floating point and in integers."""

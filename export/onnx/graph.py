@@ -1,0 +1,218 @@
+"""A stage of the baked model → an ONNX graph without its weights.
+
+Three conventions make everything after this simple:
+
+- A value that is a module's output bears the module's dotted path, so that a graph can be held
+  against the PyTorch model module by module (:mod:`tinysr.parity`). All other values bear the
+  stage's name, so that graphs can be joined without clashes.
+- A node is named after the innermost module that it computes for, so that what a compiler says of
+  a node says where to look in PyTorch (:func:`node_module`).
+- Weights are graph inputs named after their parameters until the very end. Simplifying a model
+  of any size then takes no more than its structure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+import torch
+from torch import Tensor, nn
+
+from tinysr.manifest import Stage
+
+from ..model.baked import BakedTinySR
+
+__all__ = [
+    "OPSET",
+    "StageGraph",
+    "example_input",
+    "node_module",
+    "stage_graph",
+    "stage_input",
+    "stage_output",
+]
+
+OPSET = 20
+"""The first with a native GELU; from 23 on, Attention appears, which TensorRT-RTX refuses."""
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+_PORTS: dict[Stage, tuple[str, str]] = {
+    "encoder": ("image", "latents"),
+    "transformer": ("latents", "velocity"),
+    "decoder": ("latents", "upscaled"),
+    "upscale": ("image", "upscaled"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageGraph:
+    """An ONNX graph whose weights are still inputs."""
+
+    stage: Stage
+    model: onnx.ModelProto
+    weights: tuple[str, ...]
+    """The inputs that are weights: names in the baked model's state dict."""
+
+
+class _Stage(nn.Module):
+    """One stage under its own name, so that its paths in the graph are the model's."""
+
+    def __init__(self, model: BakedTinySR, stage: Stage) -> None:
+        super().__init__()
+        self.stage = stage
+        self.add_module(stage, model.get_submodule(stage))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.get_submodule(self.stage)(x)
+        return y
+
+
+def stage_input(stage: Stage) -> str:
+    """Return the name of a stage's input."""
+    return _PORTS[stage][0]
+
+
+def stage_output(stage: Stage) -> str:
+    """Return the name of a stage's output."""
+    return _PORTS[stage][1]
+
+
+def node_module(node: str) -> str:
+    """Return the dotted path of the module that a node of this name computes for."""
+    return node.partition("/")[0]
+
+
+def example_input(model: BakedTinySR, stage: Stage, tile: int, batch: int) -> Tensor:
+    """Return seeded noise in the shape of a stage's input for a tile of ``tile`` pixels."""
+    generator = torch.Generator().manual_seed(0)
+    shape: tuple[int, ...] = (batch, 3, tile, tile)
+    if stage in ("transformer", "decoder"):
+        side = model.transformer.grid * model.transformer.patch
+        shape = (batch, model.transformer.pos_embed.proj.in_channels, side, side)
+    return torch.rand(shape, generator=generator)
+
+
+def stage_graph(model: BakedTinySR, stage: Stage, *, tile: int, batch: int | None) -> StageGraph:
+    """Export one stage.
+
+    Args:
+        model: a fully baked model.
+        stage: encoder and decoder take any size and batch; the transformer takes one tile's.
+        tile: side of a tile in low-resolution pixels.
+        batch: tiles the transformer takes at once; any number when None.
+    """
+    image_like = stage in ("encoder", "decoder")
+    axes = {0: "batch"} if image_like or batch is None else {}
+    if image_like:
+        prefix = "latent_" if stage == "decoder" else ""
+        axes |= {2: f"{prefix}height", 3: f"{prefix}width"}
+    # Two tiles, or tracing takes the batch for the constant one.
+    example = example_input(model, stage, tile, 2 if 0 in axes else batch or 1)
+    dynamic = ({axis: torch.export.Dim(name) for axis, name in axes.items()},) if axes else None
+    with _quiet():
+        program = torch.onnx.export(
+            _Stage(model, stage).eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=dynamic,
+            input_names=[stage_input(stage)],
+            output_names=[stage_output(stage)],
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    paths = {name for name, _ in model.named_modules() if name}
+    _name_values(program.model.graph, stage, paths)
+    weights = _weights_to_inputs(program.model.graph, set(model.state_dict()))
+    proto = ir.to_proto(program.model)
+    _clean(proto, _output_shape(model, stage, axes))
+    return StageGraph(stage=stage, model=proto, weights=weights)
+
+
+def _name_values(graph: ir.Graph, stage: Stage, paths: set[str]) -> None:
+    """Name each module's last value after the module; prefix the others with the stage."""
+    for name in [name for name in graph.initializers if name.startswith("val_")]:
+        graph.initializers[name].name = f"{stage}/{name}"
+    ports = {*graph.inputs, *graph.outputs}
+    last: dict[str, ir.Value] = {}
+    for index, node in enumerate(graph):
+        scopes = _scopes(node) & paths
+        node.name = f"{max(scopes, key=len, default=stage)}/{index}"
+        for value in node.outputs:
+            if value not in ports:
+                value.name = f"{stage}/{value.name}"
+        for scope in scopes:
+            last[scope] = node.outputs[0]
+    # Longest path last: where a module ends with another's output, the inner one is named.
+    for path in sorted(last, key=len):
+        if last[path] not in ports:
+            last[path].name = path
+
+
+def _scopes(node: ir.Node) -> set[str]:
+    text = node.metadata_props.get(_SCOPES, "")
+    return {part.strip().strip("'\"") for part in text.strip("[]").split(",")}
+
+
+def _weights_to_inputs(graph: ir.Graph, names: set[str]) -> tuple[str, ...]:
+    weights = tuple(sorted(names & graph.initializers.keys()))
+    for name in weights:
+        value = graph.initializers.pop(name)
+        value.const_value = None
+        graph.inputs.append(value)
+    return weights
+
+
+def _output_shape(
+    model: BakedTinySR, stage: Stage, axes: Mapping[int, str]
+) -> tuple[int | str, ...]:
+    side = model.transformer.grid * model.transformer.patch
+    channels = 3 if stage == "decoder" else model.transformer.pos_embed.proj.in_channels
+    shape: list[int | str] = [1, channels, side, side]
+    if stage != "transformer":
+        prefix = "latent" if stage == "encoder" else "image"
+        shape[2:] = [f"{prefix}_height", f"{prefix}_width"]
+    if 0 in axes:
+        shape[0] = "batch"
+    return tuple(shape)
+
+
+def _clean(proto: onnx.ModelProto, output_shape: tuple[int | str, ...]) -> None:
+    """Drop the exporter's traces (stack traces hold this machine's paths) and its formulas."""
+    proto.ClearField("metadata_props")
+    proto.ClearField("doc_string")
+    proto.graph.ClearField("value_info")
+    proto.graph.ClearField("metadata_props")
+    for node in proto.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.ClearField("metadata_props")
+    for dim, size in zip(
+        proto.graph.output[0].type.tensor_type.shape.dim[1:], output_shape[1:], strict=True
+    ):
+        if isinstance(size, str):
+            dim.dim_param = size
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's chatter about packages we don't use off the user's screen."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,51 @@
+"""A quantization plan put into effect: simplified graphs → graphs that hold integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..model.baked import BakedTinySR
+from ..model.integers import layers, quantize_layer
+from ..plans.quantization import QuantizationPlan
+from .graph import StageGraph
+from .insert_qdq import int8_graph
+from .weight_only import integer_name, scale_name, weight_only_graph
+
+__all__ = ["quantized_graphs"]
+
+
+def quantized_graphs(
+    graphs: Sequence[StageGraph], baked: BakedTinySR, plan: QuantizationPlan
+) -> tuple[list[StageGraph], dict[str, Tensor | NDArray[Any]]]:
+    """Return the stages' graphs in the plan's formats, and the tensors that they read.
+
+    Args:
+        graphs: the stages in fp32, simplified, weights still inputs.
+        baked: what they were made from, in fp32 and equalised as the plan says.
+        plan: of this model.
+
+    Raises:
+        CalibrationError: the plan names layers that the model does not have.
+    """
+    found = layers(baked)
+    formats = plan.formats(found)
+    state = baked.state_dict()
+    ranges = {path: plan.ranges[path] for path, form in formats.items() if form == "int8"}
+    weights = {
+        path: quantize_layer(found[path], form) for path, form in formats.items() if form != "int8"
+    }
+    tensors: dict[str, Tensor | NDArray[Any]] = dict(state)
+    for path, weight in weights.items():
+        tensors[integer_name(path)], tensors[scale_name(path)] = weight.arrays()
+    result = []
+    for graph in graphs:
+        if ranges:
+            graph, own = int8_graph(graph, state, ranges)  # noqa: PLW2901
+            tensors |= own
+        result.append(weight_only_graph(graph, weights))
+    used = {name for graph in result for name in graph.weights}
+    return result, {name: tensors[name] for name in tensors if name in used}

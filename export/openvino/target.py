@@ -1,0 +1,116 @@
+"""The bundle's ONNX graphs → OpenVINO's intermediate representation, in ``openvino/``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from tinysr.errors import UnsupportedError, require
+from tinysr.manifest import Artifact, FileEntry
+
+from ..files import file_entry
+from ..onnx.target import suffix
+from ..options import PRECISIONS, Settings
+from ..target import GraphBuild, Target
+from .types import KEPT, keep_wide
+from .weights import SharedWeights
+
+__all__ = ["OPENVINO", "openvino_folder"]
+
+_INFERENCE = {
+    "fp32": {"fp32": "f32", "bf16": "bf16"},
+    "fp16": {"fp16": "f32"},
+    "int8": {"int8": "f32"},
+}
+"""For each precision of the ONNX graphs, the precisions of artifacts made from it, and the type in
+which OpenVINO computes what is not quantized. bf16 has no files of its own: the CPU rounds fp32
+weights when it opens them, so the same files serve both."""
+
+
+def openvino_folder(bundle: Path) -> Path:
+    """Return where a bundle's intermediate representations lie."""
+    return bundle / "openvino"
+
+
+def _check(settings: Settings, precisions: Sequence[str]) -> None:
+    """Refuse, before anything is built, what the format has not or this machine lacks."""
+    require("openvino", extra="openvino")
+    if tuple(precisions) == PRECISIONS["all"]:
+        return  # all that the format has
+    for precision in precisions:
+        if precision not in _INFERENCE:
+            raise UnsupportedError(
+                f"the target openvino has no {precision}: expected {', '.join(_INFERENCE)}; leave "
+                "the target out, and run the ONNX graphs"
+            )
+
+
+def _from_graphs(build: GraphBuild) -> tuple[Artifact, ...]:
+    """Convert every precision that the format has."""
+    _check(build.settings, ())
+    artifacts: list[Artifact] = []
+    for precision in dict.fromkeys(graph.precision for graph in build.graphs):
+        graphs = [graph for graph in build.graphs if graph.precision == precision]
+        if precision in _INFERENCE:
+            build.progress(f"converting {precision} to OpenVINO")
+            artifacts += _converted(build.bundle, precision, graphs)
+        else:
+            build.progress(f"leaving {precision} out: openvino has none")
+    return tuple(artifacts)
+
+
+def _converted(bundle: Path, precision: str, graphs: Sequence[Artifact]) -> list[Artifact]:
+    folder = openvino_folder(bundle)
+    folder.mkdir(exist_ok=True)
+    weights = SharedWeights(folder / f"weights{suffix(precision)}.bin")
+    with weights:
+        paths = [_write(bundle / graph.file.path, folder, weights) for graph in graphs]
+    data = (file_entry(bundle, weights.path),)
+    return [
+        _artifact(graph, name, inference, file_entry(bundle, path), data)
+        for name, inference in _INFERENCE[precision].items()
+        for graph, path in zip(graphs, paths, strict=True)
+    ]
+
+
+def _write(graph: Path, folder: Path, weights: SharedWeights) -> Path:
+    """Convert one graph; its weights go into the file that all graphs share."""
+    ov: Any = require("openvino", extra="openvino")
+    path = folder / graph.with_suffix(".xml").name
+    own = path.with_suffix(".bin")
+    ov.serialize(ov.Core().read_model(graph), path, own)
+    tree = ElementTree.parse(path)  # noqa: S314  OpenVINO wrote it just now
+    weights.adopt(tree, own)
+    keep_wide(tree)
+    tree.write(path, encoding="utf-8", xml_declaration=True)
+    own.unlink()
+    return path
+
+
+def _artifact(
+    graph: Artifact, precision: str, inference: str, file: FileEntry, data: tuple[FileEntry, ...]
+) -> Artifact:
+    """Describe a converted graph: its inputs and outputs are those of the ONNX graph."""
+    # The mark does not reach the padding of the image: the encoder itself runs in f32.
+    own = "f32" if graph.stage == KEPT else inference
+    return Artifact(
+        target=OPENVINO.name,
+        stage=graph.stage,
+        precision=precision,
+        file=file,
+        data=data,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        options={"inference_precision": own, "kept_f32": KEPT},
+    )
+
+
+OPENVINO = Target(
+    name="openvino",
+    from_graphs=_from_graphs,
+    check=_check,
+    needs=("onnx",),
+    packages=("openvino",),
+)
