@@ -18,9 +18,9 @@ import numpy as np
 from pydantic import Field
 
 from tinysr.errors import MissingBackendError, require
+from tinysr.records import StrictRecord
 
 from .machine import usable_cores
-from .timing import Record
 
 __all__ = ["UNMEASURED", "Peaks", "measure_peaks"]
 
@@ -37,7 +37,7 @@ _BYTES = 2**28
 """Of each array whose copying measures bandwidth: far more than any cache."""
 
 
-class Peaks(Record):
+class Peaks(StrictRecord):
     """What a machine can do at most; None was not measured."""
 
     tops: dict[str, float | None]

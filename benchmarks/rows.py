@@ -10,9 +10,10 @@ from pydantic import ValidationError, model_validator
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 
 from .peaks import Peaks
-from .timing import Latency, Ratio, Record, Rules
+from .timing import Latency, Ratio, Rules
 
 __all__ = [
     "Device",
@@ -39,7 +40,7 @@ def share_of(limit: float, took: float) -> float | None:
     return limit / took if 0 < limit <= took else None
 
 
-class Device(Record):
+class Device(StrictRecord):
     """The machine that measured."""
 
     name: str
@@ -51,7 +52,7 @@ class Device(Record):
     peaks: Peaks
 
 
-class StageRow(Record):
+class StageRow(StrictRecord):
     """What one part of an image's time is, and could be."""
 
     name: str
@@ -90,7 +91,7 @@ class StageRow(Record):
         return None if self.limit_ms is None else share_of(self.limit_ms, self.ms)
 
 
-class Row(Record):
+class Row(StrictRecord):
     """One backend and precision. A null was not measured."""
 
     backend: str
@@ -131,7 +132,7 @@ class Row(Record):
         return share_of(sum(limits), self.single.p50)
 
 
-class Measured(Record):
+class Measured(StrictRecord):
     """A run of `tinysr bench`."""
 
     schema_version: int = 1

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tinysr.errors import choices
 from tinysr.progress import Progress, silent
+from tinysr.records import StrictRecord
 
 __all__ = [
     "FULL",
@@ -24,7 +25,6 @@ __all__ = [
     "QUICK",
     "Latency",
     "Ratio",
-    "Record",
     "Rules",
     "in_turns",
     "latency",
@@ -33,13 +33,7 @@ __all__ = [
 ]
 
 
-class Record(BaseModel):
-    """Base of all that is written to a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rules(Record):
+class Rules(StrictRecord):
     """How long and how often something is measured."""
 
     name: str
@@ -73,7 +67,7 @@ def rules_named(name: str) -> Rules:
     return PRESETS[name]
 
 
-class Latency(Record):
+class Latency(StrictRecord):
     """What runs took, in milliseconds."""
 
     p50: float
@@ -86,7 +80,7 @@ class Latency(Record):
     warmup: int
 
 
-class Ratio(Record):
+class Ratio(StrictRecord):
     """How many times longer one takes than another, from pairs of the same rounds."""
 
     median: float

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from tinysr.errors import CalibrationError
 from tinysr.export import bake
 from tinysr.export.model.typed import units
@@ -15,6 +13,7 @@ from tinysr.export.plans.precision import DEFAULT_MARGIN, PrecisionPlan, check_m
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
 from tinysr.progress import Progress
+from tinysr.records import StrictRecord
 
 from .bits.evaluate import Evaluation, evaluate, truths
 from .bits.finder import PRECISION, find_plan, large_weights, too_large
@@ -47,10 +46,8 @@ class CalibrationOptions:
             raise CalibrationError(str(error)) from error
 
 
-class Verdict(BaseModel):
+class Verdict(StrictRecord):
     """Whether a plan holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     margin: float
     short: tuple[ModuleRange, ...]

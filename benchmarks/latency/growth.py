@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from tinysr.progress import Progress, silent
+from tinysr.records import StrictRecord
 from tinysr.runtime import Upscaler
 from tinysr.terminal import Output, program
 
 from ..record import write_record
 from ..runtime.memory import measure as measure_size
-from ..timing import Record
 from .stages import photo_like
 
 __all__ = ["Growth", "Point", "departure", "main", "measure"]
@@ -33,7 +33,7 @@ MEGAPIXELS = (0.25, 1.0, 4.0, 16.0, 64.0)
 IMAGES = (1, 2, 4, 8)
 
 
-class Point(Record):
+class Point(StrictRecord):
     """One size or number of images."""
 
     size: float
@@ -43,7 +43,7 @@ class Point(Record):
     """Of the process beside the result."""
 
 
-class Growth(Record):
+class Growth(StrictRecord):
     """Two curves."""
 
     backend: str

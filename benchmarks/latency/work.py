@@ -8,10 +8,10 @@ from typing import Any
 
 from tinysr.errors import BundleError, require
 from tinysr.manifest import Artifact, Stage
+from tinysr.records import StrictRecord
 from tinysr.runtime import Bundle
 
 from ..peaks import Peaks
-from ..timing import Record
 
 __all__ = ["Limit", "Work", "count_work", "limit", "moved_bytes"]
 
@@ -20,7 +20,7 @@ _WIDTHS = {"fp32": 4, "bf16": 2, "int8": 1}
 least that it may be."""
 
 
-class Work(Record):
+class Work(StrictRecord):
     """What a stage does for one tile or image."""
 
     operations: float
@@ -33,7 +33,7 @@ class Work(Record):
     """Values that operations read and write when each runs alone, weights not included."""
 
 
-class Limit(Record):
+class Limit(StrictRecord):
     """The shortest time that a machine could take for a stage, in milliseconds."""
 
     compute: float

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR
+from tinysr.records import StrictRecord
 from tinysr.training.config import RunConfig, parse_config
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Batch, Session, Stage, train
@@ -28,8 +29,6 @@ from tinysr.training.stages import Context
 from tinysr.training.stages.pixel_loss import FEATURES, ImageLoss
 from tinysr.training.stages.prune import PruneOptions, PruneStage, hard_mask
 from tinysr.training.stages.restore import RestoreOptions, RestoreStage
-
-from ..timing import Record
 
 __all__ = [
     "CONFIG",
@@ -82,7 +81,7 @@ class Plan:
         return PatchBatches(config, Photos(self.photos, config.data.image_side))
 
 
-class Fidelity(Record):
+class Fidelity(StrictRecord):
     """What a model's images are like, on photos that no training saw."""
 
     psnr: float
@@ -101,7 +100,7 @@ class Quality(Fidelity):
     """Mean squared distance of its velocity from the teacher's."""
 
 
-class Recovered(Record):
+class Recovered(StrictRecord):
     """A method's layers, and what they are worth before and after training."""
 
     method: str

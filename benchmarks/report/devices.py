@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from tinysr import paths
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 
 from ..record import RESULTS
 from ..rows import Measured, read_measured
-from ..timing import Record
 
 __all__ = ["DEVICES", "Wanted", "measured_runs", "result_path", "wanted_devices"]
 
@@ -22,7 +22,7 @@ DEVICES = Path(__file__).parent / "devices.toml"
 _PREFIX = "bench-"
 
 
-class Wanted(Record):
+class Wanted(StrictRecord):
     """A device that we want figures of."""
 
     name: str

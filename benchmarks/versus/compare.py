@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Source
 from tinysr.parity import GATES_DB, Metrics, Reference, measure
 from tinysr.parity.results import versions
 from tinysr.progress import Progress
+from tinysr.records import StrictRecord
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
@@ -34,11 +34,7 @@ REPEATS = 11
 WARMUP = 2
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Row(_Record):
+class Row(StrictRecord):
     """One precision."""
 
     precision: str
@@ -61,7 +57,7 @@ class Row(_Record):
     """Interquartile range of it, in milliseconds."""
 
 
-class Comparison(_Record):
+class Comparison(StrictRecord):
     """A bundle's precisions, side by side."""
 
     bundle: str

@@ -21,12 +21,13 @@ import numpy as np
 
 from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
 from tinysr.progress import Progress, silent
+from tinysr.records import StrictRecord
 from tinysr.runtime import Bundle
 from tinysr.terminal import Output, program, run_child
 
 from ..machine import peak_mb
 from ..record import write_record
-from ..timing import Latency, Ratio, Record, Rules, in_turns, latency, ratio, rules_named
+from ..timing import Latency, Ratio, Rules, in_turns, latency, ratio, rules_named
 from .others import OTHERS, opener
 
 __all__ = ["BASE", "Side", "SideBySide", "main", "measure"]
@@ -35,7 +36,7 @@ BASE = "onnxruntime fp32"
 """What the others are compared with."""
 
 
-class Side(Record):
+class Side(StrictRecord):
     """One contender."""
 
     name: str
@@ -47,7 +48,7 @@ class Side(Record):
     reason: str = ""
 
 
-class SideBySide(Record):
+class SideBySide(StrictRecord):
     """All contenders of one run."""
 
     model: str

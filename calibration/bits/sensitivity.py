@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tinysr.atomic import write_atomically
+from tinysr.decibels import psnr_of_mse
 from tinysr.errors import CalibrationError
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.plans.quantization import Format
@@ -68,7 +69,7 @@ def errors(model: BakedTinySR, stage: Stage, examples: Sequence[Example]) -> NDA
 
 def worst_db(squares: NDArray[np.float64]) -> float:
     """Return the lowest PSNR of some errors."""
-    return -10 * math.log10(max(float(squares.max()), 1e-30))
+    return psnr_of_mse(max(float(squares.max()), 1e-30))
 
 
 def shares(

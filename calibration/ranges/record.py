@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from tinysr.errors import CalibrationError
 from tinysr.manifest import Source
+from tinysr.records import StrictRecord
 
 from ..traced.half import FP16_MAX
 from ..traced.trace import Op
@@ -37,11 +38,7 @@ _NORMAL_FROM = 2.0**-14
 """The smallest fp16 number with all its digits."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImageEntry(_Record):
+class ImageEntry(StrictRecord):
     """An image that was measured."""
 
     name: str
@@ -49,7 +46,7 @@ class ImageEntry(_Record):
     """Of its pixels and their shape."""
 
 
-class OpRange(_Record):
+class OpRange(StrictRecord):
     """The sizes of an operation's values over all images."""
 
     name: str
@@ -78,7 +75,7 @@ class OpRange(_Record):
         return math.log2(FP16_MAX / self.absmax) if self.absmax else math.inf
 
 
-class ModuleRange(_Record):
+class ModuleRange(StrictRecord):
     """The largest value that a module computes or reads: all of it must fit in its type."""
 
     module: str
@@ -92,7 +89,7 @@ class ModuleRange(_Record):
     """Powers of two between it and fp16's largest value."""
 
 
-class Ranges(_Record):
+class Ranges(StrictRecord):
     """A calibration."""
 
     version: Literal[1] = 1

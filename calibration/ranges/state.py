@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CalibrationError
+from tinysr.records import StrictRecord
 
 from ..traced.trace import Op
 from .histogram import Measured
@@ -27,9 +28,7 @@ _FOLDER = "measured"
 _KEYS = ("absmax", "overflowing", "values", "counts")
 
 
-class _Head(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Head(StrictRecord):
     model_sha256: str
     tile: int
     ops_sha256: str

@@ -17,10 +17,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from tinysr import paths
 from tinysr.errors import CalibrationError
+from tinysr.records import StrictRecord
 
 __all__ = [
     "DEFAULT_MARGIN",
@@ -74,10 +75,8 @@ Wide = Literal["fp32"]
 """Types that a plan can keep a module in."""
 
 
-class PlanRecord(BaseModel):
+class PlanRecord(StrictRecord):
     """A part of a plan: what it does not know, it refuses."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelPlan(PlanRecord):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import platform
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from tinysr.manifest import Artifact, Host, Source, Stage, Verdict
+from tinysr.records import StrictRecord
 from tinysr.versions import installed
 
 from .metrics import Metrics
@@ -27,11 +26,7 @@ __all__ = [
 _PACKAGES = ("tinysr", "torch", "onnx", "onnxruntime", "numpy", "scikit-image")
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImageResult(_Record):
+class ImageResult(StrictRecord):
     """One image through one artifact."""
 
     image: str
@@ -40,7 +35,7 @@ class ImageResult(_Record):
     metrics: Metrics
 
 
-class BisectRow(_Record):
+class BisectRow(StrictRecord):
     """One module's output in the graph, held against the same module in PyTorch."""
 
     module: str
@@ -50,7 +45,7 @@ class BisectRow(_Record):
     departs: bool
 
 
-class BisectResult(_Record):
+class BisectResult(StrictRecord):
     """Where a failing graph goes wrong."""
 
     artifact: str
@@ -67,7 +62,7 @@ class BisectResult(_Record):
     note: str
 
 
-class ArtifactResult(_Record):
+class ArtifactResult(StrictRecord):
     """One artifact on one backend, over the whole suite."""
 
     target: str
@@ -111,7 +106,7 @@ class ArtifactResult(_Record):
         return key == (self.target, self.stage, self.precision)
 
 
-class SeamResult(_Record):
+class SeamResult(StrictRecord):
     """One image of several tiles through a backend's stages: what tiling adds."""
 
     backend: str
@@ -141,7 +136,7 @@ class SeamResult(_Record):
         )
 
 
-class ParityReport(_Record):
+class ParityReport(StrictRecord):
     """A whole run. It holds no time of day: the same run gives the same file."""
 
     schema_version: Literal[1] = 1

@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 
 __all__ = [
     "Data",
     "Optim",
     "Phase",
     "RunConfig",
-    "Strict",
     "first_problem",
     "parse_config",
     "read_config",
@@ -29,13 +29,7 @@ __all__ = [
 ]
 
 
-class Strict(BaseModel):
-    """A table of a config: frozen, and without keys that nobody reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Phase(Strict):
+class Phase(StrictRecord):
     """A stretch of the run with one size of patch and one precision."""
 
     share: float = Field(default=1.0, gt=0, le=1)
@@ -48,7 +42,7 @@ class Phase(Strict):
     """What autocast computes in; weights and their sums stay fp32."""
 
 
-class Optim(Strict):
+class Optim(StrictRecord):
     """AdamW, its schedule, and the average of the weights."""
 
     steps: int = Field(ge=1)
@@ -77,7 +71,7 @@ class Optim(Strict):
         return self.final_rate + (self.learning_rate - self.final_rate) * fall
 
 
-class Data(Strict):
+class Data(StrictRecord):
     """Where patches come from and what is done to them."""
 
     photos: float = Field(default=0.0, ge=0, le=1)
@@ -94,7 +88,7 @@ class Data(Strict):
     """Steps after which the pool's oldest image makes way for a new one."""
 
 
-class RunConfig(Strict):
+class RunConfig(StrictRecord):
     """What a stage's run does. Equal configs and inputs see the same images in the same order."""
 
     stage: str
@@ -103,7 +97,7 @@ class RunConfig(Strict):
     optim: Optim
     phases: tuple[Phase, ...]
     data: Data = Data()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """The stage's own table; the stage checks it."""
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tinysr.decibels import psnr_of_mse
 from tinysr.errors import require
 from tinysr.models import SCALE, TinySR
 from tinysr.runtime.color import adain
@@ -176,4 +177,4 @@ def upscaled(upscale: Upscale, low: Array) -> Array:
 def psnr(image: Array, truth: Array) -> float:
     """Return the PSNR of two images in [0, 1], over all pixels and channels, in dB."""
     error = float(np.mean((image.astype(np.float64) - truth) ** 2))
-    return float(-10 * np.log10(max(error, 1e-12)))
+    return psnr_of_mse(max(error, 1e-12))

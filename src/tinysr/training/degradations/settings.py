@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from tinysr.errors import choices
+from tinysr.records import StrictRecord
 
 __all__ = ["DEGRADATIONS", "KernelName", "Range", "Round", "Settings", "settings_named"]
 
@@ -16,11 +15,7 @@ Range = tuple[float, float]
 KernelName = Literal["iso", "aniso", "generalized", "generalized_aniso", "plateau", "plateau_aniso"]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Round(_Table):
+class Round(StrictRecord):
     """One round of blur, resize, noise and JPEG."""
 
     blur: float = 1.0
@@ -56,7 +51,7 @@ class Round(_Table):
     """JPEG's, in 1 to 100."""
 
 
-class Settings(_Table):
+class Settings(StrictRecord):
     """How high-resolution images become low-resolution ones."""
 
     first: Round

@@ -9,7 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from tinysr.errors import UnsupportedError
-from tinysr.training.config import Data, Phase, Strict, first_problem, read_table
+from tinysr.records import StrictRecord
+from tinysr.training.config import Data, Phase, first_problem, read_table
 
 __all__ = ["TEACH", "TeachConfig", "read_teach_config"]
 
@@ -17,7 +18,7 @@ TEACH = "teach"
 """The stage's name in configs and recipes."""
 
 
-class TeachConfig(Strict):
+class TeachConfig(StrictRecord):
     """A TOML file with ``stage = "teach"``."""
 
     stage: Literal["teach"] = "teach"

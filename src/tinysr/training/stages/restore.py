@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.engine.stage import trained
 from tinysr.training.lora import merge_adapters, shared_copy, with_lora
@@ -28,7 +28,7 @@ __all__ = ["RESTORE", "RestoreOptions", "RestoreStage"]
 Part = Literal["encoder", "transformer", "decoder"]
 
 
-class RestoreOptions(Strict):
+class RestoreOptions(StrictRecord):
     """The table ``[options]`` of a restoration's config."""
 
     parts: tuple[Part, ...] = Field(default=("transformer",), min_length=1)

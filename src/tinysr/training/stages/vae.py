@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tinysr.models import ModelConfig, OneStep, TinySR
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Stage
 from tinysr.training.init import initialise_autoencoder
 from tinysr.training.lora import shared_copy
@@ -27,13 +27,13 @@ from tinysr.training.stages.shapes import Autoencoder
 __all__ = ["VAE_DECODER", "VAE_ENCODER", "DecoderStage", "EncoderStage"]
 
 
-class EncoderOptions(Strict):
+class EncoderOptions(StrictRecord):
     """The table ``[options]`` of an encoder's config."""
 
     model: Autoencoder
 
 
-class DecoderOptions(Strict):
+class DecoderOptions(StrictRecord):
     """The table ``[options]`` of a decoder's config."""
 
     latents: Literal["encoded", "restored"] = "encoded"
