@@ -35,8 +35,10 @@ from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.model.apply_plan import apply_plan
 from tinysr.export.model.typed import units
 from tinysr.export.plans.precision import KeptModule, PrecisionPlan
+from tinysr.metrics import measure
 from tinysr.models import Loaded
-from tinysr.parity import gate_db, measure, suite
+from tinysr.parity import gate_db
+from tinysr.suite import suite
 
 GATE = gate_db("fp16")
 SUITE = len(suite(TILE))

@@ -31,17 +31,16 @@ from tinysr.models.seeded import seeded
 from tinysr.parity import (
     ParityReport,
     Reference,
-    SuiteImage,
     eager_reference,
     gate_bundle,
     html_text,
     run_parity,
-    suite,
     with_verdicts,
 )
 from tinysr.parity.pictures import Picture, amplification
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Array, Availability, Backend, Session
+from tinysr.suite import SuiteImage, suite
 
 TILE, SCALE = 16, 0.25
 CONFIG = ModelConfig(

@@ -35,8 +35,9 @@ from tinysr.export.plans.quantization import (
 )
 from tinysr.manifest import Manifest
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle, suite
+from tinysr.parity import eager_reference, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
+from tinysr.suite import suite
 
 QKV = "transformer.transformer_blocks.0.attn.to_qkv"
 CONV = "decoder.layers.2.conv.2"

@@ -44,7 +44,7 @@ SIZES = ((128, 128), (192, 128), (128, 160), (256, 192))
 SUFFIXES = (".png", ".jpg", ".jpg")
 """Their formats, in turn; with four sizes each size comes in each."""
 
-ORIGINALS = Path(tinysr.__file__).parent / "parity" / "photos"
+ORIGINALS = Path(tinysr.__file__).parent / "suite" / "photos"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Source
-from tinysr.parity import GATES_DB, Metrics, Reference, measure
+from tinysr.metrics import Metrics, measure
+from tinysr.parity import GATES_DB, Reference
 from tinysr.parity.results import versions
 from tinysr.progress import Progress
 from tinysr.records import StrictRecord

@@ -14,8 +14,9 @@ from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.equalise import equalised
 from tinysr.export.model.integers import layers
 from tinysr.export.plans.quantization import QuantizationPlan
-from tinysr.parity import measure, suite
+from tinysr.metrics import measure
 from tinysr.progress import Progress
+from tinysr.suite import suite
 
 from ..ranges.images import DegradedPhoto, degraded_photos
 from ..schemes import Scheme

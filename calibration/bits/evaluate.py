@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tinysr.parity import Metrics, SuiteImage, measure, suite
+from tinysr.metrics import Metrics, measure
 from tinysr.progress import Progress
 from tinysr.records import StrictRecord
+from tinysr.suite import SuiteImage, suite
 
 from ..ranges.images import image_sha256
 from ..traced.half import HalfWalker

@@ -35,8 +35,9 @@ from tinysr.export.plans.quantization import (
 )
 from tinysr.manifest import Stage
 from tinysr.models import Loaded
-from tinysr.parity import gate_db, suite
+from tinysr.parity import gate_db
 from tinysr.progress import Progress
+from tinysr.suite import suite
 
 from ..ranges.images import SEED, calibration_images
 from ..ranges.inputs import METHODS, exponents, layer_inputs

@@ -23,7 +23,7 @@ from tinysr.errors import CalibrationError
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.plans.quantization import Format
 from tinysr.manifest import Stage
-from tinysr.parity.metrics import value_range
+from tinysr.metrics import value_range
 
 from ..schemes import ONNX, Scheme
 from ..traced.fake import fake_quantized

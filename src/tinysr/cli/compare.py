@@ -47,8 +47,9 @@ def compare(
     from tinysr.benchmarks.versus.compare import compare as compare_bundle
     from tinysr.calibration import degraded_photos
     from tinysr.models import load_source
-    from tinysr.parity import eager_reference, suite
+    from tinysr.parity import eager_reference
     from tinysr.runtime.bundle import Bundle
+    from tinysr.suite import suite
     from tinysr.workflows.backends import choose_backends
 
     if output is not None:

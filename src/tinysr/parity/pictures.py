@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import SuiteImage
+from tinysr.suite.images import SuiteImage
 
 __all__ = ["Picture", "amplification", "picture", "thumb"]
 

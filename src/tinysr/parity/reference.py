@@ -14,8 +14,7 @@ from tinysr.errors import CheckpointError
 from tinysr.manifest import Artifact, Manifest, Stage
 from tinysr.models import TinySR
 from tinysr.progress import Progress
-
-from .images import SuiteImage
+from tinysr.suite.images import SuiteImage
 
 __all__ = [
     "TILES",

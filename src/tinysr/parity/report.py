@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tinysr.metrics import Metrics
+from tinysr.pages import page
+
 from .gates import GATES_DB
-from .metrics import Metrics
-from .page import page
 from .pictures import Picture, amplification, thumb
 from .results import ArtifactResult, ImageResult
 from .run import ParityRun

@@ -6,10 +6,9 @@ import platform
 from typing import Literal
 
 from tinysr.manifest import Artifact, Host, Source, Stage, Verdict
+from tinysr.metrics import Metrics
 from tinysr.records import StrictRecord
 from tinysr.versions import installed
-
-from .metrics import Metrics
 
 __all__ = [
     "ArtifactResult",

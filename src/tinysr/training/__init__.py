@@ -3,7 +3,7 @@
 from tinysr.records import StrictRecord
 from tinysr.training.chain import Chain, run_chain
 from tinysr.training.config import Data, Optim, Phase, RunConfig, read_config
-from tinysr.training.degradation import Degradation, degrade
+from tinysr.training.degradations.fixed import Degradation, degrade
 from tinysr.training.evaluate import Score, evaluate, mean_psnr, photo_pairs
 from tinysr.training.init import initialise
 from tinysr.training.recipes import RECIPES, config_path

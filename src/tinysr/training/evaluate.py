@@ -14,7 +14,7 @@ from tinysr.decibels import psnr_of_mse
 from tinysr.errors import require
 from tinysr.models import SCALE, TinySR
 from tinysr.runtime.color import adain
-from tinysr.training.degradation import LIGHT, SEVERE, Degradation, degrade
+from tinysr.training.degradations.fixed import LIGHT, SEVERE, Degradation, degrade
 from tinysr.training.spectral import Array
 
 __all__ = [

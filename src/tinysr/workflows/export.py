@@ -24,10 +24,10 @@ from tinysr.parity import (
     further_references,
     gate_bundle,
     seam_reference,
-    suite,
 )
 from tinysr.progress import Progress, silent
 from tinysr.runtime.bundle import Bundle
+from tinysr.suite import suite
 
 from .backends import choose_backends
 from .plans import add_missing_plans

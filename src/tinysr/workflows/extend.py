@@ -8,10 +8,11 @@ from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import Extension, bake, check_target, extend_bundle
 from tinysr.manifest import Manifest
 from tinysr.models import load_source
-from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
+from tinysr.parity import eager_reference, gate_bundle, seam_reference
 from tinysr.progress import Progress, silent
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend
+from tinysr.suite import suite
 
 from .backends import backends_of_targets
 from .export import Told

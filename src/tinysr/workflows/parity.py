@@ -13,17 +13,15 @@ from tinysr.parity import (
     ParityReport,
     Reference,
     SeamReference,
-    SuiteImage,
     eager_reference,
     further_references,
     gate_bundle,
     seam_reference,
-    suite,
-    user_images,
 )
 from tinysr.progress import Progress, silent
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend
+from tinysr.suite import SuiteImage, suite, user_images
 
 from .backends import choose_backends
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinysr.errors import BundleError, require
 
-from ..mil.residency import Finding, Residency
+from .residency import Finding, Residency
 
 __all__ = ["LABEL", "planned_residency"]
 
