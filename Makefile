@@ -101,13 +101,13 @@ test: setup  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 test-isa: setup  ## Run the numeric tests as on other CPUs: under each of CAPS (avx2, …, amx: all)
-	$(BIN)/python tests/isa.py $(CAPS:%=--cap %)
+	$(BIN)/python -m tests.isa $(CAPS:%=--cap %)
 
 test-slow: $(TEACH)  ## Run the full-size checks (some minutes, 6 GB)
 	$(BIN)/pytest -m slow
 
 fuzz: setup  ## Read damaged image files for MINUTES (10)
-	$(BIN)/python tests/fuzzing.py --minutes $(or $(MINUTES),10)
+	$(BIN)/python -m tests.support.fuzzing --minutes $(or $(MINUTES),10)
 
 recoverability: setup  ## Compare ways to prune MODEL, each tuned alike, in build/recoverability
 	$(BIN)/python -m tinysr.benchmarks.pruning.recoverability '$(MODEL)' -o build/recoverability \
@@ -136,7 +136,7 @@ showcase: setup  ## Draw the README's picture and write its figures, from the cu
 	$(BIN)/python -m tinysr.benchmarks.report.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
 golden: setup  ## Write what the runtime computes, for TinySRKit's tests to compute again
-	$(BIN)/python tests/golden_swift.py
+	$(BIN)/python -m tests.support.golden_swift
 
 wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside
 	rm -rf build/lib src/tinysr/_bundle

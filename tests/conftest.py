@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_models import TILE, tiny_loaded
 
+from tests.support.tiny_models import TILE, tiny_loaded
 from tinysr.cli import main
 from tinysr.export import BakedTinySR, bake
 from tinysr.models import Loaded
@@ -40,7 +40,7 @@ def one_thread(one_core: None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a small random checkpoint in the released layout, which no test may change."""
-    from checkpoint_factory import save_released  # takes seconds to import
+    from tests.support.checkpoint_factory import save_released  # takes seconds to import
 
     torch.manual_seed(80)
     root = tmp_path_factory.mktemp("released")

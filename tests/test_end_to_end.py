@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from said import said
 
-from checkpoint_factory import Reference, save_released
+from tests.support.checkpoint_factory import Reference, save_released
+from tests.support.said import said
 from tinysr.cli import main
 from tinysr.errors import CheckpointError
 from tinysr.manifest import read_manifest

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bundles import make_bundle
+from tests.support.bundles import make_bundle
 from tinysr.atomic import replaced, write_atomically
 from tinysr.errors import BundleError, GateError, ImageError, TinySRError
 from tinysr.export.files import atomic_folder, check_target

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from strangers import as_stranger, close_to_us
 
-from bundles import make_bundle
+from tests.support.bundles import make_bundle
+from tests.support.strangers import as_stranger, close_to_us
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="another user is only played on Linux"

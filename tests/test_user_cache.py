@@ -11,9 +11,9 @@ from pathlib import Path
 import platformdirs
 import pytest
 from PIL import Image
-from strangers import as_unknown
 
-from bundles import make_bundle
+from tests.support.bundles import make_bundle
+from tests.support.strangers import as_unknown
 from tinysr import user_cache
 from tinysr.hashing import file_sha256
 from tinysr.runtime import hashes

@@ -2,7 +2,7 @@ import Foundation
 
 @testable import TinySRKit
 
-/// What the Python runtime computed; `tests/golden_swift.py` of the project writes the file.
+/// What the Python runtime computed; `tests/support/golden_swift.py` of the project writes the file.
 struct Golden: Decodable {
     struct Array: Decodable {
         let shape: [Int]

@@ -1,0 +1,341 @@
+"""A CoreML package is made, gated and run on this machine, and damage to it is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.support.tiny_models import TILE, as_loaded, explosive_model, noise
+from tinysr.errors import BundleError, UnsupportedError
+from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
+from tinysr.export.apple.coreml.convert import Recipe, converted
+from tinysr.export.apple.coreml.options import CoreMLOptions
+from tinysr.export.apple.coreml.package import licence, save
+from tinysr.export.apple.coreml.target import COREML, _facts
+from tinysr.export.apple.coreml.tools import check_numpy
+from tinysr.export.apple.coreml.unsupported import unsupported
+from tinysr.export.apple.page import mobile_page
+from tinysr.export.apple.ports import FUNCTIONS
+from tinysr.export.plans.precision import KeptModule, PrecisionPlan
+from tinysr.export.plans.quantization import Format, KeptLayer, QuantizationPlan
+from tinysr.export.target import Build
+from tinysr.manifest import read_manifest
+from tinysr.models import Loaded
+from tinysr.parity import eager_reference, gate_bundle, seam_reference
+from tinysr.runtime import Bundle, Upscaler, create
+from tinysr.runtime.mil import Interpreter, load_program
+from tinysr.runtime.mil.program import Constant
+from tinysr.suite import suite
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+IMAGES = ("black", "noise", "astronaut")
+
+
+def plan_of(loaded: Loaded, *kept: str) -> PrecisionPlan:
+    keep = tuple(KeptModule(module=name) for name in kept)
+    return PrecisionPlan(model_sha256=loaded.source.sha256, tile=TILE, keep=keep)
+
+
+def options(loaded: Loaded, precision: str = "fp16", system: str = "iOS17") -> ExportOptions:
+    return ExportOptions(
+        targets=("coreml",),
+        precision=precision,
+        plan=None if precision in ("fp32", "int8") else plan_of(loaded),
+        tile=TILE,
+        settings={"coreml": CoreMLOptions(deployment_target=system)},
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four functions in one package, for iOS 18, in fp16."""
+    folder = tmp_path_factory.mktemp("coreml") / "tiny"
+    export_bundle(loaded, folder, options(loaded, system="iOS18"))
+    return folder
+
+
+def test_every_function_passes_its_gate_and_tiles_leave_no_seams(
+    bundle: Path, loaded: Loaded
+) -> None:
+    images = [image for image in suite(TILE) if image.name in IMAGES]
+    report = gate_bundle(
+        bundle,
+        eager_reference(loaded.model, images),
+        backends=[create("coreml")],
+        seam=seam_reference(Bundle(bundle), loaded.model),
+    )
+    assert report.passed, report.failure
+    assert [r.stage for r in report.results] == ["upscale", "encoder", "transformer", "decoder"]
+    assert report.seams[0].windows > 1
+    said = {artifact.parity.note for artifact in read_manifest(bundle).artifacts}
+    assert said == {"reference interpreter, not the Neural Engine"}
+    page = " ".join(mobile_page(read_manifest(bundle)).split())
+    assert "by the backend coreml (reference interpreter, not the Neural Engine)." in page
+
+
+def test_weights_are_stored_once(bundle: Path, baked: torch.nn.Module) -> None:
+    weights = bundle / "coreml/TinySR.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
+    halves = 2 * sum(p.numel() for p in baked.state_dict().values())
+    assert weights.stat().st_size < 1.3 * halves
+
+
+def test_the_package_says_what_it_is(bundle: Path) -> None:
+    artifact = read_manifest(bundle).artifacts[0]
+    metadata = load_program(bundle / "coreml/TinySR.mlpackage").metadata
+    assert metadata["author"] == "TinySR"
+    assert "checkpoint 'tiny'" in metadata["license"]
+    assert "16 by 16 pixels becomes 64 by 64" in metadata["description"]
+    assert metadata["bundle_sha256"] == artifact.options["bundle_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("preset", "Apache-2.0"), ("single-file", "That of the checkpoint 'tinysr-n")],
+)
+def test_the_licence_is_told_by_the_checkpoint_s_kind_and_not_by_its_name(
+    kind: str, said: str
+) -> None:
+    assert licence({"checkpoint": "tinysr-nano", "checkpoint_kind": kind}).startswith(said)
+
+
+def test_the_hash_is_of_all_that_decides_what_is_in_a_package(
+    loaded: Loaded, baked: BakedTinySR
+) -> None:
+    def found(*, kept: str = "encoder.*", layout: str = "standard", system: str = "iOS18") -> str:
+        recipe = Recipe(tile=TILE, system=system, plan=plan_of(loaded, kept))
+        own = {"coreml": CoreMLOptions(deployment_target=system, layout=layout)}
+        facts = _facts(build_of(loaded, baked, "fp16", settings=own), recipe)
+        return facts["bundle_sha256"]
+
+    others = [found(kept="decoder.*"), found(layout="ane"), found(system="iOS17")]
+    assert found() == found()
+    assert len({found(), *others}) == 4
+
+
+def test_int8_is_left_out_aloud(loaded: Loaded, baked: BakedTinySR) -> None:
+    said: list[str] = []
+    assert COREML.build is not None
+    assert COREML.build(build_of(loaded, baked, "int8", progress=said.append))() == ()
+    assert said == ["no CoreML package in int8: ranges of activations need a Mac"]
+
+
+def build_of(loaded: Loaded, baked: BakedTinySR, precision: str, **changes: Any) -> Build:
+    settings = changes.pop("settings", {})
+    return Build(
+        model=baked,
+        baked=baked,
+        bundle=Path(),
+        options=replace(options(loaded, "all"), settings=settings),
+        precision=precision,
+        metadata={"checkpoint": "tiny"},
+        progress=changes.pop("progress", lambda _: None),
+    )
+
+
+def test_apps_give_and_get_images(bundle: Path) -> None:
+    program = load_program(bundle / "coreml/TinySR.mlpackage")
+    assert program.default == "upscale"
+    kinds = {f.name: (f.kind, f.shape[1:]) for f in program.functions["upscale"].features}
+    assert kinds == {"image": ("image", (3, 16, 16)), "upscaled": ("image", (3, 64, 64))}
+    assert program.functions["encode"].features[0].shapes == tuple(
+        (1, 3, side, side) for side in (16, 32, 64, 128)
+    )
+
+
+def test_the_whole_runtime_works_on_a_package(bundle: Path, loaded: Loaded) -> None:
+    photo = (noise(83, 70, 3) * 255).numpy().astype(np.uint8)
+    alike = {"color": "none"}  # a colour fix would see what the package clamps
+    with (
+        Upscaler(bundle, backend="coreml", **alike) as found,
+        Upscaler(bundle, backend="eager", model=loaded.model, **alike) as expected,
+    ):
+        difference = found.upscale(photo).astype(int) - expected.upscale(photo)
+    assert np.abs(difference).max() <= 1
+
+
+def test_a_kept_module_computes_in_fp32_and_all_others_in_fp16(
+    loaded: Loaded, tmp_path: Path
+) -> None:
+    kept = ("transformer.transformer_blocks.1.norm_ff", "encoder.layers.1.*")
+    recipe = Recipe(tile=TILE, system="iOS17", plan=plan_of(loaded, *kept))
+    model = converted(bake(loaded.model, TILE), FUNCTIONS[0], recipe)
+    save({"upscale": model}, tmp_path / "net.mlpackage")
+    wide, narrow = set(), set()
+
+    def watch(op: object, name: str, value: torch.Tensor) -> None:
+        if op.kind in ("layer_norm", "conv", "relu", "linear"):
+            (wide if value.dtype == torch.float32 else narrow).add((op.kind, op.name))
+
+    function = load_program(tmp_path / "net.mlpackage").functions["main"]
+    feed = {"image": noise(1, 3, TILE, TILE).numpy() * 255}
+    Interpreter(function).run(feed, watch)
+    kinds = sorted(kind for kind, _ in wide)
+    assert kinds == ["conv"] * 6 + ["layer_norm"] + ["relu"] * 3
+    assert len(narrow) > 40
+
+
+def test_each_function_takes_its_own_part_of_the_plan(loaded: Loaded, tmp_path: Path) -> None:
+    plan = plan_of(loaded, "transformer.transformer_blocks.1.norm_ff", "encoder.layers.1.*")
+    encode = converted(
+        bake(loaded.model, TILE),
+        next(ports for ports in FUNCTIONS if ports.stage == "encoder"),
+        Recipe(tile=TILE, system="iOS18", plan=plan),
+    )
+    save({"encode": encode}, tmp_path / "net.mlpackage")
+    wide: list[str] = []
+
+    def watch(op: object, _: str, value: torch.Tensor) -> None:
+        if op.kind == "conv" and value.dtype == torch.float32:
+            wide.append(op.name)
+
+    (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
+    Interpreter(function).run({"image": noise(1, 3, TILE, TILE).numpy() * 255}, watch)
+    assert len(wide) == 6
+
+
+def test_the_last_convolution_is_known_though_the_image_s_scale_is_in_it(
+    baked: BakedTinySR, loaded: Loaded, tmp_path: Path
+) -> None:
+    last = [name for name, m in baked.named_modules() if isinstance(m, torch.nn.Conv2d)][-1]
+    recipe = Recipe(tile=TILE, system="iOS18", plan=plan_of(loaded, last), formats={last: "w8"})
+    decode = next(ports for ports in FUNCTIONS if ports.stage == "decoder")
+    save({"decode": converted(baked, decode, recipe)}, tmp_path / "net.mlpackage")
+    (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
+    operations = function.body.operations
+    kinds = [op.kind for op in operations]
+    assert kinds.count("constexpr_blockwise_shift_scale") == 1
+    convolutions = [op for op in operations if op.kind == "conv"]
+    assert convolutions[-1].outputs[0][1].dtype == "float32"
+
+
+def test_a_naive_fp16_package_overflows_and_the_planned_one_passes(tmp_path: Path) -> None:
+    loaded = as_loaded(explosive_model())
+    baked = bake(loaded.model, TILE)
+    image = suite(TILE)[6].pixels[None]
+    with torch.no_grad():
+        expected = loaded.model(torch.from_numpy(image)).numpy()
+    found = {}
+    for name, kept in {"naive": (), "planned": ("transformer.*",)}.items():
+        recipe = Recipe(tile=TILE, system="iOS17", plan=plan_of(loaded, *kept))
+        path = tmp_path / f"{name}.mlpackage"
+        save({"upscale": converted(baked, FUNCTIONS[0], recipe)}, path)
+        function = load_program(path).functions["main"]
+        found[name] = Interpreter(function).run({"image": image * 255})["upscaled"] / 255
+    assert not np.isfinite(found["naive"]).all()
+    assert np.abs(found["planned"] - expected.clip(0, 1)).max() < 1e-2
+
+
+def test_fp32_needs_no_plan_and_is_exact(loaded: Loaded, tmp_path: Path) -> None:
+    manifest = export_bundle(loaded, tmp_path / "wide", options(loaded, "fp32"))
+    assert [a.file.path.split("/")[1] for a in manifest.artifacts] == ["TinySR.fp32.mlpackage"]
+    images = [image for image in suite(TILE) if image.name in IMAGES]
+    report = gate_bundle(
+        tmp_path / "wide", eager_reference(loaded.model, images), backends=[create("coreml")]
+    )
+    assert report.passed, report.failure
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"system": "iOS19"}, "unknown deployment target 'iOS19'"),
+        ({"system": "iOS16"}, "expected one of iOS17, iOS18, iOS26, macOS14"),
+        ({"precision": "w6"}, "palettes of channel groups need iOS18, found iOS17"),
+        ({"precision": "int8"}, "coreml can't make int8"),
+    ],
+)
+def test_what_no_package_can_be_made_for_is_refused_first(
+    changes: dict[str, str], words: str, loaded: Loaded, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsupportedError, match=words):
+        export_bundle(loaded, tmp_path / "no", options(loaded, **changes))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_numpy_that_breaks_coremltools_is_refused() -> None:
+    check_numpy("2.3.5")
+    with pytest.raises(UnsupportedError, match=r"NumPy below 2\.4, found 2\.4\.0: pip install"):
+        check_numpy("2.4.0")
+
+
+class Bicubic(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.interpolate(x, scale_factor=4, mode="bicubic")
+
+
+def test_an_operation_that_core_ml_lacks_is_named_with_its_module_and_a_way_out(
+    loaded: Loaded,
+) -> None:
+    baked = bake(loaded.model, TILE)
+    baked.encoder.resize = Bicubic()
+    recipe = Recipe(tile=TILE, system="iOS17")
+    with pytest.raises(UnsupportedError) as found:
+        converted(baked, FUNCTIONS[0], recipe)
+    said = str(found.value)
+    assert "Core ML has no 'upsample_bicubic2d', which the module 'encoder.resize' computes" in said
+    assert "fix_resize.py" in said
+
+
+def test_other_failures_are_told_in_coremltools_own_words() -> None:
+    traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1))
+    said = str(unsupported(traced, "upscale", ValueError("input to 'relu' is\n too long")))
+    assert said == "coreml/upscale: coremltools can't convert it: input to 'relu' is too long"
+
+
+def test_a_planned_layer_that_the_graph_lacks_is_told(baked: BakedTinySR) -> None:
+    formats: dict[str, Format] = {"encoder.layers.1.fuse": "w8", "decoder.layers.1": "w8"}
+    recipe = Recipe(tile=TILE, system="iOS17", formats=formats)
+    with pytest.raises(UnsupportedError, match=r"the weight of 'encoder\.layers\.1\.fuse' in the"):
+        converted(baked, FUNCTIONS[1], recipe)
+
+
+def test_a_package_that_was_edited_is_not_opened(bundle: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "edited"
+    shutil.copytree(bundle, copy)
+    weights = copy / "coreml/TinySR.mlpackage/Data/com.apple.CoreML/weights/weight.bin"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    opened = Bundle(copy)
+    artifact = opened.artifact("coreml", "upscale", "fp16")
+    with pytest.raises(BundleError, match="the file was changed, export the bundle again"):
+        create("coreml").open(opened, artifact)
+
+
+@pytest.mark.parametrize(("precision", "bits"), [("w8", "int8"), ("w6", "uint6"), ("w4", "uint4")])
+def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
+    precision: str, bits: str, loaded: Loaded, tmp_path: Path
+) -> None:
+    kept = "transformer.transformer_blocks.0.attn.to_qkv"
+    plan = QuantizationPlan(
+        model_sha256=loaded.source.sha256,
+        tile=TILE,
+        precision=precision,
+        target="coreml",
+        keep=(KeptLayer(module=kept, precision="fp16"),),
+    )
+    asked = replace(options(loaded, precision, "iOS18"), quantization=(plan,))
+    assert not asked.missing()
+    manifest = export_bundle(loaded, tmp_path / "small", asked)
+    (package,) = (tmp_path / "small/coreml").glob("*.mlpackage")
+    assert package.name == f"TinySR.{precision}.mlpackage"
+    body = load_program(package).functions["transform"].body
+    stored = {
+        value.type.dtype
+        for op in body.operations
+        if op.kind.startswith("constexpr")
+        for value in op.inputs.values()
+        if isinstance(value, Constant)
+    } | {kind.dtype for op in body.operations if op.kind == "const" for _, kind in op.outputs}
+    assert bits in stored
+    layers = sum(op.kind in ("linear", "conv") for op in body.operations)
+    assert sum(op.kind.startswith("constexpr") for op in body.operations) == layers - 1
+    assert {a.precision for a in manifest.artifacts} == {precision}

@@ -1,0 +1,360 @@
+"""TensorRT engines: really in half precision, from graphs that are checked, or refused."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.bundles import edit_manifest
+from tests.support.tiny_models import TILE
+from tinysr.errors import BundleError, GateError, UnsupportedError
+from tinysr.export import (
+    ExportOptions,
+    Extension,
+    export_bundle,
+    extend_bundle,
+    targets_for,
+)
+from tinysr.export.plans.precision import KeptModule, PrecisionPlan
+from tinysr.export.tensorrt import FLAVORS, TensorRTOptions
+from tinysr.export.tensorrt.build import EngineBuild, build_engine
+from tinysr.export.tensorrt.network import parsed_network, read_graph
+from tinysr.export.tensorrt.profiles import profile_for
+from tinysr.export.tensorrt.target import check_sizes
+from tinysr.export.tensorrt.types import check_types, kept_modules, layers
+from tinysr.manifest import Artifact, Manifest, read_manifest
+from tinysr.models import Loaded
+from tinysr.parity.record import save_manifest
+from tinysr.runtime.bundle import Bundle
+
+RTX = FLAVORS["rtx"]
+
+KEPT = ("transformer.transformer_blocks.1.attn", "decoder.layers.2")
+
+QUIET = Extension(
+    targets=("tensorrt",),
+    precision="fp16",
+    settings={"tensorrt": TensorRTOptions(flavor="rtx", cache=False)},
+)
+
+
+@pytest.fixture(scope="module")
+def plan(loaded: Loaded) -> PrecisionPlan:
+    keep = tuple(KeptModule(module=name) for name in KEPT)
+    return PrecisionPlan(model_sha256=loaded.source.sha256, tile=TILE, keep=keep)
+
+
+@pytest.fixture(scope="module")
+def graphs(
+    tmp_path_factory: pytest.TempPathFactory, loaded: Loaded, plan: PrecisionPlan, one_thread: None
+) -> Path:
+    """A bundle with graphs and engines in fp32 and fp16, two modules of which stay in fp32."""
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    options = ExportOptions(
+        targets=QUIET.targets, precision="fp16", plan=plan, tile=TILE, settings=QUIET.settings
+    )
+    export_bundle(loaded, folder, options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engines(graphs: Path) -> Path:
+    """The bundle, its engines built anew from its own graphs."""
+    place = graphs.with_name("engines")
+    extend_bundle(Bundle(graphs), place, QUIET)
+    return place
+
+
+def engine(manifest: Manifest, stage: str, precision: str) -> Any:
+    (found,) = (
+        a
+        for a in manifest.artifacts
+        if (a.target, a.stage, a.precision) == ("tensorrt", stage, precision)
+    )
+    return found
+
+
+def described(artifact: Artifact) -> Artifact:
+    """Return an artifact without its engine's hash: builds may differ in their bytes."""
+    if artifact.target == "onnx":
+        return artifact
+    return artifact.model_copy(update={"file": artifact.file.path})
+
+
+def built(graphs: Path, stage: str = "transformer", **options: Any) -> bytes:
+    artifact = Bundle(graphs).artifact("onnx", stage, "fp16")  # type: ignore[arg-type]
+    settings = TensorRTOptions(**options)
+    profile = profile_for(artifact.inputs[0], artifact.stage, settings, tile=TILE, batch=1)
+    graph = graphs / artifact.file.path
+    build = EngineBuild(graph=graph, label="x", profile=profile, options=settings)
+    with tempfile.TemporaryDirectory() as folder:
+        build_engine(RTX, build, Path(folder) / "engine", lambda _: None)
+        return (Path(folder) / "engine").read_bytes()
+
+
+def test_every_stage_and_the_whole_become_engines(engines: Path, graphs: Path) -> None:
+    manifest = read_manifest(engines)
+    made = [a for a in manifest.artifacts if a.target == "tensorrt"]
+    stages = ("encoder", "transformer", "decoder", "upscale")
+    assert [(a.precision, a.stage) for a in made] == [
+        (p, s) for p in ("fp32", "fp16") for s in stages
+    ]
+    bundle = Bundle(engines)
+    for artifact in made:
+        assert bundle.path(artifact).read_bytes()[:4] == b"vtrt"
+        assert artifact.options["flavor"] == "rtx"
+        assert artifact.options["gpu"] == "portable"
+    # From the model or from its bundle: the same graphs, and engines of the same description.
+    before = read_manifest(graphs).artifacts
+    assert [described(a) for a in manifest.artifacts] == [described(a) for a in before]
+
+
+def test_an_engine_that_can_not_run_here_is_never_said_to_have_passed(engines: Path) -> None:
+    made = [a for a in read_manifest(engines).artifacts if a.target == "tensorrt"]
+    assert {(a.parity.result, a.parity.note) for a in made} == {("not run", "built, not run here")}
+
+
+def test_batches_are_closed_and_sizes_stay_open(engines: Path) -> None:
+    manifest = read_manifest(engines)
+    assert engine(manifest, "encoder", "fp16").inputs[0].shape == (1, 3, "height", "width")
+    assert engine(manifest, "encoder", "fp16").options["shapes"] == "1 3 16:16:64 16:16:64"
+    assert engine(manifest, "upscale", "fp16").inputs[0].shape == (1, 3, TILE, TILE)
+
+
+def test_layers_compute_in_fp16_but_for_the_plans_islands(
+    engines: Path, graphs: Path, plan: PrecisionPlan
+) -> None:
+    whole = graphs / "onnx" / "upscale.fp16.onnx"
+    model = read_graph(whole, "upscale")
+    found = list(layers(parsed_network(RTX, whole, "upscale").network, model))
+    wide = {layer.module for layer in found if layer.dtype == "fp32"}
+    assert wide == {*KEPT, "upscale"}  # and the step between the stages
+    counts = check_types(found, "fp16", kept_modules(plan, model), label="upscale")
+    said = engine(read_manifest(engines), "upscale", "fp16").options
+    assert (said["layers_in_fp16"], said["layers_in_fp32"]) == (counts["fp16"], counts["fp32"])
+    assert counts["fp16"] > 5 * counts["fp32"]
+
+
+def test_fp32_outside_of_the_islands_fails_the_build(graphs: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(graphs, copy)
+    unplanned = (graphs / "calibration" / "plan.toml").read_text().split("[[keep]]")[0]
+    (copy / "calibration" / "plan.toml").write_text(unplanned)
+    manifest = read_manifest(copy)
+    entry = manifest.precision_plan
+    assert entry is not None
+    from tinysr.export.files import file_entry
+
+    changed = file_entry(copy, copy / entry.path)
+    save_manifest(copy, manifest.model_copy(update={"precision_plan": changed}))
+    with pytest.raises(GateError, match=r"MatMul of 'transformer\.transformer_blocks\.1\.attn'"):
+        extend_bundle(Bundle(copy), tmp_path / "new", QUIET)
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_fp32_graph_is_not_taken_for_an_fp16_one(graphs: Path) -> None:
+    wide = graphs / "onnx" / "upscale.onnx"
+    found = list(layers(parsed_network(RTX, wide, "x").network, read_graph(wide, "x")))
+    with pytest.raises(GateError, match=r"expected fp16 .* in fp32, .* and \d+ more"):
+        check_types(found, "fp16", {}, label="upscale")
+    assert check_types(found, "fp32", {}, label="upscale") == {"fp32": len(found)}
+
+
+def test_an_fp16_engine_as_large_as_the_fp32_one_is_refused(engines: Path) -> None:
+    manifest = read_manifest(engines)
+    wide, half = (engine(manifest, "transformer", p) for p in ("fp32", "fp16"))
+    weights = {"weight_bytes": 10 * 2**20}
+    wide = wide.model_copy(update={"options": {**wide.options, **weights}})
+    half = half.model_copy(update={"options": {**half.options, "weight_bytes": 5 * 2**20}})
+    with pytest.raises(GateError, match="it holds fp32"):
+        check_sizes([wide, half])
+    saved = wide.file.model_copy(update={"size": half.file.size + 5 * 2**20})
+    check_sizes([wide.model_copy(update={"file": saved}), half])
+
+
+def test_progress_is_tensorrts_own(graphs: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    narrow = replace(QUIET, precision="fp32")
+    extend_bundle(Bundle(graphs), tmp_path / "new", narrow, progress=said.append)
+    assert "building tensorrt/decoder fp32 with TensorRT-RTX" in " ".join(said)
+    assert any(re.fullmatch(r"building .* fp32: .+, \d+ of \d+", text) for text in said)
+
+
+def test_ctrl_c_ends_a_build_and_leaves_nothing(graphs: Path, tmp_path: Path) -> None:
+    def interrupted(text: str) -> None:
+        if " of " in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extend_bundle(Bundle(graphs), tmp_path / "new", QUIET, progress=interrupted)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("capabilities", [("8.6",), ("8.0", "8.9", "12.0")], ids=" ".join)
+def test_engines_are_built_for_the_gpus_asked_for(
+    graphs: Path, capabilities: tuple[str, ...]
+) -> None:
+    assert built(graphs, compute_capabilities=capabilities) != built(graphs)
+
+
+def test_what_a_gpu_lacks_is_said_with_the_module(graphs: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"transformer_blocks\.1\.attn.*SM75.*FP32 GEMM"):
+        built(graphs, compute_capabilities=("7.5",))
+
+
+def test_weight_streaming_and_a_workspace_are_passed_on(graphs: Path) -> None:
+    assert built(graphs, weight_streaming=True)
+    with pytest.raises(UnsupportedError, match="within workspace limit"):
+        built(graphs, workspace_mb=1)
+
+
+OUT_OF_MEMORY = """
+import resource, sys
+from pathlib import Path
+from tinysr.errors import MissingBackendError
+from tinysr.export.tensorrt import FLAVORS, TensorRTOptions
+from tinysr.export.tensorrt.build import EngineBuild, build_engine
+from tinysr.export.tensorrt.profiles import profile_for
+from tinysr.manifest import Port
+port = Port(name="image", dtype="float32", shape=(1, 3, 16, 16))
+options = TensorRTOptions()
+profile = profile_for(port, "upscale", options, tile=16, batch=1)
+graph = Path(sys.argv[1])
+build = EngineBuild(graph=graph, label="engine", profile=profile, options=options)
+FLAVORS["rtx"].module
+now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+more = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
+try:
+    build_engine(FLAVORS["rtx"], build, graph.with_name("engine"), lambda _: None)
+except MissingBackendError as error:
+    sys.stdout.write(str(error))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits memory as Linux does")
+@pytest.mark.parametrize("more", [2**24, pytest.param(2**26, marks=pytest.mark.slow)])
+def test_too_little_memory_is_said(graphs: Path, more: int) -> None:
+    graph = graphs / "onnx" / "upscale.fp16.onnx"
+    command = [sys.executable, "-c", OUT_OF_MEMORY, str(graph), str(more)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    # TensorRT ends as chance has it: with words, by a signal, or in threads that wait for ever.
+    said = r"engine: .*\bfree (some|memory), or build on a larger"
+    assert re.match(said, done.stdout), done.stderr
+
+
+def test_a_full_disk_leaves_nothing(
+    graphs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_flavor: object, _build: object, target: Path, **_: object) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, os.strerror(28), str(target))
+
+    monkeypatch.setattr("tinysr.export.tensorrt.target.build_engine", full)
+    with pytest.raises(BundleError, match="No space left on device"):
+        extend_bundle(Bundle(graphs), tmp_path / "new", QUIET)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_size_limit_is_met_as_a_full_disk_is(graphs: Path, tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000)); "
+        "sys.argv = ['tinysr', 'export', *sys.argv[1:]]; from tinysr.cli import main; main()"
+    )
+    place = tmp_path / "new"
+    words = [str(graphs), "-o", str(place), "-t", "tensorrt", "--no-engine-cache"]
+    command = [sys.executable, "-c", code, *words, "--precision", "fp16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 2
+    assert "can't be written: File too large" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+class TestExtending:
+    def test_a_failed_gate_keeps_the_bundle_under_another_name(
+        self, graphs: Path, tmp_path: Path
+    ) -> None:
+        def gate(_: Path) -> None:
+            raise GateError("upscale is black")
+
+        place = tmp_path / "bundle"
+        with pytest.raises(GateError, match=r"upscale is black; .* kept as .*bundle\.rejected"):
+            extend_bundle(Bundle(graphs), place, QUIET, gate=gate)
+        assert [path.name for path in tmp_path.iterdir()] == ["bundle.rejected"]
+        assert Bundle(tmp_path / "bundle.rejected").artifacts("tensorrt")
+
+    def test_a_bundle_may_be_replaced_by_itself_with_more(
+        self, graphs: Path, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "bundle"
+        shutil.copytree(graphs, place)
+        with pytest.raises(BundleError, match="--overwrite replaces it"):
+            extend_bundle(Bundle(place), place, QUIET)
+        narrow = replace(QUIET, precision="fp32")
+        again = extend_bundle(Bundle(place), place, narrow, overwrite=True)
+        assert len([a for a in again.artifacts if a.target == "tensorrt"]) == 4
+        assert all(Bundle(place).path(a) for a in again.artifacts)
+
+    def test_a_precision_that_is_not_there_is_said(self, graphs: Path, tmp_path: Path) -> None:
+        int8 = replace(QUIET, precision="int8")
+        with pytest.raises(BundleError, match="expected graphs in int8, found fp32, fp16"):
+            extend_bundle(Bundle(graphs), tmp_path / "new", int8)
+
+    def test_graphs_that_failed_parity_are_refused(self, graphs: Path, tmp_path: Path) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(graphs, copy)
+        edit_manifest(copy, lambda m: m["artifacts"][0]["parity"].update(result="fail"))
+        with pytest.raises(BundleError, match="failed parity"):
+            extend_bundle(Bundle(copy), tmp_path / "new", QUIET)
+
+    def test_changed_weights_and_plans_are_refused(self, graphs: Path, tmp_path: Path) -> None:
+        for name in ("onnx/weights.fp16.bin", "calibration/plan.toml"):
+            copy = tmp_path / Path(name).stem
+            shutil.copytree(graphs, copy)
+            data = bytearray((copy / name).read_bytes())
+            data[-1] ^= 1
+            (copy / name).write_bytes(data)
+            with pytest.raises(BundleError, match="changed"):
+                extend_bundle(Bundle(copy), tmp_path / "new", QUIET)
+
+    def test_a_target_that_needs_the_model_is_refused(self, graphs: Path, tmp_path: Path) -> None:
+        onnx_too = replace(QUIET, targets=("onnx",))
+        with pytest.raises(UnsupportedError, match="made from the model"):
+            extend_bundle(Bundle(graphs), tmp_path / "new", onnx_too)
+
+
+def test_engines_come_after_the_graphs_they_need() -> None:
+    assert [target.name for target in targets_for(["tensorrt"])] == ["onnx", "tensorrt"]
+
+
+def test_the_command_builds_caches_and_says_why(
+    graphs: Path,
+    tmp_path: Path,
+    run: Callable[..., tuple[int, str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    words = ("export", graphs, "-o", tmp_path / "new", "-t", "tensorrt", "--precision", "fp32")
+    code, out, err = run(*words)
+    assert (code, out.count("built, not run here")) == (0, 4)
+    assert "no engine of tiny tensorrt/encoder fp32 is cached yet" in err
+    code, _, err = run(*words, "--overwrite")
+    assert (code, err.count("from the cache")) == (0, 4)
+    code, _, err = run(*words, "--overwrite", "--weight-streaming")
+    assert "the cached engine of tiny tensorrt/upscale fp32 has another weight streaming" in err
+    code, _, err = run("export", graphs, "--flavor", "rtx")
+    assert (code, "add -t tensorrt" in err) == (2, True)
+    assert not logging.getLogger("tinysr.export").handlers

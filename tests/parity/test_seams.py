@@ -1,0 +1,119 @@
+"""The seam metric: one where tiles leave no trace, far above where a halo is too small."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.bundles import TwinModel, edit_manifest, make_bundle
+from tests.support.tiny_models import TILE, tiny_loaded
+from tinysr.export import ExportOptions, export_bundle
+from tinysr.manifest import read_manifest
+from tinysr.parity import (
+    SEAM_RATIO,
+    SeamReference,
+    eager_reference,
+    gate_bundle,
+    html_text,
+    measure_seams,
+    run_parity,
+    seam_ratio,
+    seam_reference,
+)
+from tinysr.parity.results import SeamResult
+from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.registry import create
+from tinysr.suite import suite
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("seams") / "tiny"
+    export_bundle(tiny_loaded(), folder, ExportOptions(tile=TILE))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reference(bundle: Path) -> SeamReference:
+    # Half a halo would still hide in an image of 16-pixel tiles: the photo is twice as large.
+    return seam_reference(Bundle(bundle), tiny_loaded().model)
+
+
+@pytest.fixture
+def short(bundle: Path, tmp_path: Path) -> Path:
+    """Return the bundle with a halo of one latent pixel."""
+    folder = shutil.copytree(bundle, tmp_path / "short")
+    edit_manifest(folder, lambda data: data.update(halo={"encoder": 2, "decoder": 1}))
+    return folder
+
+
+def measured(folder: Path, reference: SeamReference) -> SeamResult:
+    (result,) = measure_seams(Bundle(folder), create("onnxruntime"), reference)
+    return result
+
+
+def test_right_halos_leave_no_seam(bundle: Path, reference: SeamReference) -> None:
+    result = measured(bundle, reference)
+    assert result.passed
+    assert result.tiles == 4
+    assert result.ratio == pytest.approx(1, abs=0.5)
+    assert result.metrics.psnr_db is not None
+    assert result.metrics.psnr_db > 100
+
+
+def test_a_halo_that_is_too_small_shows_at_the_borders(
+    short: Path, reference: SeamReference
+) -> None:
+    result = measured(short, reference)
+    assert result.windows > 1
+    assert result.ratio is not None
+    assert result.ratio > SEAM_RATIO
+    assert not result.passed
+    assert "the error at borders; gate 80 dB and 4×" in result.shortcoming
+
+
+def test_a_seam_fails_the_gate_and_is_named(short: Path, reference: SeamReference) -> None:
+    references = eager_reference(tiny_loaded().model, suite(TILE)[:2])
+    report = gate_bundle(short, references, backends=[create("onnxruntime")], seam=reference)
+    assert all(result.passed for result in report.results)
+    assert not report.passed
+    assert report.failure.startswith("tiles of onnx fp32 on onnxruntime: ")
+    assert "Tiles leave seams" in (short / "reports" / "parity.html").read_text()
+
+
+def test_the_report_shows_tiles(bundle: Path, reference: SeamReference) -> None:
+    references = eager_reference(tiny_loaded().model, suite(TILE)[:1])
+    run = run_parity(Bundle(bundle), [create("onnxruntime")], references, seam=reference)
+    assert run.report.passed
+    assert "All artifacts pass" in html_text(run)
+    assert "Error at borders" in html_text(run)
+
+
+def test_what_is_not_finite_fails(tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path / "b", noise=float("inf"))
+    good = seam_reference(Bundle(make_bundle(tmp_path / "good")), TwinModel())  # type: ignore[arg-type]
+    result = measured(folder, good)
+    assert (result.ratio, result.metrics.finite, result.passed) == (None, False, False)
+    assert "not finite" in result.shortcoming
+
+
+def test_the_ratio_is_that_of_mean_squares() -> None:
+    error = np.full((3, 10, 10), 1e-3)
+    at_borders = np.zeros((10, 10), bool)
+    at_borders[4:6] = True
+    assert seam_ratio(error, at_borders) == pytest.approx(1)
+    error[:, 4:6] *= 3
+    assert seam_ratio(error, at_borders) == pytest.approx(9, rel=1e-3)
+    assert seam_ratio(error * 1e-9, at_borders) == pytest.approx(1)  # rounding has no pattern
+
+
+def test_the_image_is_of_two_by_two_tiles_and_no_multiple_of_4(
+    bundle: Path, reference: SeamReference
+) -> None:
+    manifest = read_manifest(bundle)
+    side = reference.image.shape[1]
+    assert manifest.tile < side < 2 * manifest.tile
+    assert side % 4

@@ -1,0 +1,270 @@
+"""Measuring on photos, and writing weights with a card whose figures are the run's."""
+
+import dataclasses
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from tests.support.recipes import small_config
+from tinysr.errors import CheckpointError, GateError, TinySRError
+from tinysr.models import PRESETS, TinySR, load
+from tinysr.training import (
+    Job,
+    RunConfig,
+    evaluate,
+    initialise,
+    mean_psnr,
+    photo_pairs,
+    run_stage,
+    write_release,
+)
+from tinysr.training.engine import CHECKPOINT, Progress, read_progress
+from tinysr.training.evaluate import (
+    Pair,
+    Score,
+    bicubic,
+    upscaled,
+    with_adain,
+    with_constant_prediction,
+)
+from tinysr.training.provenance import Made
+from tinysr.training.recipes import RECIPES
+from tinysr.training.runner import PRODUCT
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    return [
+        dataclasses.replace(pair, low=pair.low[:32, :32], high=pair.high[:128, :128])
+        for pair in photo_pairs(["astronaut", "camera"])
+    ]
+
+
+NANO = {"width": 32, "depth": 6, "heads": 3, "pooled_size": 64, "separable_encoder": True}
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return small_config(optim__steps=2, options__model=NANO)
+
+
+@pytest.fixture
+def few_photos(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinysr.training.release.photo_pairs", lambda *_names: pairs)
+    monkeypatch.setattr("tinysr.training.watch.photo_pairs", lambda: pairs)
+
+
+def test_photos_are_degraded_from_fixed_seeds(pairs: list[Pair]) -> None:
+    assert [(p.photo, p.degradation) for p in pairs] == [
+        (photo, kind) for photo in ("astronaut", "camera") for kind in ("light", "severe")
+    ]
+    again = photo_pairs(["astronaut"])[0]
+    assert (again.low[:32, :32] == pairs[0].low).all()
+    assert again.high.shape == (512, 512, 3)
+
+
+def test_scores_tell_a_good_image_from_a_bad_one(pairs: list[Pair]) -> None:
+    good = evaluate(bicubic, pairs)
+    bad = evaluate(lambda low: 1 - bicubic(low), pairs)
+    assert all(g.psnr > b.psnr + 3 and g.ssim > b.ssim for g, b in zip(good, bad, strict=True))
+    assert mean_psnr(bicubic, pairs) == pytest.approx(sum(s.psnr for s in good) / len(good))
+
+
+def test_the_colour_match_removes_a_cast(pairs: list[Pair]) -> None:
+    tinted = lambda low: bicubic(low) * torch.tensor([1.0, 0.8, 0.9])[:, None, None]  # noqa: E731
+    assert mean_psnr(with_adain(tinted), pairs) > mean_psnr(tinted, pairs) + 1
+
+
+def test_a_release_loads_and_its_card_holds_the_runs_figures(
+    config: RunConfig, few_photos: None, tmp_path: Path
+) -> None:
+    run_stage(Job(config=config, folder=tmp_path))
+    weights, card = write_release(tmp_path, tmp_path / "out")
+    assert weights.stat().st_size < 10e6
+    loaded, product = load(weights).state_dict(), load(tmp_path / PRODUCT).state_dict()
+    for name, value in product.items():
+        assert torch.allclose(loaded[name], value, rtol=1e-3, atol=1e-3), name
+    text = card.read_text()
+    assert "`teacher`, step 2 of 2 planned, seed 80" in text
+    assert "Mean gain over bicubic" in text
+    assert text.count("| astronaut |") == 4  # watched ones and others
+    assert "Made by the runs below, with configs of their own." in text
+    assert f"| {tmp_path.name} | 2 |" in text
+
+
+def test_a_release_whose_conditions_are_no_constants_is_not_written(
+    config: RunConfig, few_photos: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stage(Job(config=config, folder=tmp_path))
+    # The package's `bake` is the function of that name, which hides its module.
+    monkeypatch.setattr(importlib.import_module("tinysr.export.model.bake"), "BAKE_TOLERANCE", 0.0)
+    with pytest.raises(GateError, match="differs from the eager one"):
+        write_release(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_no_preset_has_no_release(few_photos: None, tmp_path: Path) -> None:
+    run_stage(Job(config=small_config(optim__steps=1), folder=tmp_path))
+    with pytest.raises(CheckpointError, match="expected the layout of one of tinysr, tinysr-nano"):
+        write_release(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+SMALL = (
+    *("--set", "optim.warmup=1", "--set", "data.image_side=64", "--set", "data.pool=2"),
+    *("--set", "phases=[{patch = 32, batch = 2}]", "--device", "cpu"),
+    *("--watch-every", 0),
+)
+
+
+@pytest.fixture
+def cli(few_photos: None) -> Cli:
+    import typer
+
+    from tinysr.cli.train import train as command
+
+    app = typer.Typer()
+    app.command()(command)
+    return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_the_command_trains_stops_and_goes_on(cli: Cli, tmp_path: Path) -> None:
+    shape = ("--set", "options.model.depth=3", "--set", "options.model.width=32")
+    steps = ("--set", "optim.steps=2", "--set", "seed=3", *shape)
+    result = cli("nano/teacher", *SMALL, *steps, "-o", tmp_path, "--keep-every", 1)
+    assert result.exit_code == 0, result.output
+    assert "Synthetic images alone" in result.output
+    progress = read_progress(tmp_path / CHECKPOINT)
+    assert (progress.step, progress.config.seed) == (2, 3)
+    assert load(tmp_path / PRODUCT).config.transformer.depth == 3
+    first = tmp_path / "step-00000001.safetensors"
+    again = cli(
+        "nano/teacher", *SMALL, *steps, "-o", tmp_path / "b", "--resume", "--checkpoint", first
+    )
+    assert again.exit_code == 0, again.output
+    one, other = (load(folder / PRODUCT).state_dict() for folder in (tmp_path, tmp_path / "b"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def refused(cli: Cli, run: Path, words: list[str], message: str) -> None:
+    result = cli(*words, "-o", run)
+    assert isinstance(result.exception, TinySRError)
+    assert message in str(result.exception)
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["mega/teacher"], "unknown recipe 'mega': expected one of nano"),
+        (["nano/dream"], "unknown stage of nano 'dream': expected one of"),
+        (["nano/teacher", "--set", "optim.momentum=1"], "optim.momentum: Extra inputs"),
+        (["nano/teacher", "--set", "options.width=1"], "width: Extra inputs"),
+        (["nano/teacher", "--set", "optim.steps"], "expects table.key=value"),
+        (["nano/teacher", "--set", "optim.steps=0"], "optim.steps: Input should be greater"),
+        (["nano/teacher", "--set", "phases=[]"], "shares of all phases"),
+        (["nano/teacher", "--set", "phases=[{patch = 40, batch = 1}]"], "divide by 16"),
+        (["nano/teacher", "--set", "stage=dream"], "unknown stage 'dream'"),
+        (["nano/teacher", "--config", "none.toml"], "none.toml: no training config"),
+        (["nano/teacher", "--input", "teacher"], "expects ROLE=PATH"),
+        (["nano/teacher", "--data", "none"], "none: expected a folder of images"),
+    ],
+)
+def test_what_can_not_be_trained_is_refused_in_one_line(
+    cli: Cli, tmp_path: Path, words: list[str], message: str
+) -> None:
+    refused(cli, tmp_path / "run", words, message)
+
+
+def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
+    small = (*SMALL, "--set", "optim.warmup=0", "-o", tmp_path)
+    result = cli("nano", *small, "--set", "optim.steps=1", "--set", "phases=[{patch=32, batch=1}]")
+    assert result.exit_code == 0, result.output
+    assert "restore-3: starts" in result.output
+    assert load(tmp_path / "release" / "tinysr-nano.safetensors").config == PRESETS["tinysr-nano"]
+    card = (tmp_path / "release" / "tinysr-nano.md").read_text()
+    made = [line.split(" | ")[0].strip("| ") for line in card.splitlines() if " | 1 | " in line]
+    assert set(made) == set(RECIPES["nano"])
+    again = cli("nano", "-o", tmp_path, "--release", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "again" / "tinysr-nano.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nano", "--resume"], "name a stage, such as nano/teacher"),
+        (["nano", "--config", "mine.toml"], "name a stage, such as nano/teacher"),
+        (["nano", "--set", "dream/optim.steps=1"], "unknown stage 'dream'"),
+        (["tinysr"], "give its checkpoint with --input teacher"),
+    ],
+)
+def test_a_recipe_refuses_what_is_a_stages(
+    cli: Cli, tmp_path: Path, words: list[str], message: str
+) -> None:
+    refused(cli, tmp_path / "run", words, message)
+
+
+def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -> None:
+    from tinysr.training.card import model_card
+
+    history = (
+        {"step": 7.0, "loss": 0.1, "psnr": 20.0},
+        {"step": 7, "changed": {"optim.steps": [8, 9]}},
+    )
+    progress = Progress(config=config, step=9, seconds=120, history=history)
+    score = evaluate(bicubic, photo_pairs(["camera"])[:1])
+    scores = dict.fromkeys(("bicubic", "model", "model, v constant"), score)
+    made = [Made(name="teacher", config=config, seconds=120, facts={"kept": [0, 3]})]
+    text = "\n".join(model_card("tinysr-nano", progress, made, scores, scores, size=9_000_000))
+    assert "At step 7, on resuming, `optim.steps` was changed from 8 to 9." in text
+    assert f"| teacher | {config.optim.steps} | 2 | layers 0, 3 stay |" in text
+    assert "| 7 | 0.1000 | 20.00 |" in text
+
+
+def test_a_constant_prediction_changes_nothing_where_it_was_constant(pairs: list[Pair]) -> None:
+    model = initialise(TinySR(PRESETS["tinysr-nano"]), seed=80).requires_grad_(False)
+    model.transformer.proj_out.weight.zero_()  # all that its first prediction has besides the bias
+    whole, ablated = (upscaled(f, pairs[0].low) for f in (model, with_constant_prediction(model)))
+    assert abs(whole - ablated).max() < 1e-4
+
+
+@pytest.fixture(scope="module")
+def shipped() -> TinySR:
+    return load("tinysr-nano")
+
+
+def test_the_shipped_weights_beat_bicubic(shipped: TinySR, pairs: list[Pair]) -> None:
+    assert mean_psnr(shipped, pairs) > mean_psnr(bicubic, pairs) + 0.2
+
+
+@pytest.mark.parametrize("level", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_the_shipped_weights_give_greys_no_cast_and_no_grid(shipped: TinySR, level: float) -> None:
+    image = shipped(torch.full((1, 3, 32, 32), level)).clamp(0, 1)[..., 16:-16, 16:-16]
+    means = image.mean((2, 3))
+    cast, grid = means.max() - means.min(), (image.amax((2, 3)) - image.amin((2, 3))).max()
+    assert cast < 1 / 255
+    assert grid < 2 / 255
+    assert (image - level).abs().max() < 3 / 255
+
+
+def test_a_card_says_what_images_a_run_learned_from() -> None:
+    from tinysr.training.card import _images, _limits
+
+    config = small_config()
+    score = Score(photo="camera", degradation="light", psnr=20.0, ssim=0.5)
+    scores = {name: [score] for name in ("model", "bicubic", "model, v constant")}
+    for inputs, words, never in (
+        ({}, "no photo and no data set", True),
+        ({"taught": "0" * 64}, "crops with an image teacher's enlargements", False),
+        ({"data": "0" * 64}, "images of", False),
+    ):
+        progress = Progress(config=config, inputs=inputs)
+        assert words in _images(progress)
+        assert ("never saw a photo" in " ".join(_limits(progress, scores))) is never
