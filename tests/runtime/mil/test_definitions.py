@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mil_operations import Array, Case, compute_here, name_case, signed, within
-from test_mil_operations import CASES
 
+from tests.runtime.mil.test_operations import CASES
+from tests.support.mil_operations import Array, Case, compute_here, name_case, signed, within
 from tinysr.runtime.mil.table import OPERATIONS
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -7,8 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mil_operations import Array, Case, compute_here, flags, name_case, signed, whole, within
 
+from tests.support.mil_operations import (
+    Array,
+    Case,
+    compute_here,
+    flags,
+    name_case,
+    signed,
+    whole,
+    within,
+)
 from tinysr.export.apple.coreml.tools import coremltools, quiet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
