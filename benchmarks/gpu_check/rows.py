@@ -25,7 +25,7 @@ class Row(BaseModel):
     precision: str
     latency: Latency | None = None
     why_not: str = ""
-    """Why it was not measured; empty if it was."""
+    """Reason why it was not measured; empty if it was."""
 
 
 def row(

@@ -46,7 +46,7 @@ class ImageEntry(_Record):
 
     name: str
     sha256: str
-    """Of its pixels and their shape."""
+    """Hash of the image's pixels and their shape."""
 
 
 class OpRange(_Record):
@@ -84,7 +84,7 @@ class ModuleRange(_Record):
     module: str
     absmax: float
     op: str
-    """Where: one of its own operations, or one whose value it reads."""
+    """Operation that has the value: one of the module's own, or one whose value it reads."""
     read: bool
     """It is a value that the module reads, and another one computes."""
     image: str
@@ -102,7 +102,7 @@ class Ranges(_Record):
     images: tuple[ImageEntry, ...]
     ops: tuple[OpRange, ...]
     modules: tuple[ModuleRange, ...]
-    """In the model's order."""
+    """Modules in the model's order."""
 
 
 def load_ranges(path: Path) -> Ranges:

@@ -1,4 +1,4 @@
-"""The plans an export needs: given, shipped, or found on the way."""
+"""Plans that an export needs: given, shipped, or found on the way."""
 
 from __future__ import annotations
 
