@@ -104,19 +104,20 @@ class Row(StrictRecord):
     first_ms: float | None
     """The first image in a new process."""
     load_s: float | None
-    """Opening the bundle in a new process, imports not included."""
+    """Seconds of opening the bundle in a new process, imports not included."""
     hash_s: float | None
     """The part of it that checks hashes."""
     read_mb: float | None
-    """What opening read with system calls, 10⁶ bytes; what is mapped into memory is not in it."""
+    """Data that opening read with system calls, 10⁶ bytes; what is mapped into memory is not in
+    it."""
     peak_mb: float | None
     """Largest memory of a process that opened the bundle and made two images, 10⁶ bytes."""
     bytes: int
-    """Of graphs and weights."""
+    """Size of graphs and weights."""
     joules: float | None
     """Energy of the processor for one image."""
     against: Ratio | None
-    """How many times longer it takes than the first row of the same run."""
+    """Ratio of its time to that of the first row of the same run."""
     parity: str
     """The bundle's verdict on it: pass, fail or not run."""
 
@@ -142,7 +143,7 @@ class Measured(StrictRecord):
     model: str
     model_sha256: str
     side: int
-    """Of the low-resolution image, in pixels."""
+    """Side of the low-resolution image, in pixels."""
     rules: Rules
     target_ms: float
     rows: tuple[Row, ...]

@@ -1,4 +1,4 @@
-"""How latency is measured, after MLPerf's rules for inference.
+"""Timing of runs, after MLPerf's rules for inference.
 
 Warm-up that does not count, a least duration *and* a least count, random inputs from a fixed seed,
 and percentiles of all runs in place of a best one. Several things that are compared run in turns,
@@ -44,14 +44,14 @@ class Rules(StrictRecord):
     least_seconds: float = Field(ge=0)
     """Seconds that all rounds take, at least."""
     seed: int = 80
-    """Of the input."""
+    """Seed of the input."""
     peaks: bool = True
     """Whether the machine's peaks are measured, which takes some seconds."""
 
 
 FULL = Rules(name="full", warmup=2, least_count=9, least_seconds=20.0)
 QUICK = Rules(name="quick", warmup=1, least_count=3, least_seconds=0.0, peaks=False)
-"""For tests and CI: it shows that all works, and its figures mean little."""
+"""Rules for tests and CI: they show that all works, and their figures mean little."""
 
 PRESETS = {rules.name: rules for rules in (FULL, QUICK)}
 

@@ -1,4 +1,4 @@
-"""From a model to its ranges and its plan, and from a plan to whether it holds."""
+"""A model → its ranges and its plan; a plan → whether it holds."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Verdict(StrictRecord):
     short: tuple[ModuleRange, ...]
     """Modules in fp16 for which the margin does not hold."""
     weights: tuple[str, ...]
-    """What weights reach that are stored in fp16 and don't fit."""
+    """Values that weights reach that are stored in fp16 and don't fit."""
     evaluation: Evaluation
 
     @property

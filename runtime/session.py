@@ -1,4 +1,4 @@
-"""What every backend offers: ``open`` a graph, ``run`` it, ``close`` it.
+"""Base classes of backends: ``open`` a graph, ``run`` it, ``close`` it.
 
 A backend is one file in ``backends/``: a :class:`Backend` that says whether this machine can
 run it and opens an artifact, and a :class:`Session` that runs it. The checks are here, once.
@@ -53,7 +53,7 @@ class Availability:
 
     ready: bool
     detail: str
-    """What it would run on: version and devices, or why it can't."""
+    """Versions and devices it would run on, or why it can't."""
     remedy: str = ""
     """The one thing to do, when it is not ready."""
 

@@ -22,7 +22,7 @@ class Row(StrictRecord):
     precision: str
     latency: Latency | None = None
     why_not: str = ""
-    """Why it was not measured; empty if it was."""
+    """Reason why it was not measured; empty if it was."""
 
 
 def row(

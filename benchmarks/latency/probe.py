@@ -1,4 +1,4 @@
-"""What only a new process can tell: load time, the first image, and the peak of memory.
+"""Measurements in a new process: load time, the first image, and the peak of memory.
 
 python -m tinysr.benchmarks.latency.probe bundles/tinysr-nano openvino bf16 128
 """

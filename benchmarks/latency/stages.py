@@ -24,7 +24,7 @@ COPIES = "copies"
 """All else: pixels to planes, padding, tiles, blending, and what is stored between stages."""
 
 PARTS = ("encoder", "transformer", "decoder", COLOR, COPIES)
-"""What an image's time is divided among; the encoder enlarges the image first."""
+"""Parts that an image's time is divided among; the encoder enlarges the image first."""
 
 
 def photo_like(side: int, seed: int) -> Pixels:

@@ -24,7 +24,8 @@ class Work(StrictRecord):
     """What a stage does for one tile or image."""
 
     operations: float
-    """Of matrix products and convolutions; a multiply-accumulate counts as two."""
+    """Number of operations of matrix products and convolutions; a multiply-accumulate counts as
+    two."""
     weights: int
     """Values that are constant."""
     ports: int

@@ -1,4 +1,4 @@
-"""What pruning leaves of a teacher, as records and as the two tables."""
+"""Results of the pruning comparison, as records and as the paper's two tables."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Results(StrictRecord):
     teacher_quality: Quality
     rows: tuple[Recovered, ...]
     costs: dict[str, Costs]
-    """By method, and of the teacher."""
+    """Costs by method, and of the teacher."""
     student: Student | None = None
 
 

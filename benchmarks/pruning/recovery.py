@@ -1,4 +1,4 @@
-"""What a pruned model regains by training: each method's layers, tuned alike and measured alike."""
+"""Recovery of a pruned model by training: each method's layers, tuned and measured alike."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ class Fidelity(StrictRecord):
     """What a model's images are like, on photos that no training saw."""
 
     psnr: float
-    """In dB, against the truth."""
+    """PSNR in dB, against the truth."""
     ssim: float
     teacher_psnr: float | None
-    """In dB, against the teacher's image; None for the teacher."""
+    """PSNR in dB, against the teacher's image; None for the teacher."""
 
 
 class Quality(Fidelity):

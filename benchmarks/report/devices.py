@@ -28,7 +28,7 @@ class Wanted(StrictRecord):
     name: str
     kind: Literal["cpu", "gpu", "npu"]
     target_ms: float
-    """For one image of 128×128 to 512×512."""
+    """Milliseconds to aim at, for one image of 128×128 to 512×512."""
     tops: dict[str, float] = {}  # noqa: RUF012  pydantic copies defaults
     """Its peaks by precision, 10¹² operations per second, where its maker states them."""
     gbps: float | None = None

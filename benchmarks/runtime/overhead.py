@@ -1,4 +1,4 @@
-"""What the Upscaler adds to the bare session runs of the same tiles: at most 3 %.
+"""Overhead of the Upscaler over bare session runs of the same tiles: at most 3 %.
 
     python -m tinysr.benchmarks.runtime.overhead bundles/tinysr-nano
 

@@ -53,7 +53,7 @@ class Throughput:
 
     photos: int
     megapixels: float
-    """Of all results, in 10⁶ pixels."""
+    """Size of all results, in 10⁶ pixels."""
     alone: float
     """Inference alone, in seconds for all photos; a median."""
     folder: float

@@ -40,7 +40,7 @@ class Row(StrictRecord):
 
     precision: str
     bytes: int
-    """Of its graphs and weights."""
+    """Size of its graphs and weights."""
     gate_db: float
     worst_db: float | None
     """Lowest PSNR against eager on the suite; null when equal bit for bit or not finite."""
@@ -71,7 +71,7 @@ class Comparison(StrictRecord):
     repeats: int
     warmup: int
     threads: int
-    """What the machine has; the backend takes what it likes of them."""
+    """Threads that the machine has; the backend takes as many of them as it likes."""
     machine: str
     tools: dict[str, str]
     """Versions on the machine that measured."""

@@ -1,4 +1,4 @@
-"""What a user would do otherwise, and ours, in one run.
+"""Other ways to enlarge an image, and ours, measured in one run.
 
     python -m tinysr.benchmarks.versus.side_by_side bundles/tinysr-nano --json side-by-side.json
 
@@ -33,7 +33,7 @@ from .others import OTHERS, opener
 __all__ = ["BASE", "Side", "SideBySide", "main", "measure"]
 
 BASE = "onnxruntime fp32"
-"""What the others are compared with."""
+"""Name of the row that the others are compared with."""
 
 
 class Side(StrictRecord):
@@ -43,7 +43,7 @@ class Side(StrictRecord):
     single: Latency | None
     """Null when it can't run here; ``reason`` says why."""
     speedup: Ratio | None
-    """How many times faster than :data:`BASE`, of the same rounds."""
+    """Factor by which it is faster than :data:`BASE`, of the same rounds."""
     peak_mb: float | None
     reason: str = ""
 

@@ -1,4 +1,4 @@
-"""What a quantization plan may cost, and what it does: held against the suite and photos."""
+"""Limits of a quantization plan's cost, and its cost, measured on the suite and on photos."""
 
 from __future__ import annotations
 

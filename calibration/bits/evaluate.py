@@ -1,4 +1,4 @@
-"""What a plan makes of every image of the suite, in true fp16, against fp32."""
+"""Error of a plan on every image of the suite, in true fp16, against fp32."""
 
 from __future__ import annotations
 

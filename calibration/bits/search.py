@@ -1,4 +1,4 @@
-"""From a model to its quantization plan: ranges, equalisation, and the layers to keep.
+"""A model → its quantization plan: ranges, equalisation, and the layers to keep.
 
 1. Ranges (int8): every method's are tried on all layers at once, and the best are taken.
 2. Equalisation (int8): taken for the stages that it helps.
@@ -49,7 +49,7 @@ from .sensitivity import STAGES, Example, Shares, errors, example, promote, shar
 __all__ = ["find_quantization", "held_to_budget"]
 
 ROOM_DB = 2.0
-"""What the first plan leaves under the gate: errors of stages add up, and examples are few."""
+"""Margin of the first plan under the gate, in dB: errors of stages add up, and examples are few."""
 
 _STEP_DB = 1.5
 _MOST_TRIES = 12

@@ -1,4 +1,4 @@
-"""What a model is calibrated on: degraded photos, and the tiles on which ports have failed."""
+"""Calibration images: degraded photos, and the tiles on which ports have failed."""
 
 from __future__ import annotations
 

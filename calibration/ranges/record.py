@@ -43,7 +43,7 @@ class ImageEntry(StrictRecord):
 
     name: str
     sha256: str
-    """Of its pixels and their shape."""
+    """Hash of the image's pixels and their shape."""
 
 
 class OpRange(StrictRecord):
@@ -81,7 +81,7 @@ class ModuleRange(StrictRecord):
     module: str
     absmax: float
     op: str
-    """Where: one of its own operations, or one whose value it reads."""
+    """Operation that has the value: one of the module's own, or one whose value it reads."""
     read: bool
     """It is a value that the module reads, and another one computes."""
     image: str
@@ -99,7 +99,7 @@ class Ranges(StrictRecord):
     images: tuple[ImageEntry, ...]
     ops: tuple[OpRange, ...]
     modules: tuple[ModuleRange, ...]
-    """In the model's order."""
+    """Modules in the model's order."""
 
 
 def load_ranges(path: Path) -> Ranges:

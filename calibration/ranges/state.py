@@ -1,4 +1,4 @@
-"""What was measured so far: one file per image, so that an interrupted calibration goes on."""
+"""State of a calibration: one file per image, so that an interrupted one goes on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Head(StrictRecord):
     model_sha256: str
     tile: int
     ops_sha256: str
-    """Of the names of all operations: another version may take a model apart differently."""
+    """Hash of the names of all operations: another version may take a model apart differently."""
 
 
 class State:

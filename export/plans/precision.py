@@ -41,10 +41,10 @@ __all__ = [
 ]
 
 DEFAULT_MARGIN = 4.0
-"""How many times larger than measured a value may become before fp16 overflows."""
+"""Factor by which a value may exceed what was measured before fp16 overflows."""
 
 EVERYTHING_IN = ".*"
-"""After a module's name: that module and all inside it."""
+"""Suffix of a module's name that means: the module and all inside it."""
 
 _MAX_BYTES = 2**20
 

@@ -1,4 +1,4 @@
-"""Where Core ML means to run a package's operations: MLComputePlan, on a Mac."""
+"""Compute units that Core ML chooses for a package's operations: MLComputePlan, on a Mac."""
 
 from __future__ import annotations
 

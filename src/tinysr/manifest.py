@@ -130,7 +130,7 @@ class Source(StrictRecord):
     name: str
     """A preset's name, or the checkpoint folder's own name."""
     sha256: Sha256
-    """Over every tensor of the checkpoint, names and shapes included, LoRA merged."""
+    """Hash over every tensor of the checkpoint, names and shapes included, LoRA merged."""
     lora_sha256: Sha256 | None = None
     layers: tuple[int, ...] | None = None
     """The transformer layers that were kept of a full SD3 checkpoint; null when all were."""
@@ -192,10 +192,10 @@ class Manifest(StrictRecord):
     source: Source
     bake: BakeProof
     precision_plan: FileEntry | None = None
-    """What decided which modules of the fp16 and int8 artifacts stay wide; null when there are
+    """Plan that decided which modules of the fp16 and int8 artifacts stay wide; null if there is
     none."""
     quantization_plans: dict[str, FileEntry] = Field(default_factory=dict)
-    """What decided ranges and kept layers, by the plan's name: int8, w8 and w4 are those of graphs;
+    """Plans that decided ranges and kept layers, by name: int8, w8 and w4 are those of graphs;
     coreml-w8, coreml-w6 and coreml-w4 are those of Core ML packages."""
     artifacts: tuple[Artifact, ...]
     documents: tuple[FileEntry, ...] = ()

@@ -1,4 +1,4 @@
-"""How far an array is from the one it should be."""
+"""Metrics of agreement: how far an array is from its reference."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Metrics(StrictRecord):
     identical: bool
     """Equal bit for bit."""
     peak: float
-    """What PSNR is relative to: 1 for images, the reference's range for latents."""
+    """Range that PSNR is relative to: 1 for images, the reference's range for latents."""
     psnr_db: float | None = None
     """Null when identical (it would be infinite) or not finite."""
     max_abs: float | None = None

@@ -1,4 +1,4 @@
-"""What `tinysr inspect` says of a bundle. Needs neither torch nor onnx."""
+"""Tables of `tinysr inspect` for a bundle. Needs neither torch nor onnx."""
 
 from __future__ import annotations
 

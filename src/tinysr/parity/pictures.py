@@ -36,7 +36,7 @@ class Picture:
     eager: Array
     """``[s, s, 3]``, clamped to [0, 1]."""
     backend: Array
-    """As ``eager``; NaN where the output is not finite."""
+    """``[s, s, 3]``, clamped to [0, 1]; NaN where the output is not finite."""
     difference: Array
     """``[s, s, 3]``: the largest absolute difference under each thumbnail pixel."""
 

@@ -1,4 +1,4 @@
-"""What the eager model makes of every image: the truth that artifacts are held against."""
+"""Outputs of the eager model for every image: the reference that artifacts are compared with."""
 
 from __future__ import annotations
 

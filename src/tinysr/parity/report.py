@@ -16,7 +16,7 @@ from .run import ParityRun
 __all__ = ["html_text"]
 
 _GATE_MARK = 60
-"""Where the gate stands on a bar, in percent of its length."""
+"""Position of the gate on a bar, in percent of its length."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class _Card:
 class _Gallery:
     result: ArtifactResult
     factor: str
-    """By how much the differences are amplified."""
+    """Factor by which the differences are amplified."""
     cards: tuple[_Card, ...]
 
 

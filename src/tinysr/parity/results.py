@@ -57,7 +57,7 @@ class BisectResult(StrictRecord):
     rows: tuple[BisectRow, ...]
     """The modules around it, in the order they run."""
     compared: int
-    """How many modules were compared in all, up to and with the one that departs."""
+    """Number of modules that were compared, up to and with the one that departs."""
     note: str
 
 
@@ -72,7 +72,7 @@ class ArtifactResult(StrictRecord):
     images: tuple[ImageResult, ...]
     verdict: Verdict
     side: int | None = None
-    """Of its images, in low-resolution pixels; null when it is the bundle's tile."""
+    """Side of the suite's images, in low-resolution pixels; null when it is the bundle's tile."""
     bisect: BisectResult | None = None
 
     @property
@@ -113,9 +113,9 @@ class SeamResult(StrictRecord):
     precision: str
     image: str
     tiles: int
-    """Of the transformer."""
+    """Seams of the transformer's tiles."""
     windows: int
-    """Of the autoencoder."""
+    """Seams of the autoencoder's windows."""
     metrics: Metrics
     ratio: float | None
     """Mean squared error at the borders over that elsewhere; null when not finite."""
@@ -146,7 +146,8 @@ class ParityReport(StrictRecord):
     images: tuple[str, ...]
     results: tuple[ArtifactResult, ...]
     seams: tuple[SeamResult, ...] = ()
-    """Per backend and precision that has all stages; empty when it was not measured."""
+    """Seams for each backend and precision that has all stages; empty when they were not
+    measured."""
     tools: dict[str, str]
     host: Host
 

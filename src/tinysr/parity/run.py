@@ -45,7 +45,7 @@ class ParityRun:
 
     report: ParityReport
     pictures: dict[str, tuple[Picture, ...]]
-    """Per label of a result whose output is an image: one per image of the suite."""
+    """Pictures by the label of a result whose output is an image: one per image of the suite."""
 
 
 def run_parity(

@@ -1,4 +1,4 @@
-"""Where the suite's photos are from, and how they were made: `python -m tinysr.suite.photos`.
+"""Sources of the suite's photos, and how they were made: `python -m tinysr.suite.photos`.
 
 All are images that scikit-image's wheel carries (``skimage.data``), in the public domain:
 

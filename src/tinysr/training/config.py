@@ -33,13 +33,13 @@ class Phase(StrictRecord):
     """A stretch of the run with one size of patch and one precision."""
 
     share: float = Field(default=1.0, gt=0, le=1)
-    """Of the run's steps; the shares of all phases add up to 1."""
+    """Share of the run's steps, in (0, 1]; the shares of all phases add up to 1."""
     patch: int = Field(ge=16)
     """Side of a high-resolution patch, in pixels; it divides by 16."""
     batch: int = Field(ge=1)
     """Patches in a step, over all processes and accumulated parts."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """What autocast computes in; weights and their sums stay fp32."""
+    """Type in which autocast computes; weights and their sums stay fp32."""
 
 
 class Optim(StrictRecord):
@@ -47,7 +47,7 @@ class Optim(StrictRecord):
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    """At its peak; a cosine takes it to ``final_rate``."""
+    """Learning rate at its peak; a cosine takes it to ``final_rate``."""
     final_rate: float = Field(ge=0)
     warmup: int = Field(default=0, ge=0)
     """Steps over which the rate rises from 0."""
@@ -81,7 +81,7 @@ class Data(StrictRecord):
     vivid: float = Field(default=0.0, ge=0, le=1)
     """Share of the synthetic patches with strong colours; without them red turns out orange."""
     image_side: int = Field(default=512, ge=16)
-    """Of a synthetic image, in pixels."""
+    """Side of a synthetic image, in pixels."""
     pool: int = Field(default=96, ge=1)
     """Images that are in use at a time."""
     refresh: int = Field(default=16, ge=1)

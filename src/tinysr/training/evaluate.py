@@ -1,4 +1,4 @@
-"""How well a model upscales degraded photos that it never saw, against bicubic."""
+"""Evaluation on degraded photos that the model has never seen, against bicubic."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Score:
     photo: str
     degradation: str
     psnr: float
-    """In dB, over all pixels and channels of the clamped image."""
+    """PSNR in dB, over all pixels and channels of the clamped image."""
     ssim: float
 
 

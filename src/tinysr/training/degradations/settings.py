@@ -1,4 +1,4 @@
-"""How strong a degradation is, as data."""
+"""Settings of a degradation: its strengths and probabilities, as data."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ _MILD = Settings(
 )
 
 DEGRADATIONS: dict[str, Settings] = {"mild": _MILD, "real-esrgan": _REAL_ESRGAN}
-"""By the name that configs give: what a small model can undo, and the published strengths."""
+"""Degradations by the name that configs give: what a small model can undo, and the published
+strengths."""
 
 
 def settings_named(name: str) -> Settings:

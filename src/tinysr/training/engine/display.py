@@ -1,4 +1,4 @@
-"""What a run shows: a bar with the time left, and TensorBoard's logs."""
+"""Display of a run: a bar with the time left, and TensorBoard's logs."""
 
 from __future__ import annotations
 

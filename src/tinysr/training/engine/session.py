@@ -15,7 +15,7 @@ Watch = Callable[[Stage], Mapping[str, float]]
 and others."""
 
 Report = Callable[[Progress, Mapping[str, float]], None]
-"""Called after each step with the progress and the step's losses and rate by name."""
+"""Callback, called after each step with the progress and the step's losses and rate by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

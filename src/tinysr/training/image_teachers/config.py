@@ -1,4 +1,4 @@
-"""What an image teacher is shown, as data: with its weights, it determines the crops."""
+"""Inputs of an image teacher, as data: with its weights, they determine the crops."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TeachConfig(StrictRecord):
     batch: int = Field(ge=1)
     """Crops that the teacher enlarges at a time."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """What the teacher computes in; bf16 pays on CPUs that multiply it in tiles (AMX)."""
+    """Type in which the teacher computes; bf16 pays on CPUs that multiply it in tiles (AMX)."""
     data: Data = Data()
 
     @model_validator(mode="after")

@@ -64,7 +64,7 @@ class Taught:
     shards: tuple[str, ...]
     """File names, in order."""
     crops: int
-    """In each shard."""
+    """Number of crops in each shard."""
     patch: int
     """Side of a crop at high resolution, in pixels."""
 

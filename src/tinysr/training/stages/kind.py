@@ -1,4 +1,4 @@
-"""How a stage is made from its config: its own options, and what earlier stages hand on."""
+"""Kinds of stages: how one is made from its config, and what earlier stages hand on to it."""
 
 from __future__ import annotations
 

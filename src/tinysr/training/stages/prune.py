@@ -47,7 +47,7 @@ class PruneOptions(StrictRecord):
     hot: float = Field(default=4.0, gt=0)
     cold: float = Field(default=0.1, gt=0)
     rank: int = Field(default=RANK, ge=1)
-    """Of the LoRA."""
+    """Rank of the LoRA."""
     logit_scale: float = Field(default=100.0, gt=0)
     """Factor of the logits, so that one learning rate suits them and the LoRA."""
     logit_factor: float = Field(default=1.0, gt=0)

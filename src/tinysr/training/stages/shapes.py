@@ -1,4 +1,4 @@
-"""What the models of a recipe are made of, as a table of a config."""
+"""Shapes of a recipe's models, as a table of a config."""
 
 from __future__ import annotations
 

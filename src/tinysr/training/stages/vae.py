@@ -37,9 +37,9 @@ class DecoderOptions(StrictRecord):
     """The table ``[options]`` of a decoder's config."""
 
     latents: Literal["encoded", "restored"] = "encoded"
-    """What the decoder learns from: the teacher's latents of the truth, as in the paper, or those
-    that its transformer restores. A teacher that was trained from pixels alone, as the nano one,
-    need not give the truth and the restored image the same latents."""
+    """Latents that the decoder learns from: the teacher's latents of the truth, as in the paper, or
+    those that its transformer restores. A teacher that was trained from pixels alone, as the nano
+    one, need not give the truth and the restored image the same latents."""
     loss: Weights
 
 
