@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import read_json
-from tinysr.models.checkpoints.keys import check_sizes
 from tinysr.models.checkpoints.text_stream import in_text_stream
 from tinysr.models.checkpoints.values import expect, integer, integers
 from tinysr.models.checkpoints.weights import read_weights

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tinysr.atomic import replaced
 from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
-from tinysr.models.checkpoints.keys import check_sizes
 from tinysr.models.checkpoints.layout import Checkpoint, Layout
 from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.config import ModelConfig

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.bounds import check_int, check_parts
 from tinysr.models.checkpoints.embeddings import read_pooled, read_prompt
 from tinysr.models.checkpoints.files import read_json
-from tinysr.models.checkpoints.keys import check_int, check_parts, filled
+from tinysr.models.checkpoints.keys import filled
 from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import (
     VAE_ROOTS,
