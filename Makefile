@@ -119,7 +119,7 @@ lint: setup links  ## Check style and the import contracts
 	PYTHONPATH=build/typing $(BIN)/lint-imports
 
 typecheck: setup links  ## Check types strictly
-	$(BIN)/mypy -p tinysr
+	$(BIN)/mypy
 
 links:  # type checkers and import-linter can't follow the folder mapping; links they can
 	@rm -rf $(TYPING) && mkdir -p $(TYPING)

@@ -65,6 +65,16 @@ def baked(loaded: Loaded) -> BakedTinySR:
     return bake(loaded.model, TILE)
 
 
+@pytest.fixture(scope="module")
+def ranges(baked: BakedTinySR) -> dict[str, float]:
+    """Return the range of every layer's input, for plans of integers."""
+    from tinysr.calibration.ranges.images import calibration_images
+    from tinysr.calibration.ranges.inputs import METHODS, layer_inputs
+
+    seen = layer_inputs(baked, calibration_images(TILE, limit=15))
+    return {path: METHODS["min-max"](found) for path, found in seen.items()}
+
+
 @pytest.fixture
 def run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

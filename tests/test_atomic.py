@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from tinysr import atomic
 from tinysr.atomic import replaced, write_atomically
 from tinysr.errors import BundleError, CalibrationError
 
@@ -36,7 +36,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CalibrationError, match="file: can't be written: No space left"):
         write_atomically(path, "new", CalibrationError)
     assert path.read_text() == "old"

@@ -9,13 +9,13 @@ from typing import get_args
 
 import pytest
 
+from tests.support.project import ROOT
 from tinysr.benchmarks.runtime.memory import LARGEST, LIMIT_MB, measure
 from tinysr.calibration import load_ranges
 from tinysr.manifest import Stage, read_manifest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-ROOT = Path(__file__).parents[1]
 TINYSR = Path(sys.executable).parent / "tinysr"
 EXPORT_SECONDS = 90
 EXPORT_BYTES = 6e9

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import errno
 import os
 from collections.abc import Callable
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import tinysr
 from tinysr import paths, places
 from tinysr.errors import BundleError, CheckpointError, ImageError, TinySRError
 
@@ -122,54 +120,3 @@ def test_a_place_that_cannot_be_made_is_refused(place: str, words: str, tmp_path
     (tmp_path / "file").touch()
     with pytest.raises(ImageError, match=words):
         places.check_creatable(tmp_path / place, ImageError)
-
-
-# Whoever asks a path without `tinysr.paths` must say here why nothing can go wrong.
-ALLOWED = {
-    "src/tinysr/paths.py": "the one place",
-    "src/tinysr/atomic.py": "asks only what it made itself",
-    "src/tinysr/models/load.py": "resources of the package",
-    "src/tinysr/models/checkpoints": "load.py turns every OSError into one line",
-    "src/tinysr/training/engine/checkpoint.py": "the run's own folder, which the loop has asked",
-    "runtime/integrity.py": "every OSError is an answer",
-    "runtime/hashes.py": "its callers take OSErrors; what it keeps is its own",
-    "runtime/folder/walk.py": "reports the folders that can't be listed",
-    "export/apple/documents.py": "resources of the package",
-    "export/tensorrt/cache.py": "its own folder, where it takes OSErrors",
-    "calibration/shipped.py": "resources of the package",
-}
-
-METHODS = {
-    *("exists", "is_file", "is_dir", "is_symlink", "is_mount", "resolve", "stat", "lstat"),
-    *("samefile", "readlink", "iterdir", "glob", "rglob", "walk", "listdir", "scandir"),
-    *("isfile", "isdir", "islink", "lexists", "realpath", "getsize"),
-}
-
-ROOT = Path(tinysr.__file__).parents[2]
-
-
-def _asks(file: Path) -> list[str]:
-    """Return the calls in a file that ask the system about a path."""
-    calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
-    asked = []
-    for call in calls:
-        method = call.func
-        if not isinstance(method, ast.Attribute) or method.attr not in METHODS:
-            continue
-        if isinstance(method.value, ast.Name) and method.value.id in ("paths", "ast"):
-            continue
-        asked.append(f"{file.name}:{call.lineno} {method.attr}")
-    return asked
-
-
-@pytest.mark.parametrize("folder", ["src", "runtime", "export", "calibration", "benchmarks"])
-def test_paths_are_asked_about_in_one_place(folder: str) -> None:
-    asked = {
-        file.relative_to(ROOT).as_posix(): found
-        for file in sorted((ROOT / folder).rglob("*.py"))
-        if (found := _asks(file))
-    }
-    for name in list(asked):
-        if any(name == allowed or name.startswith(f"{allowed}/") for allowed in ALLOWED):
-            del asked[name]
-    assert asked == {}

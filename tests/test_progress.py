@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from tinysr import progress
 from tinysr.progress import QUIET_SECONDS, progress_bar
 
 
@@ -12,7 +13,7 @@ def test_a_log_gets_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     with progress_bar() as tell:
         for step in range(7):
             tell("upscale fp16", step, 7)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 import threading
@@ -15,9 +14,6 @@ import pytest
 from tinysr import quiet
 from tinysr.errors import MissingBackendError, require
 from tinysr.quiet import MEASURES, Measure, load
-
-ROOT = Path(__file__).parents[1]
-ROOMS = ("src", "runtime", "export", "calibration", "benchmarks")
 
 LIBRARY = """
 import os, time
@@ -63,14 +59,14 @@ class TestLoading:
 
     def test_what_somebody_set_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("LOUD_SILENCED", "0")
-        assert load("loud").seen == "0"  # type: ignore[attr-defined]
+        assert load("loud").seen == "0"
         assert os.environ["LOUD_SILENCED"] == "0"
 
     def test_an_empty_variable_says_nothing_and_stays_empty(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("LOUD_SILENCED", "")
-        assert load("loud").seen == "1"  # type: ignore[attr-defined]
+        assert load("loud").seen == "1"
         assert os.environ["LOUD_SILENCED"] == ""
 
     def test_a_hidden_package_that_was_loaded_is_back(
@@ -78,7 +74,7 @@ class TestLoading:
     ) -> None:
         theirs = ModuleType("loud_telemetry")
         monkeypatch.setitem(sys.modules, "loud_telemetry", theirs)
-        assert load("loud").loud_telemetry is None  # type: ignore[attr-defined]
+        assert load("loud").loud_telemetry is None
         assert sys.modules["loud_telemetry"] is theirs
 
     def test_a_library_that_is_not_there_leaves_no_trace(self) -> None:
@@ -94,7 +90,7 @@ class TestLoading:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sys.modules["loud"].seen == "1"  # type: ignore[attr-defined]
+        assert sys.modules["loud"].seen == "1"
         assert "LOUD_SILENCED" not in os.environ
 
 
@@ -103,29 +99,3 @@ def test_without_a_home_folder_matplotlib_finds_its_own_place(
 ) -> None:
     monkeypatch.setattr("platformdirs.user_cache_path", lambda _: Path("~/.cache/tinysr"))
     assert MEASURES["matplotlib"].variables["MPLCONFIGDIR"]() == ""
-
-
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the line and the name of every module that a file imports by itself."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, name.name) for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.lineno, node.module or ""
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from (
-                (node.lineno, argument.value)
-                for argument in node.args
-                if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
-            )
-
-
-def test_what_has_a_measure_is_loaded_in_no_other_way() -> None:
-    loud = [
-        f"{path.relative_to(ROOT)}:{line}: {name}"
-        for room in ROOMS
-        for path in sorted((ROOT / room).rglob("*.py"))
-        for line, name in imports(path)
-        if name.split(".")[0] in MEASURES
-    ]
-    assert loud == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.project import ROOT
 from tinysr.calibration import shipped_plan, shipped_plans
 from tinysr.export import DEFAULT_TILE, BakedTinySR, bake
 from tinysr.export.model.integers import layers
@@ -18,7 +19,7 @@ from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import COREML_PLANS, QUANTIZED
 from tinysr.models import Loaded, load_checkpoint
 
-PLANS = Path(__file__).parents[2] / "calibration" / "plans"
+PLANS = ROOT / "calibration" / "plans"
 TINYSR = Path(sys.executable).parent / "tinysr"
 
 
@@ -60,7 +61,15 @@ def test_files_are_as_they_were_written(name: str, plan: Plan) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("preset", "precision"), [("tinysr-nano", "fp16"), ("tinysr-nano", "w8")])
 def test_the_plan_is_what_is_found(preset: str, precision: str, tmp_path: Path) -> None:
-    command = [TINYSR, "calibrate", preset, "--precision", precision, "-o", tmp_path]
+    command: list[str | Path] = [
+        TINYSR,
+        "calibrate",
+        preset,
+        "--precision",
+        precision,
+        "-o",
+        tmp_path,
+    ]
     subprocess.run(command, check=True)  # noqa: S603
     name = plan_name(precision)
     assert (tmp_path / name).read_bytes() == (PLANS / preset / name).read_bytes()

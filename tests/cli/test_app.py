@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from tests.support.bundles import edit_manifest, make_bundle
+from tests.support.project import ROOT
 from tinysr.cli import main
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("tinysr")
 COMMANDS = (
     "bench",

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.bundles import edit_manifest, make_bundle
 from tests.support.command_line import Option, options
+from tests.support.project import ROOT
 from tinysr.cli.modes import MODES
 from tinysr.errors import TinySRError
 from tinysr.export import Extension
@@ -74,7 +75,7 @@ def place(tmp_path: Path, run: Run) -> Path:
         data["source"]["name"] = "tinysr-nano"
 
     edit_manifest(tmp_path / "bundle", rename)
-    photo = Path(__file__).parents[2] / "examples" / "camera.png"
+    photo = ROOT / "examples" / "camera.png"
     (tmp_path / "photo.png").write_bytes(photo.read_bytes())
     return tmp_path
 

@@ -8,8 +8,7 @@ from importlib import metadata
 
 import pytest
 import typer
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tinysr.cli.doctor import doctor, extra_rows
 from tinysr.errors import MissingBackendError

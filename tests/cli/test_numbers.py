@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer
 from typer.main import get_command
+from typer.utils import get_params_from_function
 
 from tinysr.cli import app as cli
 from tinysr.cli.numbers import Number
@@ -31,13 +32,14 @@ def options() -> Iterator[Option]:
         cli._register()
     for command in cli.app.registered_commands:
         assert command.callback is not None
-        for name, parameter in typer.main.get_params_from_function(command.callback).items():
+        for name, parameter in get_params_from_function(command.callback).items():
             if {"int", "float"} & {*str(parameter.annotation).replace("'", " ").split()} or any(
-                kind in str(parameter.annotation) for kind in ("int |", "float |", "[int]")
+                part in str(parameter.annotation) for part in ("int |", "float |", "[int]")
             ):
                 names = getattr(parameter.default, "param_decls", None) or ()
                 option = names[-1] if names else f"--{name.replace('_', '-')}"
-                yield command.callback.__name__, option, getattr(parameter.default, "parser", None)
+                kind: Any = getattr(parameter.default, "parser", None)
+                yield command.callback.__name__, option, kind
 
 
 OPTIONS = tuple({found[:2]: found for found in options()}.values())

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.support.bundles import make_bundle
 from tinysr.cli import numbers

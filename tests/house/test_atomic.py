@@ -84,8 +84,9 @@ def _safe(function: ast.FunctionDef, call: ast.Call) -> bool:
 def _in_memory(function: ast.FunctionDef) -> Iterator[str]:
     """Yield the variables of a function that are files in memory."""
     for node in ast.walk(function):
-        made = node.value if isinstance(node, ast.Assign) else None
-        if isinstance(made, ast.Call) and called(made) in ("BytesIO", "StringIO"):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+            continue
+        if called(node.value) in ("BytesIO", "StringIO"):
             yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 

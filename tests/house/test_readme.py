@@ -21,6 +21,7 @@ from PIL import Image
 
 import tinysr.runtime.backends
 from tests.support.bundles import edit_manifest, make_bundle
+from tests.support.project import ROOT
 from tinysr.benchmarks.report import readme
 from tinysr.benchmarks.report.page import device_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
@@ -30,7 +31,6 @@ from tinysr.runtime import MAX_MEGAPIXELS, MEMORY_MB, Bundle, create
 from tinysr.runtime.files import OUTPUT_SUFFIXES
 from tinysr.runtime.folder.pipeline import IN_FLIGHT
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md")
 SLOW = ("bench", "export", "parity", "calibrate", "compare", "residency", "train")
 """Commands that take longer than a test may; `make demo` and their own tests run them."""

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-ROOMS = ("src", "benchmarks", "calibration", "export", "runtime")
-HOME = ROOT / "src" / "tinysr" / "terminal"
+from tests.support.house import modules
 
-MODULES = {
-    str(path.relative_to(ROOT)): path
-    for room in ROOMS
-    for path in sorted((ROOT / room).rglob("*.py"))
-    if HOME not in path.parents
-}
+HOME = "src/tinysr/terminal/"
 
 WRITERS = {"print", "typer.echo", "typer.secho", "sys.stdout.write", "sys.stderr.write"}
 
@@ -33,8 +25,8 @@ def called(tree: ast.AST) -> Iterator[str]:
 
 
 def trees() -> Iterator[tuple[str, ast.Module]]:
-    for name, path in MODULES.items():
-        yield name, ast.parse(path.read_text(encoding="utf-8"))
+    """Return all modules but the terminal's own."""
+    return ((name, tree) for name, tree in modules().items() if not name.startswith(HOME))
 
 
 def test_nothing_else_prints() -> None:

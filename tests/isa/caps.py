@@ -151,7 +151,8 @@ def _library() -> Path:
     folder = tempfile.TemporaryDirectory(prefix="hide-cpuid-")
     _folders.append(folder)
     path = Path(folder.name) / "hide_cpuid.so"
-    command = ["cc", "-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", path, SOURCE, "-ldl"]
+    options = ("-O2", "-Wall", "-Werror", "-shared", "-fPIC")
+    command: list[str | Path] = ["cc", *options, "-o", path, SOURCE, "-ldl"]
     subprocess.run(command, check=True)  # noqa: S603
     return path
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -45,7 +46,8 @@ def report(environment: dict[str, str]) -> dict[str, str]:
 
 def _numpy() -> dict[str, str]:
     import numpy as np
-    from numpy._core._multiarray_umath import __cpu_features__ as features
+
+    features = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
 
     taken = [name for name, has in features.items() if has and name.startswith("AVX")]
     cores = []

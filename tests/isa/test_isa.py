@@ -89,7 +89,7 @@ def runner(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     monkeypatch.setattr(isa, "unable", lambda: "")
     monkeypatch.setattr(isa, "environment", lambda cap: {"CAP": cap.name})
     monkeypatch.setattr(isa, "report", lambda env: {"library": f"as {env['CAP']}"})
-    monkeypatch.setattr(isa.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     return commands
 
 

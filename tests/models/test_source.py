@@ -26,13 +26,14 @@ load_module = importlib.import_module("tinysr.models.load")  # its name is a fun
 
 Run = Callable[..., tuple[int, str, str]]
 
+
+def contender(name: str) -> Callable[[Path, Path], object]:
+    """Return what opens another way to run a bundle."""
+    return lambda folder, scratch: opener(Bundle(folder), name, scratch / "plain.onnx", ExitStack())
+
+
 USERS: dict[str, Callable[[Path, Path], object]] = {
-    **{
-        f"the contender {name}": lambda folder, scratch, name=name: opener(
-            Bundle(folder), name, scratch / "plain.onnx", ExitStack()
-        )
-        for name in OTHERS
-    },
+    **{f"the contender {name}": contender(name) for name in OTHERS},
     "the unbaked graph": lambda folder, scratch: plain_onnx(Bundle(folder), scratch / "plain.onnx"),
     "all contenders": lambda folder, _: measure(folder, QUICK),
     "the check on a GPU": lambda folder, _: check.check_bundle(folder, "fp32", print, None),

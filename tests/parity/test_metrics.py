@@ -28,12 +28,12 @@ def test_psnr_and_ssim_are_those_of_scikit_image(pair: tuple[Image, Image]) -> N
     expected, found = pair
     metrics = measure(found, expected, images=True)
     assert metrics.psnr_db == pytest.approx(
-        skimage.metrics.peak_signal_noise_ratio(  # type: ignore[no-untyped-call]
+        skimage.metrics.peak_signal_noise_ratio(
             expected.astype(np.float64), found.astype(np.float64), data_range=1
         )
     )
     assert metrics.ssim == pytest.approx(
-        skimage.metrics.structural_similarity(  # type: ignore[no-untyped-call]
+        skimage.metrics.structural_similarity(
             found.astype(np.float64), expected.astype(np.float64), data_range=1, channel_axis=0
         )
     )

@@ -104,7 +104,7 @@ def test_a_process_that_may_take_little_ends_in_one_line(bundle: Path, tmp_path:
     """Libraries take some hundred megabytes when they load; what is left is too little here."""
     Image.new("RGB", (1500, 1500), "teal").save(tmp_path / "in.png")
     limit = _loaded_bytes(bundle) + 100 * 10**6
-    command = [PROGRAM, "upscale", "in.png", "-o", "out.png", "--bundle", bundle]
+    command: list[str | Path] = [PROGRAM, "upscale", "in.png", "-o", "out.png", "--bundle", bundle]
     done = subprocess.run(  # noqa: S603  our own program
         command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -30,7 +30,9 @@ def image(width: int, height: int) -> NDArray[np.float32]:
     return np.random.default_rng(width).random((height, width, 3), np.float32)
 
 
-def upscaled(folder: Path, pixels: NDArray[np.float32], window: int) -> tuple[NDArray, int]:
+def upscaled(
+    folder: Path, pixels: NDArray[np.float32], window: int
+) -> tuple[NDArray[np.float32], int]:
     """Return the result, unclipped, and the number of steps it took."""
     steps: list[int] = []
     with Upscaler(folder, backend="onnxruntime", color="none", window=window) as upscaler:

@@ -31,7 +31,8 @@ class ResNet(nn.Module):
         x = self.stem(x)
         x = self.down(F.relu(x + self.block(x)))
         x = F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
-        return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1)).softmax(-1)
+        y: Tensor = self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        return y.softmax(-1)
 
 
 class UNet(nn.Module):
@@ -54,7 +55,8 @@ class UNet(nn.Module):
         up = self.up(low)
         odd = F.interpolate(self.odd(first), scale_factor=0.5, mode="bilinear", align_corners=False)
         large = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=True)
-        return self.out(torch.cat([up, odd, F.max_pool2d(first, 1) + large[:, :16]], 1))
+        y: Tensor = self.out(torch.cat([up, odd, F.max_pool2d(first, 1) + large[:, :16]], 1))
+        return y
 
 
 class ViT(nn.Module):
@@ -74,7 +76,8 @@ class ViT(nn.Module):
         q, k, v = self.qkv(self.norms[0](x)).reshape(1, 17, 3, 4, 8).permute(2, 0, 3, 1, 4)
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(1, 17, 32)
         x = x + self.out(y)
-        return self.norms[2](x + self.mlp(self.norms[1](x)))[:, 0]
+        tokens: Tensor = self.norms[2](x + self.mlp(self.norms[1](x)))
+        return tokens[:, 0]
 
 
 class MobileNet(nn.Module):
@@ -91,7 +94,8 @@ class MobileNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.hardswish(self.depth(F.hardtanh(self.wide(x), -2.0, 2.0)))
         gate = F.hardsigmoid(self.excite(F.relu(self.squeeze(x.mean((2, 3), keepdim=True)))))
-        return self.slope(self.dilated(x * gate))
+        y: Tensor = self.slope(self.dilated(x * gate))
+        return y
 
 
 class SuperResolution(nn.Module):
@@ -113,6 +117,8 @@ class SuperResolution(nn.Module):
 
 class Swin(nn.Module):
     """Shifted windows: rolls, six-dimensional reshapes, a relative bias by index."""
+
+    index: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -160,6 +166,8 @@ def seeded(kind: type[nn.Module], **options: float) -> nn.Module:
     with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
                 module.running_mean.uniform_(-0.5, 0.5)
                 module.running_var.uniform_(0.5, 2)
             if isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.InstanceNorm2d):

@@ -28,6 +28,7 @@ from tinysr.manifest import (
     Manifest,
     Port,
     Source,
+    Stage,
     Verdict,
     to_json,
 )
@@ -103,7 +104,7 @@ def make_bundle(
     half = tile // 2
     latents = ("N", 16, "h", "w")
     tiles = (batch, 16, half, half)
-    stages = {
+    stages: dict[Stage, tuple[Named, Named, dict[str, Any]]] = {
         "encoder": (("image", ("N", 3, "H", "W")), ("latents", latents), {"strides": [2, 2]}),
         "transformer": (("latents", tiles), ("velocity", tiles), {"pads": [1, 1, 1, 1]}),
         "decoder": (("latents", latents), ("upscaled", ("N", 3, "8h", "8w")), {}),

@@ -16,8 +16,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 RANK = 64
-LORA_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "proj", "linear", "linear_1", "linear_2")
-LORA_TARGETS += ("net.2",)
+LORA_TARGETS = (
+    "to_q",
+    "to_k",
+    "to_v",
+    "to_out.0",
+    "proj",
+    "linear",
+    "linear_1",
+    "linear_2",
+    "net.2",
+)
 
 
 class Separable(nn.Module):
@@ -27,12 +36,19 @@ class Separable(nn.Module):
         super().__init__()
         inputs, outputs = conv.in_channels, conv.out_channels
         self.depthwise = nn.Conv2d(
-            inputs, inputs, 3, stride=conv.stride, padding=1, groups=inputs, bias=False
+            inputs,
+            inputs,
+            3,
+            stride=(conv.stride[0], conv.stride[1]),
+            padding=1,
+            groups=inputs,
+            bias=False,
         )
         self.pointwise = nn.Conv2d(inputs, outputs, 1, bias=conv.bias is not None)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
+        y: Tensor = self.pointwise(self.depthwise(x))
+        return y
 
 
 @dataclass
@@ -46,19 +62,21 @@ class Reference:
     def velocity(self, z: Tensor) -> Tensor:
         """Predict at t = 1000 with no text tokens at all."""
         width = self.transformer.config.joint_attention_dim
-        return self.transformer(
+        velocity: Tensor = self.transformer(
             hidden_states=z,
             encoder_hidden_states=torch.zeros(len(z), 0, width),
             pooled_projections=self.pooled.expand(len(z), -1),
             timestep=torch.full((len(z),), 1000.0),
             return_dict=False,
         )[0]
+        return velocity
 
     def upscale(self, lr: Tensor) -> Tensor:
         factor = self.vae.config.scaling_factor
         hr = F.interpolate(lr, scale_factor=4, mode="bicubic", align_corners=False)
         z = self.vae.encode(hr * 2 - 1).latents * factor
-        return (self.vae.decode((z - self.velocity(z)) / factor).sample + 1) / 2
+        image: Tensor = self.vae.decode((z - self.velocity(z)) / factor).sample
+        return (image + 1) / 2
 
 
 def make_transformer(layers: int = 3, heads: int = 2, **changes: Any) -> SD3Transformer2DModel:
@@ -131,7 +149,7 @@ def add_lora(transformer: nn.Module, lora: dict[str, Tensor]) -> None:
     for key in [key for key in lora if ".lora_A." in key]:
         name = key.removeprefix("transformer.").removesuffix(".lora_A.weight")
         down, up = lora[key].double(), lora[key.replace("lora_A", "lora_B")].double()
-        weight = transformer.get_submodule(name).weight
+        weight = transformer.get_submodule(name).get_parameter("weight")
         delta = torch.einsum("or,ri->oi", up.flatten(1), down.flatten(1)).reshape(weight.shape)
         weight.copy_(weight.double() + delta)
 
@@ -181,19 +199,22 @@ class TsdSrReference:
 
     def encode_image(self, image: Tensor) -> Tensor:
         latents = self.vae.encode((image * 2 - 1).clamp(-1, 1)).latent_dist.mode()
-        return latents * self.vae.config.scaling_factor
+        scaled: Tensor = latents * self.vae.config.scaling_factor
+        return scaled
 
     def velocity(self, z: Tensor) -> Tensor:
-        return self.transformer(
+        velocity: Tensor = self.transformer(
             hidden_states=z,
             encoder_hidden_states=self.prompt.expand(len(z), -1, -1),
             pooled_projections=self.pooled.expand(len(z), -1),
             timestep=torch.full((len(z),), 1000.0),
             return_dict=False,
         )[0]
+        return velocity
 
     def decode(self, z: Tensor) -> Tensor:
-        return (self.vae.decode(z / self.vae.config.scaling_factor).sample + 1) / 2
+        image: Tensor = self.vae.decode(z / self.vae.config.scaling_factor).sample
+        return (image + 1) / 2
 
     def upscale(self, lr: Tensor) -> Tensor:
         z = self.encode(lr)
@@ -229,8 +250,18 @@ def _low_rank(module: nn.Module, chosen: Callable[[str], bool], rank: int) -> di
     return lora
 
 
-TSDSR_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj")
-TSDSR_TARGETS += ("proj", "linear", "proj_out")
+TSDSR_TARGETS = (
+    "to_q",
+    "to_k",
+    "to_v",
+    "to_out.0",
+    "add_q_proj",
+    "add_k_proj",
+    "add_v_proj",
+    "proj",
+    "linear",
+    "proj_out",
+)
 
 
 def save_tsd_sr(

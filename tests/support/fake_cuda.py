@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 
 class Error(IntEnum):
@@ -120,7 +120,7 @@ class Device:
     def cudaMemcpyAsync(
         self, to: int, source: int, size: int, _kind: int, stream: int
     ) -> tuple[Any, ...]:
-        self.enqueue(stream, lambda: ctypes.memmove(to, source, size) and None)
+        self.enqueue(stream, lambda: ctypes.memmove(to, source, size))
         return (Error.cudaSuccess,)
 
     def cudaStreamSynchronize(self, stream: int) -> tuple[Any, ...]:

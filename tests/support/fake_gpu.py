@@ -42,34 +42,39 @@ class Library:
     """Engines and contexts that somebody still holds: on a GPU they take memory."""
 
 
+EngineValidity = Enum("EngineValidity", ["VALID", "SUBOPTIMAL", "INVALID"])
+Strategy = Enum("Strategy", ["LAZY", "EAGER", "NONE"])
+Diagnostics = IntEnum(
+    "Diagnostics",
+    {
+        "VERSION_MISMATCH": 1,
+        "UNSUPPORTED_CC": 2,
+        "OLD_CUDA_DRIVER": 4,
+        "OLD_CUDA_RUNTIME": 8,
+        "INSUFFICIENT_GPU_MEMORY": 16,
+        "MALFORMED_ENGINE": 32,
+        "CUDA_ERROR": 64,
+    },
+)
+
+
 def install(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the make-believe modules in place of the real ones."""
     rtx: Any = types.ModuleType("tensorrt_rtx")
     rtx.__spec__ = importlib.machinery.ModuleSpec("tensorrt_rtx", None)
     rtx.ILogger = _Logger
     rtx.Runtime = lambda log: _Runtime(library, log)
-    rtx.EngineValidity = Enum("EngineValidity", ["VALID", "SUBOPTIMAL", "INVALID"])
-    rtx.EngineInvalidityDiagnostics = IntEnum(
-        "Diagnostics",
-        {
-            "VERSION_MISMATCH": 1,
-            "UNSUPPORTED_CC": 2,
-            "OLD_CUDA_DRIVER": 4,
-            "OLD_CUDA_RUNTIME": 8,
-            "INSUFFICIENT_GPU_MEMORY": 16,
-            "MALFORMED_ENGINE": 32,
-            "CUDA_ERROR": 64,
-        },
-    )
-    rtx.DynamicShapesKernelSpecializationStrategy = Enum("Strategy", ["LAZY", "EAGER", "NONE"])
+    rtx.EngineValidity = EngineValidity
+    rtx.EngineInvalidityDiagnostics = Diagnostics
+    rtx.DynamicShapesKernelSpecializationStrategy = Strategy
     library_module = rtx
     _Runtime.module = library_module
     bindings: Any = types.ModuleType("cuda.bindings")
     bindings.runtime = bindings.driver = library.device
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
     monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", library.device)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", library.device)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", library.device)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", library.device)
 
 
 class _Logger:
@@ -120,10 +125,11 @@ class _Config:
         self.library, self.cache = library, None
 
     def create_runtime_cache(self) -> Any:
-        known = self.library.compiled
-        return types.SimpleNamespace(
-            deserialize=lambda blob: known.append(blob) or True, serialize=lambda: b"kernels"
-        )
+        def deserialize(blob: bytes) -> bool:
+            self.library.compiled.append(blob)
+            return True
+
+        return types.SimpleNamespace(deserialize=deserialize, serialize=lambda: b"kernels")
 
     def set_runtime_cache(self, cache: Any) -> None:
         self.cache = cache

@@ -20,6 +20,7 @@ import tempfile
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
@@ -62,9 +63,10 @@ def seeds() -> list[bytes]:
         file = io.BytesIO()
         picture.save(file, kind, **options)
         found.append(file.getvalue())
-    for depth, options in (("float32", {}), ("uint16", {"tile": (16, 16)})):
+    tiles: dict[str, dict[str, Any]] = {"float32": {}, "uint16": {"tile": (16, 16)}}
+    for depth, layout in tiles.items():
         file = io.BytesIO()
-        by_tifffile(pixels(depth, 4), file, **options)
+        by_tifffile(pixels(depth, 4), file, **layout)
         found.append(file.getvalue())
     return [*found, *(case.data for case in TAKEN.values())]
 
@@ -89,7 +91,7 @@ def damaged(draw: st.DrawFn) -> bytes:
                 draw(st.sampled_from(["big", "little"])),
             )
             value = draw(st.sampled_from(EXTREMES)) % 256**width
-            data[at : at + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
+            data[at : at + width] = value.to_bytes(width, order)
         elif change == "cut":
             del data[at : at + draw(st.integers(1, 64))]
         elif change == "end":

@@ -9,40 +9,31 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.manifest import (
-    Artifact,
-    BakeProof,
-    FileEntry,
-    Halo,
-    Host,
-    Manifest,
-    Port,
-    Source,
-    Stage,
+from tests.support.golden_network import (
+    OVERLAP,
+    TILE,
+    as_bytes,
+    decode,
+    encode,
+    toy_network,
+    velocity,
 )
+from tests.support.project import ROOT
 from tinysr.runtime.color import Wavelet, adain, color_fix
 from tinysr.runtime.geometry import SCALE, Planes, pad, plan, resize
-from tinysr.runtime.network import Network
 from tinysr.runtime.render import render
 from tinysr.runtime.rows import Clamped
-from tinysr.runtime.session import Array, Session
+from tinysr.runtime.session import Array
 from tinysr.runtime.store import Store
 from tinysr.runtime.tiling import blend, gaussian, grid, starts
 from tinysr.runtime.windows import Span, lay_out_fixed
 
-PATH = Path(__file__).parents[2] / "runtime/swift/Tests/TinySRKitTests/Resources/golden.json"
-
-TILE, OVERLAP, HALO = 16, 2, Halo(encoder=2, decoder=1)
-"""Of the toy network: 8 latents a side, and what its cross-shaped filter reads."""
-
-STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
+PATH = ROOT / "runtime/swift/Tests/TinySRKitTests/Resources/golden.json"
 
 
 def golden() -> str:
@@ -84,92 +75,6 @@ def golden() -> str:
 def _section(name: str, cases: list[dict[str, Any]]) -> str:
     """A case is a line: short enough for a diff, and no number has a line of its own."""
     return f'"{name}": [\n' + ",\n".join(json.dumps(case) for case in cases) + "\n]"
-
-
-class Toy(Session):
-    """A stage of a network that can be written down in a few lines of any language.
-
-    Every channel of the latents is one pixel of four. A cross-shaped filter with zero padding makes
-    windows depend on their surroundings, a ramp makes tiles depend on their place.
-    """
-
-    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        (array,) = feeds.values()
-        stage = {"encoder": encode, "transformer": velocity, "decoder": decode}[self.artifact.stage]
-        return {self.artifact.outputs[0].name: stage(array)}
-
-    def _close(self) -> None:
-        """Nothing is held."""
-
-
-def encode(image: Array) -> Array:
-    n, c, h, w = image.shape
-    split = image.reshape(n, c, h // 2, 2, w // 2, 2).transpose(0, 1, 3, 5, 2, 4)
-    return _cross(split.reshape(n, c * 4, h // 2, w // 2))
-
-
-def velocity(latents: Array) -> Array:
-    side = np.arange(latents.shape[-1], dtype=np.float32)
-    ramp = (side[None, :] - side[:, None]) / np.float32(len(side))
-    return np.float32(0.02) * latents + np.float32(0.01) * ramp
-
-
-def decode(latents: Array) -> Array:
-    n, c, h, w = latents.shape
-    split = _cross(latents).reshape(n, c // 4, 2, 2, h, w).transpose(0, 1, 4, 2, 5, 3)
-    pixels = split.reshape(n, c // 4, 2 * h, 2 * w).repeat(SCALE, axis=2).repeat(SCALE, axis=3)
-    return _bytes(pixels).astype(np.float32) / np.float32(255)  # as Core ML gives them
-
-
-def _cross(x: Array) -> Array:
-    around = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    sides = (
-        around[..., :-2, 1:-1]
-        + around[..., 2:, 1:-1]
-        + around[..., 1:-1, :-2]
-        + around[..., 1:-1, 2:]
-    )
-    return np.float32(0.8) * x + np.float32(0.05) * sides
-
-
-def toy_network() -> Network:
-    file = FileEntry(path="toy", sha256="0" * 64, size=0)
-    ports: dict[Stage, tuple[Port, Port]] = {
-        "encoder": (_port("image", 3, "H"), _port("latents", 12, "h")),
-        "transformer": (_port("latents", 12, "t"), _port("velocity", 12, "t")),
-        "decoder": (_port("latents", 12, "h"), _port("upscaled", 3, "8h")),
-    }
-    artifacts = tuple(
-        Artifact(
-            target="toy",
-            stage=stage,
-            precision="fp32",
-            file=file,
-            inputs=ports[stage][:1],
-            outputs=ports[stage][1:],
-        )
-        for stage in STAGES
-    )
-    manifest = Manifest(
-        name="toy",
-        family="toy",
-        config={},
-        tile=TILE,
-        overlap=OVERLAP,
-        halo=HALO,
-        feature_bytes=1,
-        latent_scale=1,
-        source=Source(kind="toy", name="toy", sha256="0" * 64, trained=False),
-        bake=BakeProof(difference=0, tolerance=0, passes=()),
-        artifacts=artifacts,
-        tools={},
-        host=Host(system="", machine="", python=""),
-    )
-    return Network(manifest, {artifact.stage: Toy(artifact) for artifact in artifacts})
-
-
-def _port(name: str, channels: int, side: str) -> Port:
-    return Port(name=name, dtype="float32", shape=("N", channels, side, side.upper() + "w"))
 
 
 def _starts(length: int, tile: int, overlap: int) -> dict[str, Any]:
@@ -267,14 +172,15 @@ def _render_pixels(name: str, width: int, height: int) -> dict[str, Any]:
     source: Planes = pixels[..., :3].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     padded = pad(source, plan(width, height, TILE).padded)
     enlarged = padded.repeat(SCALE, axis=1).repeat(SCALE, axis=2)[None]
-    tiles = grid(*enlarged.shape[2:], TILE * SCALE, OVERLAP * 2 * SCALE)
+    rows, columns = enlarged.shape[2:]
+    tiles = grid(rows, columns, TILE * SCALE, OVERLAP * 2 * SCALE)
 
     def upscale(tiles: Array) -> Array:
         latents = encode(tiles[..., ::SCALE, ::SCALE])
         return decode(latents - velocity(latents))
 
     blended = blend(enlarged, tiles, upscale)[0, :, : height * SCALE, : width * SCALE]
-    found = np.clip(adain(_bytes(blended).astype(np.float32) / np.float32(255), source), 0, 1)
+    found = np.clip(adain(as_bytes(blended).astype(np.float32) / np.float32(255), source), 0, 1)
     opaque = np.concatenate([found, np.ones_like(found[:1])])
     return _case(name, pixels, opaque, "adain", stages=False)
 
@@ -289,7 +195,7 @@ def _case(
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         "pixels": _base64(pixels),
-        "upscaled": _base64(_bytes(found).transpose(1, 2, 0)),
+        "upscaled": _base64(as_bytes(found).transpose(1, 2, 0)),
     }
 
 
@@ -306,11 +212,7 @@ def _picture(width: int, height: int, alpha: str) -> NDArray[np.uint8]:
         "none": np.zeros((height, width)),
         "varying": np.where(disc, 1.0, 0.2),
     }[alpha][..., None]
-    return _bytes(np.concatenate([straight * opacity, opacity], axis=2).astype(np.float32))
-
-
-def _bytes(values: Array) -> NDArray[np.uint8]:
-    return np.clip(values * np.float32(255) + np.float32(0.5), 0, 255).astype(np.uint8)
+    return as_bytes(np.concatenate([straight * opacity, opacity], axis=2).astype(np.float32))
 
 
 def _rgba(pixels: NDArray[np.uint8]) -> str:

@@ -85,7 +85,7 @@ def tiff_pages(pages: Sequence[tuple[bytes, Tags]], inner: Tags | None = None) -
     return bytes(result)
 
 
-def _end_of(block: bytes, at: int) -> int:
+def _end_of(block: bytes | bytearray, at: int) -> int:
     """Return where a directory points to the next."""
     return at + 2 + 12 * int(struct.unpack_from("<H", block, at)[0])
 

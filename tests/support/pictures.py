@@ -120,7 +120,8 @@ def exif(orientation: int = 6, *, thumbnail: bool = True) -> bytes:
     }
     if thumbnail:
         groups |= {"1st": {piexif.ImageIFD.Compression: 6}, "thumbnail": small.getvalue()}
-    return piexif.dump(groups)
+    data: bytes = piexif.dump(groups)
+    return data
 
 
 def photo(file_format: str, orientation: int = 6) -> bytes:

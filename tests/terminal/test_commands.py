@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.bundles import make_bundle
+from tests.support.project import ROOT
 from tests.support.screens import ENCODINGS, WIDTHS, shown, words
 from tinysr.benchmarks.record import read_record
 from tinysr.benchmarks.rows import read_measured
@@ -33,7 +34,7 @@ from tinysr.cli.bench import print_measured
 from tinysr.runtime.mil.residency import Finding, Residency
 from tinysr.terminal import Output, degraded
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+RESULTS = ROOT / "benchmarks" / "results"
 
 SHA256 = "0123456789abcdef" * 4
 DEEP = "a-folder-with-a-long-name/" * 5 + "photo → [red]x[/].png"
@@ -81,9 +82,8 @@ def of_parity() -> None:
     seam = SimpleNamespace(
         tiles=4, windows=9, target="onnx", precision="int8", ratio=1.25, limit=4.0, passed=True
     )
-    parity.print_report(
-        Output(), SimpleNamespace(bundle=DEEP, results=[SimpleNamespace(**result)], seams=[seam])
-    )
+    report: Any = SimpleNamespace(bundle=DEEP, results=[SimpleNamespace(**result)], seams=[seam])
+    parity.print_report(Output(), report)
 
 
 def of_doctor() -> None:
@@ -107,7 +107,7 @@ def of_residency() -> None:
 def of_calibrate() -> None:
     module = SimpleNamespace(headroom=12.3, absmax=2048.5, op="blocks.0.attn", module="blocks.0")
     worst = SimpleNamespace(finite=True, psnr_db=54.321, image="text")
-    found = SimpleNamespace(
+    found: Any = SimpleNamespace(
         ranges=SimpleNamespace(
             source=SimpleNamespace(name=DEEP), ops=[1] * 123, modules=[module], images=[1], tile=128
         ),
@@ -124,20 +124,22 @@ def of_calibrate() -> None:
 
 def of_quantize() -> None:
     keep = [SimpleNamespace(precision="fp16", module="blocks.11.ff.out", reason="17.25 dB")]
-    plan = SimpleNamespace(name="int8", method="percentiles of 99.99 %", keep=keep)
-    quantize._tell(plan, SimpleNamespace(said="34.56 dB on the worst image"), as_json=False)
+    plan: Any = SimpleNamespace(name="int8", method="percentiles of 99.99 %", keep=keep)
+    result: Any = SimpleNamespace(said="34.56 dB on the worst image")
+    quantize._tell(plan, result, as_json=False)
 
 
 def of_export() -> None:
     file = SimpleNamespace(path="onnx/encoder.onnx", size=13_400_000)
-    manifest = SimpleNamespace(
+    manifest: Any = SimpleNamespace(
         artifacts=[SimpleNamespace(file=file, data=())],
         bake=SimpleNamespace(difference=1.0e-6, tolerance=1e-4),
         precision_plan=None,
         quantization_plans={"int8": SimpleNamespace(path="calibration/int8.toml")},
     )
     origins = {"int8": "as given"}
-    export._summary(Output(), Path(DEEP), manifest, origins, SimpleNamespace(export=1.5, gate=0))
+    clock: Any = SimpleNamespace(export=1.5, gate=0)
+    export._summary(Output(), Path(DEEP), manifest, origins, clock)
 
 
 def of_bundle(folder: Path) -> None:

@@ -40,7 +40,8 @@ def trained_lora(transformer: Transformer, *, alpha: float | None = None) -> Tra
 @torch.no_grad()
 def velocity(transformer: Transformer) -> Tensor:
     z = noise(2, 16, 8, 8) * 2 - 1
-    return transformer(z, torch.full((2,), 1000.0), noise(2, 8, seed=1))
+    found: Tensor = transformer(z, torch.full((2,), 1000.0), noise(2, 8, seed=1))
+    return found
 
 
 def test_a_new_lora_changes_nothing_and_shares_the_weights() -> None:
@@ -71,7 +72,7 @@ def test_merging_is_the_sum_over_ranks_to_the_last_bits() -> None:
         assert isinstance(adapter, LowRank)
         down, up = (part.weight.double().flatten(1) for part in (adapter.lora_A, adapter.lora_B))
         exact = adapter.base.weight.double() + (up @ down).view_as(adapter.base.weight)
-        found = merged.get_submodule(name).weight
+        found = merged.get_submodule(name).get_parameter("weight")
         assert (found - exact).abs().max() < 1e-7 * exact.abs().max() * RANK
 
 

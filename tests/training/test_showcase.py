@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.support.bundles import make_bundle
+from tests.support.project import ROOT
 from tinysr.runtime import Upscaler
 from tinysr.training import showcase
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 def test_the_examples_and_the_picture_can_be_made_again(tmp_path: Path) -> None:

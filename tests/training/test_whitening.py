@@ -28,7 +28,7 @@ def photo_like(seed: int) -> Tensor:
     noise = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
     y, x = torch.fft.fftfreq(64)[:, None], torch.fft.fftfreq(64)[None]
     radius = torch.hypot(y, x).clamp(min=1 / 64)
-    image = torch.fft.ifft2(torch.fft.fft2(noise) / radius).real
+    image: Tensor = torch.fft.ifft2(torch.fft.fft2(noise) / radius).real
     return (0.5 + 0.2 * image / image.std()).clamp(0, 1)
 
 

@@ -113,9 +113,7 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
     function = _Function(model, ports).eval()
     example = example_input(model, ports.stage, recipe.tile, 1)
     with torch.no_grad(), quiet():
-        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-            function, example, check_trace=False
-        )
+        traced = torch.jit.trace(function, example, check_trace=False)
     precision = ct.precision.FLOAT32
     if recipe.plan is not None:
         selector = narrow_selector(function, model, recipe.plan)

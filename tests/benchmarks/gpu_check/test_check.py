@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.runtime.tensorrt.test_backend import LARGEST, add_engines
 from tests.support.bundles import make_bundle
+from tests.support.engines import LARGEST, add_engines
 from tests.support.fake_gpu import Device, Library, install
 from tests.support.tiny_models import TILE, tiny_model
 from tinysr.benchmarks.gpu_check import __main__ as command

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.support.bundles import FAIL, TILE, edit_manifest, make_bundle
+from tests.support.bundles import FAIL, TILE, edit_manifest, entry, make_bundle
 from tinysr.benchmarks.latency.bench import Options, bench, contenders
 from tinysr.benchmarks.latency.judge import check_target, regressions
 from tinysr.benchmarks.latency.probe import probe
@@ -76,9 +77,7 @@ def test_opening_reads_weights_once(tmp_path: Path) -> None:
     padding = 32_000_000
     weights.write_bytes(weights.read_bytes() + bytes(padding))
 
-    def change(data: dict) -> None:
-        from tests.support.bundles import entry
-
+    def change(data: dict[str, Any]) -> None:
         for artifact in data["artifacts"]:
             artifact["data"] = [entry(twin, "onnx/weights.bin").model_dump()]
 

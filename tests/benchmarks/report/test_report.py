@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 import torch
@@ -31,9 +32,9 @@ class Whole(TwinModel):
         z = self.encode(lr)
         return self.decode(z - self.predict(z))
 
-    def to(self, dtype: torch.dtype) -> Whole:
+    def to(self, *values: Any, **options: Any) -> Self:
         for name in ("encoder", "transformer", "decoder"):
-            setattr(self, name, getattr(self, name).to(dtype))
+            setattr(self, name, getattr(self, name).to(*values, **options))
         return self
 
 
@@ -91,7 +92,9 @@ def test_a_document_gets_the_table(results: Path, tmp_path: Path) -> None:
     assert "old" not in text
 
 
-def test_without_figures_there_is_no_report(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_without_figures_there_is_no_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert report.main(["-o", str(tmp_path / "out"), "--results", str(tmp_path)]) == 2
     assert "make bench-device" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

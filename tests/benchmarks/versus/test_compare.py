@@ -95,7 +95,8 @@ def test_infinity_is_in_no_mean(loaded: Loaded, folder: Path) -> None:
     """Clamped, it would be white; left out, the other images would make up for it."""
     references = eager_reference(loaded.model, suite(TILE)[:2])
     low = references[0].image.pixels
-    photos = [(low, low.repeat(4, axis=1).repeat(4, axis=2) / 2)]
+    high = low.repeat(4, axis=1).repeat(4, axis=2) * np.float32(0.5)
+    photos = [(low, high)]
     bundle, backend = Bundle(folder), OnnxRuntimeBackend()
     with backend.open(bundle, bundle.artifact("onnx", "upscale", "fp32")) as session:
         good = _quality(cast(Session, Broken(session, -low)), references, photos)

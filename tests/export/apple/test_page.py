@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.bundles import edit_manifest, entry, make_bundle
+from tests.support.project import ROOT
 from tinysr.cli.inspect_bundle import bundle_report, damaged_files
 from tinysr.errors import BundleError
 from tinysr.export.apple.documents import add_mobile_documents, copy_swift_package
@@ -17,7 +18,7 @@ from tinysr.export.apple.page import mobile_page
 from tinysr.manifest import read_manifest
 from tinysr.runtime import Bundle
 
-KIT = Path(__file__).parents[3] / "runtime" / "swift"
+KIT = ROOT / "runtime" / "swift"
 
 FUNCTIONS = {
     "upscale": "upscale",

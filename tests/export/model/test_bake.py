@@ -201,7 +201,7 @@ def test_the_proof_names_its_passes_and_stays_under_its_tolerance(eager: TinySR)
 
 
 def off_by_a_little(baked: BakedTinySR) -> None:
-    baked.decoder.layers[-1].bias += 1e-3  # type: ignore[operator]
+    baked.decoder.layers[-1].get_parameter("bias").add_(1e-3)
 
 
 def one_gate_forgotten(baked: BakedTinySR) -> None:
@@ -209,11 +209,11 @@ def one_gate_forgotten(baked: BakedTinySR) -> None:
 
 
 def not_a_number(baked: BakedTinySR) -> None:
-    baked.encoder.layers[0].depthwise.weight[0] = torch.nan  # type: ignore[union-attr,operator,index]
+    baked.encoder.layers[0].get_parameter("depthwise.weight")[0] = torch.nan
 
 
 def infinite(baked: BakedTinySR) -> None:
-    baked.decoder.layers[-1].bias[0] = torch.inf  # type: ignore[operator,index]
+    baked.decoder.layers[-1].get_parameter("bias")[0] = torch.inf
 
 
 @pytest.mark.parametrize("tamper", [off_by_a_little, one_gate_forgotten, not_a_number, infinite])

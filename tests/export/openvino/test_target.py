@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.export.plans.test_quantization import make_plan
 from tests.support.bundles import entry
+from tests.support.quantization import make_plan
 from tests.support.tiny_models import CONFIG, TILE
 from tinysr.benchmarks.latency.work import count_work
-from tinysr.calibration.bits.search import METHODS
 from tinysr.calibration.ranges.images import calibration_images
-from tinysr.calibration.ranges.inputs import layer_inputs
+from tinysr.calibration.ranges.inputs import METHODS, layer_inputs
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import PRECISIONS, BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.openvino.target import OPENVINO
@@ -65,8 +64,10 @@ def run(folder: Path, backend: str, stage: Stage, precision: str, size: int = TI
     bundle, opener = Bundle(folder), create(backend)
     artifact = opener.artifact(bundle, stage, precision)
     (port,) = artifact.inputs
+    channels = port.shape[1]
+    assert isinstance(channels, int)
     sides = (size, size) if stage in ("encoder", "upscale") else (size // 2, size // 2)
-    given = np.random.default_rng(7).random((1, port.shape[1], *sides), np.float32)
+    given = np.random.default_rng(7).random((1, channels, *sides), np.float32)
     with opener.open(bundle, artifact) as session:
         (found,) = session.run({port.name: given}).values()
     return found
@@ -115,8 +116,10 @@ def test_int8_is_compiled_for_each_size_and_few_stay(folder: Path) -> None:
     sizes = (8, 10, 12, 14, 16, 8)
     with opener.open(bundle, artifact) as session:
         assert isinstance(session, FixedShapesSession)
+        channels = port.shape[1]
+        assert isinstance(channels, int)
         for size in sizes:
-            given = np.random.default_rng(7).random((1, port.shape[1], size, size), np.float32)
+            given = np.random.default_rng(7).random((1, channels, size, size), np.float32)
             (found,) = session.run({port.name: given}).values()
             expected = run(folder, "onnxruntime", "decoder", "int8", size * 2)
             assert decibels(found, expected) > 30

@@ -93,7 +93,7 @@ def test_a_type_that_no_target_has_is_unknown_to_plans(loaded: Loaded, tmp_path:
 
 def test_weights_that_fp16_can_not_hold_are_named() -> None:
     model = tiny_model()
-    model.decoder.layers[0].weight[0, 0] = 1e5
+    model.decoder.layers[0].get_parameter("weight")[0, 0] = 1e5
     with pytest.raises(GateError, match=r"decoder\.layers\.0\.weight.*keep its module in fp32"):
         apply_plan(bake(model, TILE), plan(as_loaded(model)))
 

@@ -31,6 +31,9 @@ Flag = IntEnum("Flag", ["TF32", "VERSION_COMPATIBLE", "STRIP_PLAN", "REFIT", "WE
 class Config:
     """Takes down what is set."""
 
+    log: list[Any]
+    timings: bytes
+
     def __init__(self, log: list[Any]) -> None:
         object.__setattr__(self, "log", log)
         object.__setattr__(self, "timings", b"")
@@ -124,7 +127,7 @@ def build(log: list[Any], *, open_batch: bool = False, **options: Any) -> None:
     )
     parsed = Parsed(network="n", parser="p", builder=Builder(log), messages=Messages())
     FULL.check(job.options)
-    assert engine_from_network(FULL, parsed, job) == b"engine"
+    assert bytes(engine_from_network(FULL, parsed, job)) == b"engine"
 
 
 def test_networks_are_strongly_typed_where_that_has_to_be_said(module: Any, log: list[Any]) -> None:

@@ -31,7 +31,15 @@ def engine_bytes(path: Path) -> int:
 
 def test_the_int8_graph_of_nano_builds(tmp_path: Path, record_property: Any) -> None:
     folder = tmp_path / "nano"
-    command = [TINYSR, "export", "tinysr-nano", "-o", folder, "--precision", "int8"]
+    command: list[str | Path] = [
+        TINYSR,
+        "export",
+        "tinysr-nano",
+        "-o",
+        folder,
+        "--precision",
+        "int8",
+    ]
     subprocess.run(command, check=True)  # noqa: S603
     assert {a.parity.result for a in read_manifest(folder).artifacts} == {"pass"}
     sizes = {name: engine_bytes(folder / "onnx" / f"upscale{name}.onnx") for name in ("", ".int8")}

@@ -34,7 +34,7 @@ def one_node(operation: str, path: Path, *, opset: int = 20, name: str = "") -> 
     return path
 
 
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "hardware compatibility levels": {"hardware": "ampere+"},
     "optimisation levels": {"optimization_level": 3},
     "timing cache": {"timing_cache": Path("cache")},

@@ -49,7 +49,8 @@ def add_variant(root: Path, variant: str, *, shards: int = 1) -> None:
     if shards == 1:
         save_file(tensors, root / BASE / f"{NAME}.{variant}.safetensors")
         return
-    names, index = sorted(tensors), {}
+    names = sorted(tensors)
+    index: dict[str, str] = {}
     for i in range(shards):
         file = f"{NAME}.{variant}-{i + 1:05d}-of-{shards:05d}.safetensors"
         save_file({name: tensors[name] for name in names[i::shards]}, root / BASE / file)
@@ -58,11 +59,16 @@ def add_variant(root: Path, variant: str, *, shards: int = 1) -> None:
     (root / BASE / f"{NAME}.safetensors.index.{variant}.json").write_text(text)
 
 
+def add_variants(root: Path, *variants: str) -> None:
+    for variant in variants:
+        add_variant(root, variant)
+
+
 VARIANTS: dict[str, Change] = {
     "fp16": lambda root: add_variant(root, "fp16"),
     "fp16 in shards": lambda root: add_variant(root, "fp16", shards=2),
     "non_ema": lambda root: add_variant(root, "non_ema"),
-    "ema_only and bf16": lambda root: (add_variant(root, "ema_only"), add_variant(root, "bf16")),
+    "ema_only and bf16": lambda root: add_variants(root, "ema_only", "bf16"),
 }
 
 
@@ -178,8 +184,8 @@ def test_names_in_capitals_are_read(original: Path, released: Path, file: str) -
 
 
 def test_a_single_file_in_capitals_is_read(tmp_path: Path) -> None:
-    parts = {"vae": VaeConfig(width=8), "transformer": TransformerConfig(depth=1, heads=1)}
-    save_single_file(seeded(ModelConfig(**parts)), tmp_path / "small.SAFETENSORS")
+    config = ModelConfig(vae=VaeConfig(width=8), transformer=TransformerConfig(depth=1, heads=1))
+    save_single_file(seeded(config), tmp_path / "small.SAFETENSORS")
     edit_keys(tmp_path / "small.SAFETENSORS", lambda key: f"_orig_mod.{key}")
     assert load(tmp_path / "small.SAFETENSORS").config.transformer.depth == 1
 

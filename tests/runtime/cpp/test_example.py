@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.support.project import ROOT
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
@@ -23,6 +23,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("cpp") / "example"
     stand_in = Path(__file__).parent
     words = ["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{stand_in}"]
+    assert COMPILER is not None
     source = ROOT / "runtime" / "cpp" / "example.cpp"
     subprocess.run([COMPILER, *words, source, "-o", target], check=True)  # noqa: S603
     return target

@@ -24,7 +24,8 @@ def leave_a_warning() -> None:
 
 
 def buffer() -> bytes:
-    return pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+    held: bytes = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+    return held
 
 
 def refusal(data: bytes, name: str = "this.png") -> str:

@@ -192,7 +192,7 @@ def test_decoders_say_nothing_themselves(name: str, damage: str, tmp_path: Path)
         "try: decode(pathlib.Path(sys.argv[1]).read_bytes(), 'picture', max_megapixels=1)\n"
         "except ImageError: pass\n"
     )
-    words = [sys.executable, "-c", code, tmp_path / "picture"]
+    words: list[str | Path] = [sys.executable, "-c", code, tmp_path / "picture"]
     ended = subprocess.run(words, capture_output=True, check=True)  # noqa: S603
     assert (ended.stdout, ended.stderr) == (b"", b"")
 

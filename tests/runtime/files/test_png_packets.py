@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from tests.support.odd_files import chunk, png
 from tests.support.pictures import XMP, exif, pixels, read
@@ -78,6 +79,7 @@ def test_words_come_along_as_pillow_reads_them(place: Callable[[bytes], bytes]) 
         file.seek(0)
         with Image.open(io.BytesIO(file.read())) as image:
             image.load()
+            assert isinstance(image, PngImageFile)
             assert image.text == TEXTS | {"Comment": "compressed"}
 
 

@@ -133,7 +133,7 @@ def test_sixteen_bit_cmyk_keeps_its_depth() -> None:
     inks, file = pixels("uint16", 4), io.BytesIO()
     by_tifffile(inks, file, photometric="separated", extrasamples=[])
     found = read(file.getvalue()).pixels
-    assert (found.dtype, found.shape[2]) == (np.uint16, 3)
+    assert (found.dtype, found.shape[2]) == (np.dtype(np.uint16), 3)
     assert len(np.unique(found & 0xFF)) > 100
 
 
@@ -154,5 +154,7 @@ def test_profiles_of_other_colour_spaces_are_left_out() -> None:
 
 def test_what_opencv_reads_is_what_we_read_of_its_jpeg() -> None:
     data = by_opencv(pixels(), ".jpg", (cv2.IMWRITE_JPEG_QUALITY, 95))
-    seen = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), 1), cv2.COLOR_BGR2RGB)
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), 1)
+    assert decoded is not None
+    seen = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
     np.testing.assert_allclose(read(data).pixels.astype(int), seen.astype(int), atol=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,9 @@ def test_tiff(depth: str, channels: int) -> None:
     data = written(image, "tiff")
     np.testing.assert_array_equal(read(data).pixels, image.pixels)
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[0]
+        page = file.pages.first
         seen = page.asarray()
-        names = [str(extra.name) for extra in page.extrasamples]
+        names = [tifffile.EXTRASAMPLE(extra).name for extra in page.extrasamples]
     np.testing.assert_array_equal(seen.reshape(image.pixels.shape), image.pixels)
     assert names == (["UNASSALPHA"] if channels in (2, 4) else [])
 
@@ -107,7 +108,11 @@ def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
 def test_existing_files_are_kept_unless_told(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("precious")
-    for attempt in (lambda: save(raster(), path), lambda: check_writable(path)):
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: save(raster(), path),
+        lambda: check_writable(path),
+    )
+    for attempt in attempts:
         with pytest.raises(ImageError, match="exists and is kept; --overwrite"):
             attempt()
     assert path.read_text() == "precious"
@@ -151,7 +156,11 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
 def test_folders_that_can_not_be_made_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "folder" / "a.png"
-    for attempt in (lambda: save(raster(), path), lambda: check_writable(path)):
+    attempts: tuple[Callable[[], object], ...] = (
+        lambda: save(raster(), path),
+        lambda: check_writable(path),
+    )
+    for attempt in attempts:
         with pytest.raises(ImageError, match="can't be written"):
             attempt()
     (tmp_path / "b.png").mkdir()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import tinysr
 from tinysr.errors import BundleError, ImageError, UnsupportedError
 from tinysr.runtime import default_bundle
 from tinysr.runtime.folder import Work, plan_work
@@ -170,7 +171,7 @@ def test_the_local_bundle_comes_before_the_packaged_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     package = tmp_path / "package"
-    monkeypatch.setattr(default_bundle.tinysr, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(tinysr, "__file__", str(package / "__init__.py"))
     with pytest.raises(BundleError, match="tinysr export tinysr-nano -o bundles/tinysr-nano"):
         default_bundle.find_bundle()
     for folder in (package / "_bundle", Path("bundles/tinysr-nano")):

@@ -52,7 +52,10 @@ def exif_seen_by_pillow(data: bytes) -> Image.Exif:
 def xmp_in(data: bytes) -> bytes:
     with Image.open(io.BytesIO(data)) as image:
         found = image.info.get("xmp", image.info.get("XML:com.adobe.xmp"))
-    return found.encode() if isinstance(found, str) else found
+    if isinstance(found, str):
+        return found.encode()
+    assert isinstance(found, bytes)
+    return found
 
 
 @pytest.mark.parametrize("source", FORMATS)

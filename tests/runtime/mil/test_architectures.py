@@ -12,6 +12,7 @@ from torch import nn
 from tests.support.architectures import ARCHITECTURES, SIDE, UNet, ViT, seeded
 from tinysr.export.apple.coreml.tools import coremltools, quiet
 from tinysr.runtime.mil import Interpreter, load_program
+from tinysr.runtime.mil.program import Operation
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -79,10 +80,13 @@ def test_group_norm_overflows_silently_in_fp16_and_the_interpreter_shows_it(tmp_
     expected = network(torch.from_numpy(x)).numpy()
     assert error(interpreted(package(network, tmp_path / "wide.mlpackage"), x), expected) < 1e-3
     half = package(network, tmp_path / "half.mlpackage", half=True)
-    program, seen = load_program(half), {}
-    y = Interpreter(program.functions["main"]).run(
-        {"x": x}, watch=lambda op, name, value: seen.setdefault(name, (op.kind, value))
-    )["y"]
+    program = load_program(half)
+    seen: dict[str, tuple[str, torch.Tensor]] = {}
+
+    def watch(op: Operation, name: str, value: torch.Tensor) -> None:
+        seen.setdefault(name, (op.kind, value))
+
+    y = Interpreter(program.functions["main"]).run({"x": x}, watch)["y"]
     overflowed = [kind for kind, value in seen.values() if not value.isfinite().all()]
     assert overflowed[0] == "square"
     assert np.isfinite(y).all()

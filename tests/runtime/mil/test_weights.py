@@ -25,7 +25,8 @@ class Layers(nn.Module):
         self.conv, self.linear = nn.Conv2d(3, 32, 3), nn.Linear(32, 64)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.linear(self.conv(x).mean((2, 3)))
+        y: torch.Tensor = self.linear(self.conv(x).mean((2, 3)))
+        return y
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,11 @@ def test_palettes_are_as_good_as_k_means_of_another_library() -> None:
 def test_indices_name_the_nearest_colour() -> None:
     weights = np.random.default_rng(0).normal(size=(8, 50)).astype(np.float16)
     colours, indices = lookup(4)(weights)
-    assert (colours.dtype, len(colours), indices.dtype) == (np.float16, 16, np.uint8)
+    assert (colours.dtype, len(colours), indices.dtype) == (
+        np.dtype(np.float16),
+        16,
+        np.dtype(np.uint8),
+    )
     distance = np.abs(weights.reshape(-1, 1).astype(np.float32) - colours.astype(np.float32))
     chosen = distance[np.arange(400), indices]
     np.testing.assert_allclose(chosen, distance.min(1), atol=1e-6)

@@ -17,8 +17,9 @@ import tree_sitter_swift
 from tree_sitter import Language, Node, Parser
 
 from tests.support import golden_swift
+from tests.support.project import ROOT
 
-KIT = Path(__file__).parents[3] / "runtime" / "swift"
+KIT = ROOT / "runtime" / "swift"
 FILES = sorted(path for path in KIT.rglob("*.swift") if ".build" not in path.parts)
 SOURCES = [path for path in FILES if "Sources" in path.parts]
 OLD = "the runtime changed: run `make golden`, and change TinySRKit along with it"

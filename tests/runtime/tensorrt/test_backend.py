@@ -16,6 +16,7 @@ import pytest
 from tests.support.bundles import NOT_RUN, TILE, make_bundle
 from tests.support.engines import LARGEST, LONGEST, add_engines, noise
 from tests.support.fake_gpu import Device, Library, install
+from tests.support.project import ROOT
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Artifact
 from tinysr.runtime import Bundle, Upscaler, create
@@ -211,7 +212,7 @@ class TestOnThisMachine:
     def test_without_a_driver_the_command_says_so(
         self, folder: Path, no_driver: None, run: Callable[..., tuple[int, str, str]]
     ) -> None:
-        photo = Path(__file__).parents[3] / "examples" / "camera.png"
+        photo = ROOT / "examples" / "camera.png"
         code, _, err = run("upscale", photo, "-o", "x.png", "--bundle", folder, "-b", "tensorrt")
         assert code == 3
         assert err.strip().count("\n") == 0

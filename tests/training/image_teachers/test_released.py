@@ -75,7 +75,7 @@ def spoil(path: Path) -> None:
     path.with_suffix(".bin").write_bytes(data)
 
 
-SPOILT: dict[str, tuple[Callable[[Path], None], str]] = {
+SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "another magic": (lambda p: swap(p, "7767517", "7767518"), "first line 7767517"),
     "another slope": (lambda p: swap(p, "1,2.000000e-01", "1,1.000000e-01"), "layer 2"),
     "another layer": (lambda p: swap(p, "Interp", "Crop"), "expected the layers of an RRDBNet"),

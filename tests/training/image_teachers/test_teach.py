@@ -178,7 +178,7 @@ def test_an_autoencoder_learns_to_code_originals_and_taught_images(batch: Batch)
     for step in range(5):
         loss = torch.stack(list(stage.loss(batch, step).values())).sum()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         values.append(loss.item())
     assert values[-1] < values[0]

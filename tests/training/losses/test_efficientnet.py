@@ -58,8 +58,9 @@ def features(tensors: dict[str, Tensor], image: Tensor) -> list[Tensor]:
         x = F.pad(x, [total // 2, total - total // 2] * 2)
         depthwise = name.endswith("_depthwise_conv")
         x = F.conv2d(x, weight, stride=stride, groups=len(weight) if depthwise else 1)
-        parts = [tensors[f"{norm}.{p}"] for p in ("running_mean", "running_var", "weight", "bias")]
-        return F.batch_norm(x, *parts, eps=1e-3)
+        parts = ("running_mean", "running_var", "weight", "bias")
+        middle, variance, scale, shift = (tensors[f"{norm}.{part}"] for part in parts)
+        return F.batch_norm(x, middle, variance, scale, shift, eps=1e-3)
 
     mean, deviation = (
         torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

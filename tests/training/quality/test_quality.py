@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tests.support.feature_networks import vgg
 from tests.support.image_teachers import save_plain, small_teacher
-from tests.support.tiny_models import TILE, tiny_model
-from tests.training.losses.test_losses import noise, vgg
+from tests.support.tiny_models import TILE, noise, tiny_model
 from tinysr.errors import CheckpointError, ImageError
 from tinysr.training.evaluate import Pair, bicubic, photo_pairs
 from tinysr.training.quality import Dists, Metrics, Niqe, measure
@@ -141,7 +141,8 @@ def test_niqes_statistics_are_read_from_matlabs_file(
 
 
 def test_speed_counts_products_and_takes_turns() -> None:
-    models = {"ours": tiny_model(), "peer": small_teacher()}
+    peer = small_teacher()
+    models: dict[str, nn.Module] = {"ours": tiny_model(), "peer": peer}
     speed = measure_speed(models, rounds=2, side=TILE)
     assert set(speed) == {"ours", "peer"}
     assert all(row.seconds > 0 and row.spread >= 0 for row in speed.values())
@@ -150,10 +151,10 @@ def test_speed_counts_products_and_takes_turns() -> None:
             conv.weight.numel()
             * TILE**2
             * (16 if name in ("conv_up2", "conv_hr", "conv_last") else 1)
-            for name, conv in models["peer"].named_modules()
+            for name, conv in peer.named_modules()
             if isinstance(conv, nn.Conv2d) and name != "conv_up1"
         )
-        + 4 * TILE**2 * models["peer"].conv_up1.weight.numel()
+        + 4 * TILE**2 * peer.conv_up1.weight.numel()
     )
     assert speed["peer"].giga_macs == pytest.approx(macs / 1e9)
 

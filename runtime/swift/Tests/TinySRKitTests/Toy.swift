@@ -1,6 +1,6 @@
 @testable import TinySRKit
 
-/// The toy network of `tests/support/golden_swift.py`: every channel of its latents is one pixel of four.
+/// The toy network of `tests/support/golden_network.py`: every channel of its latents is one pixel of four.
 struct Toy: Network {
     let spec: TileSpec
     let hasStages: Bool

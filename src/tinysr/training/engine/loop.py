@@ -148,7 +148,7 @@ class _Run:
             with self._precision(step):
                 terms: dict[str, Tensor] = self._player(batch, step)
             total = torch.stack([term.float() for term in terms.values()]).sum()
-            (total / count).backward()  # type: ignore[no-untyped-call]
+            (total / count).backward()
         losses = {name: term.detach().float() for name, term in terms.items()}
         if self._critic is not None:
             with quiet(self._critic, until=last):

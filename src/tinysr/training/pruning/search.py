@@ -60,6 +60,6 @@ def learn_masks(distribution: MaskDistribution, objective: Objective, config: Se
     for step in range(config.annealing.steps):
         optimizer.zero_grad(set_to_none=True)
         mask = distribution.sample(config.annealing.temperature(step), generator)
-        objective(mask, step).backward()  # type: ignore[no-untyped-call]
+        objective(mask, step).backward()
         optimizer.step()
     return distribution.decide()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.tiny_models import TILE, noise
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
-from tinysr.export import ExportOptions, export_bundle
+from tinysr.export import BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
@@ -58,7 +58,7 @@ def test_images_of_any_size_are_upscaled(bundle: Path, loaded: Loaded) -> None:
     assert np.abs(difference).mean() < 0.5
 
 
-def test_weights_are_stored_once(bundle: Path, baked: object) -> None:
+def test_weights_are_stored_once(bundle: Path, baked: BakedTinySR) -> None:
     size = sum(file.stat().st_size for file in bundle.rglob("*.mlirb"))
     assert size < 2.5 * sum(tensor.numel() for tensor in baked.state_dict().values())
 
@@ -106,6 +106,7 @@ def test_what_fails_to_close_leaves_no_thread(
     async def fail(*_: object) -> None:
         raise RuntimeError("it is gone")
 
+    assert isinstance(session, CoreAISession)
     monkeypatch.setattr(type(session._opened), "__aexit__", fail)
     with pytest.raises(BundleError, match="Core AI failed to close it: it is gone"):
         session.close()

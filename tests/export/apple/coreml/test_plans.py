@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tests.support.said import said
 from tests.support.tiny_models import TILE, noise
@@ -68,7 +70,7 @@ def test_the_size_of_a_format_is_that_of_its_file(
     model = prepared(baked)
     half = PrecisionPlan(model_sha256=loaded.source.sha256, tile=TILE)
     own = {path: m for path, m in layers(model).items() if path.startswith("transformer.")}
-    sizes = {}
+    sizes: dict[Format, int] = {}
     forms: tuple[Format, ...] = ("w4", "w6", "w8")
     for form in forms:
         formats: dict[str, Format] = dict.fromkeys(own, form)
@@ -76,7 +78,7 @@ def test_the_size_of_a_format_is_that_of_its_file(
         path = tmp_path / f"{form}.mlpackage"
         interpreted(model, recipe, path)
         sizes[form] = sum(file.stat().st_size for file in path.rglob("weight.bin"))
-    for form, other in (("w4", "w6"), ("w6", "w8")):
+    for form, other in itertools.pairwise(forms):
         expected = sum(stored_bits(m, other) - stored_bits(m, form) for m in own.values()) / 8
         assert sizes[other] - sizes[form] == pytest.approx(expected, rel=0.05)
 
@@ -96,7 +98,8 @@ def test_an_output_of_zeros_has_a_scale() -> None:
 
 def test_the_layer_that_costs_least_for_its_error_takes_more_bits_first() -> None:
     error = np.array([1e-3])
-    measured = {f"decoder.{name}": {"w4": error, "w8": error / 100} for name in ("large", "small")}
+    shares: dict[Format, NDArray[np.float64]] = {"w4": error, "w8": error / 100}
+    measured = {f"decoder.{name}": shares for name in ("large", "small")}
     cost = {"decoder.large": 1000.0, "decoder.small": 10.0}
     found = promote(measured, "decoder", 29, lambda path, *_: cost[path])
     assert found == {"decoder.large": "w4", "decoder.small": "w8"}

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support.tiny_models import as_loaded, difference, noise, tiny_model
 from tinysr.errors import UnsupportedError
-from tinysr.export import ExportOptions, bake, export_bundle
+from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.apple.coreml.ane import ane_layout
 from tinysr.export.apple.coreml.options import CoreMLOptions
 from tinysr.export.apple.coreml.prepare import prepared
@@ -56,7 +55,7 @@ def bundle(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("layout", [lambda model: model, ane_layout], ids=["standard", "ane"])
 @pytest.mark.parametrize("side", [*FURTHER, TILE])
 def test_a_smaller_tile_gets_what_a_model_baked_for_it_gives(
-    layout: Callable[..., torch.nn.Module], side: int, loaded: Loaded
+    layout: Callable[[BakedTinySR], BakedTinySR], side: int, loaded: Loaded
 ) -> None:
     model = any_size(layout(prepared(bake(loaded.model, TILE))))
     image = noise(1, 3, side, side)

@@ -10,46 +10,29 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.tiny_models import TILE, as_loaded, explosive_model, noise
+from tests.support.coreml import options, plan_of
+from tests.support.tiny_models import TILE, noise
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
-from tinysr.export.apple.coreml.convert import Recipe, converted
+from tinysr.export import BakedTinySR, export_bundle
+from tinysr.export.apple.coreml.convert import Recipe
 from tinysr.export.apple.coreml.options import CoreMLOptions
-from tinysr.export.apple.coreml.package import licence, save
+from tinysr.export.apple.coreml.package import licence
 from tinysr.export.apple.coreml.target import COREML, _facts
 from tinysr.export.apple.coreml.tools import check_numpy
-from tinysr.export.apple.coreml.unsupported import unsupported
 from tinysr.export.apple.page import mobile_page
-from tinysr.export.apple.ports import FUNCTIONS
-from tinysr.export.plans.precision import KeptModule, PrecisionPlan
-from tinysr.export.plans.quantization import Format, KeptLayer, QuantizationPlan
+from tinysr.export.plans.quantization import KeptLayer, QuantizationPlan
 from tinysr.export.target import Build
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import eager_reference, gate_bundle, seam_reference
 from tinysr.runtime import Bundle, Upscaler, create
-from tinysr.runtime.mil import Interpreter, load_program
+from tinysr.runtime.mil import load_program
 from tinysr.runtime.mil.program import Constant
 from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 IMAGES = ("black", "noise", "astronaut")
-
-
-def plan_of(loaded: Loaded, *kept: str) -> PrecisionPlan:
-    keep = tuple(KeptModule(module=name) for name in kept)
-    return PrecisionPlan(model_sha256=loaded.source.sha256, tile=TILE, keep=keep)
-
-
-def options(loaded: Loaded, precision: str = "fp16", system: str = "iOS17") -> ExportOptions:
-    return ExportOptions(
-        targets=("coreml",),
-        precision=precision,
-        plan=None if precision in ("fp32", "int8") else plan_of(loaded),
-        tile=TILE,
-        settings={"coreml": CoreMLOptions(deployment_target=system)},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -150,85 +133,13 @@ def test_apps_give_and_get_images(bundle: Path) -> None:
 
 def test_the_whole_runtime_works_on_a_package(bundle: Path, loaded: Loaded) -> None:
     photo = (noise(83, 70, 3) * 255).numpy().astype(np.uint8)
-    alike = {"color": "none"}  # a colour fix would see what the package clamps
+    # A colour fix would see what the package clamps.
     with (
-        Upscaler(bundle, backend="coreml", **alike) as found,
-        Upscaler(bundle, backend="eager", model=loaded.model, **alike) as expected,
+        Upscaler(bundle, backend="coreml", color="none") as found,
+        Upscaler(bundle, backend="eager", model=loaded.model, color="none") as expected,
     ):
         difference = found.upscale(photo).astype(int) - expected.upscale(photo)
     assert np.abs(difference).max() <= 1
-
-
-def test_a_kept_module_computes_in_fp32_and_all_others_in_fp16(
-    loaded: Loaded, tmp_path: Path
-) -> None:
-    kept = ("transformer.transformer_blocks.1.norm_ff", "encoder.layers.1.*")
-    recipe = Recipe(tile=TILE, system="iOS17", plan=plan_of(loaded, *kept))
-    model = converted(bake(loaded.model, TILE), FUNCTIONS[0], recipe)
-    save({"upscale": model}, tmp_path / "net.mlpackage")
-    wide, narrow = set(), set()
-
-    def watch(op: object, name: str, value: torch.Tensor) -> None:
-        if op.kind in ("layer_norm", "conv", "relu", "linear"):
-            (wide if value.dtype == torch.float32 else narrow).add((op.kind, op.name))
-
-    function = load_program(tmp_path / "net.mlpackage").functions["main"]
-    feed = {"image": noise(1, 3, TILE, TILE).numpy() * 255}
-    Interpreter(function).run(feed, watch)
-    kinds = sorted(kind for kind, _ in wide)
-    assert kinds == ["conv"] * 6 + ["layer_norm"] + ["relu"] * 3
-    assert len(narrow) > 40
-
-
-def test_each_function_takes_its_own_part_of_the_plan(loaded: Loaded, tmp_path: Path) -> None:
-    plan = plan_of(loaded, "transformer.transformer_blocks.1.norm_ff", "encoder.layers.1.*")
-    encode = converted(
-        bake(loaded.model, TILE),
-        next(ports for ports in FUNCTIONS if ports.stage == "encoder"),
-        Recipe(tile=TILE, system="iOS18", plan=plan),
-    )
-    save({"encode": encode}, tmp_path / "net.mlpackage")
-    wide: list[str] = []
-
-    def watch(op: object, _: str, value: torch.Tensor) -> None:
-        if op.kind == "conv" and value.dtype == torch.float32:
-            wide.append(op.name)
-
-    (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
-    Interpreter(function).run({"image": noise(1, 3, TILE, TILE).numpy() * 255}, watch)
-    assert len(wide) == 6
-
-
-def test_the_last_convolution_is_known_though_the_image_s_scale_is_in_it(
-    baked: BakedTinySR, loaded: Loaded, tmp_path: Path
-) -> None:
-    last = [name for name, m in baked.named_modules() if isinstance(m, torch.nn.Conv2d)][-1]
-    recipe = Recipe(tile=TILE, system="iOS18", plan=plan_of(loaded, last), formats={last: "w8"})
-    decode = next(ports for ports in FUNCTIONS if ports.stage == "decoder")
-    save({"decode": converted(baked, decode, recipe)}, tmp_path / "net.mlpackage")
-    (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
-    operations = function.body.operations
-    kinds = [op.kind for op in operations]
-    assert kinds.count("constexpr_blockwise_shift_scale") == 1
-    convolutions = [op for op in operations if op.kind == "conv"]
-    assert convolutions[-1].outputs[0][1].dtype == "float32"
-
-
-def test_a_naive_fp16_package_overflows_and_the_planned_one_passes(tmp_path: Path) -> None:
-    loaded = as_loaded(explosive_model())
-    baked = bake(loaded.model, TILE)
-    image = suite(TILE)[6].pixels[None]
-    with torch.no_grad():
-        expected = loaded.model(torch.from_numpy(image)).numpy()
-    found = {}
-    for name, kept in {"naive": (), "planned": ("transformer.*",)}.items():
-        recipe = Recipe(tile=TILE, system="iOS17", plan=plan_of(loaded, *kept))
-        path = tmp_path / f"{name}.mlpackage"
-        save({"upscale": converted(baked, FUNCTIONS[0], recipe)}, path)
-        function = load_program(path).functions["main"]
-        found[name] = Interpreter(function).run({"image": image * 255})["upscaled"] / 255
-    assert not np.isfinite(found["naive"]).all()
-    assert np.abs(found["planned"] - expected.clip(0, 1)).max() < 1e-2
 
 
 def test_fp32_needs_no_plan_and_is_exact(loaded: Loaded, tmp_path: Path) -> None:
@@ -262,37 +173,6 @@ def test_a_numpy_that_breaks_coremltools_is_refused() -> None:
     check_numpy("2.3.5")
     with pytest.raises(UnsupportedError, match=r"NumPy below 2\.4, found 2\.4\.0: pip install"):
         check_numpy("2.4.0")
-
-
-class Bicubic(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.interpolate(x, scale_factor=4, mode="bicubic")
-
-
-def test_an_operation_that_core_ml_lacks_is_named_with_its_module_and_a_way_out(
-    loaded: Loaded,
-) -> None:
-    baked = bake(loaded.model, TILE)
-    baked.encoder.resize = Bicubic()
-    recipe = Recipe(tile=TILE, system="iOS17")
-    with pytest.raises(UnsupportedError) as found:
-        converted(baked, FUNCTIONS[0], recipe)
-    said = str(found.value)
-    assert "Core ML has no 'upsample_bicubic2d', which the module 'encoder.resize' computes" in said
-    assert "fix_resize.py" in said
-
-
-def test_other_failures_are_told_in_coremltools_own_words() -> None:
-    traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1))
-    said = str(unsupported(traced, "upscale", ValueError("input to 'relu' is\n too long")))
-    assert said == "coreml/upscale: coremltools can't convert it: input to 'relu' is too long"
-
-
-def test_a_planned_layer_that_the_graph_lacks_is_told(baked: BakedTinySR) -> None:
-    formats: dict[str, Format] = {"encoder.layers.1.fuse": "w8", "decoder.layers.1": "w8"}
-    recipe = Recipe(tile=TILE, system="iOS17", formats=formats)
-    with pytest.raises(UnsupportedError, match=r"the weight of 'encoder\.layers\.1\.fuse' in the"):
-        converted(baked, FUNCTIONS[1], recipe)
 
 
 def test_a_package_that_was_edited_is_not_opened(bundle: Path, tmp_path: Path) -> None:

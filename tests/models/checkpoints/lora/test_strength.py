@@ -50,6 +50,11 @@ def alphas(alpha: Callable[[str], Tensor]) -> Change:
     return lambda case: case.state_alphas(alpha)
 
 
+def always(value: float) -> Callable[[str], Tensor]:
+    """Return an alpha that is the same for each module."""
+    return lambda _: torch.tensor(value)
+
+
 def nested(**options: object) -> Change:
     """Return a change that writes a config of peft as diffusers does."""
     prefixed = {f"transformer.{name}": value for name, value in options.items()}
@@ -200,7 +205,7 @@ REFUSED: dict[str, tuple[Change, tuple[str, ...]]] = {
         described(ss_network_alpha=value), ("not a number above 0",))
        for value in ("0", "-1", "nan", "inf", "4 of 8")},
     **{f"alpha tensors of {value}": (
-        alphas(lambda _, value=value: torch.tensor(value)), (".alpha'", words))
+        alphas(always(value)), (".alpha'", words))
        for value, words in ((0.0, "not a number above 0"), (-1.0, "above 0"), (math.nan, "NaN"))},
     **{f"{name}={value!r:.20}": (nested(lora_alpha=8, **{name: value}), (f"'{name}'", PLAIN))
        for name, value in (

@@ -1,0 +1,43 @@
+"""Short trainings of a small teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.recipes import small_config
+from tests.support.training_runs import Run
+from tinysr.training import RunConfig
+from tinysr.training.data import PatchBatches
+from tinysr.training.engine import Progress, Session, train
+from tinysr.training.stages import Context, build
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Return a function that trains a small teacher in a folder, showing and measuring nothing."""
+
+    def call(
+        folder: str,
+        config: RunConfig | None = None,
+        *,
+        resume: str | None = None,
+        session: Session | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> Progress:
+        config = config or small_config()
+        stage = build(config, Context(seed=config.seed, device=torch.device("cpu")))
+        return train(
+            stage,
+            config,
+            PatchBatches(config),
+            tmp_path / folder,
+            resume=tmp_path / folder / resume if resume else None,
+            session=session,
+            inputs=inputs,
+        )
+
+    return call
