@@ -24,12 +24,12 @@ TESTS = Path(__file__).parent
 
 NO_NUMBERS = (
     "atomic*", "benchmarks_*", "cli", "cli_choices", "cli_doctor", "cli_inspect", "cli_modes",
-    "cli_numbers", "cli_signals", "cli_upscale*", "export_tensorrt*", "files_*", "image_teachers",
-    "isa", "models_accounting", "models_checkpoint*", "models_lora_*", "models_pickles",
-    "models_source", "models_stand_ins", "nothing_leaves", "paths*", "progress", "quiet", "readme",
-    "recipe_costs", "runtime_bundle", "runtime_cpp", "runtime_folder_*", "runtime_hashes",
-    "runtime_imports", "runtime_pillow", "runtime_store", "runtime_tensorrt", "shipped_plans",
-    "start_up", "tensorrt_rtx", "terminal_*", "training_photos", "user_cache",
+    "cli_numbers", "cli_signals", "cli_upscale*", "docs", "export_tensorrt*", "files_*",
+    "image_teachers", "isa", "models_accounting", "models_checkpoint*", "models_lora_*",
+    "models_pickles", "models_source", "models_stand_ins", "nothing_leaves", "paths*", "progress",
+    "quiet", "readme", "recipe_costs", "runtime_bundle", "runtime_cpp", "runtime_folder_*",
+    "runtime_hashes", "runtime_imports", "runtime_pillow", "runtime_store", "runtime_tensorrt",
+    "shipped_plans", "start_up", "tensorrt_rtx", "terminal_*", "training_photos", "user_cache",
 )  # fmt: skip
 """Tests whose outcome no kernel of these libraries changes: files, words, and fake devices."""
 
