@@ -22,9 +22,9 @@ from ..record import RESULTS, provenance, read_record
 from ..rows import Measured, Row
 from ..versus.side_by_side import SideBySide, line
 from .devices import measured_runs, wanted_devices
+from .documents import fill_documents
 from .paper import PaperRow, paper_rows
 from .plots import growth_png, latency_png, roofline_png
-from .readme import filled
 
 __all__ = ["HEAD", "device_lines", "main", "side_lines", "write_report"]
 
@@ -162,21 +162,18 @@ def _paper_cells(row: PaperRow) -> tuple[str, ...]:
     )
 
 
-def _write_into(document: Path, lines: Sequence[str]) -> None:
-    text = filled(document.read_text(encoding="utf-8"), "devices", ["", *lines, ""])
-    write_atomically(document, text, UnsupportedError)
-
-
 @program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.report")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/bench"))
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of figures")
-    parser.add_argument("--readme", type=Path, help="a document whose table is written anew")
+    parser.add_argument(
+        "--documents", type=Path, help="the project's folder, whose documents get the table"
+    )
     options = parser.parse_args(arguments)
     path = write_report(options.output, options.results)
-    if options.readme is not None:
-        _write_into(options.readme, device_lines(options.results))
+    if options.documents is not None:
+        fill_documents(options.documents, {"devices": device_lines(options.results)})
     Output().write("\n".join(device_lines(options.results)) + f"\n\nreport: {path}")
     return 0

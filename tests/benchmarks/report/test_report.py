@@ -85,7 +85,7 @@ def test_the_page_needs_nothing_but_itself_and_escapes_names(results: Path, tmp_
 def test_a_document_gets_the_table(results: Path, tmp_path: Path) -> None:
     document = tmp_path / "README.md"
     document.write_text("a\n<!-- begin:devices -->\nold\n<!-- end:devices -->\nb\n")
-    words = ["-o", str(tmp_path / "out"), "--results", str(results), "--readme", str(document)]
+    words = ["-o", str(tmp_path / "out"), "--results", str(results), "--documents", str(tmp_path)]
     assert report.main(words) == 0
     text = document.read_text()
     assert "\n".join(report.device_lines(results)) in text
