@@ -65,7 +65,8 @@ def test_the_readme_leads_to_every_page() -> None:
 @pytest.mark.parametrize("document", documents(ROOT), ids=lambda path: path.name)
 def test_links_to_headings_lead_to_one(document: Path) -> None:
     cli._register()
-    made = {"command-line.md": set(typer.main.get_command(cli.app).commands)}
+    command: Any = typer.main.get_command(cli.app)
+    made = {"command-line.md": set(command.commands)}
     for file, anchor in re.findall(r"\]\(([^):#]*)#([\w-]+)\)", text_of(document)):
         target = document.parent / file if file else document
         known = anchors(target) | made.get(target.name, set())

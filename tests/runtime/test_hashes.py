@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tinysr.hashing import file_sha256
 from tinysr.runtime import hashes
 from tinysr.runtime.hashes import known_sha256
 
@@ -23,7 +24,7 @@ def readings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     # Changed an hour ago for the module: no test can set the time of an inode.
     monkeypatch.setattr(hashes, "_SETTLED", -HOUR)
     read: list[Path] = []
-    own = hashes.file_sha256
+    own = file_sha256
 
     def counted(path: Path) -> str:
         read.append(path)

@@ -1,4 +1,4 @@
-"""How a session of a run works: saving, measuring, reporting."""
+"""Settings of a session of a run: saving, measuring, reporting."""
 
 from __future__ import annotations
 
