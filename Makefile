@@ -142,6 +142,7 @@ $(DOCS): $(STAMP)
 	@touch $@
 
 docs: $(DOCS) links  ## Build the pages as a site in build/docs, options and Python API included
+	@# The variable keeps the theme's advertisement of its successor out of the output.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open build/docs/index.html"
 

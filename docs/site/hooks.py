@@ -20,6 +20,8 @@ from tinysr.cli import app as cli
 
 _COMMANDS = re.compile(r"<!-- begin:commands -->.*<!-- end:commands -->", re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()([^)\s:#]+)(?=[)#])")
+_LONG = re.compile(r"<code>(?=[^<]{31})")
+_NESTED = re.compile(r"^ {2,3}(?=- )", re.MULTILINE)
 _ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):<code>~?([\w.]+)</code>")
 _DEFAULT = re.compile(r"\s*\[(?:default: )?([^\]]*)\]$")
 _REQUIRED = "required"
@@ -44,12 +46,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return outside[path]
         return path.relative_to(pages).as_posix() if pages in path.parents else match[1]
 
-    return _COMMANDS.sub(lambda _: command_reference(), _LINK.sub(page_link, markdown))
+    text = _NESTED.sub("    ", _LINK.sub(page_link, markdown))  # how Python-Markdown nests lists
+    return _COMMANDS.sub(lambda _: command_reference(), text)
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show the names in roles of Sphinx, as docstrings have them, without what leads to them."""
-    return _ROLE.sub(lambda match: f"<code>{match[1].rpartition('.')[2]}</code>", html)
+    """Show the names of Sphinx's roles, which docstrings have, and mark code that may be broken."""
+    text = _ROLE.sub(lambda match: f"<code>{match[1].rpartition('.')[2]}</code>", html)
+    return _LONG.sub('<code class="long">', text)
 
 
 @cache

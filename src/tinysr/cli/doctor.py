@@ -21,6 +21,9 @@ __all__ = ["doctor"]
 
 T = TypeVar("T")
 
+FOR_THE_PROJECT = ("dev", "docs")
+"""Extras for work on the project itself: a user of tinysr lacks nothing without them."""
+
 BASE_PACKAGES = ("numpy", "onnxruntime", "pillow", "pydantic", "rich", "typer")
 
 
@@ -102,7 +105,7 @@ def _backend_row(backend: Backend) -> BackendRow:
 
 
 def extra_rows() -> list[ExtraRow]:
-    """Check the packages of every extra that the installed tinysr declares, but for `dev`."""
+    """Check the packages of every extra that the installed tinysr declares for its users."""
     rows = []
     for name, wanted in _extras().items():
         versions = installed(wanted)
@@ -122,7 +125,7 @@ def _extras() -> dict[str, list[str]]:
     direct: dict[str, list[str]] = {}
     for line in metadata.requires("tinysr") or []:
         found = _REQUIREMENT.match(line)
-        if found is None or found["of"] in (None, "dev"):
+        if found is None or found["of"] in (None, *FOR_THE_PROJECT):
             continue
         packages = direct.setdefault(found["of"], [])
         if found["package"] == "tinysr":  # one extra includes others, declared before it
