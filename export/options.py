@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 from tinysr.manifest import Artifact
 
 from .model.bake import DEFAULT_TILE
@@ -61,7 +61,7 @@ def check_precision(name: str) -> None:
         UnsupportedError: it is none of :data:`PRECISIONS`.
     """
     if name not in PRECISIONS:
-        raise choices("precision", name, PRECISIONS)
+        raise choice_error("precision", name, PRECISIONS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +110,7 @@ class ExportOptions:
         name = own.get(precision, precision)
         return next((plan for plan in self.plans if plan.name == name), None)
 
-    def missing(self) -> tuple[str, ...]:
+    def list_missing(self) -> tuple[str, ...]:
         """Return the names of the plans that are still needed."""
         have = {plan.name for plan in self.plans}
         return tuple(name for name in self._needed if name not in have)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .geometry import SCALE, Plan, Size
 
-__all__ = ["Footprint", "footprint", "is_compact"]
+__all__ = ["Footprint", "estimate_footprint", "is_compact"]
 
 _LARGE = 2**24
 """Pixels above which a result of 8 bits waits in 16 bits for its colour fix."""
@@ -41,7 +41,7 @@ class Footprint:
         return self.pixels + self.planes + max(latents + self.store, self.result)
 
 
-def footprint(
+def estimate_footprint(
     sizes: Plan, *, channels: int, value_bytes: int, planes: int | None = None
 ) -> Footprint:
     """Return what an image takes.

@@ -89,8 +89,8 @@ def plan(width: int, height: int, tile: int, scale: float = SCALE) -> Plan:
     short, long = sorted((width, height))
     scaled = (width, height)
     if short < tile and long <= LONGEST_ASPECT * short:
-        scaled = _scaled(width, tile, short), _scaled(height, tile, short)
-    padded = _padded(scaled[0], tile), _padded(scaled[1], tile)
+        scaled = _scale_side(width, tile, short), _scale_side(height, tile, short)
+    padded = _pad_side(scaled[0], tile), _pad_side(scaled[1], tile)
     output = max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))
     return Plan(size=(width, height), scaled=scaled, padded=padded, output=output)
 
@@ -114,9 +114,9 @@ def resize(image: Planes, size: Size) -> Planes:
     return np.clip(result, 0.0, 1.0, out=result)
 
 
-def _scaled(side: int, tile: int, short: int) -> int:
+def _scale_side(side: int, tile: int, short: int) -> int:
     return max(tile, (side * tile * 2 + short) // (short * 2))  # rounded to the nearest
 
 
-def _padded(side: int, tile: int) -> int:
+def _pad_side(side: int, tile: int) -> int:
     return -(-max(side, tile) // MULTIPLE) * MULTIPLE

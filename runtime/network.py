@@ -16,7 +16,7 @@ from .latents import latent_channels, latent_sides, latent_tile, longest_latents
 from .pace import Pace, measure_pace
 from .session import Array, Session
 from .store import Store
-from .tiling import Grid, blend, grid
+from .tiling import Grid, blend, lay_grid
 from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, run_windows
 
 __all__ = ["MEMORY_MB", "Network", "Work"]
@@ -112,7 +112,7 @@ class Network:
                 less those of the result.
         """
         width, height = width // LATENT_STRIDE, height // LATENT_STRIDE
-        tiles = grid(height, width, self._tile, self._manifest.overlap)
+        tiles = lay_grid(height, width, self._tile, self._manifest.overlap)
         if self._sides:
             layout = lay_out_fixed(height, width, halo=self._halo, sides=self._sides)
         elif self._window is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .color import Fix
-from .footprint import footprint, is_compact
+from .footprint import estimate_footprint, is_compact
 from .geometry import SCALE, Plan, Planes, pad, resize
 from .network import Network
 from .planes import planes_from_pixels
@@ -47,7 +47,7 @@ def render(
         color *= alpha
         images.append(alpha)
     stores = [_store(image, sizes, pixels) for image in images]
-    taken = footprint(
+    taken = estimate_footprint(
         sizes,
         channels=pixels.shape[2],
         value_bytes=pixels.itemsize,
@@ -58,11 +58,11 @@ def render(
     sources = [resize(image, sizes.scaled) for image in images]
     for source, store in zip(sources, stores, strict=True):
         network.run(_rgb(pad(source, sizes.padded)), work, store, step)
-    rows = _sized(fix(stores[0], sources[0]), sizes)
+    rows = _resize(fix(stores[0], sources[0]), sizes)
     if alpha is None:
         return rows
     if varies:
-        opacity = _sized(Clamped(stores[1], sources[1]), sizes)
+        opacity = _resize(Clamped(stores[1], sources[1]), sizes)
     else:
         opacity = Solid((1, *rows.shape[1:]), float(alpha.flat[0]))
     return Straight(rows, opacity, premultiplied=varies)
@@ -78,7 +78,7 @@ def _rgb(image: Planes) -> Planes:
     return image if len(image) == 3 else np.broadcast_to(image, (3, *image.shape[1:]))
 
 
-def _sized(rows: Rows, sizes: Plan) -> Rows:
+def _resize(rows: Rows, sizes: Plan) -> Rows:
     return Resampled(rows, sizes.output) if sizes.resampled else rows
 
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.support.bundles import make_bundle
-from tinysr.atomic import replaced, write_atomically
+from tinysr.atomic import replace_atomically, write_atomically
 from tinysr.errors import BundleError, GateError, ImageError, TinySRError
-from tinysr.export.files import atomic_folder, check_target
+from tinysr.export.files import check_target, replace_whole
 from tinysr.export.gate import hold
 from tinysr.manifest import MANIFEST_NAME
 from tinysr.runtime import Upscaler
@@ -123,10 +123,10 @@ def test_files_and_folders_of_all_kinds_take_names_of_any_length(
     length: int, tmp_path: Path
 ) -> None:
     write_atomically(tmp_path / named(length, ".json"), "text")
-    with replaced(tmp_path / named(length, ".bin")) as temporary:
+    with replace_atomically(tmp_path / named(length, ".bin")) as temporary:
         temporary.write_bytes(b"bytes")
     for _ in range(2):  # the second replaces the first
-        with atomic_folder(tmp_path / named(length, ""), overwrite=True) as work:
+        with replace_whole(tmp_path / named(length, ""), overwrite=True) as work:
             (work / MANIFEST_NAME).write_text("{}")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         named(length, suffix) for suffix in (".json", ".bin", "")

@@ -16,8 +16,8 @@ from tinysr.runtime.tensorrt.chain import Chain
 from tinysr.runtime.tensorrt.cuda import Cuda
 from tinysr.runtime.tensorrt.device import cuda_runtime
 
-from .latency import EventTimer, Latency, measured
-from .rows import Row, row
+from .latency import EventTimer, Latency, measure
+from .rows import Row, make_row
 
 __all__ = ["engine_rows", "tile_shape"]
 
@@ -32,14 +32,14 @@ def engine_rows(bundle: Bundle, precision: str) -> Iterator[Row]:
     name = bundle.manifest.source.name
     for artifact in bundle.artifacts("tensorrt"):
         if artifact.precision == precision:
-            yield row(
+            yield make_row(
                 partial(_engine, bundle, artifact),
                 model=name,
                 stage=artifact.stage,
                 method="engine",
                 precision=precision,
             )
-    yield row(
+    yield make_row(
         partial(_chain, bundle, precision),
         model=name,
         stage="upscale",
@@ -62,7 +62,7 @@ def _engine(bundle: Bundle, artifact: Artifact) -> Latency:
         execution.prepare(tile_shape(artifact, bundle.manifest.tile))
         timer = EventTimer(execution.cuda, execution.stream)
         opened.callback(timer.close)
-        return measured(execution.launch, timer)
+        return measure(execution.launch, timer)
 
 
 def _chain(bundle: Bundle, precision: str) -> Latency:
@@ -78,4 +78,4 @@ def _chain(bundle: Bundle, precision: str) -> Latency:
         chain.prepare(tile_shape(stages["encoder"].artifact, bundle.manifest.tile))
         timer = EventTimer(cuda, chain.stream)
         opened.callback(timer.close)
-        return measured(chain.launch, timer)
+        return measure(chain.launch, timer)

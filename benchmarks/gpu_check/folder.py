@@ -25,7 +25,7 @@ from .__main__ import BUNDLES
 
 __all__ = ["SCRIPT", "gather", "main"]
 
-ROOT = paths.real(Path(__file__)).parents[2]
+ROOT = paths.follow_links(Path(__file__)).parents[2]
 
 _BESIDE = ("onnx", "onnxscript", "onnxsim", "jinja2", "scikit-image", "safetensors")
 """Packages that parity and builds take beside PyTorch, which the machine has in its own version."""

@@ -17,7 +17,7 @@ __all__ = [
     "Latency",
     "Timer",
     "TorchTimer",
-    "measured",
+    "measure",
     "percentile",
 ]
 
@@ -86,7 +86,7 @@ class TorchTimer:
         return float(self._start.elapsed_time(self._stop))
 
 
-def measured(
+def measure(
     work: Callable[[], object], timer: Timer, *, warm_up: int = WARM_UP, repeats: int = REPEATS
 ) -> Latency:
     """Return the latency of a piece of work.

@@ -9,7 +9,7 @@ from tinysr.records import StrictRecord
 
 from .latency import Latency
 
-__all__ = ["Row", "row"]
+__all__ = ["Row", "make_row"]
 
 
 class Row(StrictRecord):
@@ -25,7 +25,7 @@ class Row(StrictRecord):
     """Reason why it was not measured; empty if it was."""
 
 
-def row(
+def make_row(
     measure: Callable[[], Latency], *, model: str, stage: str, method: str, precision: str
 ) -> Row:
     """Return a measurement as a row; one that fails says why, and the others go on."""

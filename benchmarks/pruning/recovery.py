@@ -20,8 +20,8 @@ from tinysr.records import StrictRecord
 from tinysr.training.config import RunConfig, parse_config
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Batch, Session, Stage, train
-from tinysr.training.evaluate import Pair, evaluate, psnr, upscaled
-from tinysr.training.losses import squared
+from tinysr.training.evaluate import Pair, evaluate, psnr, upscale_array
+from tinysr.training.losses import squared_error
 from tinysr.training.photos import Photos
 from tinysr.training.pruning import METHODS, Evidence, Kept
 from tinysr.training.pruning.masked import block_influence, prune
@@ -146,7 +146,7 @@ class Trial:
         batches = self._batches["search"]
         self._calibration = [batches.finish(batches.load(step)) for step in range(_CALIBRATION)]
         # Equal layers, tuned alike, are equal models: tuned once.
-        self.tuned = functools.cache(self._tuned)
+        self.tuned = functools.cache(self._tune)
 
     def recover(self, method: str) -> Recovered:
         """Choose layers by a method, and measure them before and after tuning."""
@@ -179,11 +179,11 @@ class Trial:
         return float(np.mean([float(task) for task in tasks]))
 
     def _influence(self) -> list[float]:
-        rows = [block_influence(self.teacher, self._encoded(b)) for b in self._calibration]
+        rows = [block_influence(self.teacher, self._encode(b)) for b in self._calibration]
         return [float(value) for value in np.mean(rows, axis=0)]
 
     @torch.no_grad()
-    def _encoded(self, batch: Batch) -> Tensor:
+    def _encode(self, batch: Batch) -> Tensor:
         return self.teacher.encode(batch.low)
 
     def _learn(self, trades: bool) -> Kept:
@@ -192,7 +192,7 @@ class Trial:
         self._train(stage, "search", "trades" if trades else "local")
         return stage.decision
 
-    def _tuned(self, kept: Kept) -> TinySR:
+    def _tune(self, kept: Kept) -> TinySR:
         student = prune(self.teacher, kept)
         options = RestoreOptions.model_validate(self.plan.tune.options)
         task = ImageLoss(options.image, self._context)
@@ -230,7 +230,9 @@ def quality_of(trial: Trial, model: TinySR) -> Quality:
 def fidelity_of(model: TinySR, teacher: TinySR, pairs: Sequence[Pair]) -> Fidelity:
     """Measure any model against the truth, and against the teacher's images."""
     scores = evaluate(model, pairs)
-    agreed = [psnr(upscaled(model, pair.low), upscaled(teacher, pair.low)) for pair in pairs]
+    agreed = [
+        psnr(upscale_array(model, pair.low), upscale_array(teacher, pair.low)) for pair in pairs
+    ]
     return Fidelity(
         psnr=float(np.mean([score.psnr for score in scores])),
         ssim=float(np.mean([score.ssim for score in scores])),
@@ -243,5 +245,5 @@ def _distances(trial: Trial, model: TinySR, pair: Pair) -> tuple[float, float]:
     low, high = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (pair.low, pair.high))
     z = trial.teacher.encode(low)
     expected, v = trial.teacher.predict(z), model.predict(z)
-    terms = trial.judge.weighted(v, expected, model.decode(z - v), high)
-    return float(sum(terms.values())), float(squared(v, expected))
+    terms = trial.judge.weigh(v, expected, model.decode(z - v), high)
+    return float(sum(terms.values())), float(squared_error(v, expected))

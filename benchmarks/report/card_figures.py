@@ -8,7 +8,7 @@ import tinysr
 from tinysr.errors import UnsupportedError
 
 from ..record import RESULTS
-from .devices import measured_runs
+from .devices import read_measured_runs
 from .documents import wrapped
 
 __all__ = ["CARD", "headline_lines", "limit_lines", "quality_lines"]
@@ -74,7 +74,7 @@ def _speed(results: Path) -> str:
     """Return in words what the fastest committed run in fp32 took."""
     rows = [
         (row.single.p50, row, run)
-        for run in measured_runs(results)
+        for run in read_measured_runs(results)
         for row in run.rows
         if run.model == MODEL and row.precision == "fp32"
     ]

@@ -25,7 +25,7 @@ PAGES = "docs"
 def documents(root: Path = ROOT) -> list[Path]:
     """Return README, CONTRIBUTING and all pages that a project's folder has."""
     top = [path for name in TOP if paths.exists(path := root / name, UnsupportedError)]
-    return [*top, *paths.matching(root / PAGES, "*.md", UnsupportedError)]
+    return [*top, *paths.find_matching(root / PAGES, "*.md", UnsupportedError)]
 
 
 def fill_documents(root: Path, figures: Mapping[str, Sequence[str]]) -> list[Path]:

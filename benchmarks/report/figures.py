@@ -29,7 +29,7 @@ from tinysr.training.pruning import PAIRINGS, SearchSpace
 
 from ..pruning import recoverability_report
 from ..pruning.recoverability_report import Results
-from ..record import RESULTS, provenance, read_record
+from ..record import RESULTS, describe_provenance, read_record
 from ..versus import compare_report
 from ..versus.compare import Comparison
 from .card_figures import headline_lines, limit_lines, quality_lines
@@ -187,7 +187,7 @@ def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
         raise UnsupportedError(
             f"{file}: expected what `tinysr compare -o` writes, found other JSON"
         ) from error
-    return [*compare_report.markdown_lines(found), *wrapped(f"({provenance(record)}.)")]
+    return [*compare_report.markdown_lines(found), *wrapped(f"({describe_provenance(record)}.)")]
 
 
 def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[str]:
@@ -199,7 +199,11 @@ def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[s
         raise UnsupportedError(
             f"{file}: expected what `make recoverability` writes, found other JSON"
         ) from error
-    return [*recoverability_report.markdown_lines(found), "", *wrapped(f"({provenance(record)}.)")]
+    return [
+        *recoverability_report.markdown_lines(found),
+        "",
+        *wrapped(f"({describe_provenance(record)}.)"),
+    ]
 
 
 def gate_lines() -> list[str]:
@@ -221,7 +225,7 @@ def memory_lines() -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        *wrapped(f"({provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, with all "
+        *wrapped(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, with all "
                   "that Python and the libraries take.)"),
     ]  # fmt: skip
 
@@ -235,7 +239,7 @@ def throughput_lines() -> list[str]:
         f"inference alone ({found['lowest']:.1%} to {found['highest']:.1%} in {found['repeats']} "
         f"pairs): {found['megapixels'] / found['folder']:.2f} megapixels of results per second, "
         "reading, hashing, writing and colour fix included. "
-        f"({provenance(record)}; `tinysr-nano`; `make bench` measures it.)"
+        f"({describe_provenance(record)}; `tinysr-nano`; `make bench` measures it.)"
     )
 
 

@@ -68,7 +68,7 @@ class Throughput:
 
 def make_photos(folder: Path, count: int) -> None:
     """Write photos of several sizes and formats, cut from those of the parity suite."""
-    files = paths.matching(ORIGINALS, "*.png", ImageError)
+    files = paths.find_matching(ORIGINALS, "*.png", ImageError)
     originals = [Image.open(path).convert("RGB") for path in files]
     turns = zip(range(count), *map(itertools.cycle, (originals, SIZES, SUFFIXES)), strict=False)
     for number, original, size, suffix in turns:
@@ -95,7 +95,7 @@ def measure(
     Raises:
         TinySRError: a photo can't be upscaled.
     """
-    files = paths.listing(folder, ImageError)
+    files = paths.list_folder(folder, ImageError)
     photos = [decode(p.read_bytes(), str(p), max_megapixels=1e3).raster.pixels for p in files]
     pairs = [
         _pair(upscaler, photos, folder, Settings(color=color), swap=bool(turn % 2))
@@ -168,19 +168,19 @@ def _pair(
     upscaler: Upscaler, photos: Sequence[Pixels], folder: Path, settings: Settings, *, swap: bool
 ) -> tuple[float, float]:
     """Return seconds of inference alone, and of the whole folder."""
-    first = _whole(upscaler, folder, settings) if swap else None
-    alone = _alone(upscaler, photos)
-    return alone, _whole(upscaler, folder, settings) if first is None else first
+    first = _time_folder(upscaler, folder, settings) if swap else None
+    alone = _time_inference(upscaler, photos)
+    return alone, _time_folder(upscaler, folder, settings) if first is None else first
 
 
-def _alone(upscaler: Upscaler, photos: Sequence[Pixels]) -> float:
+def _time_inference(upscaler: Upscaler, photos: Sequence[Pixels]) -> float:
     start = time.perf_counter()
     for photo in photos:
         upscaler.infer(photo)
     return time.perf_counter() - start
 
 
-def _whole(upscaler: Upscaler, folder: Path, settings: Settings) -> float:
+def _time_folder(upscaler: Upscaler, folder: Path, settings: Settings) -> float:
     with tempfile.TemporaryDirectory() as output:
         start = time.perf_counter()
         run_jobs(upscaler, plan_work([str(folder)], output).jobs, settings, _Strict())

@@ -143,7 +143,7 @@ def _quality(
         for r in references
     ]
     worst, name = min(held, key=lambda pair: pair[0].rank)
-    truths = [measure(_clamped(_run(session, low)), high, peak=1.0) for low, high in photos]
+    truths = [measure(_clamp(_run(session, low)), high, peak=1.0) for low, high in photos]
     return {
         "gate_db": gate,
         "worst_db": worst.psnr_db,
@@ -154,7 +154,7 @@ def _quality(
     }
 
 
-def _clamped(found: Pixels) -> Pixels:
+def _clamp(found: Pixels) -> Pixels:
     """Clamp to [0, 1] what is finite: it would make 1 of infinity."""
     return found.clip(0, 1) if np.isfinite(found).all() else found
 

@@ -12,7 +12,7 @@ from tinysr.pages import page
 
 from .compare import Comparison, Row
 
-__all__ = ["HEAD", "caption", "cells", "comparison_png", "html_text", "markdown_lines"]
+__all__ = ["HEAD", "caption", "cells", "draw_comparison", "markdown_lines", "render_html"]
 
 HEAD = ("precision", "size", "worst vs eager", "gate", "mean vs eager", "vs truth", "ms per tile")
 
@@ -41,7 +41,7 @@ def markdown_lines(found: Comparison) -> list[str]:
     ]
 
 
-def comparison_png(found: Comparison) -> bytes:
+def draw_comparison(found: Comparison) -> bytes:
     """Draw quality against size, and against speed: a point for each precision.
 
     Raises:
@@ -72,7 +72,7 @@ def comparison_png(found: Comparison) -> bytes:
     return file.getvalue()
 
 
-def html_text(found: Comparison, plot: bytes) -> str:
+def render_html(found: Comparison, plot: bytes) -> str:
     """Return a page that needs nothing but itself. What comes from a bundle is escaped.
 
     Args:

@@ -20,7 +20,7 @@ from ..traced.half import HalfWalker
 from ..traced.trace import Trace
 from ..traced.walk import Walker
 
-__all__ = ["Evaluation", "Score", "Truth", "evaluate", "score", "truths"]
+__all__ = ["Evaluation", "Score", "Truth", "compute_truths", "evaluate", "score"]
 
 
 class Score(StrictRecord):
@@ -70,7 +70,7 @@ class Truth:
     """``[3, 4T, 4T]``."""
 
 
-def truths(
+def compute_truths(
     trace: Trace,
     tile: int,
     progress: Progress | None = None,

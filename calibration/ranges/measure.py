@@ -43,7 +43,7 @@ class _Measuring(Walker):
         self._rows = {op.name: row for row, op in enumerate(trace.ops)}
         self.measured = Measured.empty(len(trace.ops))
 
-    def computed(self, op: Op, value: Tensor) -> Tensor:
+    def convert_output(self, op: Op, value: Tensor) -> Tensor:
         self.measured.put(self._rows[op.name], see(value))
         return value
 
@@ -83,7 +83,7 @@ def measure_ranges(
         measured = state.get(digest) if state else None
         if measured is None:
             pixels = torch.from_numpy(image.pixels)[None]
-            measured, upscaled[digest] = _measured(trace, pixels, entry.name)
+            measured, upscaled[digest] = _measure_image(trace, pixels, entry.name)
             if state:
                 state.put(digest, measured)
         totals.add(ImageEntry(name=entry.name, sha256=digest), measured)
@@ -99,7 +99,9 @@ def measure_ranges(
     return Measurement(ranges=ranges, upscaled=upscaled)
 
 
-def _measured(trace: Trace, image: Tensor, name: str) -> tuple[Measured, NDArray[np.floating[Any]]]:
+def _measure_image(
+    trace: Trace, image: Tensor, name: str
+) -> tuple[Measured, NDArray[np.floating[Any]]]:
     walker = _Measuring(trace)
     upscaled = walker(image)[0].numpy()
     for op, finite in zip(trace.ops, np.isfinite(walker.measured.absmax), strict=True):

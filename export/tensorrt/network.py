@@ -10,12 +10,12 @@ from typing import Any
 import onnx
 
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
-from tinysr.runtime.tensorrt.log import Messages, logger
+from tinysr.runtime.tensorrt.log import Messages, make_logger
 
 from ..onnx.graph import node_module
 from .flavor import Flavor
 
-__all__ = ["OPSETS", "Parsed", "parsed_network", "read_graph"]
+__all__ = ["OPSETS", "Parsed", "parse_network", "read_graph"]
 
 OPSETS = range(18, 23)
 """Opsets that both flavours read as they are meant; a later opset is read, and refused at some
@@ -54,7 +54,7 @@ class Parsed:
     """Messages of TensorRT, from parsing on."""
 
 
-def parsed_network(flavor: Flavor, path: Path, label: str) -> Parsed:
+def parse_network(flavor: Flavor, path: Path, label: str) -> Parsed:
     """Return a strongly typed network: types are what the graph says, and nothing else.
 
     Args:
@@ -68,7 +68,7 @@ def parsed_network(flavor: Flavor, path: Path, label: str) -> Parsed:
         MissingBackendError: TensorRT does not start.
     """
     module, messages = flavor.module, Messages()
-    log = logger(module, messages)
+    log = make_logger(module, messages)
     builder = module.Builder(log)
     if not builder:
         raise MissingBackendError(f"{flavor.label} does not start: {messages.first}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 
 __all__ = ["AUTO", "CURRENT", "HARDWARE", "PORTABLE", "Range", "TensorRTOptions"]
 
@@ -90,7 +90,7 @@ class TensorRTOptions:
 
     def __post_init__(self) -> None:
         if self.hardware not in HARDWARE:
-            raise choices("hardware compatibility", self.hardware, HARDWARE)
+            raise choice_error("hardware compatibility", self.hardware, HARDWARE)
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
             raise UnsupportedError(
                 f"expected an optimisation level from 0 to 5, found {self.optimization_level}"

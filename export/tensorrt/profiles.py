@@ -12,7 +12,7 @@ from tinysr.manifest import Port, Stage
 
 from .options import Range, TensorRTOptions
 
-__all__ = ["Profile", "engine_ports", "profile_for", "weight_bytes"]
+__all__ = ["Profile", "choose_profile", "engine_ports", "weight_bytes"]
 
 _LATENTS_PER_PIXEL = (1, 2)
 """An encoder's latents have half the sides of its image."""
@@ -45,7 +45,7 @@ class Profile:
         return " ".join(str(s.best) if s.fixed else str(s) for s in self.dims)
 
 
-def profile_for(
+def choose_profile(
     port: Port, stage: Stage, options: TensorRTOptions, *, tile: int, batch: int | None
 ) -> Profile:
     """Return the sizes that an engine is built for.

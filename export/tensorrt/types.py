@@ -19,7 +19,7 @@ from tinysr.errors import GateError
 from ..onnx.graph import node_module
 from ..plans.precision import PrecisionPlan
 
-__all__ = ["Layer", "check_types", "count_types", "kept_modules", "layers", "modules_of"]
+__all__ = ["Layer", "check_types", "count_types", "find_kept_modules", "modules_of", "walk_layers"]
 
 _FOLLOWS = frozenset(
     {"Relu", "Resize", "Cast", "Reshape", "Transpose", "Split", "Concat", "Slice", "Pad"}
@@ -47,7 +47,7 @@ class Layer:
     """Type of the layer's result: fp32, fp16, …"""
 
 
-def layers(network: Any, graph: onnx.ModelProto) -> Iterator[Layer]:
+def walk_layers(network: Any, graph: onnx.ModelProto) -> Iterator[Layer]:
     """Yield the layers that decide on a floating-point type.
 
     Args:
@@ -88,7 +88,7 @@ def check_types(
         GateError: a layer is in another type.
     """
     if precision in ("fp32", "fp16"):
-        wrong = [x for x in found if x.dtype != _expected(x, precision, kept)]
+        wrong = [x for x in found if x.dtype != _choose_type(x, precision, kept)]
         if wrong:
             named = ", ".join(f"{x.operation} of '{x.module}' in {x.dtype}" for x in wrong[:_SHOWN])
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
@@ -108,16 +108,16 @@ def modules_of(graph: onnx.ModelProto) -> set[str]:
     return paths
 
 
-def kept_modules(plan: PrecisionPlan | None, whole: onnx.ModelProto) -> Mapping[str, str]:
+def find_kept_modules(plan: PrecisionPlan | None, whole: onnx.ModelProto) -> Mapping[str, str]:
     """Return the modules that a plan keeps in fp32, and the type.
 
     Args:
         plan: None keeps none.
         whole: the graph of the whole model: a plan names modules of all stages.
     """
-    return plan.wide(modules_of(whole)) if plan else {}
+    return plan.list_wide(modules_of(whole)) if plan else {}
 
 
-def _expected(layer: Layer, precision: str, kept: Mapping[str, str]) -> str:
+def _choose_type(layer: Layer, precision: str, kept: Mapping[str, str]) -> str:
     # Between stages values are fp32: that is what runtimes feed, and what the joint subtracts.
     return "fp32" if layer.module == "upscale" else kept.get(layer.module, precision)

@@ -65,7 +65,7 @@ class Page:
         reduced = self.number(_OLD_KIND, 0) == _OLD_REDUCED
         return reduced or bool(self.number(_KIND, 0) & (_REDUCED | _MASK))
 
-    def tidied(self) -> bytes:
+    def tidy(self) -> bytes:
         """Return the file with usual numbers for odd ones that say nothing about pixels."""
         said = {tag: self.directory.integer(tag, self.data) for tag in _RANGES}
         odd = [t for t, number in said.items() if number is not None and number not in _RANGES[t]]
@@ -73,7 +73,7 @@ class Page:
             return self.data
         result = bytearray(self.data)
         for tag in odd:
-            directories.patched(result, self.directory.entries[tag], 1)
+            directories.patch(result, self.directory.entries[tag], 1)
         return bytes(result)
 
 
@@ -84,7 +84,7 @@ def picture_of_tiff(data: bytes) -> Page:
         ImageError: damaged, a raw photo, or several pictures.
     """
     try:
-        layout, at = directories.header(data)
+        layout, at = directories.read_header(data)
         pages = list(_pages(data, at, layout))
     except ValueError as error:
         raise ImageError(f"the image is damaged: {error}") from error
@@ -121,12 +121,12 @@ def _pages(data: bytes, at: int, layout: Layout) -> Iterator[Page]:
 def _is_raw(page: Page) -> bool:
     if _DNG_VERSION in page.directory.entries:
         return True
-    inner = (_inner(page, at) for at in page.numbers(_INNER)[:_MOST_INNER])
+    inner = (_find_inner(page, at) for at in page.numbers(_INNER)[:_MOST_INNER])
     colours = (found.number(PHOTOMETRIC, 0) for found in (page, *inner) if found is not None)
     return any(colour in _RAW_COLOURS for colour in colours)
 
 
-def _inner(page: Page, at: int) -> Page | None:
+def _find_inner(page: Page, at: int) -> Page | None:
     try:
         found = directories.read(page.data, at, page.layout)
     except ValueError:

@@ -43,7 +43,9 @@ class Made:
     target_sha256: str
     target_bytes: int
 
-    def stale(self, source_sha256: str | None, settings: str | None, target: Path) -> str | None:
+    def explain_stale(
+        self, source_sha256: str | None, settings: str | None, target: Path
+    ) -> str | None:
         """Return why a file is not what would be made now, or None if it is.
 
         Raises:
@@ -82,7 +84,7 @@ class Log:
                 "remove it, or choose another output"
             ) from error
 
-    def made(self, target: str) -> Made | None:
+    def find_made(self, target: str) -> Made | None:
         """Return what the log says of a target, given below the folder with forward slashes."""
         return self._made.get(target)
 

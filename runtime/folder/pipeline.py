@@ -128,7 +128,7 @@ class _Run:
     def _reader(self) -> None:
         for job in self._jobs:
             item = Item(job=job)
-            with _blamed(item):
+            with _blame(item):
                 self._stages.read(item)
             self._budget.take(item.burden)
             self._read.put(item)
@@ -139,12 +139,12 @@ class _Run:
             while True:
                 item = self._read.get()
                 if (raster := item.raster) is not None:
-                    with _blamed(item):
+                    with _blame(item):
                         self._stages.expect(item, raster)
                     if item.error is None:
                         self._tell(self._watcher.started, item)
-                        with _blamed(item):
-                            self._stages.infer(item, raster, self._stepped)
+                        with _blame(item):
+                            self._stages.infer(item, raster, self._report_step)
                 self._inferred.put(item)
 
     def _writer(self) -> None:
@@ -153,13 +153,13 @@ class _Run:
             if self._dropped.is_set():
                 raise Closed
             if (result := item.result) is not None:
-                with _blamed(item):
+                with _blame(item):
                     self._stages.write(item, result)
             self._stages.log(item)
             self._budget.give(item.burden)
             self._tell(self._watcher.finished, item)
 
-    def _stepped(self, done: int, total: int) -> None:
+    def _report_step(self, done: int, total: int) -> None:
         self._tell(self._watcher.stepped, done, total)
 
     def _tell(
@@ -193,7 +193,7 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _blamed(item: Item) -> Iterator[None]:
+def _blame(item: Item) -> Iterator[None]:
     """Count the time of a stage; what goes wrong in it belongs to the image."""
     start = time.perf_counter()
     try:

@@ -24,10 +24,10 @@ __all__ = [
     "Layout",
     "Node",
     "Value",
-    "header",
-    "packed",
-    "patched",
+    "pack",
+    "patch",
     "read",
+    "read_header",
 ]
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
@@ -162,7 +162,7 @@ class Node:
     children: Mapping[int, Node] = field(default_factory=dict)
 
 
-def header(block: Block) -> tuple[Layout, int]:
+def read_header(block: Block) -> tuple[Layout, int]:
     """Return the layout of a block, and the offset of its first directory.
 
     Raises:
@@ -220,7 +220,7 @@ def read(block: Block, at: int, layout: Layout) -> Directory:
     return Directory(entries=entries, end=end, following_at=following_at, following=following)
 
 
-def patched(block: bytearray, entry: Entry, number: int) -> None:
+def patch(block: bytearray, entry: Entry, number: int) -> None:
     """Overwrite an entry's one integer, in place, and in the type it has if that holds it."""
     order = entry.layout.order
     kind = LONG if entry.type == LONG or number > 0xFFFF else SHORT
@@ -230,7 +230,7 @@ def patched(block: bytearray, entry: Entry, number: int) -> None:
     struct.pack_into(order + ("I" if kind == LONG else "HH"), block, start, *numbers)
 
 
-def packed(node: Node, at: int, *, big: bool = False) -> bytes:
+def pack(node: Node, at: int, *, big: bool = False) -> bytes:
     """Return a directory, its values and its children as they lie from offset ``at`` on.
 
     All is little-endian, and no directory follows. The length does not depend on numbers, so
@@ -244,7 +244,7 @@ def packed(node: Node, at: int, *, big: bool = False) -> bytes:
     for tag in tags:
         if tag in node.children:
             value = Value(type=LONG8 if big else LONG, data=offset.pack(behind + len(tail)))
-            tail += packed(node.children[tag], behind + len(tail), big=big)
+            tail += pack(node.children[tag], behind + len(tail), big=big)
         else:
             value = node.values[tag]
         data = value.data

@@ -18,11 +18,11 @@ __all__ = [
     "exif_of_tiff",
     "node_of_exif",
     "orientation_of",
+    "resize_exif",
     "resolution",
     "resolution_of",
     "resolution_values",
-    "sized_exif",
-    "upright_exif",
+    "turn_exif_upright",
     "with_resolution",
 ]
 
@@ -50,19 +50,19 @@ def orientation_of(exif: bytes | None) -> int | None:
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         found = directories.read(block, at, layout).integer(ORIENTATION, block)
     except ValueError:
         return None
     return found if found in range(1, 9) else None
 
 
-def upright_exif(exif: bytes | None) -> bytes | None:
+def turn_exif_upright(exif: bytes | None) -> bytes | None:
     """Return EXIF data with orientation 1 and without thumbnail; none if it is damaged."""
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         main = directories.read(block, at, layout)
     except ValueError:
         return None
@@ -77,12 +77,12 @@ def upright_exif(exif: bytes | None) -> bytes | None:
     return PREFIX + bytes(result)
 
 
-def sized_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
+def resize_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
     """Return EXIF data whose size tags, where it has them, are those of an image."""
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         found = [found for _, found in _directories(block, at, layout)]
     except ValueError:
         return None
@@ -99,7 +99,7 @@ def resolution_of(exif: bytes | None) -> tuple[float, float] | None:
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         return resolution(block, directories.read(block, at, layout))
     except ValueError:
         return None
@@ -147,15 +147,15 @@ def node_of_exif(exif: bytes | None) -> Node:
     if exif is None:
         return Node(values={})
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         return _node(block, directories.read(block, at, layout), layout)
     except ValueError:
         return Node(values={})
 
 
-def _opened(exif: bytes) -> tuple[bytes, Layout, int]:
+def _open(exif: bytes) -> tuple[bytes, Layout, int]:
     block = exif[len(PREFIX) :] if exif.startswith(PREFIX) else exif
-    layout, at = directories.header(block)
+    layout, at = directories.read_header(block)
     if layout.big:
         raise ValueError("EXIF data is no BigTIFF")
     return block, layout, at
@@ -203,7 +203,7 @@ def _thumbnail_start(block: bytes, main: Directory, layout: Layout) -> int:
 
 def _patch(result: bytearray, directory: Directory, tag: int, number: int) -> None:
     if directory.integer(tag, result) is not None:
-        directories.patched(result, directory.entries[tag], number)
+        directories.patch(result, directory.entries[tag], number)
 
 
 def _node(block: bytes, main: Directory, layout: Layout) -> Node:
@@ -222,7 +222,7 @@ def _node(block: bytes, main: Directory, layout: Layout) -> Node:
 
 
 def _block(node: Node) -> bytes:
-    return PREFIX + b"II*\0" + (8).to_bytes(4, "little") + directories.packed(node, 8)
+    return PREFIX + b"II*\0" + (8).to_bytes(4, "little") + directories.pack(node, 8)
 
 
 def _rational(value: float) -> Value:

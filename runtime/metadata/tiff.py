@@ -34,7 +34,7 @@ def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
     """
     file.flush()
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        layout, at = directories.header(data)
+        layout, at = directories.read_header(data)
         main = directories.read(data, at, layout)
         own = {
             tag: entry.value(data)
@@ -50,6 +50,6 @@ def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
         added[_ICC] = Value(type=UNDEFINED, data=metadata.icc_profile)
     node = Node(values={**added, **own}, children=exif.children)
     file.seek(end)
-    file.write(directories.packed(node, end, big=layout.big))
+    file.write(directories.pack(node, end, big=layout.big))
     file.seek(layout.first_at)
     file.write(layout.offset.pack(end))

@@ -11,7 +11,7 @@ and PyTorch for the arithmetic, and nothing of either but that::
 from .interpreter import Interpreter, Watch
 from .package import load_program, model_file
 from .program import Feature, Function, Operation, Program
-from .residency import Residency, residency
+from .residency import Residency, estimate_residency
 
 __all__ = [
     "Feature",
@@ -21,7 +21,7 @@ __all__ = [
     "Program",
     "Residency",
     "Watch",
+    "estimate_residency",
     "load_program",
     "model_file",
-    "residency",
 ]

@@ -32,7 +32,7 @@ from tinysr.cli import (
 )
 from tinysr.cli.bench import print_measured
 from tinysr.runtime.mil.residency import Finding, Residency
-from tinysr.terminal import Output, degraded
+from tinysr.terminal import Output, degrade_text
 from tinysr.workflows.export import Exported
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -145,7 +145,7 @@ def of_export() -> None:
         report=None,
         gate_seconds=0.0,
     )
-    export._summary(Output(), exported, 1.5)
+    export._print_summary(Output(), exported, 1.5)
 
 
 def of_bundle(folder: Path) -> None:
@@ -201,7 +201,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def missing(narrow: str, wide: str, encoding: str) -> Counter[str]:
     """Return the words of the wide form that are not whole in the other."""
-    wanted = Counter(words(degraded(" ".join(wide.split()), encoding)))
+    wanted = Counter(words(degrade_text(" ".join(wide.split()), encoding)))
     return wanted - Counter(words(narrow))
 
 

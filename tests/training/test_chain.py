@@ -14,7 +14,7 @@ from tests.support.training import QUIET, SMALL_VAE
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import load
 from tinysr.training import RECIPES, Chain, Job, config_path, read_config, run_chain
-from tinysr.training.provenance import packaged_recipe, provenance
+from tinysr.training.provenance import find_packaged_recipe, trace_provenance
 from tinysr.training.runner import PRODUCT, RECORD, run_stage
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -45,16 +45,16 @@ def test_a_recipe_runs_all_its_stages_and_skips_what_is_finished(tmp_path: Path)
     model = load(last / PRODUCT)
     assert model.config.vae.width == 26
     assert model.config.transformer.depth == 2
-    made = provenance(last)
+    made = trace_provenance(last)
     assert [run.name for run in made][::6] == ["teacher", "restore-3"]
     assert {run.name for run in made} == set(RECIPES["nano"])
-    assert packaged_recipe(made) is None  # one step each
+    assert find_packaged_recipe(made) is None  # one step each
     as_packaged = [
         dataclasses.replace(run, config=read_config(config_path(f"nano/{run.name}")))
         for run in made
     ]
-    assert packaged_recipe(as_packaged) == "nano"
-    assert packaged_recipe(as_packaged[1:]) is None
+    assert find_packaged_recipe(as_packaged) == "nano"
+    assert find_packaged_recipe(as_packaged[1:]) is None
     said.clear()
     run_chain(chain(tmp_path), session=QUIET, said=said.append)
     assert said == [f"{stage}: finished before" for stage in RECIPES["nano"]]

@@ -26,8 +26,8 @@ from tinysr.training.engine import CHECKPOINT, Progress, read_progress
 from tinysr.training.evaluate import (
     Pair,
     Score,
-    bicubic,
-    upscaled,
+    upscale_array,
+    upscale_bicubic,
     with_adain,
     with_constant_prediction,
 )
@@ -70,14 +70,14 @@ def test_photos_are_degraded_from_fixed_seeds(pairs: list[Pair]) -> None:
 
 
 def test_scores_tell_a_good_image_from_a_bad_one(pairs: list[Pair]) -> None:
-    good = evaluate(bicubic, pairs)
-    bad = evaluate(lambda low: 1 - bicubic(low), pairs)
+    good = evaluate(upscale_bicubic, pairs)
+    bad = evaluate(lambda low: 1 - upscale_bicubic(low), pairs)
     assert all(g.psnr > b.psnr + 3 and g.ssim > b.ssim for g, b in zip(good, bad, strict=True))
-    assert mean_psnr(bicubic, pairs) == pytest.approx(sum(s.psnr for s in good) / len(good))
+    assert mean_psnr(upscale_bicubic, pairs) == pytest.approx(sum(s.psnr for s in good) / len(good))
 
 
 def test_the_colour_match_removes_a_cast(pairs: list[Pair]) -> None:
-    tinted = lambda low: bicubic(low) * torch.tensor([1.0, 0.8, 0.9])[:, None, None]  # noqa: E731
+    tinted = lambda low: upscale_bicubic(low) * torch.tensor([1.0, 0.8, 0.9])[:, None, None]  # noqa: E731
     assert mean_psnr(with_adain(tinted), pairs) > mean_psnr(tinted, pairs) + 1
 
 
@@ -212,17 +212,17 @@ def test_a_recipe_refuses_what_is_a_stages(
 
 
 def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -> None:
-    from tinysr.training.card import model_card
+    from tinysr.training.card import make_model_card
 
     history = (
         {"step": 7.0, "loss": 0.1, "psnr": 20.0},
         {"step": 7, "changed": {"optim.steps": [8, 9]}},
     )
     progress = Progress(config=config, step=9, seconds=120, history=history)
-    score = evaluate(bicubic, photo_pairs(["camera"])[:1])
+    score = evaluate(upscale_bicubic, photo_pairs(["camera"])[:1])
     scores = dict.fromkeys(("bicubic", "model", "model, v constant"), score)
     made = [Made(name="teacher", config=config, seconds=120, facts={"kept": [0, 3]})]
-    text = "\n".join(model_card("tinysr-nano", progress, made, scores, scores, size=9_000_000))
+    text = "\n".join(make_model_card("tinysr-nano", progress, made, scores, scores, size=9_000_000))
     assert "At step 7, on resuming, `optim.steps` was changed from 8 to 9." in text
     assert f"| teacher | {config.optim.steps} | 2 | layers 0, 3 stay |" in text
     assert "| 7 | 0.1000 | 20.00 |" in text
@@ -231,7 +231,9 @@ def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -
 def test_a_constant_prediction_changes_nothing_where_it_was_constant(pairs: list[Pair]) -> None:
     model = initialise(TinySR(PRESETS["tinysr-nano"]), seed=80).requires_grad_(False)
     model.transformer.proj_out.weight.zero_()  # all that its first prediction has besides the bias
-    whole, ablated = (upscaled(f, pairs[0].low) for f in (model, with_constant_prediction(model)))
+    whole, ablated = (
+        upscale_array(f, pairs[0].low) for f in (model, with_constant_prediction(model))
+    )
     assert abs(whole - ablated).max() < 1e-4
 
 
@@ -241,7 +243,7 @@ def shipped() -> TinySR:
 
 
 def test_the_shipped_weights_beat_bicubic(shipped: TinySR, pairs: list[Pair]) -> None:
-    assert mean_psnr(shipped, pairs) > mean_psnr(bicubic, pairs) + 0.2
+    assert mean_psnr(shipped, pairs) > mean_psnr(upscale_bicubic, pairs) + 0.2
 
 
 @pytest.mark.parametrize("level", [0.0, 0.25, 0.5, 0.75, 1.0])

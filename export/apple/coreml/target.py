@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tinysr.errors import UnsupportedError
-from tinysr.export.model.integers import layers
+from tinysr.export.model.integers import find_layers
 from tinysr.export.options import Finish, Settings
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format, QuantizationPlan
@@ -17,12 +17,12 @@ from tinysr.models import SCALE
 
 from ..documents import add_mobile_documents
 from ..ports import FUNCTIONS, FunctionPorts, package_name
-from .ane import ane_layout
+from .ane import lay_out_for_ane
 from .compress import COMPRESSED, PALETTES_SINCE
-from .convert import Recipe, converted
+from .convert import Recipe, convert_stage
 from .options import CoreMLOptions
-from .package import describe, hashed, package_files, save
-from .prepare import prepared
+from .package import add_hash, describe, package_files, save
+from .prepare import prepare
 from .rounding import PALETTES
 from .tools import coremltools
 from .windows import window_sides
@@ -77,12 +77,12 @@ def _build(build: Build) -> Finish:
     functions = _functions(own)
     recipe = _recipe(build)
     models = {}
-    model = prepared(build.baked)
+    model = prepare(build.baked)
     if own.layout == "ane":
-        model = ane_layout(model)
+        model = lay_out_for_ane(model)
     for ports in functions:
         build.progress(f"converting '{ports.name}' to CoreML in {build.precision}")
-        models[ports.name] = converted(model, ports, recipe)
+        models[ports.name] = convert_stage(model, ports, recipe)
     path = build.bundle / FOLDER / package_name(build.precision)
     path.parent.mkdir(exist_ok=True)
     build.progress(f"writing {path.name}")
@@ -127,7 +127,7 @@ def _formats(build: Build) -> Mapping[str, Format]:
             f"coreml in {build.precision} needs a quantization plan in its own formats, found "
             f"none: make one with `tinysr calibrate --precision {build.precision} --target coreml`"
         )
-    return plan.formats(layers(build.baked))
+    return plan.formats(find_layers(build.baked))
 
 
 def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
@@ -135,7 +135,7 @@ def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
     own = _options(build.options.settings)
     weights = build.options.plan_for(build.precision, FOLDER)
     plans = {"plan_sha256": weights, "precision_plan_sha256": recipe.plan}
-    return hashed(
+    return add_hash(
         {
             **build.metadata,
             **{name: plan.sha256 for name, plan in plans.items() if plan},
@@ -155,7 +155,7 @@ def _image_sides(
     return {
         ports.name: tuple(SCALE * side for side in (recipe.tile, *further))
         for ports in giving
-        if (further := recipe.further(ports.stage))
+        if (further := recipe.list_further_sides(ports.stage))
     }
 
 
@@ -177,7 +177,7 @@ def _artifact(
     }
     if ports.gives == "image":
         options["clamped"] = True
-    further = recipe.further(ports.stage)
+    further = recipe.list_further_sides(ports.stage)
     if further:
         name = "tiles" if ports.stage == "upscale" else "windows"
         options[name] = _sides(recipe.tile, *further)

@@ -20,7 +20,7 @@ class Group(TyperGroup):
 
     def get_help(self, ctx: Any) -> str:
         """Return the page in the characters that standard output has."""
-        return Output().shown(super().get_help(ctx))
+        return Output().degrade(super().get_help(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of a command; where there are none, show the page."""
@@ -35,7 +35,7 @@ class Command(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """Return the page in the characters that standard output has."""
-        return Output().shown(super().get_help(ctx))
+        return Output().degrade(super().get_help(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write all parameters, by section."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysr.progress import progress_bar
+from tinysr.progress import show_progress
 from tinysr.terminal import Output
 
 from .common import print_report
@@ -47,7 +47,7 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
     from tinysr.workflows.parity import check_parity
 
     _check_files(json, html)
-    with progress_bar() as progress:
+    with show_progress() as progress:
         report = check_parity(
             Bundle(bundle),
             backends=backend or (),

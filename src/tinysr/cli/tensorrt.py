@@ -123,16 +123,16 @@ def with_tensorrt_options(command: Callable[..., None]) -> Callable[..., None]:
     listed = [p for name, p in own.parameters.items() if name != TARGET]
 
     @functools.wraps(command)
-    def wrapped(**words: Any) -> None:
+    def wrapper(**words: Any) -> None:
         given = {name: words.pop(f"{_PREFIX}{name}") for name in ours}
         changed = {n: v for n, v in given.items() if v not in (None, []) and v != ours[n].default}
         command(**words, tensorrt=changed)
 
     signature = own.replace(parameters=[*listed, *_keywords(ours.values())])
-    wrapped.__dict__["__signature__"] = signature
-    wrapped.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    del wrapped.__dict__["__wrapped__"]
-    return wrapped
+    wrapper.__dict__["__signature__"] = signature
+    wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    del wrapper.__dict__["__wrapped__"]
+    return wrapper
 
 
 def _keywords(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:

@@ -112,11 +112,11 @@ def train(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
     given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
-    sharp = _image_teacher(image_teacher)
+    sharp = _find_image_teacher(image_teacher)
     if data is not None and not paths.is_folder(data, ImageError):
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
-        said = screen.line if team.leads else _nothing
+        said = screen.line if team.leads else _ignore
         said(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )
@@ -129,10 +129,10 @@ def train(
                 image_teacher=sharp,
                 changes=changes or (),
             )
-            _chain(chain, session, team, said)
+            _run_chain(chain, session, team, said)
             return
         if recipe.endswith(f"/{TEACH}"):
-            lesson = _lesson(config or config_path(recipe), changes, sharp, folder, data)
+            lesson = _plan_lesson(config or config_path(recipe), changes, sharp, folder, data)
             if not teach(lesson, team=team, said=said):
                 said(f"Stopped; the same command goes on in {folder}")
             return
@@ -150,7 +150,7 @@ def train(
             said(f"Stopped at step {progress.step}; --resume goes on from {folder}")
 
 
-def _chain(chain: Chain, session: Session, team: Team, said: Callable[[str], None]) -> None:
+def _run_chain(chain: Chain, session: Session, team: Team, said: Callable[[str], None]) -> None:
     """Run a recipe, and write its release."""
     from tinysr.training import run_chain, write_release
 
@@ -160,7 +160,7 @@ def _chain(chain: Chain, session: Session, team: Team, said: Callable[[str], Non
             said(f"Wrote {path}")
 
 
-def _image_teacher(name: str | None) -> Path | None:
+def _find_image_teacher(name: str | None) -> Path | None:
     """Return an image teacher's file, by its path or the name of a packaged one."""
     from tinysr.training.packaged import IMAGE_TEACHERS, find_file
 
@@ -175,7 +175,7 @@ def _image_teacher(name: str | None) -> Path | None:
     return path
 
 
-def _lesson(
+def _plan_lesson(
     config: Path, changes: list[str] | None, teacher: Path | None, folder: Path, data: Path | None
 ) -> Lesson:
     """Return what an image teacher enlarges, where the stage that it teaches runs alone."""
@@ -188,7 +188,7 @@ def _lesson(
     )
 
 
-def _nothing(_line: str) -> None:
+def _ignore(_line: str) -> None:
     """Say nothing: the process that leads does."""
 
 

@@ -98,7 +98,7 @@ def upscale(
 ) -> None:
     """Upscale images four times, or by any other factor."""
     from tinysr.runtime import Upscaler
-    from tinysr.runtime.background import parsed_colour
+    from tinysr.runtime.background import parse_colour
     from tinysr.runtime.default_bundle import find_bundle
     from tinysr.runtime.folder import Settings, plan_work, run_jobs
 
@@ -106,7 +106,7 @@ def upscale(
 
     if output == "-":
         refuse_without_effect(context, "an image for standard output")
-    behind = None if background is None else parsed_colour(background)
+    behind = None if background is None else parse_colour(background)
     work = plan_work(inputs, output, file_format=file_format, scale=scale)
     _check_first(work, overwrite=overwrite, as_json=as_json)
     settings = Settings(

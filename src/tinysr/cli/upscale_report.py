@@ -91,7 +91,7 @@ class Report:
             if self._upscaler.scale != self._upscaler.bundle.manifest.scale:
                 self._say(f"scale ×{self._upscaler.scale:g}: the network's ×4 results, resampled")
             if self._work.left_out:
-                self._say(_left_out(self._work))
+                self._say(_describe_left_out(self._work))
             self._say(f"bundle {self._upscaler.bundle.folder}")
             self._say(f"backend {self._upscaler.choice}")
 
@@ -190,7 +190,7 @@ def _duration(seconds: float) -> str:
     return f"{max(1, math.ceil(seconds / 10)) * 10} seconds"
 
 
-def _left_out(work: Work) -> str:
+def _describe_left_out(work: Work) -> str:
     kinds = (f"{n} {suffix or 'without suffix'}" for suffix, n in work.left_out.most_common())
     return f"left out as no images: {', '.join(kinds)}"
 

@@ -113,7 +113,7 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     """
     if not paths.is_folder(folder, ImageError):
         raise ImageError(f"{folder}: expected a folder of images, found none")
-    named = [p for p in paths.listing(folder, ImageError) if p.suffix.lower() in INPUT_SUFFIXES]
+    named = [p for p in paths.list_folder(folder, ImageError) if p.suffix.lower() in INPUT_SUFFIXES]
     found = tuple(path for path in named if paths.may_be_file(path))
     if not found:
         raise ImageError(

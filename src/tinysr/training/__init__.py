@@ -9,7 +9,7 @@ from tinysr.training.init import initialise
 from tinysr.training.recipes import RECIPES, config_path
 from tinysr.training.release import write_release
 from tinysr.training.runner import Job, run_stage
-from tinysr.training.synthetic import synthetic_image
+from tinysr.training.synthetic import make_synthetic_image
 
 __all__ = [
     "RECIPES",
@@ -26,11 +26,11 @@ __all__ = [
     "degrade",
     "evaluate",
     "initialise",
+    "make_synthetic_image",
     "mean_psnr",
     "photo_pairs",
     "read_config",
     "run_chain",
     "run_stage",
-    "synthetic_image",
     "write_release",
 ]

@@ -11,15 +11,15 @@ import torch
 
 from tinysr.training.engine import Progress
 from tinysr.training.evaluate import Score
-from tinysr.training.provenance import Made, packaged_recipe
+from tinysr.training.provenance import Made, find_packaged_recipe
 
-__all__ = ["Scores", "model_card"]
+__all__ = ["Scores", "make_model_card"]
 
 Scores = Mapping[str, Sequence[Score]]
 """The scores of each method, in the same order of photos."""
 
 
-def model_card(
+def make_model_card(
     preset: str,
     progress: Progress,
     made: Sequence[Made],
@@ -81,7 +81,7 @@ def _training(progress: Progress, made: Sequence[Made]) -> list[str]:
 
 
 def _stages(made: Sequence[Made]) -> list[str]:
-    recipe = packaged_recipe(list(made))
+    recipe = find_packaged_recipe(list(made))
     how = (
         f"Made by `tinysr train {recipe}`; every stage has the config that is packaged."
         if recipe

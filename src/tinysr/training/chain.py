@@ -151,7 +151,7 @@ def run_chain(
         said(f"{TEACH}: stopped; the same command goes on")
         return None
     for stage, job in jobs.items():
-        if _finished(job):
+        if _is_finished(job):
             said(f"{stage}: finished before")
             continue
         resume = paths.is_file(job.folder / CHECKPOINT, CheckpointError)
@@ -163,7 +163,7 @@ def run_chain(
     return next(reversed(jobs.values())).folder
 
 
-def _finished(job: Job) -> bool:
+def _is_finished(job: Job) -> bool:
     """Whether a stage is finished; refuse one that was finished with another config."""
     record = job.folder / RECORD
     files = (record, job.folder / PRODUCT)

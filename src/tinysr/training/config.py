@@ -174,10 +174,10 @@ def _set(data: dict[str, Any], change: str) -> None:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             raise UnsupportedError(f"--set {change}: '{name}' is no table")
-    table[names[-1]] = _value(text.strip())
+    table[names[-1]] = _read_value(text.strip())
 
 
-def _value(text: str) -> Any:
+def _read_value(text: str) -> Any:
     """Read a TOML value; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -23,11 +23,11 @@ __all__ = [
     "Pair",
     "Score",
     "Upscale",
-    "bicubic",
     "evaluate",
     "mean_psnr",
     "photo_pairs",
     "psnr",
+    "upscale_bicubic",
     "with_adain",
     "with_constant_prediction",
 ]
@@ -114,7 +114,7 @@ def _photo(name: str) -> Array:
     return crop.astype(np.float32) / np.float32(255)
 
 
-def bicubic(low: Tensor) -> Tensor:
+def upscale_bicubic(low: Tensor) -> Tensor:
     """Upscale by the interpolation that every model here has to beat."""
     return F.interpolate(low, scale_factor=SCALE, mode="bicubic", align_corners=False)
 
@@ -122,25 +122,25 @@ def bicubic(low: Tensor) -> Tensor:
 def with_adain(upscale: Upscale) -> Upscale:
     """Follow ``upscale`` by the runtime's default colour match."""
 
-    def matched(low: Tensor) -> Tensor:
+    def match_colors(low: Tensor) -> Tensor:
         image = upscale(low)[0].numpy()
         return torch.from_numpy(adain(image, low[0].contiguous().numpy()))[None]
 
-    return matched
+    return match_colors
 
 
 def with_constant_prediction(model: TinySR) -> Upscale:
     """Put v's average over all tokens in the place of v: what is lost is the transformer's part."""
     patch = model.config.transformer.patch
 
-    def ablated(low: Tensor) -> Tensor:
+    def ablate(low: Tensor) -> Tensor:
         z = model.encode(low)
         v = model.predict(z)
         rows, columns = v.shape[2] // patch, v.shape[3] // patch
         token = v.reshape(*v.shape[:2], rows, patch, columns, patch).mean((2, 4))
         return model.decode(z - token.repeat(1, 1, rows, columns))
 
-    return ablated
+    return ablate
 
 
 def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
@@ -148,7 +148,7 @@ def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
     metrics = require("skimage.metrics", extra="train")
     scores = []
     for pair in pairs:
-        image = upscaled(upscale, pair.low)
+        image = upscale_array(upscale, pair.low)
         ssim = metrics.structural_similarity(pair.high, image, channel_axis=2, data_range=1.0)
         scores.append(
             Score(
@@ -163,10 +163,10 @@ def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
 
 def mean_psnr(upscale: Upscale, pairs: Sequence[Pair]) -> float:
     """Return the mean PSNR of ``upscale`` over ``pairs``, in dB."""
-    return float(np.mean([psnr(upscaled(upscale, pair.low), pair.high) for pair in pairs]))
+    return float(np.mean([psnr(upscale_array(upscale, pair.low), pair.high) for pair in pairs]))
 
 
-def upscaled(upscale: Upscale, low: Array) -> Array:
+def upscale_array(upscale: Upscale, low: Array) -> Array:
     """Upscale ``[h, w, 3]`` and clamp to [0, 1]."""
     tensor = torch.from_numpy(low).permute(2, 0, 1)[None]
     with torch.no_grad():

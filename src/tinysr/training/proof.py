@@ -16,10 +16,10 @@ from tinysr.errors import UnsupportedError
 from tinysr.export import bake, prove_baked
 from tinysr.manifest import BakeProof
 from tinysr.models import SCALE, TinySR
-from tinysr.models.accounting import eager_costs, meta_model
+from tinysr.models.accounting import count_eager_costs, meta_model
 from tinysr.training.evaluate import Pair
 
-__all__ = ["proof_lines", "prove_release", "removed_parameters"]
+__all__ = ["count_removed_parameters", "proof_lines", "prove_release"]
 
 
 def prove_release(model: TinySR, pairs: Sequence[Pair]) -> BakeProof:
@@ -37,7 +37,7 @@ def prove_release(model: TinySR, pairs: Sequence[Pair]) -> BakeProof:
         raise UnsupportedError("expected photos to hold the release's constants against")
     tile = _tile(model, pairs)
     baked = bake(model, tile)
-    proofs = [prove_baked(model, baked, _middle(pair, tile)) for pair in pairs]
+    proofs = [prove_baked(model, baked, _crop_middle(pair, tile)) for pair in pairs]
     return max(proofs, key=lambda proof: proof.difference)
 
 
@@ -46,7 +46,7 @@ def proof_lines(model: TinySR, proof: BakeProof, photos: int) -> list[str]:
     return [
         "## Conditions",
         "",
-        f"The {removed_parameters(model) / 1e6:.2f} M parameters that make time, pooled text and",
+        f"The {count_removed_parameters(model) / 1e6:.2f} M parameters that make time, pooled text and",
         "modulation are constants in what is exported. Over the middles of the",
         f"{photos} photos above, that changes the image by {proof.difference:.1e} of its largest",
         f"value at most (gate: {proof.tolerance:.0e}).",
@@ -54,9 +54,9 @@ def proof_lines(model: TinySR, proof: BakeProof, photos: int) -> list[str]:
     ]
 
 
-def removed_parameters(model: TinySR) -> int:
+def count_removed_parameters(model: TinySR) -> int:
     """Return how many parameters the constants stand for."""
-    costs = eager_costs(meta_model(model.config), _largest_tile(model))
+    costs = count_eager_costs(meta_model(model.config), _largest_tile(model))
     return costs["conditioning"].parameters + costs["modulation"].parameters
 
 
@@ -74,7 +74,7 @@ def _tile(model: TinySR, pairs: Sequence[Pair]) -> int:
     return min(tile, _largest_tile(model))
 
 
-def _middle(pair: Pair, tile: int) -> Tensor:
+def _crop_middle(pair: Pair, tile: int) -> Tensor:
     rows, columns = pair.low.shape[:2]
     top, left = (rows - tile) // 2, (columns - tile) // 2
     crop = pair.low[top : top + tile, left : left + tile]

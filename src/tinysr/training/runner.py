@@ -35,7 +35,7 @@ from tinysr.training.engine import (
     read_progress,
     train,
 )
-from tinysr.training.engine.display import shown
+from tinysr.training.engine.display import show_steps
 from tinysr.training.image_teachers.batches import TaughtBatches
 from tinysr.training.image_teachers.shards import TAUGHT, read_taught
 from tinysr.training.photos import Photos
@@ -43,7 +43,7 @@ from tinysr.training.stages import Context, build, watches_features
 from tinysr.training.stages.pixel_loss import FEATURES
 from tinysr.training.watch import Watcher
 
-__all__ = ["PRODUCT", "RECORD", "Job", "finished", "input_sha256", "run_stage"]
+__all__ = ["PRODUCT", "RECORD", "Job", "input_sha256", "is_finished", "run_stage"]
 
 PRODUCT = "model.safetensors"
 """File name of what a stage hands on, inside a run's folder."""
@@ -86,7 +86,7 @@ def run_stage(
     if photos is not None:
         inputs["data"] = photos.fingerprint
     checkpoint = job.checkpoint or job.folder / CHECKPOINT if resume else None
-    with _reporting(job, checkpoint, session, team) as told:
+    with _add_reports(job, checkpoint, session, team) as told:
         progress = train(
             stage,
             config,
@@ -111,13 +111,13 @@ def _batches(job: Job, photos: Photos | None) -> Batches:
     return PatchBatches(job.config, photos)
 
 
-def finished(folder: Path) -> bool:
+def is_finished(folder: Path) -> bool:
     """Whether a run's folder holds its product."""
     return paths.is_file(folder / PRODUCT, CheckpointError)
 
 
 @contextlib.contextmanager
-def _reporting(
+def _add_reports(
     job: Job, checkpoint: Path | None, session: Session, team: Team
 ) -> Iterator[Session]:
     """Add to a session what shows it and measures it, where this process leads."""
@@ -127,7 +127,7 @@ def _reporting(
     first = read_progress(checkpoint).step if checkpoint else 0
     features = job.inputs.get(FEATURES) if watches_features(job.config) else None
     watch = Watcher(team.device, features)
-    with shown(job.folder, job.config.stage, first, job.config.optim.steps) as report:
+    with show_steps(job.folder, job.config.stage, first, job.config.optim.steps) as report:
         yield dataclasses.replace(
             session, report=session.report or report, watch=session.watch or watch
         )

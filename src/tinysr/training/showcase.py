@@ -23,7 +23,7 @@ from tinysr.manifest import Source
 from tinysr.models import SCALE, load_source
 from tinysr.runtime import Upscaler
 from tinysr.terminal import Output, program
-from tinysr.training.evaluate import PHOTOS, Pair, bicubic, photo_pairs, psnr, upscaled
+from tinysr.training.evaluate import PHOTOS, Pair, photo_pairs, psnr, upscale_array, upscale_bicubic
 
 __all__ = ["EXAMPLES", "View", "draw_showcase", "main", "write_examples"]
 
@@ -87,7 +87,7 @@ def draw_showcase(upscaler: Upscaler, pairs: list[Pair], examples: Path) -> Imag
 def _cells(pair: Pair, result: Pixels) -> list[tuple[Pixels, str]]:
     """Return the row's images at full size, each with its caption."""
     nearest = _bytes(pair.low).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-    smooth = _bytes(upscaled(bicubic, pair.low))
+    smooth = _bytes(upscale_array(upscale_bicubic, pair.low))
     height, width = pair.low.shape[:2]
     return [
         (nearest, f"{pair.photo}, {width}x{height}"),

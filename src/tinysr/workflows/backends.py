@@ -52,4 +52,4 @@ def backends_of_targets(bundle: Bundle, targets: Iterable[str]) -> list[Backend]
 
 def _can_run(backend: Backend, bundle: Bundle) -> bool:
     own = bundle.artifacts(backend.target)
-    return backend.status().ready and not any(backend.unfit(bundle, a) for a in own)
+    return backend.status().ready and not any(backend.explain_unfit(bundle, a) for a in own)

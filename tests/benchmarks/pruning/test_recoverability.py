@@ -13,7 +13,7 @@ from tinysr.benchmarks.pruning.recoverability_report import Results, markdown_li
 from tinysr.benchmarks.pruning.recovery import CONFIG, Plan
 from tinysr.errors import UnsupportedError
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 from tinysr.training.pruning import METHODS, SearchSpace
 from tinysr.training.stages.prune import PruneOptions
 from tinysr.training.stages.shapes import Shape
@@ -40,9 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the command once for a teacher of four layers."""
     root = tmp_path_factory.mktemp("recoverability")
     config = Shape.model_validate(SHAPE | {"depth": 4}).config()
-    save_single_file(seeded(config, 3), root / "teacher.safetensors")
+    save_single_file(seed_model(config, 3), root / "teacher.safetensors")
     small = Shape.model_validate(SHAPE | {"depth": 2, "width": 28}).config()
-    save_single_file(seeded(small, 4), root / "student.safetensors")
+    save_single_file(seed_model(small, 4), root / "student.safetensors")
     (root / "plan.toml").write_text(PLAN)
     words = [
         "--config",

@@ -26,7 +26,7 @@ def test_an_interrupted_calibration_goes_on(
     loaded: Loaded, traced: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured: list[str] = []
-    run = measuring._measured
+    run = measuring._measure_image
 
     def counted(of: Trace, image: torch.Tensor, name: str) -> tuple[Measured, NDArray[Any]]:
         if len(measured) == 2:
@@ -34,16 +34,16 @@ def test_an_interrupted_calibration_goes_on(
         measured.append(name)
         return run(of, image, name)
 
-    monkeypatch.setattr(measuring, "_measured", counted)
+    monkeypatch.setattr(measuring, "_measure_image", counted)
     with pytest.raises(KeyboardInterrupt):
         calibrate(loaded, options(limit=4, state=tmp_path / "state"))
-    monkeypatch.setattr(measuring, "_measured", run)
+    monkeypatch.setattr(measuring, "_measure_image", run)
     names = [image.name for image in suite(TILE)]
     assert measured == names[:2]
     whole = calibrate(loaded, options(limit=4))
 
     measured.clear()
-    monkeypatch.setattr(measuring, "_measured", counted)
+    monkeypatch.setattr(measuring, "_measure_image", counted)
     resumed = calibrate(loaded, options(limit=4, state=tmp_path / "state"))
     assert measured == names[2:4]
     assert resumed.ranges == whole.ranges

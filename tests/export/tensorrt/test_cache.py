@@ -186,10 +186,10 @@ class TestKey:
         from tinysr.runtime.tensorrt.device import Gpu
 
         here = Gpu(name="A", capability="8.6", driver="13.0", memory=1)
-        monkeypatch.setattr("tinysr.export.tensorrt.key.gpu", lambda: here)
+        monkeypatch.setattr("tinysr.export.tensorrt.key.find_gpu", lambda: here)
         assert "GPU" not in self.of()
         found = self.of(compute_capabilities=("current",))
         assert (found["GPU"], found["driver"]) == ("A", "13.0")
         newer = replace(here, driver="13.2")
-        monkeypatch.setattr("tinysr.export.tensorrt.key.gpu", lambda: newer)
+        monkeypatch.setattr("tinysr.export.tensorrt.key.find_gpu", lambda: newer)
         assert self.of(compute_capabilities=("current",))["driver"] == "13.2"

@@ -11,7 +11,7 @@ import pytest
 
 from tinysr.errors import MissingBackendError, UnsupportedError
 from tinysr.export.options import Progress
-from tinysr.export.tensorrt.isolated import isolated
+from tinysr.export.tensorrt.isolated import run_isolated
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -27,7 +27,7 @@ def test_results_and_progress_come_back() -> None:
         tell("half")
         return 7
 
-    assert isolated(work, label="engine", progress=heard.append) == 7
+    assert run_isolated(work, label="engine", progress=heard.append) == 7
     assert heard == ["half"]
 
 
@@ -36,7 +36,7 @@ def test_errors_come_back_as_they_are() -> None:
         raise UnsupportedError("decoder: no such thing")
 
     with pytest.raises(UnsupportedError, match="decoder: no such thing"):
-        isolated(work, label="engine")
+        run_isolated(work, label="engine")
 
 
 def test_a_killed_process_is_a_lack_of_memory() -> None:
@@ -44,13 +44,13 @@ def test_a_killed_process_is_a_lack_of_memory() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(MissingBackendError, match=r"engine: this machine's memory.*SIGKILL"):
-        isolated(work, label="engine")
+        run_isolated(work, label="engine")
 
 
 @needs_proc
 def test_a_process_that_only_waits_is_ended() -> None:
     with pytest.raises(MissingBackendError, match=r"engine: TensorRT stopped working.*memory"):
-        isolated(lambda _: time.sleep(600), label="engine", patience=1)
+        run_isolated(lambda _: time.sleep(600), label="engine", patience=1)
 
 
 @needs_proc
@@ -61,4 +61,4 @@ def test_a_process_that_works_is_not_ended() -> None:
             sum(range(1000))
         return "done"
 
-    assert isolated(work, label="engine", patience=3) == "done"
+    assert run_isolated(work, label="engine", patience=3) == "done"

@@ -14,7 +14,7 @@ from tests.support.mil_operations import (
     compute_here,
     name_case,
 )
-from tinysr.export.apple.coreml.tools import coremltools, quiet
+from tinysr.export.apple.coreml.tools import coremltools, silence_coremltools
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -25,7 +25,7 @@ def compute_there(kind: str, case: Case) -> tuple[Any, dict[str, Any]]:
     from coremltools.converters.mil import Builder as mb  # noqa: N813  its own documents' name
     from coremltools.converters.mil.mil import Function, Var
 
-    with quiet(), Function({}) as _:
+    with silence_coremltools(), Function({}) as _:
         # Some of coremltools' inferences write into their input.
         found = getattr(mb, kind)(**copy.deepcopy(case))
         found = found if isinstance(found, list | tuple) else [found]

@@ -159,7 +159,7 @@ def test_an_engine_that_is_not_valid_here_says_why(
     bundle = Bundle(folder)
     with pytest.raises(BundleError, match=INVALID[bits]):
         create("tensorrt").open(bundle, engine(bundle))
-    assert INVALID[bits] in TensorRTBackend().unfit(bundle, engine(bundle))
+    assert INVALID[bits] in TensorRTBackend().explain_unfit(bundle, engine(bundle))
 
 
 def test_an_engine_of_another_version_is_refused_before_it_is_loaded(
@@ -235,7 +235,7 @@ class TestOnThisMachine:
     def test_bytes_that_are_no_engine_are_known_for_it(self, tmp_path: Path) -> None:
         """TensorRT-RTX's own judgement, which needs no GPU for this."""
         bundle = Bundle(add_engines(make_bundle(tmp_path / "junk")))
-        found = TensorRTBackend().unfit(bundle, engine(bundle))
+        found = TensorRTBackend().explain_unfit(bundle, engine(bundle))
         assert "the file is no engine, or was cut short" in found
 
     @pytest.mark.skipif(shutil.which("ptxas") is None, reason="no CUDA toolkit: ptxas is missing")

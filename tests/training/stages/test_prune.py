@@ -13,11 +13,11 @@ from tests.support.recipes import SHAPE, small_config
 from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR, load
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 from tinysr.training import Job, config_path, read_config, run_stage
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Batch, Session
-from tinysr.training.losses import squared
+from tinysr.training.losses import squared_error
 from tinysr.training.pruning.masked import prune
 from tinysr.training.recipes import RECIPES
 from tinysr.training.runner import PRODUCT, RECORD
@@ -34,7 +34,7 @@ CONTEXT = Context(seed=80, device=torch.device("cpu"))
 
 @pytest.fixture(scope="module")
 def teacher() -> TinySR:
-    return seeded(Shape.model_validate(SHAPE | {"depth": DEPTH}).config(), 3)
+    return seed_model(Shape.model_validate(SHAPE | {"depth": DEPTH}).config(), 3)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_nothing_is_lost_under_a_full_mask(teacher: TinySR, batch: Batch) -> Non
 def test_the_losses_are_those_of_the_pruned_model(teacher: TinySR, batch: Batch) -> None:
     keep = (0, 2)
     z = teacher.encode(batch.low)
-    expected = squared(prune(teacher, keep).predict(z), teacher.predict(z))
+    expected = squared_error(prune(teacher, keep).predict(z), teacher.predict(z))
     for weight in (1.0, 0.5):
         stage = stage_of(teacher, distillation=weight)
         found = stage.losses(batch, hard_mask(keep, DEPTH))["distillation"]

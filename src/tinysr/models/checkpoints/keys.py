@@ -15,7 +15,7 @@ from tinysr.models.config import ModelConfig
 from tinysr.models.one_step import OneStep
 from tinysr.models.tinysr import TinySR
 
-__all__ = ["MAX_LISTED", "assemble", "filled"]
+__all__ = ["MAX_LISTED", "assemble", "fill_model"]
 
 Model = TypeVar("Model", bound=OneStep)
 
@@ -32,22 +32,22 @@ def assemble(config: ModelConfig, tensors: Mapping[str, Tensor], path: Path) -> 
     check_sizes(config, path)
     with torch.device("meta"):
         model = TinySR(config)
-    return filled(model, tensors, path)
+    return fill_model(model, tensors, path)
 
 
-def filled(model: Model, tensors: Mapping[str, Tensor], path: Path) -> Model:
+def fill_model(model: Model, tensors: Mapping[str, Tensor], path: Path) -> Model:
     """Return a model without memory filled with these very tensors, in eval mode.
 
     Raises:
         CheckpointError: a tensor is missing, unexpected, or of another shape.
     """
-    if problems := _problems(model.state_dict(), tensors):
+    if problems := _find_problems(model.state_dict(), tensors):
         raise CheckpointError(f"{path}: the weights do not fit the config: {'; '.join(problems)}")
     model.load_state_dict(dict(tensors), assign=True)
     return model.requires_grad_(False).eval()
 
 
-def _problems(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+def _find_problems(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
     shapes = [
         f"{name} is {list(found[name].shape)}, expected {list(tensor.shape)}"
         for name, tensor in expected.items()
@@ -58,9 +58,9 @@ def _problems(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> li
         "unexpected": sorted(found.keys() - expected.keys()),
         "wrong shape": shapes,
     }
-    return [f"{kind}: {_listed(names)}" for kind, names in kinds.items() if names]
+    return [f"{kind}: {_join_names(names)}" for kind, names in kinds.items() if names]
 
 
-def _listed(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     more = len(names) - MAX_LISTED
     return ", ".join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tinysr.atomic import replaced
+from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
@@ -50,7 +50,7 @@ def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float
 
 
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
-    with replaced(path, CheckpointError) as scratch:
+    with replace_atomically(path, CheckpointError) as scratch:
         save_file(tensors, scratch, metadata=metadata)
 
 

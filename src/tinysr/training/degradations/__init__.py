@@ -5,6 +5,6 @@ happens to an item is drawn from its own seed, so that it does not matter what e
 """
 
 from tinysr.training.degradations.pipeline import degrade_batch
-from tinysr.training.degradations.settings import DEGRADATIONS, Round, Settings, settings_named
+from tinysr.training.degradations.settings import DEGRADATIONS, Round, Settings, find_settings
 
-__all__ = ["DEGRADATIONS", "Round", "Settings", "degrade_batch", "settings_named"]
+__all__ = ["DEGRADATIONS", "Round", "Settings", "degrade_batch", "find_settings"]

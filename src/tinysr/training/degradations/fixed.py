@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from tinysr.models import SCALE
-from tinysr.training.spectral import Array, Random, blur, ring
+from tinysr.training.spectral import Array, Random, blur, cut_frequencies
 
 __all__ = ["LIGHT", "MIXED", "SEVERE", "Degradation", "Stage", "degrade"]
 
@@ -108,7 +108,7 @@ def _apply(stage: Stage, image: Array, size: tuple[int, int], rng: Random) -> Ar
     longer = sigma * rng.uniform(1, 2) if rng.random() < stage.anisotropic else sigma
     small = _resize(blur(image, (longer, sigma), rng.uniform(0, np.pi)), size, rng)
     if rng.random() < stage.ringing:
-        small = ring(small, rng.uniform(0.25, 0.45))
+        small = cut_frequencies(small, rng.uniform(0.25, 0.45))
     small = _noise(stage, small, rng)
     if rng.random() < stage.jpeg:
         return _jpeg(small, round(rng.uniform(*stage.quality)))

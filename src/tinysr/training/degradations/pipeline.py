@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tinysr.models import SCALE
-from tinysr.training.degradations.jpeg import jpeg
+from tinysr.training.degradations.jpeg import compress_jpeg
 from tinysr.training.degradations.noise import add_noise
 from tinysr.training.degradations.plan import ItemPlan, RoundPlan, draw_plan
 from tinysr.training.degradations.resize import Size, blur, resize
@@ -38,19 +38,19 @@ def degrade_batch(high: Tensor, keys: Tensor, settings: Settings) -> Tensor:
     canvas, sizes = _round(
         high, sizes, _targets(first, full, low), first, generators, antialias=settings.antialias
     )
-    canvas = _compressed(canvas, sizes, [step.quality for step in first])
+    canvas = _compress(canvas, sizes, [step.quality for step in first])
     # The second round's scale is that of the low resolution.
-    targets = [_scaled(low, step.scale, (1, 1)) for step in second]
+    targets = [_scale_size(low, step.scale, (1, 1)) for step in second]
     canvas, sizes = _round(canvas, sizes, targets, second, generators, antialias=settings.antialias)
     return _end(canvas, sizes, low, plans, settings)
 
 
 def _targets(steps: Sequence[RoundPlan], full: Size, low: Size) -> list[Size]:
     # Nothing smaller than the result, or it would be enlarged out of nothing.
-    return [_scaled(full, step.scale, (min(low[0], 8), min(low[1], 8))) for step in steps]
+    return [_scale_size(full, step.scale, (min(low[0], 8), min(low[1], 8))) for step in steps]
 
 
-def _scaled(size: Size, scale: float, least: Size) -> Size:
+def _scale_size(size: Size, scale: float, least: Size) -> Size:
     return max(round(size[0] * scale), least[0]), max(round(size[1] * scale), least[1])
 
 
@@ -70,8 +70,8 @@ def _round(
     return add_noise(canvas, targets, steps, generators), targets
 
 
-def _compressed(canvas: Tensor, sizes: Sequence[Size], qualities: Sequence[float]) -> Tensor:
-    return jpeg(canvas, sizes, torch.tensor(qualities, dtype=torch.float32))
+def _compress(canvas: Tensor, sizes: Sequence[Size], qualities: Sequence[float]) -> Tensor:
+    return compress_jpeg(canvas, sizes, torch.tensor(qualities, dtype=torch.float32))
 
 
 def _end(
@@ -80,8 +80,8 @@ def _end(
     """Resize to the low resolution, filter and compress, in either order."""
     early = [plan.rounds[1].quality * plan.jpeg_first for plan in plans]
     late = [plan.rounds[1].quality * (not plan.jpeg_first) for plan in plans]
-    canvas = _compressed(canvas, sizes, early)
+    canvas = _compress(canvas, sizes, early)
     targets, modes = [low] * len(plans), [plan.last_mode for plan in plans]
     canvas = resize(canvas, sizes, targets, modes, antialias=settings.antialias)
     canvas = blur(canvas, torch.stack([plan.last_kernel for plan in plans]), targets)
-    return (_compressed(canvas, targets, late).clamp(0, 1) * 255).round() / 255
+    return (_compress(canvas, targets, late).clamp(0, 1) * 255).round() / 255

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MODES", "Mode", "Size", "blur", "continued", "mirrored", "resize"]
+__all__ = ["MODES", "Mode", "Size", "blur", "continue_borders", "mirror", "resize"]
 
 Mode = Literal["area", "bilinear", "bicubic"]
 MODES: tuple[Mode, ...] = ("area", "bilinear", "bicubic")
@@ -75,25 +75,25 @@ def _resampling(size: int, target: int, mode: Mode, *, antialias: bool) -> Tenso
     )[0, 0]
 
 
-def mirrored(canvas: Tensor, sizes: Sequence[Size], margin: int = 0) -> Tensor:
+def mirror(canvas: Tensor, sizes: Sequence[Size], margin: int = 0) -> Tensor:
     """Mirror each item again beyond its own size, and around the canvas by ``margin`` pixels."""
     rows, columns = canvas.shape[2:]
     if not margin and all(size == (rows, columns) for size in sizes):
         return canvas
     down = [_reflection(size[0], -margin, rows + margin) for size in sizes]
     across = [_reflection(size[1], -margin, columns + margin) for size in sizes]
-    return _gathered(canvas, down, across)
+    return _gather(canvas, down, across)
 
 
-def continued(canvas: Tensor, sizes: Sequence[Size], multiple: int) -> Tensor:
+def continue_borders(canvas: Tensor, sizes: Sequence[Size], multiple: int) -> Tensor:
     """Continue each item by its last row and column, in a canvas that ``multiple`` divides."""
     rows, columns = (-(-length // multiple) * multiple for length in canvas.shape[2:])
     down = [torch.arange(rows).clamp(max=size[0] - 1) for size in sizes]
     across = [torch.arange(columns).clamp(max=size[1] - 1) for size in sizes]
-    return _gathered(canvas, down, across)
+    return _gather(canvas, down, across)
 
 
-def _gathered(canvas: Tensor, down: Sequence[Tensor], across: Sequence[Tensor]) -> Tensor:
+def _gather(canvas: Tensor, down: Sequence[Tensor], across: Sequence[Tensor]) -> Tensor:
     """Return each item at its own rows and columns."""
     item = torch.arange(len(canvas), device=canvas.device)[:, None, None]
     rows = torch.stack(list(down)).to(canvas.device)[:, :, None]
@@ -104,12 +104,12 @@ def _gathered(canvas: Tensor, down: Sequence[Tensor], across: Sequence[Tensor]) 
 def blur(canvas: Tensor, kernels: Tensor, sizes: Sequence[Size]) -> Tensor:
     """Filter each item ``[C, H, W]`` by its kernel ``[k, k]``, borders mirrored."""
     count, channels, rows, columns = canvas.shape
-    wide = mirrored(canvas, sizes, kernels.shape[-1] // 2)
+    wide = mirror(canvas, sizes, kernels.shape[-1] // 2)
     weight = kernels.to(canvas.device).repeat_interleave(channels, 0)[:, None]
     filtered = F.conv2d(
         wide.reshape(1, count * channels, *wide.shape[2:]), weight, groups=count * channels
     )
-    return mirrored(filtered.reshape(count, channels, rows, columns), sizes)
+    return mirror(filtered.reshape(count, channels, rows, columns), sizes)
 
 
 def _reflection(size: int, start: int, stop: int) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tinysr.errors import choices
+from tinysr.errors import choice_error
 from tinysr.records import StrictRecord
 
-__all__ = ["DEGRADATIONS", "KernelName", "Range", "Round", "Settings", "settings_named"]
+__all__ = ["DEGRADATIONS", "KernelName", "Range", "Round", "Settings", "find_settings"]
 
 Range = tuple[float, float]
 """Ends of what is drawn from uniformly."""
@@ -147,12 +147,12 @@ DEGRADATIONS: dict[str, Settings] = {"mild": _MILD, "real-esrgan": _REAL_ESRGAN}
 strengths."""
 
 
-def settings_named(name: str) -> Settings:
+def find_settings(name: str) -> Settings:
     """Return the settings of a name.
 
     Raises:
         UnsupportedError: there are none.
     """
     if name not in DEGRADATIONS:
-        raise choices("degradation", name, DEGRADATIONS)
+        raise choice_error("degradation", name, DEGRADATIONS)
     return DEGRADATIONS[name]

@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tinysr.atomic import replaced
+from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError
 from tinysr.training.config import RunConfig, parse_config
-from tinysr.training.engine.stage import Stage, named_trained
+from tinysr.training.engine.stage import Stage, name_trained
 
 __all__ = ["CHECKPOINT", "Progress", "State", "load_state", "read_progress", "save_state"]
 
@@ -62,10 +62,10 @@ def save_state(path: Path, state: State, progress: Progress) -> None:
     Raises:
         CheckpointError: it can't be written.
     """
-    tensors = _prefixed(_MODEL, named_trained(state.stage.model)) | _prefixed(_EMA, state.ema)
+    tensors = _add_prefix(_MODEL, name_trained(state.stage.model)) | _add_prefix(_EMA, state.ema)
     tensors |= _slots(_OPTIMIZER, state.optimizer)
     if state.stage.critic is not None and state.critic_optimizer is not None:
-        tensors |= _prefixed(_CRITIC, state.stage.critic.state_dict())
+        tensors |= _add_prefix(_CRITIC, state.stage.critic.state_dict())
         tensors |= _slots(_CRITIC_OPTIMIZER, state.critic_optimizer)
     rows = {"step": progress.step, "seconds": progress.seconds, "history": progress.history}
     metadata = {
@@ -75,14 +75,14 @@ def save_state(path: Path, state: State, progress: Progress) -> None:
     }
     # Channels-last tensors are dense but not contiguous, which the format asks for.
     dense = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-    with replaced(path, CheckpointError) as temporary:
+    with replace_atomically(path, CheckpointError) as temporary:
         try:
             save_file(dense, temporary, metadata)
         except SafetensorError as error:  # it makes its own of a full disk's
             raise CheckpointError(f"{path}: can't be written: {error}") from error
 
 
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor.detach() for name, tensor in tensors.items()}
 
 
@@ -117,7 +117,7 @@ def load_state(path: Path, state: State, asked: Progress) -> Progress:
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    own = named_trained(model)
+    own = name_trained(model)
     if odd := sorted(own.keys() ^ tensors.keys()):
         raise CheckpointError(f"{path} is of another model: '{odd[0]}' is in one of them only")
     with torch.no_grad():
@@ -136,7 +136,7 @@ def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tens
 
 def _changes(saved: RunConfig, asked: RunConfig, path: Path) -> dict[str, list[Any]]:
     """Return the values that differ, the old one and the new one by their keys."""
-    before, after = _flat(saved.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
+    before, after = _flatten(saved.model_dump(mode="json")), _flatten(asked.model_dump(mode="json"))
     keys = sorted(before.keys() | after.keys())
     changed = [key for key in keys if before.get(key) != after.get(key)]
     if fixed := [key for key in changed if key not in _MAY_CHANGE]:
@@ -147,11 +147,11 @@ def _changes(saved: RunConfig, asked: RunConfig, path: Path) -> dict[str, list[A
     return {key: [before.get(key), after.get(key)] for key in changed}
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in data.items():
         name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
 
 

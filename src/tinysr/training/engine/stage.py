@@ -48,11 +48,11 @@ class Raw:
     def to(self, device: torch.device) -> Self:
         """Return the batch with what the device needs moved there."""
 
-        def moved(tensor: Tensor | None) -> Tensor | None:
+        def move(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device, non_blocking=True)
 
         high = self.high.to(device, non_blocking=True)
-        low, taught = moved(self.low), moved(self.taught)
+        low, taught = move(self.low), move(self.taught)
         return dataclasses.replace(self, high=high, low=low, taught=taught)
 
 
@@ -93,7 +93,7 @@ class Stage(ABC):
 
     def groups(self) -> list[Group]:
         """Return the parameters that train, by the rate they train at."""
-        return [Group(parameters=trained(self.model))]
+        return [Group(parameters=list_trained(self.model))]
 
     @abstractmethod
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -114,7 +114,7 @@ class Stage(ABC):
         A stage that trains a part only puts its teacher's parts in the places of the others.
         """
 
-    def whole(self) -> TinySR | None:
+    def get_upscaler(self) -> TinySR | None:
         """Return the model if all its parts upscale together as they stand; None if not."""
         return None
 
@@ -127,12 +127,12 @@ class Stage(ABC):
         return {}
 
 
-def trained(module: nn.Module) -> list[nn.Parameter]:
+def list_trained(module: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that train."""
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
-def named_trained(module: nn.Module) -> dict[str, Tensor]:
+def name_trained(module: nn.Module) -> dict[str, Tensor]:
     """Return the parameters that train by their names, without their gradients' history."""
     with torch.no_grad():
         return {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}

@@ -32,7 +32,7 @@ def load_image_teacher(path: Path) -> RRDBNet:
     if path.suffix in (".param", ".bin"):
         network = read_ncnn(path)
     elif path.suffix in (".pth", ".pt", ".safetensors"):
-        network = _of(read_tensors(path, _WITHIN), path)
+        network = _fill_network(read_tensors(path, _WITHIN), path)
     else:
         raise CheckpointError(
             f"{path}: expected an RRDBNet as .pth, .safetensors or ncnn's .param and .bin, "
@@ -41,7 +41,7 @@ def load_image_teacher(path: Path) -> RRDBNet:
     return network.requires_grad_(False).eval()
 
 
-def _of(tensors: Mapping[str, Tensor], path: Path) -> RRDBNet:
+def _fill_network(tensors: Mapping[str, Tensor], path: Path) -> RRDBNet:
     with torch.device("meta"):
         network = RRDBNet(_shape(tensors, path))
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}

@@ -60,7 +60,9 @@ def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bo
     team, config = team or Team(), lesson.config
     photos = Photos(lesson.data, config.data.image_side) if lesson.data else None
     origin = _origin(lesson, photos)
-    missing = [index for index in range(config.shards) if not _made(lesson.folder, index, origin)]
+    missing = [
+        index for index in range(config.shards) if not _is_made(lesson.folder, index, origin)
+    ]
     if missing:
         network = load_image_teacher(lesson.teacher)
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
@@ -98,7 +100,7 @@ def _suffixes(path: Path) -> tuple[str, ...]:
     return (".param", ".bin") if path.suffix in (".param", ".bin") else (path.suffix,)
 
 
-def _made(folder: Path, index: int, origin: Mapping[str, Any]) -> bool:
+def _is_made(folder: Path, index: int, origin: Mapping[str, Any]) -> bool:
     found = shard_origin(shard_path(folder, index))
     if found is not None and found != origin:
         raise CheckpointError(

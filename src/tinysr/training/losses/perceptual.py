@@ -13,7 +13,7 @@ from tinysr.training.losses.alternatives import MultiScaleGradient, Wavelet
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
 
-__all__ = ["NETWORKS", "PerceptualName", "perceptual"]
+__all__ = ["NETWORKS", "PerceptualName", "make_perceptual"]
 
 PerceptualName = Literal["lpips", "efficientnet-lite0", "multi-scale-gradient", "wavelet"]
 
@@ -29,7 +29,7 @@ _ALTERNATIVES: Mapping[str, Callable[[], nn.Module]] = {
 }
 
 
-def perceptual(name: PerceptualName, features: Path | None) -> nn.Module:
+def make_perceptual(name: PerceptualName, features: Path | None) -> nn.Module:
     """Return the loss of a name: a module that maps two batches of images to their distance.
 
     Args:

@@ -49,14 +49,14 @@ def random_min(evidence: Evidence) -> Kept:
 
 def shortgpt(evidence: Evidence) -> Kept:
     """Keep the layers that change their input most (ShortGPT's block influence)."""
-    return _largest(evidence.influence(), evidence.space.kept)
+    return _keep_largest(evidence.influence(), evidence.space.kept)
 
 
 def sensitivity(evidence: Evidence) -> Kept:
     """Keep the layers without which, one at a time, the loss is largest."""
     everything = range(evidence.space.layers)
     without = [evidence.loss(tuple(k for k in everything if k != left)) for left in everything]
-    return _largest(without, evidence.space.kept)
+    return _keep_largest(without, evidence.space.kept)
 
 
 def tinyfusion(evidence: Evidence) -> Kept:
@@ -69,7 +69,7 @@ def activation(evidence: Evidence) -> Kept:
     return evidence.learn(True)
 
 
-def _largest(scores: Sequence[float], count: int) -> Kept:
+def _keep_largest(scores: Sequence[float], count: int) -> Kept:
     order = sorted(range(len(scores)), key=lambda layer: -scores[layer])
     return tuple(sorted(order[:count]))
 

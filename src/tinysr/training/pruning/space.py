@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 
 __all__ = ["PAIRINGS", "Kept", "Pairing", "SearchSpace"]
 
@@ -50,7 +50,7 @@ class SearchSpace:
     def __post_init__(self) -> None:
         """Refuse what can't be cut or traded."""
         if self.pairing not in PAIRINGS:
-            raise choices("pairing", self.pairing, PAIRINGS)
+            raise choice_error("pairing", self.pairing, PAIRINGS)
         if not 0 < self.keep < self.block or self.layers < 1 or self.layers % self.block:
             raise UnsupportedError(
                 f"expected blocks that divide {self.layers} layers and keep some of theirs, found "

@@ -21,8 +21,8 @@ from tinysr.training.evaluate import (
     PHOTOS,
     UNWATCHED,
     Upscale,
-    bicubic,
     photo_pairs,
+    upscale_bicubic,
     with_adain,
     with_constant_prediction,
 )
@@ -42,13 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Print tables of models, bicubic and a peer; return the exit code."""
     options = _options(arguments)
     metrics = Metrics.of(
-        features=options.features or _packaged(FEATURES_NAME),
+        features=options.features or _find_packaged(FEATURES_NAME),
         lpips=options.lpips,
         dists=options.dists,
-        niqe=options.niqe or _packaged(NIQE_NAME),
+        niqe=options.niqe or _find_packaged(NIQE_NAME),
     )
     models: dict[str, nn.Module] = {name: load(name) for name in options.models}
-    peer = options.peer or _packaged(TEACHER_NAME)
+    peer = options.peer or _find_packaged(TEACHER_NAME)
     methods = _methods(models)
     if peer is not None:
         models[f"peer {peer.stem}"] = methods[f"peer {peer.stem}"] = load_image_teacher(peer)
@@ -80,7 +80,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _packaged(name: str) -> Path | None:
+def _find_packaged(name: str) -> Path | None:
     """Return a network that a package carries; None where it is not installed."""
     try:
         return find_packaged(name)
@@ -89,7 +89,7 @@ def _packaged(name: str) -> Path | None:
 
 
 def _methods(models: Mapping[str, Any]) -> dict[str, Upscale]:
-    methods: dict[str, Upscale] = {"bicubic": bicubic}
+    methods: dict[str, Upscale] = {"bicubic": upscale_bicubic}
     for name, model in models.items():
         methods[name] = model
         methods[f"{name} + adain"] = with_adain(model)

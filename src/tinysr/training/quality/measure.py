@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinysr.training.evaluate import Pair, Upscale, evaluate, upscaled
+from tinysr.training.evaluate import Pair, Upscale, evaluate, upscale_array
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
 from tinysr.training.quality.dists import Dists
@@ -74,7 +74,7 @@ class Measured:
 def measure(upscale: Upscale, pairs: Sequence[Pair], metrics: Metrics) -> Measured:
     """Return the means of ``upscale`` over ``pairs``."""
     scores = evaluate(upscale, pairs)
-    images = [upscaled(upscale, pair.low) for pair in pairs]
+    images = [upscale_array(upscale, pair.low) for pair in pairs]
     truths = [pair.high for pair in pairs]
     with torch.no_grad():
         return Measured(

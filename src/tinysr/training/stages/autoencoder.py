@@ -49,13 +49,13 @@ class AutoencoderStage(Stage):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the distance of the decoded images from those that were encoded."""
-        image = _sharp(batch)
+        image = _mix_targets(batch)
         decoded = self.model.decode(self.model.encode_image(image))
         return self._loss.terms(decoded, image, step)
 
     def critic_loss(self, batch: Batch, step: int) -> Tensor:
         """Return what the critic minimises."""
-        return self._loss.critic_loss(_sharp(batch))
+        return self._loss.critic_loss(_mix_targets(batch))
 
     def upscale(self, low: Tensor) -> Tensor:
         """Code the bicubic image: nothing restores it yet."""
@@ -66,7 +66,7 @@ class AutoencoderStage(Stage):
         return self.model
 
 
-def _sharp(batch: Batch) -> Tensor:
+def _mix_targets(batch: Batch) -> Tensor:
     """Return every other original, and the teacher's images in the places of the rest."""
     if batch.taught is None:
         return batch.high

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 from tinysr.training.config import RunConfig, first_problem
 from tinysr.training.engine import Stage
 from tinysr.training.losses.perceptual import NETWORKS
@@ -31,7 +31,7 @@ def build(config: RunConfig, context: Context) -> Stage:
         CheckpointError: an input can't be used.
     """
     if config.stage not in STAGES:
-        raise choices("stage", config.stage, STAGES)
+        raise choice_error("stage", config.stage, STAGES)
     kind = STAGES[config.stage]
     try:
         options = kind.options.model_validate(config.options)

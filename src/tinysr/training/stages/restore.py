@@ -16,9 +16,9 @@ from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
 from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Group, Stage
-from tinysr.training.engine.stage import trained
-from tinysr.training.lora import merge_adapters, shared_copy, with_lora
-from tinysr.training.losses import squared
+from tinysr.training.engine.stage import list_trained
+from tinysr.training.lora import copy_tree, merge_adapters, with_lora
+from tinysr.training.losses import squared_error
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
@@ -76,11 +76,11 @@ class RestoreStage(Stage):
     def groups(self) -> list[Group]:
         """Return what trains, the transformer apart."""
         options, model = self._options, self.model
-        velocity = trained(model.transformer.proj_out)
+        velocity = list_trained(model.transformer.proj_out)
         ids = {id(parameter) for parameter in velocity}
-        blocks = [p for p in trained(model.transformer) if id(p) not in ids]
+        blocks = [p for p in list_trained(model.transformer) if id(p) not in ids]
         rows = (
-            (trained(model.encoder) + trained(model.decoder), 1.0),
+            (list_trained(model.encoder) + list_trained(model.decoder), 1.0),
             (blocks, options.transformer_factor),
             (velocity, options.transformer_factor * options.velocity_factor),
         )
@@ -88,12 +88,12 @@ class RestoreStage(Stage):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted distances from the expected latents and from the expected image."""
-        z = self._restored(self.model, batch.low)
+        z = self._restore(self.model, batch.low)
         terms = {}
         if self._options.latents:
             with torch.no_grad():
                 expected = self._latents(batch)
-            terms["latents"] = self._options.latents * squared(z, expected)
+            terms["latents"] = self._options.latents * squared_error(z, expected)
         if self._options.image.compares:
             terms |= self._loss.terms(self.model.decode(z), self._image(batch), step)
         return terms
@@ -105,7 +105,7 @@ class RestoreStage(Stage):
     def _latents(self, batch: Batch) -> Tensor:
         """Return what the teacher restores, or what the student codes of the expected image."""
         if self._teacher is not None:
-            return self._restored(self._teacher, batch.low)
+            return self._restore(self._teacher, batch.low)
         return self.model.encode_image(self._image(batch))
 
     def _image(self, batch: Batch) -> Tensor:
@@ -118,7 +118,7 @@ class RestoreStage(Stage):
         return batch.taught
 
     @staticmethod
-    def _restored(model: OneStep, low: Tensor) -> Tensor:
+    def _restore(model: OneStep, low: Tensor) -> Tensor:
         z = model.encode(low)
         return z - model.predict(z)
 
@@ -127,13 +127,13 @@ class RestoreStage(Stage):
         image: Tensor = self.model(low)
         return image
 
-    def whole(self) -> TinySR:
+    def get_upscaler(self) -> TinySR:
         """Return the student."""
         return self.model
 
     def product(self) -> TinySR:
         """Return the student, its LoRA merged."""
-        plain = shared_copy(self.model)
+        plain = copy_tree(self.model)
         plain.transformer = merge_adapters(self.model.transformer)
         return plain
 

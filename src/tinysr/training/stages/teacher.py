@@ -75,7 +75,7 @@ class TeacherStage(Stage):
         image: Tensor = self.model(low)
         return image
 
-    def whole(self) -> TinySR:
+    def get_upscaler(self) -> TinySR:
         """Return the model."""
         return self.model
 
@@ -88,16 +88,16 @@ class TeacherStage(Stage):
         options = self._options
         factors = {
             "autoencoder": lambda _step: 1.0,
-            "transformer": self._later(options.transformer_factor),
-            "velocity": self._later(options.velocity_factor),
-            "modulation": self._later(options.modulation_factor),
+            "transformer": self._delay(options.transformer_factor),
+            "velocity": self._delay(options.velocity_factor),
+            "modulation": self._delay(options.modulation_factor),
         }
         rows: dict[str, list[nn.Parameter]] = {kind: [] for kind in factors}
         for name, parameter in self.model.named_parameters():
             rows[_kind(name)].append(parameter)
         return [Group(parameters=rows[kind], factor=factor) for kind, factor in factors.items()]
 
-    def _later(self, factor: float) -> Callable[[int], float]:
+    def _delay(self, factor: float) -> Callable[[int], float]:
         """Return a factor that is 0 until the transformer's start and rises from there."""
         start, warmup = self._options.transformer_start, self._options.transformer_warmup
         return lambda step: factor * min(max((step - start + 1) / warmup, 0.0), 1.0)

@@ -176,7 +176,7 @@ class _Resolver:
     def __call__(self, stem: str) -> str:
         """Return the name of a module of the base, or of one that the base leaves out."""
         flat = next((stem.removeprefix(w) for w in _FLAT if stem.startswith(w)), None)
-        names = list(_unwrapped(stem)) if flat is None else self._flat.get(flat, [flat])
+        names = list(_unwrap_names(stem)) if flat is None else self._flat.get(flat, [flat])
         found = [name for name in names if name in self._modules or self._dropped(name)]
         if len(found) > 1:
             raise CheckpointError(
@@ -197,7 +197,7 @@ class _Resolver:
         )
 
 
-def _unwrapped(stem: str) -> Iterable[str]:
+def _unwrap_names(stem: str) -> Iterable[str]:
     """Yield a name without its first 0, 1, 2 … wrappers."""
     name = stem
     yield name
