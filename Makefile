@@ -54,7 +54,7 @@ coreml: setup  ## Export MODEL as a CoreML package in fp16 (or PRECISION), gate 
 	$(TINYSR) export '$(MODEL)' -o '$(BUNDLE)-coreml' -t coreml --overwrite \
 		--precision '$(if $(filter file,$(origin PRECISION)),fp16,$(PRECISION))'
 
-parity: setup  ## Hold every artifact of BUNDLE against the eager model again
+parity: setup  ## Compare every artifact of BUNDLE with the eager model again
 	$(TINYSR) parity '$(BUNDLE)'
 
 calibrate: setup  ## Measure MODEL's ranges and find its precision plan

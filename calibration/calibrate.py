@@ -66,7 +66,9 @@ class Verdict(StrictRecord):
         """What is wrong, in one line."""
         parts = [f"'{m.module}' reaches {m.absmax:g} at `{m.op}`" for m in self.short[:1]]
         parts = (
-            [f"no margin of {self.margin:g}: {parts[0]}{_count_more(self.short)}"] if parts else []
+            [f"expected a margin of {self.margin:g}: {parts[0]}{_count_more(self.short)}"]
+            if parts
+            else []
         )
         parts += [f"{self.weights[0]}{_count_more(self.weights)}"] if self.weights else []
         if not self.evaluation.passed:

@@ -18,7 +18,7 @@ def render_html(found: Calibration, plot: bytes) -> str:
 
     Args:
         found: the calibration.
-        plot: from :func:`.plot.headroom_png`.
+        plot: from :func:`.plot.draw_headroom`.
 
     Raises:
         MissingBackendError: jinja2 is not installed.

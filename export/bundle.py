@@ -98,7 +98,7 @@ def _build(
 ) -> None:
     progress("baking the constants")
     baked = bake(loaded.model, options.tile)
-    progress("holding the baked model against the eager one")
+    progress("comparing the baked model with the eager one")
     proof = prove_baked(loaded.model, baked, example_input(baked, "upscale", options.tile, 1))
     plans = _write_plans(work, options)
     targets = find_targets(options.targets)

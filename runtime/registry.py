@@ -180,7 +180,7 @@ def _find_worst(bundle: Bundle, backend: Backend, precision: str) -> Verdict:
 
 def _describe_verdict(verdict: Verdict) -> str:
     if verdict.result == "not run":
-        return "was never put to `tinysr parity`"
+        return "was never checked by `tinysr parity`"
     words = f"{verdict.result}ed parity"
     if verdict.gate_db is None:
         return words

@@ -199,7 +199,7 @@ class Backend(ABC):
             words = " ".join(str(error).split())[:200]
             return Availability(
                 ready=False,
-                detail=f"it failed when it was asked: {type(error).__name__}: {words}",
+                detail=f"the check of it failed: {type(error).__name__}: {words}",
                 remedy=f"repair what {self.name} needs, or choose another backend",
             )
 

@@ -66,7 +66,7 @@ def use_vips() -> Iterator[None]:
 
 
 def take_warnings() -> str:
-    """Return what decoders had to say, since :func:`calling` began, of what they read."""
+    """Return what decoders had to say, since :func:`use_vips` began, of what they read."""
     words: bytes = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
     return words.decode("ascii", "replace")
 

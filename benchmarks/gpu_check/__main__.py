@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check")
     parser.add_argument("bundles", type=Path, nargs="*", default=list(BUNDLES))
     parser.add_argument("--precision", default="fp16")
-    parser.add_argument("--model", type=Path, help="the checkpoint, when it was no preset")
+    parser.add_argument("--model", type=Path, help="the checkpoint, if it was not a preset")
     parser.add_argument("--json", type=Path, default=Path("gpu-check.json"))
     words = parser.parse_args(arguments)
     require("torch", extra="models")  # before imports that take it for granted

@@ -48,8 +48,8 @@ def describe_machine() -> dict[str, Any]:
     found = find_gpu()
     if found is None:
         raise MissingBackendError(
-            f"the check needs an NVIDIA GPU, found none ({explain_no_gpu()}): run it on a machine with "
-            "one; `make gpu-check-folder` gathers what it needs there"
+            f"the check needs an NVIDIA GPU, found none ({explain_no_gpu()}): run it on a machine "
+            "with one; `make gpu-check-folder` gathers what it needs there"
         )
     return {
         "gpu": found.name,

@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check.folder")
     parser.add_argument("target", type=Path)
     parser.add_argument("bundles", type=Path, nargs="*", default=list(BUNDLES))
-    parser.add_argument("--python", default=sys.executable, help="of the version there")
+    parser.add_argument("--python", default=sys.executable, help="a Python of the version there")
     words = parser.parse_args(arguments)
     gather(words.target, words.bundles, words.python)
     made = paths.files_below(words.target, BundleError)

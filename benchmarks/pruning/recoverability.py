@@ -157,11 +157,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=CONFIG, help="a plan: TOML")
     parser.add_argument("--data", type=Path, help="a folder of images to train on")
     parser.add_argument("--features", type=Path, help="LPIPS's network, if the plan asks for it")
-    parser.add_argument("--photos", nargs="+", default=list(PHOTOS), help="to measure on")
-    parser.add_argument("--side", type=int, default=64, help="of their middles, in pixels")
+    parser.add_argument("--photos", nargs="+", default=list(PHOTOS), help="photos to measure on")
+    parser.add_argument("--side", type=int, default=64, help="side of their middles, in pixels")
     parser.add_argument("--tile", type=int, default=TILE, help="side of the timed image")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--rules", default="quick", help=f"of timing: {', '.join(PRESETS)}")
+    parser.add_argument("--rules", default="quick", help=f"rules of timing: {', '.join(PRESETS)}")
     return parser.parse_args(arguments)
 
 

@@ -68,7 +68,7 @@ class Plan:
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UnsupportedError(f"{path}: no plan of pruning: {error}") from error
+            raise UnsupportedError(f"{path}: not a pruning plan: {error}") from error
         if data.keys() != {"search", "tune"}:
             raise UnsupportedError(f"{path}: expected the tables [search] and [tune] alone")
         search, tune = (parse_config(data[part], f"{path}: {part}") for part in ("search", "tune"))

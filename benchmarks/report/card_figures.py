@@ -17,7 +17,7 @@ MODEL = "tinysr-nano"
 
 CARD = Path(tinysr.__file__).parent / "models" / "weights" / f"{MODEL}.md"
 
-_SETS = ("photos that were watched", "photos that were not")
+_SETS = ("validation photos", "held-out photos")
 """The card's tables of quality, in its order."""
 
 _LEAST_GAIN_DB = 0.1

@@ -225,8 +225,8 @@ def memory_lines() -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        *wrapped(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, with all "
-                  "that Python and the libraries take.)"),
+        *wrapped(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, "
+                  "with all that Python and the libraries take.)"),
     ]  # fmt: skip
 
 

@@ -149,16 +149,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Strict:
     """A watcher for which no image may fail."""
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         """Say nothing."""
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         """Say nothing."""
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         """Say nothing."""
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         """Raise what went wrong."""
         if item.error is not None:
             raise item.error

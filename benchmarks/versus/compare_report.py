@@ -77,7 +77,7 @@ def render_html(found: Comparison, plot: bytes) -> str:
 
     Args:
         found: the comparison.
-        plot: from :func:`comparison_png`.
+        plot: from :func:`draw_comparison`.
 
     Raises:
         MissingBackendError: jinja2 is not installed.

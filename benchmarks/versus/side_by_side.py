@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rules", default="full")
     parser.add_argument("--json", type=Path, help="a file for the measurement")
     parser.add_argument("--only", action="append", default=[], help="a contender")
-    parser.add_argument("--model", type=Path, help="the checkpoint, when it was no preset")
+    parser.add_argument("--model", type=Path, help="the checkpoint, if it was not a preset")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

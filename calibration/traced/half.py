@@ -30,7 +30,7 @@ class HalfWalker(Walker):
     """Runs a model in fp16, all but the modules that a plan keeps."""
 
     def __init__(self, trace: Trace, wide: Collection[str]) -> None:
-        """Take the kept modules: ``PrecisionPlan.wide``'s keys."""
+        """Take the kept modules: ``PrecisionPlan.list_wide``'s keys."""
         super().__init__(trace)
         self._wide = frozenset(wide)
 

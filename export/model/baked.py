@@ -2,7 +2,7 @@
 
 The module tree mirrors the eager model's, so that a value in an exported graph can be named
 after the module that made it. What a pass still has to fold away is an attribute that is not
-``None``; a fully baked model has none left (:func:`unfolded` lists them).
+``None``; a fully baked model has none left (:func:`list_unfolded` lists them).
 """
 
 from __future__ import annotations

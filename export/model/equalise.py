@@ -21,7 +21,7 @@ __all__ = ["equalise", "find_equalisable"]
 def equalise(model: BakedTinySR, entries: Iterable[Equalised]) -> BakedTinySR:
     """Divide channels that layers read, and multiply the weights that read them.
 
-    Given: a fully baked model in fp32, and layers of :func:`equalisable`.
+    Given: a fully baked model in fp32, and layers of :func:`find_equalisable`.
     Result: the same function, bit for bit unless a value leaves fp32's range; what
     a layer reads is closer to one size. The division is folded into the layer before, or stands
     after the norm, where there is none.

@@ -150,7 +150,7 @@ def _quantize(
 
 
 def _join_inputs(model: onnx.ModelProto, sources: Mapping[str, str]) -> None:
-    """Take out the nodes that :func:`_apart` put in."""
+    """Take out the nodes that :func:`_separate_inputs` put in."""
     nodes = [n for n in model.graph.node if not (n.op_type == "Identity" and n.name in sources)]
     for node in nodes:
         for index, name in enumerate(node.input):

@@ -198,7 +198,7 @@ def list_kept_types(
     """Return the types of all modules that a plan's entries stand for, by their paths.
 
     Raises:
-        CalibrationError: one is in two types; or as :func:`matching`.
+        CalibrationError: one is in two types; or as :func:`match_modules`.
     """
     found: dict[str, T] = {}
     for name, kept in entries:

@@ -60,7 +60,7 @@ def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: Pro
 
     Raises:
         UnsupportedError: TensorRT can't build it; the message has its words.
-        MissingBackendError: this machine's memory does not suffice.
+        MissingBackendError: this machine has too little memory.
         OSError: the file can't be written.
     """
 
@@ -82,7 +82,7 @@ def engine_from_network(
 
     Raises:
         UnsupportedError: TensorRT can't build it; the message has its words.
-        MissingBackendError: this machine's memory does not suffice, as far as TensorRT says so.
+        MissingBackendError: this machine has too little memory, as far as TensorRT says so.
     """
     config = _config(flavor, parsed.builder, build)
     monitor = _make_monitor(flavor.module, build, progress)
@@ -182,7 +182,7 @@ def _make_monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
 def _explain_failure(flavor: Flavor, build: EngineBuild, messages: Messages) -> Exception:
     if messages.lack_of_memory:
         return MissingBackendError(
-            f"{build.label}: this machine's memory does not suffice for {flavor.title} to build it "
+            f"{build.label}: this machine has too little memory for {flavor.title} to build it "
             f"({messages.first}): free some, or build on a larger machine"
         )
     return UnsupportedError(f"{build.label}: {flavor.label} can't build it: {messages.first}")

@@ -131,7 +131,7 @@ def _explain_end(code: int, label: str, noise: IO[bytes]) -> MissingBackendError
     messages.add(noise.read().decode(errors="replace")[-_WORDS:] or "it says nothing")
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     killed = code == -signal.SIGKILL or messages.lack_of_memory
-    why = "this machine's memory does not suffice" if killed else "TensorRT broke off"
+    why = "this machine has too little memory" if killed else "TensorRT broke off"
     return MissingBackendError(
         f"{label}: {why} to build it ({how}: {messages.first}): "
         "free memory, or build on a larger machine"
@@ -141,7 +141,7 @@ def _explain_end(code: int, label: str, noise: IO[bytes]) -> MissingBackendError
 def _explain_stall(label: str, patience: float) -> MissingBackendError:
     return MissingBackendError(
         f"{label}: TensorRT stopped working and was ended after {patience:.0f} s, as happens where "
-        "this machine's memory does not suffice: free memory, or build on a larger machine"
+        "the machine has too little memory: free memory, or build on a larger machine"
     )
 
 

@@ -26,13 +26,15 @@ def read_graph(path: Path, label: str) -> onnx.ModelProto:
     """Read a graph without its weights.
 
     Raises:
-        BundleError: it is no ONNX.
+        BundleError: it is not an ONNX file.
         UnsupportedError: its opset is none that engines are built from.
     """
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own errors have no common base
-        raise BundleError(f"{label}: {path.name} is no ONNX: export the bundle again") from error
+        raise BundleError(
+            f"{label}: {path.name} is not an ONNX file: export the bundle again"
+        ) from error
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
     if opset not in OPSETS:
         raise UnsupportedError(

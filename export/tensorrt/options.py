@@ -102,7 +102,7 @@ class TensorRTOptions:
         alone = [name for name in (PORTABLE, CURRENT) if name in self.compute_capabilities]
         if alone and len(self.compute_capabilities) > 1:
             raise UnsupportedError(
-                f"the compute capability '{alone[0]}' stands alone: "
+                f"the compute capability '{alone[0]}' can't be combined: "
                 f"found it beside {len(self.compute_capabilities) - 1} more"
             )
 

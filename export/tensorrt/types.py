@@ -76,7 +76,7 @@ def check_types(
     """Hold every layer's type against the precision and its plan.
 
     Args:
-        found: from :func:`layers`.
+        found: from :func:`walk_layers`.
         precision: of the artifact.
         kept: modules that the plan keeps in fp32.
         label: of the artifact, for messages.

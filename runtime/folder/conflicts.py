@@ -49,7 +49,7 @@ def _check_job(job: Job, writers: dict[str | None, Job], sources: set[str | None
     if writer is not None and writer.folder is None:
         return replace(
             job,
-            problem=f"{job}: is what {writer} becomes, and is not enlarged again; "
+            problem=f"{job}: is the result of {writer}, and is not enlarged again; "
             "name it alone if it is to be",
         )
     return job

@@ -42,20 +42,20 @@ class Watcher(Protocol):
     """Is told how far a run is.
 
     What it raises costs no image: the others are made, then the first error is raised. With a
-    TinySRError from ``started`` or ``finished``, or where nobody reads a pipe any more, it ends the
-    run at once.
+    TinySRError from ``on_start`` or ``on_finish``, or where nobody reads a pipe any more, it ends
+    the run at once.
     """
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         """Inference begins; called in the thread that runs the jobs."""
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         """So many steps of this image's inference are done; in the same thread."""
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         """An image was made, skipped or failed; in the order of the jobs, in another thread."""
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         """It was interrupted, and waits for what is being written."""
 
 
@@ -99,7 +99,7 @@ class _Run:
         try:
             self._infer()
         except KeyboardInterrupt:
-            self._wait_for(writer, self._watcher.stopping)
+            self._wait_for(writer, self._watcher.on_stop)
             raise
         except BaseException:
             self._wait_for(writer)
@@ -142,7 +142,7 @@ class _Run:
                     with _blame(item):
                         self._stages.expect(item, raster)
                     if item.error is None:
-                        self._tell(self._watcher.started, item)
+                        self._tell(self._watcher.on_start, item)
                         with _blame(item):
                             self._stages.infer(item, raster, self._report_step)
                 self._inferred.put(item)
@@ -157,10 +157,10 @@ class _Run:
                     self._stages.write(item, result)
             self._stages.log(item)
             self._budget.give(item.burden)
-            self._tell(self._watcher.finished, item)
+            self._tell(self._watcher.on_finish, item)
 
     def _report_step(self, done: int, total: int) -> None:
-        self._tell(self._watcher.stepped, done, total)
+        self._tell(self._watcher.on_step, done, total)
 
     def _tell(
         self, call: Callable[_Words, None], *words: _Words.args, **more: _Words.kwargs

@@ -157,7 +157,7 @@ def _open(exif: bytes) -> tuple[bytes, Layout, int]:
     block = exif[len(PREFIX) :] if exif.startswith(PREFIX) else exif
     layout, at = directories.read_header(block)
     if layout.big:
-        raise ValueError("EXIF data is no BigTIFF")
+        raise ValueError("EXIF data can't be a BigTIFF")
     return block, layout, at
 
 

@@ -123,7 +123,7 @@ class Chain:
             driver: see :class:`StepKernel`.
 
         Raises:
-            UnsupportedError: they can't be joined, as :func:`why_apart` says.
+            UnsupportedError: they can't be joined, as :func:`explain_apart` says.
             MissingBackendError: the driver does not compile the step.
         """
         if problem := explain_apart(stages):

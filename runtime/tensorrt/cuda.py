@@ -33,7 +33,7 @@ class Cuda:
         """
         error, *results = getattr(self.runtime, name)(*arguments)
         if int(error) != 0:
-            advice = "the GPU's memory does not suffice" if "Memory" in error.name else "see CUDA"
+            advice = "the GPU has too little memory" if "Memory" in error.name else "see CUDA"
             raise MissingBackendError(f"{name} failed with {error.name}: {advice}")
         return results[0] if len(results) == 1 else tuple(results)
 

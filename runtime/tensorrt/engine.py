@@ -23,8 +23,8 @@ _WORDS = {
     "UNSUPPORTED_CC": "it was built for other GPUs",
     "OLD_CUDA_DRIVER": "the NVIDIA driver here is too old",
     "OLD_CUDA_RUNTIME": "the CUDA runtime here is too old",
-    "INSUFFICIENT_GPU_MEMORY": "the GPU's memory does not suffice",
-    "MALFORMED_ENGINE": "the file is no engine, or was cut short",
+    "INSUFFICIENT_GPU_MEMORY": "the GPU has too little memory",
+    "MALFORMED_ENGINE": "the file is not an engine, or it was cut short",
     "CUDA_ERROR": "CUDA does not work here",
 }
 

@@ -36,7 +36,7 @@ class Execution:
         """Make the context and allocate its buffers.
 
         Raises:
-            MissingBackendError: the device's memory does not suffice.
+            MissingBackendError: the device has too little memory.
         """
         self.artifact, self.cuda = artifact, cuda
         (into,), (out,) = artifact.inputs, artifact.outputs

@@ -195,13 +195,13 @@ def test_a_build_in_a_process_of_its_own_ends_with_the_command(tmp_path: Path) -
     program = (
         "import os, time\n"
         "from pathlib import Path\n"
-        "from tinysr.cli.signals import ending_cleanly\n"
-        "from tinysr.export.tensorrt.isolated import isolated\n"
+        "from tinysr.cli.signals import end_cleanly\n"
+        "from tinysr.export.tensorrt.isolated import run_isolated\n"
         "def work(tell):\n"
         "    Path('child').write_text(str(os.getpid()))\n"
         f"    time.sleep({WAIT})\n"
-        "with ending_cleanly():\n"
-        "    isolated(work, label='engine')\n"
+        "with end_cleanly():\n"
+        "    run_isolated(work, label='engine')\n"
     )
     process = subprocess.Popen(  # noqa: S603  our own program
         [sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.PIPE,

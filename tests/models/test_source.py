@@ -52,7 +52,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a bundle that bears the name of a preset whose weights are others."""
     monkeypatch.setitem(PRESETS, "small", CONFIG)
     monkeypatch.setattr(load_module, "UNTRAINED", {*UNTRAINED, "small"})
-    monkeypatch.setattr(load_module, "seeded", lambda _: tiny_model())
+    monkeypatch.setattr(load_module, "seed_model", lambda _: tiny_model())
 
     def rename(data: dict[str, dict[str, object]]) -> None:
         data["source"] |= {"kind": "preset", "name": "small"}

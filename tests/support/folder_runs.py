@@ -23,16 +23,16 @@ class Seen:
         self.stopped = False
         self._on_start = on_start
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         self._on_start(item)
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         self.steps.append((done, total))
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         self.items.append(item)
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         self.stopped = True
 
     @property

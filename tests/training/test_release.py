@@ -93,7 +93,7 @@ def test_a_release_loads_and_its_card_holds_the_runs_figures(
     text = card.read_text()
     assert "`teacher`, step 2 of 2 planned, seed 80" in text
     assert "Mean gain over bicubic" in text
-    assert text.count("| astronaut |") == 4  # watched ones and others
+    assert text.count("| astronaut |") == 4  # validation and held-out photos
     assert "Made by the runs below, with configs of their own." in text
     assert f"| {tmp_path.name} | 2 |" in text
 
@@ -171,7 +171,7 @@ def refused(cli: Cli, run: Path, words: list[str], message: str) -> None:
         (["nano/teacher", "--set", "phases=[]"], "shares of all phases"),
         (["nano/teacher", "--set", "phases=[{patch = 40, batch = 1}]"], "divide by 16"),
         (["nano/teacher", "--set", "stage=dream"], "unknown stage 'dream'"),
-        (["nano/teacher", "--config", "none.toml"], "none.toml: no training config"),
+        (["nano/teacher", "--config", "none.toml"], "none.toml: not a training config"),
         (["nano/teacher", "--input", "teacher"], "expects ROLE=PATH"),
         (["nano/teacher", "--data", "none"], "none: expected a folder of images"),
     ],

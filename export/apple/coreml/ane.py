@@ -104,7 +104,7 @@ class AneTransformer(ShuffledTransformer):
 def lay_out_for_ane(model: BakedTinySR) -> BakedTinySR:
     """Lay out the transformer's tokens for the Neural Engine.
 
-    Given: a prepared model (:func:`.prepare.prepared`).
+    Given: a prepared model (:func:`.prepare.prepare`).
     Result: the same function up to rounding. Modules keep their paths, by which plans know them.
     """
     model = copy_tree(model)

@@ -102,7 +102,7 @@ def describe(
 
     Args:
         path: of the ``.mlpackage``.
-        facts: from :func:`hashed`.
+        facts: from :func:`add_hash`.
         images: by the functions that choose from sizes, the sides of the images that they give, the
             default first: coremltools describes them as any size, with a default of one pixel.
     """

@@ -56,7 +56,7 @@ class AnySizeTransformer(ShuffledTransformer):
 def allow_any_size(model: BakedTinySR) -> BakedTinySR:
     """Let a prepared model take every tile that is not larger than its own.
 
-    Given: a model of :func:`.prepare.prepared`, perhaps in the Neural Engine's layout.
+    Given: a model of :func:`.prepare.prepare`, perhaps in the Neural Engine's layout.
     Result: the same function. On smaller tiles it computes what a model baked for them does.
     Modules keep their paths, by which plans know them.
     """

@@ -41,9 +41,7 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     ] = None,
     rules: Annotated[
         str,
-        typer.Option(
-            help="full, or quick: it shows that all works, measures no limits, means little."
-        ),
+        typer.Option(help="full, or quick: a short test that all works; its figures mean little."),
     ] = "full",
     threads: Annotated[int | None, number_option(kind=THREADS, text="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="A name for this machine.  [default: its CPU]")] = "",

@@ -63,7 +63,7 @@ def calibrate(
     target: Annotated[
         str | None,
         typer.Option(
-            help="Whose formats w8, w6 and w4 are in: onnx, for graphs and what is built from "
+            help="Target whose formats w8, w6 and w4 have: onnx, for graphs and what is built from "
             "them, or coreml.  [default: onnx]"
         ),
     ] = None,
@@ -79,7 +79,7 @@ def calibrate(
             "[default: 128, or that of the bundle or the checked plan]",
         ),
     ] = None,
-    seed: Annotated[int, number_option(kind=SEED, text="Of the degradations.")] = 80,
+    seed: Annotated[int, number_option(kind=SEED, text="Seed of the degradations.")] = 80,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a plan that is there.")
     ] = False,

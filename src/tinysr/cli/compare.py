@@ -27,7 +27,7 @@ def compare(
     *,
     model: Annotated[
         Path | None,
-        typer.Option(help="The checkpoint the bundle was made from, when it was no preset."),
+        typer.Option(help="The checkpoint the bundle was made from, if it was not a preset."),
     ] = None,
     repeats: Annotated[int, number_option(kind=COUNT, text="Timed runs of each precision.")] = 11,
     output: Annotated[
@@ -38,7 +38,7 @@ def compare(
         bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
     ] = False,
 ) -> None:
-    """Hold every precision against the eager model and the ground truth, and time it."""
+    """Compare every precision with the eager model and the ground truth, and time it."""
     from tinysr import places
     from tinysr.errors import UnsupportedError, require
 

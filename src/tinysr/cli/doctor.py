@@ -70,7 +70,7 @@ def _ask(ask: Callable[[], T], otherwise: Callable[[str], T]) -> T:
         return ask()
     except (Exception, SystemExit) as error:  # a library that is asked may do anything
         words = " ".join(str(error).split())[:200]
-        return otherwise(f"it failed when it was asked: {type(error).__name__}: {words}")
+        return otherwise(f"the check of it failed: {type(error).__name__}: {words}")
 
 
 def _no_backends(words: str) -> BackendRow:

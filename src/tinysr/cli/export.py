@@ -77,7 +77,7 @@ def export(
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
     ] = False,
     gate: Annotated[
-        bool, typer.Option("--gate/--no-gate", help="Hold every artifact against the eager model.")
+        bool, typer.Option("--gate/--no-gate", help="Compare every artifact with the eager model.")
     ] = True,
     tensorrt: Mapping[str, Any],
 ) -> None:

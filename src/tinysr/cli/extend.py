@@ -62,7 +62,7 @@ def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overw
     new = [a for a in manifest.artifacts if a.target in extension.targets]
     output.line(
         style_text(str(place), "bold"),
-        f": {len(new)} artifacts more, "
+        f": {len(new)} more artifacts, "
         f"{sum(a.file.size for a in new) / 1e6:.1f} MB, from the graphs of {folder}",
     )
     for artifact in new:

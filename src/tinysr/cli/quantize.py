@@ -25,7 +25,7 @@ def quantize(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Find a plan and write it, or say whether one holds; its name is of :func:`planned`.
+    """Find a plan and write it, or say whether one holds; its name is of :func:`name_plan`.
 
     Raises:
         UnsupportedError: the plan is for another precision or target.

@@ -67,7 +67,7 @@ def _options(
         int | None,
         _option(
             "--optimization-level",
-            text="How long tactics are looked for: 0 to 5.",
+            text="Effort of the search for tactics: 0 to 5.",
             parser=TRIES,
         ),
     ] = None,

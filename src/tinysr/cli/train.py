@@ -52,7 +52,7 @@ def train(
     image_teacher: Annotated[
         str | None,
         typer.Option(
-            help="An image teacher, for recipes that it teaches: an RRDBNet's .pth, ncnn's "
+            help="An image teacher, for recipes that use one: an RRDBNet's .pth, ncnn's "
             ".param beside its .bin, or realesrgan-x4plus, which the extra 'teach' installs."
         ),
     ] = None,
@@ -137,7 +137,7 @@ def train(
                 said(f"Stopped; the same command goes on in {folder}")
             return
         if sharp is not None:
-            raise UnsupportedError(f"--image-teacher: '{recipe}' is not taught by one")
+            raise UnsupportedError(f"--image-teacher: '{recipe}' does not use one")
         job = Job(
             config=read_config(config or config_path(recipe), changes or ()),
             folder=folder,

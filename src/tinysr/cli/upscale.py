@@ -50,7 +50,8 @@ def upscale(
         str, typer.Option("-b", "--backend", help="A backend, or the best that passed parity.")
     ] = "auto",
     precision: Annotated[
-        str | None, typer.Option(help="Of the artifacts; by default the first that passed parity.")
+        str | None,
+        typer.Option(help="Precision; by default the first that passed parity."),
     ] = None,
     provider: Annotated[
         str | None, typer.Option(help="The backend's device library: cpu, cuda, tensorrt.")
@@ -88,7 +89,7 @@ def upscale(
         float | None,
         number_option(
             kind=MEGABYTES,
-            text="For one image in the network, in 10⁶ bytes; more is faster, to a point.  "
+            text="Memory for one image in the network, in 10⁶ bytes; more is faster, to a point.  "
             "[default: 1200, or half of what is free if that is less]",
         ),
     ] = None,
@@ -162,7 +163,7 @@ def _check_first(work: Work, *, overwrite: bool, as_json: bool) -> None:
             raise ImageError("standard output: expected it open, found it closed; use -o")
         if sys.stdout.isatty():
             raise ImageError(
-                "standard output: an image is no text for a terminal; "
+                "standard output: a terminal can't show an image; "
                 "redirect it, or name a file with -o"
             )
     elif not others and job.folder is None and not as_json:

@@ -30,15 +30,15 @@ class UpscaleBars:
         """Remove them."""
         self._progress.stop()
 
-    def started(self, name: str) -> None:
+    def start_image(self, name: str) -> None:
         """Begin with an image."""
         self._progress.reset(self._one, description=make_plain(name), visible=True)
 
-    def stepped(self, done: int, total: int) -> None:
+    def show_step(self, done: int, total: int) -> None:
         """Show how far it is."""
         self._progress.update(self._one, completed=done, total=total)
 
-    def finished(self, megapixels: float) -> None:
+    def count_image(self, megapixels: float) -> None:
         """Count an image."""
         self._megapixels += megapixels
         rate = self._megapixels / (time.perf_counter() - self._start)

@@ -48,10 +48,10 @@ def gate_bundle(
 
     A failed gate is not an error here: look at ``report.passed`` and ``report.failure``.
 
-    Nothing of the eager model is needed but what :func:`eager_reference` made of it, so a large
+    Nothing of the eager model is needed but what :func:`compute_references` made of it, so a large
     one can be dropped before::
 
-        references = eager_reference(model, suite(tile))
+        references = compute_references(model, suite(tile))
         del model
         report = gate_bundle(folder, references, backends=[OnnxRuntimeBackend()])
 
@@ -61,9 +61,9 @@ def gate_bundle(
         backends: what to run on.
         baked: gives the baked model for the bisect of failing artifacts; without it, failures
             are not bisected. It is called at most once, and only after a failure.
-        seam: from :func:`seam_reference`; without it, tiling is not measured.
-        further: from :func:`further_references`: needed for graphs that take tiles of more than
-            one size, and unused for others.
+        seam: from :func:`compute_seam_reference`; without it, tiling is not measured.
+        further: from :func:`compute_further_references`: needed for graphs that take tiles of
+            more than one size, and unused for others.
         progress: told about every step.
         html: a further place for the page.
         json: a further place for the data.
@@ -92,7 +92,7 @@ def bisect_failures(
 ) -> ParityReport:
     """Return the report with a bisect on the worst image of every artifact that failed.
 
-    An artifact that is no ONNX graph is bisected through the bundle's ONNX graph of its stage:
+    An artifact that is not an ONNX graph is bisected through the bundle's ONNX graph of its stage:
     that tells a wrong graph from a wrong conversion.
     """
     # The baked model takes the bundle's tiles, and no other.

@@ -48,7 +48,7 @@ class BisectResult(StrictRecord):
     """Where a failing graph goes wrong."""
 
     artifact: str
-    """The ONNX graph that was taken apart: not the one that failed when that is no ONNX."""
+    """The ONNX graph that was taken apart; another than the one that failed if that is not ONNX."""
     image: str
     threshold: float
     """Relative error that the precision explains."""

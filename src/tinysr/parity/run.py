@@ -62,11 +62,11 @@ def run_parity(
     Args:
         bundle: read from its folder; hashes are checked as files are opened.
         backends: what to run on; each takes the artifacts of its target.
-        references: from :func:`eager_reference`, at the bundle's tile size.
+        references: from :func:`compute_references`, at the bundle's tile size.
         progress: told about every artifact.
-        seam: from :func:`seam_reference`; without it, tiling is not measured.
-        further: from :func:`further_references`, by the sides of tiles that graphs take beside the
-            bundle's.
+        seam: from :func:`compute_seam_reference`; without it, tiling is not measured.
+        further: from :func:`compute_further_references`, by the sides of tiles that graphs take
+            beside the bundle's.
 
     Raises:
         BundleError: the bundle has no artifact for one of the backends.

@@ -23,8 +23,8 @@ def make_model_card(
     preset: str,
     progress: Progress,
     made: Sequence[Made],
-    watched: Scores,
-    unwatched: Scores,
+    validation: Scores,
+    held_out: Scores,
     *,
     size: int,
 ) -> list[str]:
@@ -34,8 +34,8 @@ def make_model_card(
         preset: the model's name.
         progress: of the run that made it.
         made: that run and those before it.
-        watched: scores on the photos that trainings are watched on.
-        unwatched: scores on other photos.
+        validation: scores on the validation photos.
+        held_out: scores on the held-out photos.
         size: of the weights, in bytes.
     """
     return [
@@ -45,8 +45,8 @@ def make_model_card(
         f"scratch by this project; fp16 safetensors, {size / 1e6:.1f} MB.",
         "",
         *_training(progress, made),
-        *_results(watched, unwatched),
-        *_limits(progress, watched),
+        *_results(validation, held_out),
+        *_limits(progress, validation),
     ]
 
 
@@ -133,7 +133,7 @@ def _curve(progress: Progress) -> list[str]:
     return lines + [f"| {r['step']:.0f} | {r['loss']:.4f} | {r['psnr']:.2f} |" for r in kept]
 
 
-def _results(watched: Scores, unwatched: Scores) -> list[str]:
+def _results(validation: Scores, held_out: Scores) -> list[str]:
     return [
         "## Results",
         "",
@@ -143,15 +143,15 @@ def _results(watched: Scores, unwatched: Scores) -> list[str]:
         "constant* has the transformer's prediction averaged over all tokens, which shows what",
         "it adds.",
         "",
-        "No training step saw these photos; but trainings were watched on them, which led to the",
-        "choice of rates, losses and synthetic images:",
+        "Validation photos: no training step saw them, but runs were measured on them, which led",
+        "to the choice of rates, losses and synthetic images:",
         "",
-        *_table(watched),
+        *_table(validation),
         "",
-        "On these, finished models alone were measured. What the first of them lacked, smooth",
-        "images, led to the loss that the recipe ends with:",
+        "Held-out photos: only finished models were measured on them. What the first of these",
+        "lacked, smooth images, led to the loss that the recipe ends with:",
         "",
-        *_table(unwatched),
+        *_table(held_out),
         "",
     ]
 

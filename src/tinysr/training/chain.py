@@ -60,9 +60,7 @@ class Chain:
         stages = self._stages()
         if TEACH not in stages:
             if self.image_teacher is not None:
-                raise UnsupportedError(
-                    f"--image-teacher: no stage of '{self.recipe}' is taught by one"
-                )
+                raise UnsupportedError(f"--image-teacher: no stage of '{self.recipe}' uses one")
             return None
         if self.image_teacher is None:
             raise UnsupportedError(

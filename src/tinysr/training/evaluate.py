@@ -18,8 +18,8 @@ from tinysr.training.degradations.fixed import LIGHT, SEVERE, Degradation, degra
 from tinysr.training.spectral import Array
 
 __all__ = [
+    "HELD_OUT",
     "PHOTOS",
-    "UNWATCHED",
     "Pair",
     "Score",
     "Upscale",
@@ -42,9 +42,11 @@ PHOTOS = (
     "brick",
     "moon",
 )
-"""Names in ``skimage.data``, of images that its wheel carries; trainings are watched on them."""
+"""Validation photos, by their names in ``skimage.data``: images that its wheel carries.
 
-UNWATCHED = (
+Runs are measured on them while they train, and nothing learns from them."""
+
+HELD_OUT = (
     "cell",
     "clock",
     "coins",
@@ -56,7 +58,7 @@ UNWATCHED = (
     "retina",
     "text",
 )
-"""The wheel's other photographs: only finished models are measured on them."""
+"""Held-out photos, the wheel's others: only finished models are measured on them."""
 
 EVALUATION: dict[str, Degradation] = {"light": LIGHT, "severe": SEVERE}
 """The degradations that each photo gets, each from a seed of its own."""
@@ -122,11 +124,11 @@ def upscale_bicubic(low: Tensor) -> Tensor:
 def with_adain(upscale: Upscale) -> Upscale:
     """Follow ``upscale`` by the runtime's default colour match."""
 
-    def match_colors(low: Tensor) -> Tensor:
+    def match_colours(low: Tensor) -> Tensor:
         image = upscale(low)[0].numpy()
         return torch.from_numpy(adain(image, low[0].contiguous().numpy()))[None]
 
-    return match_colors
+    return match_colours
 
 
 def with_constant_prediction(model: TinySR) -> Upscale:

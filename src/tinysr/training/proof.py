@@ -34,7 +34,7 @@ def prove_release(model: TinySR, pairs: Sequence[Pair]) -> BakeProof:
         UnsupportedError: there are no photos, or they are too small for a tile.
     """
     if not pairs:
-        raise UnsupportedError("expected photos to hold the release's constants against")
+        raise UnsupportedError("expected photos to prove the release's constants on, found none")
     tile = _tile(model, pairs)
     baked = bake(model, tile)
     proofs = [prove_baked(model, baked, _crop_middle(pair, tile)) for pair in pairs]
@@ -43,10 +43,11 @@ def prove_release(model: TinySR, pairs: Sequence[Pair]) -> BakeProof:
 
 def proof_lines(model: TinySR, proof: BakeProof, photos: int) -> list[str]:
     """Return what a model card says of the proof, as Markdown."""
+    removed = count_removed_parameters(model) / 1e6
     return [
         "## Conditions",
         "",
-        f"The {count_removed_parameters(model) / 1e6:.2f} M parameters that make time, pooled text and",
+        f"The {removed:.2f} M parameters that make time, pooled text and",
         "modulation are constants in what is exported. Over the middles of the",
         f"{photos} photos above, that changes the image by {proof.difference:.1e} of its largest",
         f"value at most (gate: {proof.tolerance:.0e}).",

@@ -15,7 +15,7 @@ from tinysr.models.checkpoints import save_single_file
 from tinysr.training.card import Scores, make_model_card
 from tinysr.training.engine import CHECKPOINT, read_progress
 from tinysr.training.evaluate import (
-    UNWATCHED,
+    HELD_OUT,
     Pair,
     Upscale,
     evaluate,
@@ -55,7 +55,7 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     proof = prove_release(model, pairs)
     save_single_file(model, weights, torch.float16)
     released = load(weights)
-    scores = _scores(released, pairs), _scores(released, photo_pairs(UNWATCHED))
+    scores = _scores(released, pairs), _scores(released, photo_pairs(HELD_OUT))
     lines = make_model_card(
         preset, progress, trace_provenance(run), *scores, size=paths.size(weights, CheckpointError)
     )

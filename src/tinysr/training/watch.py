@@ -28,7 +28,7 @@ CONSTANT = ", v constant"
 
 
 class Watcher:
-    """Measures a stage on the watched photos: PSNR, and the distance in features where it can.
+    """Measures a stage on the validation photos: PSNR, and the distance in features where it can.
 
     A stage whose model upscales by itself is measured without its transformer's part, too: the
     difference is what the transformer adds.

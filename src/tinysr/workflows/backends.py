@@ -24,9 +24,7 @@ def choose_backends(bundle: Bundle, names: Sequence[str] = ()) -> list[Backend]:
     for backend in chosen:
         ready = backend.status()
         if backend.reference:
-            raise UnsupportedError(
-                f"the backend {backend.name} is what artifacts are held against: choose another"
-            )
+            raise UnsupportedError(f"the backend {backend.name} is the reference: choose another")
         if not ready.ready:
             raise MissingBackendError(
                 f"the backend {backend.name} can't run here ({ready.detail}): {ready.remedy}"

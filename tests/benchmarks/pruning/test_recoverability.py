@@ -127,7 +127,7 @@ def test_the_packaged_plan_fits_the_nano_teacher() -> None:
         (["--methods", "magic"], "unknown method 'magic'"),
         (["--photos", "cat"], "unknown photo 'cat'"),
         (["--side", "17"], "divides by 4, found 17"),
-        (["--config", "missing.toml"], "no plan of pruning"),
+        (["--config", "missing.toml"], "not a pruning plan"),
         (["--rules", "slow"], "unknown preset of rules"),
     ],
 )

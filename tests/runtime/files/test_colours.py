@@ -131,15 +131,15 @@ class Finished:
     def __init__(self) -> None:
         self.items: list[Item] = []
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         raise AssertionError("the network ran")
 
-    def stepped(self, done: int, total: int) -> None: ...
+    def on_step(self, done: int, total: int) -> None: ...
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         self.items.append(item)
 
-    def stopping(self) -> None: ...
+    def on_stop(self) -> None: ...
 
 
 def test_it_is_known_before_the_network_runs(tmp_path: Path) -> None:

@@ -27,18 +27,18 @@ class Failing:
         self._call, self._error = call, error
         self.failed: list[Item] = []
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         self._told("started")
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         self._told("stepped")
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         if item.error is not None:
             self.failed.append(item)
         self._told("finished")
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         self._told("stopping")
 
     def _told(self, call: str) -> None:

@@ -147,7 +147,7 @@ INVALID = {
     2: "built for other GPUs",
     4: "driver here is too old",
     32: "no engine, or was cut short",
-    0x12: "other GPUs; the GPU's memory does not suffice",
+    0x12: "other GPUs; the GPU has too little memory",
 }
 
 
@@ -203,7 +203,7 @@ def test_auto_leaves_engines_that_never_passed(tmp_path: Path, machine: Library)
     folder = add_engines(make_bundle(tmp_path / "new"), verdict=NOT_RUN)
     with Upscaler(folder) as upscaler:
         assert upscaler.choice.backend == "onnxruntime"
-        assert "never put to `tinysr parity`" in str(upscaler.choice)
+        assert "never checked by `tinysr parity`" in str(upscaler.choice)
 
 
 class TestOnThisMachine:
@@ -236,7 +236,7 @@ class TestOnThisMachine:
         """TensorRT-RTX's own judgement, which needs no GPU for this."""
         bundle = Bundle(add_engines(make_bundle(tmp_path / "junk")))
         found = TensorRTBackend().explain_unfit(bundle, engine(bundle))
-        assert "the file is no engine, or was cut short" in found
+        assert "the file is not an engine, or it was cut short" in found
 
     @pytest.mark.skipif(shutil.which("ptxas") is None, reason="no CUDA toolkit: ptxas is missing")
     @pytest.mark.parametrize("target", ["sm_75", "sm_86", "sm_90", "sm_120"])

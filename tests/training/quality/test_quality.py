@@ -168,11 +168,11 @@ def test_the_command_prints_and_writes_a_table(
     command = "tinysr.training.quality.__main__"
     part = [dataclasses.replace(p, low=p.low[:32, :32], high=p.high[:128, :128]) for p in pairs]
     monkeypatch.setattr(f"{command}.photo_pairs", lambda _names: part)
-    monkeypatch.setattr(f"{command}._packaged", lambda _name: None)
+    monkeypatch.setattr(f"{command}._find_packaged", lambda _name: None)
     plain = ["tinysr-nano", "--rounds", "0", "--photos", "unwatched"]
     assert main([*plain, "--json", str(tmp_path / "q.json")]) == 0
     table = capsys.readouterr().out
-    head = "| photos unwatched in training | psnr | ssim | features | lpips | dists | niqe |"
+    head = "| held-out photos | psnr | ssim | features | lpips | dists | niqe |"
     assert head in table
     assert table.count("not measured") == 4 * 4
     written = json.loads((tmp_path / "q.json").read_text())["quality"]["unwatched"]

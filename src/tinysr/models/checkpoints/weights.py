@@ -137,8 +137,8 @@ def _choose_set(sets: dict[str, _Set], folder: Path) -> _Set:
     if len(there) != 1:
         found = ", ".join(f"'{name}'" for name in sorted(there or sets))
         raise CheckpointError(
-            f"{folder}: the weights are here in several variants, {found}, and which one is meant "
-            f"is not known: keep one of them, or add the plain files"
+            f"{folder}: the weights are here in several variants, {found}, and it is not clear "
+            f"which one is meant: keep one of them, or add the plain files"
         )
     return next(iter(there.values()))
 

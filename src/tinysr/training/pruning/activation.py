@@ -31,7 +31,7 @@ def expand(mask: Tensor, marginals: Tensor) -> Tensor:
 def corrode(mask: Tensor, marginals: Tensor) -> Tensor:
     """Return a block's mask with one layer less: the unlikeliest of those that were in.
 
-    Given as for :func:`expanded`. Result: the intersection with a candidate, the layers in falling
+    Given as for :func:`expand`. Result: the intersection with a candidate, the layers in falling
     order of their probability as far as the intersection lacks one layer of the mask, as the
     product m ∩ c = m·c (equation 8).
     """

@@ -18,8 +18,8 @@ from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.models import load
 from tinysr.terminal import Output, program
 from tinysr.training.evaluate import (
+    HELD_OUT,
     PHOTOS,
-    UNWATCHED,
     Upscale,
     photo_pairs,
     upscale_bicubic,
@@ -33,8 +33,10 @@ from tinysr.training.quality.speed import SIDE, Speed, measure_speed
 
 __all__ = ["main"]
 
-_SETS = {"watched": PHOTOS, "unwatched": UNWATCHED}
-"""Photos by whether trainings are watched on them; no training learns from either."""
+_SETS = {"watched": PHOTOS, "unwatched": HELD_OUT}
+"""Photos by their names in ``--photos``: validation and held-out. Nothing learns from them."""
+
+_HEADS = {"watched": "validation photos", "unwatched": "held-out photos"}
 
 
 @program
@@ -75,7 +77,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--niqe", type=Path, help="mean and covariance, .safetensors or .mat")
     parser.add_argument("--peer", type=Path, help="an RRDBNet to stand beside the models")
     parser.add_argument("--photos", nargs="+", choices=_SETS, default=list(_SETS))
-    parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 measures no times")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds of timing; 0 measures no times"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     return parser.parse_args(arguments)
 
@@ -101,7 +105,7 @@ def _report(quality: Mapping[str, Mapping[str, Measured]], speed: Mapping[str, S
     """Return the figures as Markdown."""
     lines = []
     for photos, rows in quality.items():
-        lines += [f"| photos {photos} in training | " + " | ".join(METRICS) + " |"]
+        lines += [f"| {_HEADS[photos]} | " + " | ".join(METRICS) + " |"]
         lines += ["|---" * (len(METRICS) + 1) + "|"]
         for name, row in rows.items():
             cells = [_cell(getattr(row, metric)) for metric in METRICS]

@@ -51,7 +51,7 @@ def measure_speed(
     """Return each model's costs: one round to warm up, then ``rounds`` in turns.
 
     Raises:
-        MissingBackendError: there is no ONNX Runtime here.
+        MissingBackendError: ONNX Runtime is not installed.
     """
     image = np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
     plain = {name: _bake_ours(model, side) for name, model in models.items()}

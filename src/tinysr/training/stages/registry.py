@@ -46,7 +46,7 @@ def build(config: RunConfig, context: Context) -> Stage:
 
 
 def watches_features(config: RunConfig) -> bool:
-    """Tell whether a stage's feature network is the one that photos are watched with."""
+    """Tell whether a stage's feature network is the one that measures the validation photos."""
     tables = (config.options.get("loss", {}), config.options.get("image", {}))
     return any(table.get("perceptual_loss") == "efficientnet-lite0" for table in tables)
 

@@ -155,7 +155,8 @@ def _make(options: RestoreOptions, context: Context) -> RestoreStage:
     teacher = context.teacher() if options.latents and options.target == "truth" else None
     if options.latents and teacher is None and "encoder" in options.parts:
         raise UnsupportedError(
-            "latents of a student whose encoder trains are no fixed aim: leave encoder out of parts"
+            "latents can't be learned while the encoder that makes them trains: "
+            "take encoder out of parts"
         )
     return RestoreStage(student, teacher, options, ImageLoss(image, context))
 

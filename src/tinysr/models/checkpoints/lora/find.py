@@ -68,7 +68,7 @@ def adapter_config(lora: Path) -> Path | None:
     ]
     if len(loras) > 1:
         raise CheckpointError(
-            f"{config}: which of {', '.join(loras)} it describes is not known: put each LoRA and "
+            f"{config}: it describes one of {', '.join(loras)}, not known which: put each LoRA and "
             f"its config into a folder of its own, such as {lora.with_suffix('')}"
         )
     return config

@@ -50,8 +50,8 @@ def check_plain(options: Mapping[str, object]) -> None:
         text = str(value).lower() if isinstance(value, str | bool) else None
         if text not in _VALUES.get(name, ()):
             raise OptionError(
-                f"{name[:60]!r} is {show_value(value)}: only plain LoRAs are merged; merge it with peft "
-                f"and save the base"
+                f"{name[:60]!r} is {show_value(value)}: only plain LoRAs are merged; merge it with "
+                "peft and save the base"
             )
 
 
