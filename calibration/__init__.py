@@ -1,10 +1,10 @@
 """Ranges, headroom and precision plans, measured once for every backend."""
 
 from .bits.budget import LOST_DB, BudgetResult
-from .bits.evaluate import Evaluation, Score, Truth, compute_truths, evaluate, score
+from .bits.evaluate import Evaluation, ImageScore, Truth, compute_truths, evaluate, score
 from .bits.finder import find_plan
 from .bits.search import find_quantization, hold_to_budget
-from .calibrate import Calibration, CalibrationOptions, Verdict, calibrate, check
+from .calibrate import Calibration, CalibrationOptions, PlanVerdict, calibrate, check
 from .files import PLAN, PLOT, RANGES, REPORT, write_calibration
 from .ranges.images import (
     SEED,
@@ -16,7 +16,7 @@ from .ranges.images import (
 )
 from .ranges.measure import measure_ranges
 from .ranges.record import ModuleRange, OpRange, Ranges, load_ranges
-from .ranges.state import State
+from .ranges.state import MeasuredFolder
 from .shipped import find_shipped_plan, read_shipped_plans
 from .traced.half import FP16_MAX, HalfWalker
 from .traced.trace import Op, Trace, trace
@@ -37,15 +37,15 @@ __all__ = [
     "DegradedPhoto",
     "Evaluation",
     "HalfWalker",
+    "ImageScore",
+    "MeasuredFolder",
     "ModuleRange",
     "Op",
     "OpRange",
+    "PlanVerdict",
     "Ranges",
-    "Score",
-    "State",
     "Trace",
     "Truth",
-    "Verdict",
     "Walker",
     "calibrate",
     "calibration_images",

@@ -20,10 +20,10 @@ from .bits.finder import PRECISION, find_large_weights, find_plan, find_too_larg
 from .ranges.images import SEED, CalibrationImage, calibration_images
 from .ranges.measure import Measurement, measure_ranges
 from .ranges.record import ModuleRange, Ranges
-from .ranges.state import State
+from .ranges.state import MeasuredFolder
 from .traced.trace import Trace, trace
 
-__all__ = ["Calibration", "CalibrationOptions", "Verdict", "calibrate", "check"]
+__all__ = ["Calibration", "CalibrationOptions", "PlanVerdict", "calibrate", "check"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class CalibrationOptions:
             raise CalibrationError(str(error)) from error
 
 
-class Verdict(StrictRecord):
+class PlanVerdict(StrictRecord):
     """Whether a plan holds."""
 
     margin: float
@@ -87,7 +87,7 @@ class Calibration:
 
     ranges: Ranges
     plan: PrecisionPlan
-    verdict: Verdict
+    verdict: PlanVerdict
 
 
 def calibrate(
@@ -162,7 +162,7 @@ class _Subject:
         options = self._options
         state = None
         if options.state is not None:
-            state = State(
+            state = MeasuredFolder(
                 options.state,
                 self.trace.ops,
                 model_sha256=self._source.sha256,
@@ -181,11 +181,11 @@ class _Subject:
 
 def _verdict(
     model: _Subject, ranges: Ranges, plan: PrecisionPlan, evaluation: Evaluation
-) -> Verdict:
+) -> PlanVerdict:
     wide = plan.list_wide(find_units(model.baked))
     short = [module for module in find_too_large(ranges, plan.margin) if module.module not in wide]
     large = [text for path, text in find_large_weights(model.baked).items() if path not in wide]
-    return Verdict(
+    return PlanVerdict(
         margin=plan.margin, short=tuple(short), weights=tuple(large), evaluation=evaluation
     )
 

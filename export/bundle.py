@@ -29,7 +29,7 @@ from .model.bake import bake, prove_baked
 from .model.baked import BakedTinySR
 from .model.equalise import equalise
 from .onnx.graph import example_input
-from .options import PRECISIONS, ExportOptions, Finish, Progress
+from .options import PRECISIONS, ExportOptions, Finish, TellStep
 from .plans.files import any_plan_text, plan_name
 from .plans.quantization import PLANNED, QuantizationPlan
 from .target import Build, GraphBuild, Target
@@ -55,7 +55,7 @@ def export_bundle(
     *,
     gate: Gate | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda _: None,
+    progress: TellStep = lambda _: None,
 ) -> Manifest:
     """Make a bundle. It is complete under its name, or absent.
 
@@ -94,7 +94,7 @@ def export_bundle(
 
 
 def _build(
-    loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: Progress
+    loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: TellStep
 ) -> None:
     progress("baking the constants")
     baked = bake(loaded.model, options.tile)

@@ -28,7 +28,7 @@ from tinysr.runtime.integrity import find_fault
 
 from .files import replace_whole
 from .gate import Gate, hold
-from .options import PRECISIONS, Plan, Progress, Settings, check_precision
+from .options import PRECISIONS, Plan, TargetSettings, TellStep, check_precision
 from .plans.files import load_any_plan
 from .target import GraphBuild, Target
 from .targets import find_targets
@@ -44,7 +44,7 @@ class Extension:
     """Names of targets that are built from graphs."""
     precision: str
     """One of :data:`PRECISIONS`: the bundle has its graphs."""
-    settings: Settings
+    settings: TargetSettings
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
@@ -57,7 +57,7 @@ def extend_bundle(
     *,
     gate: Gate | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda _: None,
+    progress: TellStep = lambda _: None,
 ) -> Manifest:
     """Make a bundle with more formats. It is complete under its name, or absent.
 

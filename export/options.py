@@ -18,8 +18,8 @@ __all__ = [
     "ExportOptions",
     "Finish",
     "Plan",
-    "Progress",
-    "Settings",
+    "TargetSettings",
+    "TellStep",
     "check_precision",
 ]
 
@@ -43,14 +43,14 @@ _COREML = "coreml"
 weights are in, and needs the plan for it."""
 
 
-Progress = Callable[[str], None]
+TellStep = Callable[[str], None]
 """Callback, called with a few words when a step begins."""
 
 Finish = Callable[[], tuple[Artifact, ...]]
 """The part of a build that needs the PyTorch model no more; by then its memory is free."""
 
 
-Settings = Mapping[str, object]
+TargetSettings = Mapping[str, object]
 """Options of single targets, by the target's name; a target knows its own kind."""
 
 
@@ -79,7 +79,7 @@ class ExportOptions:
     """Side of a tile in low-resolution pixels."""
     batch: int | None = 1
     """Tiles that the transformer and upscale graphs take at once; any number when None."""
-    settings: Settings = field(default_factory=dict)
+    settings: TargetSettings = field(default_factory=dict)
     """Settings that only one of the targets is asked."""
 
     def __post_init__(self) -> None:

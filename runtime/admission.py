@@ -7,7 +7,7 @@ import math
 from tinysr.errors import ImageError
 
 from .footprint import Footprint
-from .geometry import Plan
+from .geometry import SizePlan
 from .headroom import measure_headroom
 from .network import MEMORY_MB
 
@@ -28,7 +28,7 @@ def default_memory_mb() -> float:
     return max(_LEAST_MEMORY_MB, min(MEMORY_MB, free * _SHARE / 1e6))
 
 
-def check_result(sizes: Plan, most: float) -> None:
+def check_result(sizes: SizePlan, most: float) -> None:
     """Refuse a result of more than ``most`` 10⁶ pixels.
 
     Raises:
@@ -44,7 +44,7 @@ def check_result(sizes: Plan, most: float) -> None:
         )
 
 
-def check_memory(sizes: Plan, taken: Footprint, latents: int, room: int | None) -> None:
+def check_memory(sizes: SizePlan, taken: Footprint, latents: int, room: int | None) -> None:
     """Refuse an image that takes more memory than can be had, swapped or not.
 
     Args:

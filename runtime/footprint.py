@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .geometry import SCALE, Plan, Size
+from .geometry import SCALE, ImageSize, SizePlan
 
 __all__ = ["Footprint", "estimate_footprint", "is_compact"]
 
@@ -42,7 +42,7 @@ class Footprint:
 
 
 def estimate_footprint(
-    sizes: Plan, *, channels: int, value_bytes: int, planes: int | None = None
+    sizes: SizePlan, *, channels: int, value_bytes: int, planes: int | None = None
 ) -> Footprint:
     """Return what an image takes.
 
@@ -64,10 +64,10 @@ def estimate_footprint(
     )
 
 
-def is_compact(made: Size, value_bytes: int) -> bool:
+def is_compact(made: ImageSize, value_bytes: int) -> bool:
     """Tell whether what the network makes of an image waits in 16 bits."""
     return value_bytes == 1 and _area(made) > _LARGE
 
 
-def _area(size: Size) -> int:
+def _area(size: ImageSize) -> int:
     return size[0] * size[1]

@@ -8,21 +8,25 @@ import numpy as np
 
 from .color import Fix
 from .footprint import estimate_footprint, is_compact
-from .geometry import SCALE, Plan, Planes, pad, resize
+from .geometry import SCALE, Planes, SizePlan, pad, resize
 from .network import Network
 from .planes import planes_from_pixels
 from .raster import Pixels
 from .rows import Clamped, Resampled, Rows, Solid, Straight
 from .store import Store
 
-__all__ = ["Progress", "render"]
+__all__ = ["CountProgress", "render"]
 
-Progress = Callable[[int, int], None]
+CountProgress = Callable[[int, int], None]
 """Callback, called after each step with the number of steps done, and of all of them."""
 
 
 def render(
-    pixels: Pixels, sizes: Plan, network: Network, fix: Fix, progress: Progress | None = None
+    pixels: Pixels,
+    sizes: SizePlan,
+    network: Network,
+    fix: Fix,
+    progress: CountProgress | None = None,
 ) -> Rows:
     """Return the result's rows, ``[C, H, W]`` about [0, 1], with as many channels as the pixels.
 
@@ -68,7 +72,7 @@ def render(
     return Straight(rows, opacity, premultiplied=varies)
 
 
-def _store(image: Planes, sizes: Plan, pixels: Pixels) -> Store:
+def _store(image: Planes, sizes: SizePlan, pixels: Pixels) -> Store:
     width, height = (side * SCALE for side in sizes.scaled)
     compact = is_compact((width, height), pixels.itemsize)
     return Store(image.shape[0], height, width, compact=compact)
@@ -78,14 +82,14 @@ def _rgb(image: Planes) -> Planes:
     return image if len(image) == 3 else np.broadcast_to(image, (3, *image.shape[1:]))
 
 
-def _resize(rows: Rows, sizes: Plan) -> Rows:
+def _resize(rows: Rows, sizes: SizePlan) -> Rows:
     return Resampled(rows, sizes.output) if sizes.resampled else rows
 
 
 class _Steps:
     """Counts steps for a progress callback."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: CountProgress | None, total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0
 
     def __call__(self, count: int) -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from .geometry import Planes, Size
+from .geometry import ImageSize, Planes
 
 __all__ = ["Clamped", "Resampled", "Rows", "Solid", "Straight"]
 
@@ -43,7 +43,7 @@ class Rows(Protocol):
 class Resampled:
     """Rows at another size, with Pillow's antialiased bicubic filter, clipped to [0, 1]."""
 
-    def __init__(self, inner: Rows, size: Size) -> None:
+    def __init__(self, inner: Rows, size: ImageSize) -> None:
         self._inner = inner
         self.shape = (inner.shape[0], size[1], size[0])
         self._step = inner.shape[1] / size[1]

@@ -15,7 +15,7 @@ from tinysr.export.files import check_target, replace_whole
 from tinysr.export.gate import hold
 from tinysr.manifest import MANIFEST_NAME
 from tinysr.runtime import Upscaler
-from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, Item, plan_work, run_jobs
 
 LONGEST = 255
 """Bytes of a name, on the file systems that tests run on."""
@@ -57,7 +57,7 @@ def upscaled(upscaler: Upscaler, source: Path, output: Path | None) -> TinySRErr
     """Upscale a file; return its error."""
     work = plan_work([str(source)], None if output is None else str(output))
     seen = Quiet()
-    run_jobs(upscaler, work.jobs, Settings(), seen)
+    run_jobs(upscaler, work.jobs, FolderSettings(), seen)
     (item,) = seen.items
     return item.error
 

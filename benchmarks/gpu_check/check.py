@@ -27,8 +27,8 @@ from tinysr.versions import find_versions
 
 from .eager import eager_rows
 from .engines import engine_rows, tile_shape
-from .latency import Latency, measure
-from .rows import Row, make_row
+from .latency import GpuLatency, measure
+from .rows import GpuRow, make_row
 
 __all__ = ["check_bundle", "describe_machine", "with_engines"]
 
@@ -100,7 +100,7 @@ def check_bundle(folder: Path, precision: str, tell: Tell, model: Path | None) -
     result["layers"] = _layers(bundle, precision)
     tell(f"parity of {folder.name}")
     result["parity"] = _parity(bundle, loaded)
-    rows: list[Row] = []
+    rows: list[GpuRow] = []
     for found in _rows(bundle, loaded, precision):
         tell(f"{found.model} {found.stage}: {found.method}")
         rows.append(found)
@@ -108,7 +108,7 @@ def check_bundle(folder: Path, precision: str, tell: Tell, model: Path | None) -
     return result
 
 
-def _rows(bundle: Bundle, loaded: Loaded, precision: str) -> Iterator[Row]:
+def _rows(bundle: Bundle, loaded: Loaded, precision: str) -> Iterator[GpuRow]:
     yield from engine_rows(bundle, precision)
     for provider in _PROVIDERS:
         for artifact in bundle.artifacts("onnx"):
@@ -157,7 +157,7 @@ def _parity(bundle: Bundle, loaded: Loaded) -> dict[str, Any]:
     return found
 
 
-def _onnxruntime(bundle: Bundle, artifact: Artifact, provider: str) -> Latency:
+def _onnxruntime(bundle: Bundle, artifact: Artifact, provider: str) -> GpuLatency:
     shape = tile_shape(artifact, bundle.manifest.tile)
     port = artifact.inputs[0]
     feed = {port.name: np.random.default_rng(0).random(shape, np.float32).astype(port.dtype)}

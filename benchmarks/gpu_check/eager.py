@@ -8,15 +8,15 @@ from typing import Any
 
 from tinysr.errors import MissingBackendError, require
 
-from .latency import Latency, TorchTimer, measure
-from .rows import Row, make_row
+from .latency import GpuLatency, TorchTimer, measure
+from .rows import GpuRow, make_row
 
 __all__ = ["METHODS", "eager_rows", "make_example", "stage_calls"]
 
 METHODS = ("eager", "torch.compile", "eager with CUDA graph")
 
 
-def eager_rows(name: str, model: Any, tile: int, precision: str) -> Iterator[Row]:
+def eager_rows(name: str, model: Any, tile: int, precision: str) -> Iterator[GpuRow]:
     """Measure the model's stages and the whole.
 
     Args:
@@ -60,7 +60,7 @@ def make_example(model: Any, stage: str, tile: int) -> Any:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-def _measure(model: Any, stage: str, method: str, *, tile: int, precision: str) -> Latency:
+def _measure(model: Any, stage: str, method: str, *, tile: int, precision: str) -> GpuLatency:
     torch: Any = require("torch", extra="models")
     if not torch.cuda.is_available():
         raise MissingBackendError(f"PyTorch {torch.__version__} here has no CUDA")

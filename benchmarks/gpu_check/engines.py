@@ -12,17 +12,17 @@ from tinysr.manifest import Artifact, Stage
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.registry import STAGES
-from tinysr.runtime.tensorrt.chain import Chain
+from tinysr.runtime.tensorrt.chain import DeviceChain
 from tinysr.runtime.tensorrt.cuda import Cuda
 from tinysr.runtime.tensorrt.device import cuda_runtime
 
-from .latency import EventTimer, Latency, measure
-from .rows import Row, make_row
+from .latency import EventTimer, GpuLatency, measure
+from .rows import GpuRow, make_row
 
 __all__ = ["engine_rows", "tile_shape"]
 
 
-def engine_rows(bundle: Bundle, precision: str) -> Iterator[Row]:
+def engine_rows(bundle: Bundle, precision: str) -> Iterator[GpuRow]:
     """Measure the replay of each engine's CUDA graph, one tile at a time.
 
     Args:
@@ -56,7 +56,7 @@ def tile_shape(artifact: Artifact, tile: int) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def _engine(bundle: Bundle, artifact: Artifact) -> Latency:
+def _engine(bundle: Bundle, artifact: Artifact) -> GpuLatency:
     with TensorRTBackend().open(bundle, artifact) as session, ExitStack() as opened:
         execution = session.execution
         execution.prepare(tile_shape(artifact, bundle.manifest.tile))
@@ -65,7 +65,7 @@ def _engine(bundle: Bundle, artifact: Artifact) -> Latency:
         return measure(execution.launch, timer)
 
 
-def _chain(bundle: Bundle, precision: str) -> Latency:
+def _chain(bundle: Bundle, precision: str) -> GpuLatency:
     backend = TensorRTBackend()
     with ExitStack() as opened:
         stages: dict[Stage, Any] = {}
@@ -73,7 +73,7 @@ def _chain(bundle: Bundle, precision: str) -> Latency:
             artifact = bundle.artifact("tensorrt", stage, precision)
             stages[stage] = opened.enter_context(backend.open(bundle, artifact)).execution
         cuda = Cuda(cuda_runtime())
-        chain = Chain(cuda, stages, importlib.import_module("cuda.bindings.driver"))
+        chain = DeviceChain(cuda, stages, importlib.import_module("cuda.bindings.driver"))
         opened.callback(chain.close)
         chain.prepare(tile_shape(stages["encoder"].artifact, bundle.manifest.tile))
         timer = EventTimer(cuda, chain.stream)

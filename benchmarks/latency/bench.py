@@ -20,13 +20,13 @@ from tinysr.versions import find_versions
 from ..machine import read_commit
 from ..peaks import UNMEASURED, Peaks, measure_peaks
 from ..record import cpu_name
-from ..rows import Device, Measured, Row
+from ..rows import BenchRun, Device, Row
 from ..timing import FULL, Latency, Ratio, Rules, compare_runs, summarise, time_in_turns
 from .limits import list_reached, stage_rows
 from .offline import measure_offline
 from .probe import Probe, probe
 from .stages import Split, photo_like
-from .work import Work, count_work
+from .work import StageWork, count_work
 
 __all__ = ["Contender", "Options", "bench", "find_contenders"]
 
@@ -84,7 +84,7 @@ def find_contenders(
 
 def bench(
     bundle: Bundle, wanted: Sequence[Contender], options: Options, tell: Progress = ignore_progress
-) -> Measured:
+) -> BenchRun:
     """Measure contenders in turns; what a process can tell only once, in a process each.
 
     Raises:
@@ -145,7 +145,7 @@ class _Setting:
     """What all rows of a run share."""
 
     bundle: Bundle
-    work: Mapping[Stage, Work]
+    work: Mapping[Stage, StageWork]
     times: Mapping[Contender, Mapping[str, Latency]]
     peaks: Peaks
     options: Options
@@ -178,9 +178,9 @@ def _row(  # noqa: PLR0917
     )
 
 
-def _collect(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Options) -> Measured:
+def _collect(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Options) -> BenchRun:
     manifest = bundle.manifest
-    return Measured(
+    return BenchRun(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         commit=read_commit(),
         device=Device(

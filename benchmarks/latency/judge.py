@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinysr.errors import BundleError, GateError
 
-from ..rows import Measured, Row, find_row
+from ..rows import BenchRun, Row, find_row
 from ..timing import Latency
 
 __all__ = ["check_target", "find_regressions"]
@@ -13,7 +13,7 @@ _NOISE = 0.05
 """Share by which a median may rise without being called slower, however steady both runs were."""
 
 
-def check_target(measured: Measured) -> None:
+def check_target(measured: BenchRun) -> None:
     """Hold the fastest row's 90th percentile, MLPerf's single-stream figure, against the target.
 
     Raises:
@@ -27,7 +27,7 @@ def check_target(measured: Measured) -> None:
         )
 
 
-def find_regressions(now: Measured, before: Measured) -> list[str]:
+def find_regressions(now: BenchRun, before: BenchRun) -> list[str]:
     """Return what became slower by more than the noise of both runs, in words.
 
     The noise is the interquartile ranges of both, as a share, and never less than 5 %.

@@ -12,7 +12,7 @@ from tinysr.manifest import Artifact, Stage
 from ..peaks import Peaks
 from ..rows import StageRow
 from ..timing import Latency
-from .work import Work, count_moved_bytes, find_limit
+from .work import StageWork, count_moved_bytes, find_limit
 
 __all__ = ["find_computed_type", "list_reached", "stage_rows"]
 
@@ -32,7 +32,7 @@ def find_computed_type(artifact: Artifact) -> str | None:
 
 
 def list_reached(
-    times: Mapping[str, Latency], artifacts: Sequence[Artifact], work: Mapping[Stage, Work]
+    times: Mapping[str, Latency], artifacts: Sequence[Artifact], work: Mapping[Stage, StageWork]
 ) -> Iterator[tuple[str, float]]:
     """Yield the type of each stage, and 10¹² operations per second that it reached."""
     for artifact in artifacts:
@@ -44,7 +44,7 @@ def list_reached(
 def stage_rows(
     times: Mapping[str, Latency],
     artifacts: Sequence[Artifact],
-    work: Mapping[Stage, Work],
+    work: Mapping[Stage, StageWork],
     peaks: Peaks,
 ) -> tuple[StageRow, ...]:
     """Return all parts of an image's time, stages with their limits.
@@ -65,7 +65,7 @@ def stage_rows(
     )
 
 
-def _stage_row(found: Latency, artifact: Artifact, work: Work, peaks: Peaks) -> StageRow:
+def _stage_row(found: Latency, artifact: Artifact, work: StageWork, peaks: Peaks) -> StageRow:
     computed = find_computed_type(artifact)
     if computed is None or not found.p50:  # a backend that joins stages runs none of them alone
         return StageRow(name=artifact.stage, ms=found.p50, spread=found.spread)

@@ -27,13 +27,13 @@ from tinysr.manifest import Source
 from tinysr.models import SCALE, Loaded, ModelConfig, TinySR, load_checkpoint
 from tinysr.models.accounting import Cost, count_stage_costs, meta_model
 from tinysr.terminal import Output, program
-from tinysr.training.evaluate import PHOTOS, Pair, mean_psnr, photo_pairs, upscale_bicubic
+from tinysr.training.evaluate import PHOTOS, PhotoPair, mean_psnr, photo_pairs, upscale_bicubic
 from tinysr.training.pruning import METHODS
 
 from ..record import describe_provenance, read_record, write_record
 from ..timing import PRESETS, Rules, find_rules, summarise, time_in_turns
 from .recoverability_report import TEACHER, Costs, Results, Student, markdown_lines
-from .recovery import CONFIG, Plan, Trial, fidelity_of, quality_of
+from .recovery import CONFIG, RecoveryConfig, Trial, fidelity_of, quality_of
 
 __all__ = ["main", "measure"]
 
@@ -123,7 +123,7 @@ def _count(config: ModelConfig, tile: int) -> Cost:
     return sum(stages.values(), Cost(parameters=0, macs=0))
 
 
-def _crop(pairs: Sequence[Pair], side: int) -> list[Pair]:
+def _crop(pairs: Sequence[PhotoPair], side: int) -> list[PhotoPair]:
     """Return the middles of photos, ``side`` low-resolution pixels wide at most."""
     cropped = []
     for pair in pairs:
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise choice_error("photo", unknown[0], PHOTOS)
     if options.side < 16 or options.side % 4:
         raise UnsupportedError(f"--side expects 16 or more that divides by 4, found {options.side}")
-    plan = Plan.read(options.config, photos=options.data, features=options.features)
+    plan = RecoveryConfig.read(options.config, photos=options.data, features=options.features)
     loaded = load_checkpoint(options.teacher)
     student = load_checkpoint(options.student) if options.student else None
     pairs = _crop(photo_pairs(options.photos), options.side)

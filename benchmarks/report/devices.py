@@ -13,7 +13,7 @@ from tinysr.errors import UnsupportedError
 from tinysr.records import StrictRecord
 
 from ..record import RESULTS
-from ..rows import Measured, read_measured
+from ..rows import BenchRun, read_measured
 
 __all__ = ["DEVICES", "Wanted", "read_measured_runs", "read_wanted", "result_path"]
 
@@ -58,7 +58,7 @@ def result_path(device: str, model: str, folder: Path = RESULTS) -> Path:
     return folder / f"{_PREFIX}{'-'.join(filter(None, name.split('-')))}.json"
 
 
-def read_measured_runs(folder: Path = RESULTS) -> tuple[Measured, ...]:
+def read_measured_runs(folder: Path = RESULTS) -> tuple[BenchRun, ...]:
     """Return all runs that lie in a folder, in the order of their names.
 
     Raises:

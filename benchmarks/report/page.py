@@ -19,7 +19,7 @@ from tinysr.terminal import Output, program
 
 from ..latency.growth import Growth
 from ..record import RESULTS, describe_provenance, read_record
-from ..rows import Measured, Row
+from ..rows import BenchRun, Row
 from ..versus.side_by_side import SideBySide, line
 from .devices import read_measured_runs, read_wanted
 from .documents import fill_documents
@@ -110,14 +110,14 @@ def write_report(folder: Path, results: Path = RESULTS) -> Path:
     return folder / PAGE
 
 
-def _table(runs: Sequence[Measured]) -> list[tuple[str, ...]]:
+def _table(runs: Sequence[BenchRun]) -> list[tuple[str, ...]]:
     measured = {run.device.name for run in runs}
     rows = [_cells(run, row) for run in runs for row in run.rows]
     absent = [device.name for device in read_wanted() if device.name not in measured]
     return rows + [(name, *(_MISSING,) * (len(HEAD) - 1)) for name in absent]
 
 
-def _cells(run: Measured, row: Row) -> tuple[str, ...]:
+def _cells(run: BenchRun, row: Row) -> tuple[str, ...]:
     share = row.share_of_limit
     peak = _MISSING if row.peak_mb is None else f"{row.peak_mb:.0f}"
     return (
@@ -132,7 +132,7 @@ def _cells(run: Measured, row: Row) -> tuple[str, ...]:
     )
 
 
-def _describe(run: Measured) -> str:
+def _describe(run: BenchRun) -> str:
     tools = ", ".join(
         f"{name} {run.tools[name]}" for name in ("onnxruntime", "openvino") if name in run.tools
     )
@@ -144,7 +144,7 @@ def _describe(run: Measured) -> str:
     )
 
 
-def _unknown_limits(run: Measured) -> str:
+def _unknown_limits(run: BenchRun) -> str:
     if not run.rules.peaks:
         return "; these rules measure no peaks"
     if types := run.device.peaks.exceeded:

@@ -11,7 +11,7 @@ import numpy as np
 from tinysr.errors import require
 
 from ..latency.growth import Growth
-from ..rows import Measured
+from ..rows import BenchRun
 
 __all__ = ["draw_growth", "draw_latency", "draw_roofline"]
 
@@ -19,7 +19,7 @@ _COLORS = ("#2f7ed8", "#d1493f", "#0f7b4f", "#8a5bd1", "#c98a14", "#5b6472")
 _GRID = {"color": "#dddddd", "linewidth": 0.6}
 
 
-def draw_latency(runs: Sequence[Measured], target_ms: float) -> bytes:
+def draw_latency(runs: Sequence[BenchRun], target_ms: float) -> bytes:
     """Draw every row's median, with its 90th percentile, beside the target."""
     figure, axes = _figure(width=9, height=1.2 + 0.35 * sum(len(run.rows) for run in runs))
     names, medians, tails = [], [], []
@@ -39,7 +39,7 @@ def draw_latency(runs: Sequence[Measured], target_ms: float) -> bytes:
     return _png(figure, axes)
 
 
-def draw_roofline(run: Measured) -> bytes:
+def draw_roofline(run: BenchRun) -> bytes:
     """Draw a run's stages under the roofs of its machine: reached speed against intensity."""
     figure, axes = _figure(width=7, height=4.5)
     peaks = run.device.peaks

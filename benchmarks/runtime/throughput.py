@@ -27,7 +27,7 @@ from tinysr import paths
 from tinysr.errors import ImageError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.files import decode
-from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, Item, plan_work, run_jobs
 from tinysr.runtime.raster import Pixels
 from tinysr.terminal import Output, program
 
@@ -98,7 +98,7 @@ def measure(
     files = paths.list_folder(folder, ImageError)
     photos = [decode(p.read_bytes(), str(p), max_megapixels=1e3).raster.pixels for p in files]
     pairs = [
-        _pair(upscaler, photos, folder, Settings(color=color), swap=bool(turn % 2))
+        _pair(upscaler, photos, folder, FolderSettings(color=color), swap=bool(turn % 2))
         for turn in range(warmup + repeats)
     ][warmup:]
     sizes = [upscaler.output_size(photo.shape[1], photo.shape[0]) for photo in photos]
@@ -165,7 +165,12 @@ class _Strict:
 
 
 def _pair(
-    upscaler: Upscaler, photos: Sequence[Pixels], folder: Path, settings: Settings, *, swap: bool
+    upscaler: Upscaler,
+    photos: Sequence[Pixels],
+    folder: Path,
+    settings: FolderSettings,
+    *,
+    swap: bool,
 ) -> tuple[float, float]:
     """Return seconds of inference alone, and of the whole folder."""
     first = _time_folder(upscaler, folder, settings) if swap else None
@@ -180,7 +185,7 @@ def _time_inference(upscaler: Upscaler, photos: Sequence[Pixels]) -> float:
     return time.perf_counter() - start
 
 
-def _time_folder(upscaler: Upscaler, folder: Path, settings: Settings) -> float:
+def _time_folder(upscaler: Upscaler, folder: Path, settings: FolderSettings) -> float:
     with tempfile.TemporaryDirectory() as output:
         start = time.perf_counter()
         run_jobs(upscaler, plan_work([str(folder)], output).jobs, settings, _Strict())

@@ -10,14 +10,14 @@ from typing import Any
 from tinysr.errors import require
 from tinysr.pages import page
 
-from .compare import Comparison, Row
+from .compare import Comparison, PrecisionRow
 
 __all__ = ["HEAD", "caption", "cells", "draw_comparison", "markdown_lines", "render_html"]
 
 HEAD = ("precision", "size", "worst vs eager", "gate", "mean vs eager", "vs truth", "ms per tile")
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: PrecisionRow) -> tuple[str, ...]:
     """Return a row as it is told, in the order of :data:`HEAD`."""
     return (
         row.precision,

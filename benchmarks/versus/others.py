@@ -20,13 +20,13 @@ OTHERS = ("plain onnx fp32", "eager fp32", "eager bf16", "torch.compile fp32")
 
 _OPSET = 20
 
-Run = Callable[[Any], Any]
+Enlarge = Callable[[Any], Any]
 """Maps an image ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``, both fp32 arrays."""
 
 
 def open_contender(
     bundle: Bundle, name: str, plain: Path, opened: ExitStack, model: Path | None = None
-) -> Run:
+) -> Enlarge:
     """Open a contender.
 
     Args:
@@ -75,7 +75,7 @@ def _model(bundle: Bundle, checkpoint: Path | None) -> Any:
     return load_source(bundle.manifest.source, checkpoint).model
 
 
-def _open_plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Run:
+def _open_plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Enlarge:
     if not paths.exists(path, UnsupportedError):
         export_plain_onnx(bundle, path, checkpoint)
     ort: Any = require("onnxruntime", extra="bench")
@@ -83,7 +83,7 @@ def _open_plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Run:
     return lambda image: session.run(None, {"image": image})[0]
 
 
-def _open_eager(model: Any, precision: str) -> Run:
+def _open_eager(model: Any, precision: str) -> Enlarge:
     torch: Any = require("torch", extra="bench")
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
     if precision not in dtypes:
@@ -91,12 +91,12 @@ def _open_eager(model: Any, precision: str) -> Run:
     return _torch_run(model.to(dtypes[precision]), dtypes[precision])
 
 
-def _open_compiled(model: Any) -> Run:
+def _open_compiled(model: Any) -> Enlarge:
     torch: Any = require("torch", extra="bench")
     return _torch_run(torch.compile(model), torch.float32)
 
 
-def _torch_run(model: Any, dtype: Any) -> Run:
+def _torch_run(model: Any, dtype: Any) -> Enlarge:
     torch: Any = require("torch", extra="bench")
 
     def run(image: Any) -> Any:
@@ -106,7 +106,7 @@ def _torch_run(model: Any, dtype: Any) -> Run:
     return run
 
 
-def _open_ours(bundle: Bundle, name: str, precision: str, opened: ExitStack) -> Run:
+def _open_ours(bundle: Bundle, name: str, precision: str, opened: ExitStack) -> Enlarge:
     """Open the stages, as the runtime does; for one tile there is nothing to blend."""
     backend = create(name)
     sessions = {

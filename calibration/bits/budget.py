@@ -22,7 +22,7 @@ from ..ranges.images import DegradedPhoto, degrade_photos
 from ..schemes import Scheme
 from ..traced.fake import fake_quantize
 
-__all__ = ["LOST_DB", "Budget", "BudgetResult"]
+__all__ = ["LOST_DB", "BudgetResult", "PlanJudge"]
 
 LOST_DB = 0.3
 """PSNR against the ground truth of degraded photos that int8 may lose, on average."""
@@ -59,7 +59,7 @@ class BudgetResult:
         )
 
 
-class Budget:
+class PlanJudge:
     """The suite and degraded photos in fp32, to hold plans against."""
 
     def __init__(

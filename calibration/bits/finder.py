@@ -22,7 +22,7 @@ from tinysr.progress import Progress
 from ..ranges.record import ModuleRange, Ranges
 from ..traced.half import FP16_MAX
 from ..traced.trace import Trace
-from .evaluate import Evaluation, Score, Truth, evaluate, score
+from .evaluate import Evaluation, ImageScore, Truth, evaluate, score
 
 __all__ = ["PRECISION", "find_large_weights", "find_plan", "find_too_large", "group_paths"]
 
@@ -89,7 +89,7 @@ class _Suite:
         truths = tuple(self._expected.values())
         return evaluate(self._trace, wide, truths, self.gate, self._progress)
 
-    def score(self, wide: Collection[str], image: str, what: str) -> Score:
+    def score(self, wide: Collection[str], image: str, what: str) -> ImageScore:
         """Run one image, to see ``what`` helps it."""
         if self._progress:
             self._progress(f"keeping {what} in fp32", 0, 1)
@@ -107,7 +107,7 @@ def group_paths(paths: Iterable[str], parent: str) -> dict[str, list[str]]:
     return groups
 
 
-def _find_most_helpful(suite: _Suite, kept: Collection[str], worst: Score) -> dict[str, str]:
+def _find_most_helpful(suite: _Suite, kept: Collection[str], worst: ImageScore) -> dict[str, str]:
     """Return the module whose keeping helps an image most, and the reason to keep it.
 
     Found by going down the tree of modules, into the part that helps most when all of it is kept.
@@ -178,7 +178,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.3g}"
 
 
-def _db(found: Score) -> str:
+def _db(found: ImageScore) -> str:
     if not found.finite:
         return "NaN or infinity"
     return "no error" if found.psnr_db is None else f"{found.psnr_db:.1f} dB"

@@ -28,8 +28,8 @@ from tinysr.export.plans.quantization import (
     KEPT_IN,
     Equalised,
     Format,
-    Kept,
     KeptLayer,
+    KeptPrecision,
     PlanTarget,
     QuantizationPlan,
 )
@@ -43,7 +43,7 @@ from ..ranges.images import SEED, calibration_images
 from ..ranges.inputs import METHODS, exponents, measure_layer_inputs
 from ..schemes import SCHEMES
 from ..traced.fake import fake_quantize
-from .budget import Budget, BudgetResult
+from .budget import BudgetResult, PlanJudge
 from .sensitivity import (
     STAGES,
     Example,
@@ -112,7 +112,7 @@ def find_quantization(
         model, found.values, wanted, examples, tell=tell, cache=cache, scheme=scheme
     )
     gate = gate_db(precision)
-    budget = Budget(baked, scheme, gate=gate, tile=tile, seed=seed, tell=tell)
+    budget = PlanJudge(baked, scheme, gate=gate, tile=tile, seed=seed, tell=tell)
     wanted_db = gate + ROOM_DB
 
     def cost(path: str, form: Format, larger: Format | None) -> float:
@@ -153,7 +153,7 @@ def hold_to_budget(
     baked = scheme.form(bake(loaded.model, plan.tile))
     tell = progress or (lambda *_: None)
     gate = gate_db(plan.precision)
-    budget = Budget(baked, scheme, gate=gate, tile=plan.tile, seed=seed, tell=tell)
+    budget = PlanJudge(baked, scheme, gate=gate, tile=plan.tile, seed=seed, tell=tell)
     return budget.run_plan(plan)
 
 
@@ -264,7 +264,7 @@ def _list_kept(
     return entries
 
 
-def _choose_kept(form: Format | None, precision: Format, target: PlanTarget) -> Kept:
+def _choose_kept(form: Format | None, precision: Format, target: PlanTarget) -> KeptPrecision:
     """Return what stands in a plan for a layer's format; the first choice is for none."""
     choices = KEPT_IN[target][precision]
     return next((choice for choice in choices if choice == form), choices[0])

@@ -34,7 +34,7 @@ STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 Array = NDArray[np.float32]
 
-Cost = Callable[[str, Format, Format | None], float]
+StoredBits = Callable[[str, Format, Format | None], float]
 """Cost of a larger format for a layer, by its path; None is the largest format."""
 
 _CACHED = TypeAdapter(dict[str, dict[Format, list[float]]])
@@ -123,7 +123,7 @@ def _read_cache(file: Path | None) -> dict[str, dict[Format, NDArray[np.float64]
 
 
 def promote(
-    measured: Shares, stage: Stage, target_db: float, cost: Cost = lambda *_: 1.0
+    measured: Shares, stage: Stage, target_db: float, cost: StoredBits = lambda *_: 1.0
 ) -> dict[str, Format | None]:
     """Return a format for each layer of a stage, so that the errors' sum is within the target.
 

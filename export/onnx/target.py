@@ -16,7 +16,7 @@ from tinysr.errors import UnsupportedError
 from tinysr.manifest import Artifact, FileEntry, Port, Simplification, Stage
 
 from ..files import describe_file
-from ..options import Finish, Settings
+from ..options import Finish, TargetSettings
 from ..plans.quantization import QuantizationPlan
 from ..target import Build, Target
 from .compose import upscale_graph
@@ -169,7 +169,7 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     return Port.model_validate({"name": value.name, "dtype": dtype, "shape": shape})
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     if "w6" in precisions:
         raise UnsupportedError(
             "onnx has no weights in 6 bits: expected the target coreml alone, or another precision"

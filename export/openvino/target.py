@@ -12,7 +12,7 @@ from tinysr.manifest import Artifact, FileEntry
 
 from ..files import describe_file
 from ..onnx.target import suffix
-from ..options import PRECISIONS, Settings
+from ..options import PRECISIONS, TargetSettings
 from ..target import GraphBuild, Target
 from .types import KEPT, keep_wide
 from .weights import SharedWeights
@@ -34,7 +34,7 @@ def openvino_folder(bundle: Path) -> Path:
     return bundle / "openvino"
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse, before anything is built, what the format has not or this machine lacks."""
     require("openvino", extra="openvino")
     if tuple(precisions) == PRECISIONS["all"]:

@@ -28,8 +28,8 @@ __all__ = [
     "QUANTIZED",
     "Equalised",
     "Format",
-    "Kept",
     "KeptLayer",
+    "KeptPrecision",
     "PlanTarget",
     "QuantizationPlan",
     "load_quantization",
@@ -39,7 +39,7 @@ __all__ = [
 Format = Literal["int8", "w8", "w6", "w4"]
 """int8: weights and activations; the others: weights only."""
 
-Kept = Literal["fp32", "fp16", "w8", "w6"]
+KeptPrecision = Literal["fp32", "fp16", "w8", "w6"]
 
 PlanTarget = Literal["onnx", "coreml"]
 """Target whose formats a plan's layers take. onnx: integers in blocks, in graphs and in what is
@@ -50,7 +50,7 @@ FORMATS: tuple[Format, ...] = ("int8", "w8", "w6", "w4")
 QUANTIZED: tuple[Format, ...] = ("int8", "w8", "w4")
 """Those of ONNX graphs."""
 
-KEPT_IN: dict[PlanTarget, dict[Format, tuple[Kept, ...]]] = {
+KEPT_IN: dict[PlanTarget, dict[Format, tuple[KeptPrecision, ...]]] = {
     "onnx": {"int8": ("fp16",), "w8": ("fp32",), "w4": ("fp32", "w8")},
     "coreml": {"w8": ("fp16",), "w6": ("fp16", "w8"), "w4": ("fp16", "w8", "w6")},
 }
@@ -84,7 +84,7 @@ class KeptLayer(PlanRecord):
 
     module: str
     """A dotted path in the baked model, with ``.*`` for everything in it."""
-    precision: Kept
+    precision: KeptPrecision
     """Type in which the layer is kept: one of :data:`KEPT_IN`."""
     reason: str = ""
 
@@ -152,7 +152,7 @@ class QuantizationPlan(ModelPlan):
             match_modules(name, layers, "layer")
         formats: dict[str, Format] = {}
         for path in layers:
-            precision: Kept | Format = kept.get(path, self.precision)
+            precision: KeptPrecision | Format = kept.get(path, self.precision)
             if precision == "fp32" or precision == "fp16":  # noqa: PLR1714  mypy narrows this one
                 continue
             if precision == "int8" and path not in self.ranges:

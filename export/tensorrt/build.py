@@ -12,7 +12,7 @@ from tinysr.atomic import write_atomically
 from tinysr.errors import MissingBackendError, UnsupportedError
 from tinysr.runtime.tensorrt.log import Messages
 
-from ..options import Progress
+from ..options import TellStep
 from .flavor import Flavor, needs_gpu
 from .isolated import run_isolated
 from .network import Parsed, parse_network
@@ -47,7 +47,7 @@ class EngineBuild:
     options: TensorRTOptions
 
 
-def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: Progress) -> None:
+def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: TellStep) -> None:
     """Build an engine into a file. The bundle around it is complete or absent, so this need not be.
 
     Where no GPU is needed, the work is done in a process of its own.
@@ -64,7 +64,7 @@ def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: Pro
         OSError: the file can't be written.
     """
 
-    def work(tell: Progress) -> None:
+    def work(tell: TellStep) -> None:
         parsed = parse_network(flavor, build.graph, build.label)
         with target.open("wb") as file:
             file.write(engine_from_network(flavor, parsed, build, tell))
@@ -76,7 +76,7 @@ def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: Pro
 
 
 def engine_from_network(
-    flavor: Flavor, parsed: Parsed, build: EngineBuild, progress: Progress = lambda _: None
+    flavor: Flavor, parsed: Parsed, build: EngineBuild, progress: TellStep = lambda _: None
 ) -> memoryview:
     """Return the serialized engine of a network.
 
@@ -149,7 +149,7 @@ def _keep_timings(config: Any, options: TensorRTOptions) -> None:
     write_atomically(options.timing_cache, timings, UnsupportedError)
 
 
-def _make_monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
+def _make_monitor(module: Any, build: EngineBuild, progress: TellStep) -> Any:
     """Return TensorRT's progress monitor, which tells ours, and stops the build on Ctrl-C."""
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]

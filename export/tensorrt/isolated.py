@@ -20,22 +20,22 @@ from tinysr import errors
 from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.runtime.tensorrt.log import Messages
 
-from ..options import Progress
+from ..options import TellStep
 from .stall import STALL_SECONDS, end_when_stalled
 
 __all__ = ["run_isolated"]
 
-Work = Callable[[Progress], Any]
+IsolatedCall = Callable[[TellStep], Any]
 
 _WORDS = 300
 """Characters of what the process said last, in an error."""
 
 
 def run_isolated(
-    work: Work,
+    work: IsolatedCall,
     *,
     label: str,
-    progress: Progress = lambda _: None,
+    progress: TellStep = lambda _: None,
     patience: float = STALL_SECONDS,
 ) -> Any:
     """Run a function in a child process.
@@ -67,7 +67,7 @@ def run_isolated(
 
 
 @contextmanager
-def _fork(work: Work, noise: IO[bytes]) -> Iterator[tuple[int, IO[str]]]:
+def _fork(work: IsolatedCall, noise: IO[bytes]) -> Iterator[tuple[int, IO[str]]]:
     """Fork. The child never returns from here."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -88,7 +88,7 @@ def _fork(work: Work, noise: IO[bytes]) -> Iterator[tuple[int, IO[str]]]:
         raise
 
 
-def _run(work: Work, pipe: IO[str]) -> None:
+def _run(work: IsolatedCall, pipe: IO[str]) -> None:
     def say(**data: Any) -> None:
         pipe.write(json.dumps(data) + "\n")
         pipe.flush()
@@ -105,7 +105,7 @@ def _run(work: Work, pipe: IO[str]) -> None:
         say(error="RuntimeError", words=traceback.format_exc())
 
 
-def _answer(reader: IO[str], progress: Progress) -> dict[str, Any] | None:
+def _answer(reader: IO[str], progress: TellStep) -> dict[str, Any] | None:
     """Return what the child ended with; None if it was ended before."""
     for line in reader:
         data: dict[str, Any] = json.loads(line)

@@ -17,7 +17,7 @@ from tinysr.hashing import file_sha256
 from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import find_gpu
 
-from ..options import Progress, Settings
+from ..options import TargetSettings, TellStep
 from ..plans.precision import PrecisionPlan
 from ..target import GraphBuild, Target
 from .build import EngineBuild, build_engine
@@ -71,7 +71,7 @@ class _Job:
         return plan.sha256 if plan else ""
 
 
-def check(settings: Settings, precisions: Sequence[str]) -> None:
+def check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse what can't be built, before minutes are spent on graphs.
 
     Raises:
@@ -176,7 +176,7 @@ def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int
     label = f"{FOLDER}/{graph.stage} {graph.precision}"
     kept = find_kept_modules(job.plan(graph.precision), job.whole[graph.precision])
 
-    def work(_: Progress) -> dict[str, int]:
+    def work(_: TellStep) -> dict[str, int]:
         path = job.graphs.bundle / graph.file.path
         network = parse_network(job.flavor, path, label).network
         return check_types(list(walk_layers(network, model)), graph.precision, kept, label=label)
@@ -227,7 +227,7 @@ def _describe_gpu(flavor: Flavor, options: TensorRTOptions) -> str:
     return here if options.hardware == "none" else f"{here}, {options.hardware}"
 
 
-def _options(settings: Settings) -> TensorRTOptions:
+def _options(settings: TargetSettings) -> TensorRTOptions:
     options = settings.get(FOLDER, TensorRTOptions())
     if not isinstance(options, TensorRTOptions):
         raise TypeError(f"expected TensorRTOptions for {FOLDER}, found {type(options).__name__}")

@@ -19,7 +19,14 @@ from tinysr.errors import GateError
 from ..onnx.graph import node_module
 from ..plans.precision import PrecisionPlan
 
-__all__ = ["Layer", "check_types", "count_types", "find_kept_modules", "modules_of", "walk_layers"]
+__all__ = [
+    "EngineLayer",
+    "check_types",
+    "count_types",
+    "find_kept_modules",
+    "modules_of",
+    "walk_layers",
+]
 
 _FOLLOWS = frozenset(
     {"Relu", "Resize", "Cast", "Reshape", "Transpose", "Split", "Concat", "Slice", "Pad"}
@@ -36,7 +43,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layer:
+class EngineLayer:
     """A layer that computes, as TensorRT sees it."""
 
     module: str
@@ -47,7 +54,7 @@ class Layer:
     """Type of the layer's result: fp32, fp16, …"""
 
 
-def walk_layers(network: Any, graph: onnx.ModelProto) -> Iterator[Layer]:
+def walk_layers(network: Any, graph: onnx.ModelProto) -> Iterator[EngineLayer]:
     """Yield the layers that decide on a floating-point type.
 
     Args:
@@ -62,16 +69,16 @@ def walk_layers(network: Any, graph: onnx.ModelProto) -> Iterator[Layer]:
         operation = operations.get(name, "")
         dtype = _NAMES.get(layer.get_output(0).dtype.name)
         if operation and operation not in _FOLLOWS and dtype is not None:
-            yield Layer(module=node_module(name), operation=operation, dtype=dtype)
+            yield EngineLayer(module=node_module(name), operation=operation, dtype=dtype)
 
 
-def count_types(found: list[Layer]) -> dict[str, int]:
+def count_types(found: list[EngineLayer]) -> dict[str, int]:
     """Return how many layers compute in which type."""
     return dict(sorted(Counter(layer.dtype for layer in found).items()))
 
 
 def check_types(
-    found: list[Layer], precision: str, kept: Mapping[str, str], *, label: str
+    found: list[EngineLayer], precision: str, kept: Mapping[str, str], *, label: str
 ) -> dict[str, int]:
     """Hold every layer's type against the precision and its plan.
 
@@ -118,6 +125,6 @@ def find_kept_modules(plan: PrecisionPlan | None, whole: onnx.ModelProto) -> Map
     return plan.list_wide(modules_of(whole)) if plan else {}
 
 
-def _choose_type(layer: Layer, precision: str, kept: Mapping[str, str]) -> str:
+def _choose_type(layer: EngineLayer, precision: str, kept: Mapping[str, str]) -> str:
     # Between stages values are fp32: that is what runtimes feed, and what the joint subtracts.
     return "fp32" if layer.module == "upscale" else kept.get(layer.module, precision)

@@ -11,7 +11,7 @@ from tinysr.manifest import Artifact, Stage
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, Joined, Session
-from ..tensorrt.chain import Chain, explain_apart
+from ..tensorrt.chain import DeviceChain, explain_apart
 from ..tensorrt.cuda import Cuda
 from ..tensorrt.device import EXTRA, cuda_runtime, explain_no_gpu, find_gpu
 from ..tensorrt.engine import explain_unfit, load_engine
@@ -93,7 +93,7 @@ class TensorRTSession(Session):
         if explain_apart(stages):
             return None
         driver: Any = importlib.import_module("cuda.bindings.driver")
-        return Chain(self.execution.cuda, stages, driver)
+        return DeviceChain(self.execution.cuda, stages, driver)
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         (array,), (out,) = feeds.values(), self.artifact.outputs

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tinysr.errors import ImageError
 
 from ..metadata import directories
-from ..metadata.directories import RATIONAL, Directory, Layout
+from ..metadata.directories import RATIONAL, Directory, NumberLayout
 
 __all__ = ["COMPRESSION", "PHOTOMETRIC", "Page", "picture_of_tiff"]
 
@@ -39,7 +39,7 @@ class Page:
     index: int
     """Its place among the file's directories, from 0."""
     directory: Directory
-    layout: Layout
+    layout: NumberLayout
 
     def number(self, tag: int, default: int) -> int:
         """Return the one number of a tag, or its default."""
@@ -101,7 +101,7 @@ def picture_of_tiff(data: bytes) -> Page:
     return pictures[0]
 
 
-def _pages(data: bytes, at: int, layout: Layout) -> Iterator[Page]:
+def _pages(data: bytes, at: int, layout: NumberLayout) -> Iterator[Page]:
     """Yield the directories of the file's own list, in order; the first must be whole."""
     seen: set[int] = set()
     while at and at not in seen and len(seen) < _MOST_DIRECTORIES:

@@ -16,11 +16,11 @@ from .job import Job
 from .output import STANDARD, names_file
 from .walk import walk
 
-__all__ = ["STANDARD", "Job", "Work", "plan_work"]
+__all__ = ["STANDARD", "FolderWork", "Job", "plan_work"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class FolderWork:
     """All that was asked for, in order."""
 
     jobs: tuple[Job, ...]
@@ -37,7 +37,7 @@ class Work:
 
 def plan_work(
     inputs: Sequence[str], output: str | None, *, file_format: str | None = None, scale: float = 4.0
-) -> Work:
+) -> FolderWork:
     """Pair every input image with its output.
 
     Where ``output`` names a file, which :func:`~tinysr.runtime.folder.output.names_file` tells, one
@@ -69,7 +69,7 @@ def plan_work(
     jobs = settle(found)
     if len(jobs) == 1 and jobs[0].problem is not None:
         raise ImageError(jobs[0].problem)
-    return Work(jobs=tuple(jobs), left_out=left_out)
+    return FolderWork(jobs=tuple(jobs), left_out=left_out)
 
 
 def _plan_several(

@@ -20,13 +20,13 @@ from tinysr.atomic import remove_unfinished
 from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 
 from ..upscaler import Upscaler
-from .flow import Budget, Channel, Closed
+from .flow import Channel, Closed, MegapixelBudget
 from .item import Item
 from .job import Job
-from .settings import Settings
+from .settings import FolderSettings
 from .stages import Stages
 
-__all__ = ["IN_FLIGHT", "Watcher", "run_jobs"]
+__all__ = ["IN_FLIGHT", "FolderWatcher", "run_jobs"]
 
 IN_FLIGHT = 16.0
 """Megapixels between the start of inference and the end of writing, in 10⁶ pixels: of results, or
@@ -38,7 +38,7 @@ _PATIENCE = 0.5
 """Seconds in which a thread that was told to drop an image gets to where it looks."""
 
 
-class Watcher(Protocol):
+class FolderWatcher(Protocol):
     """Is told how far a run is.
 
     What it raises costs no image: the others are made, then the first error is raised. With a
@@ -59,7 +59,9 @@ class Watcher(Protocol):
         """It was interrupted, and waits for what is being written."""
 
 
-def run_jobs(upscaler: Upscaler, jobs: Sequence[Job], settings: Settings, watcher: Watcher) -> None:
+def run_jobs(
+    upscaler: Upscaler, jobs: Sequence[Job], settings: FolderSettings, watcher: FolderWatcher
+) -> None:
     """Make all images; an image that fails is reported, and the others are made.
 
     When it is interrupted, images that left the network are still written; interrupted again, it
@@ -77,13 +79,17 @@ class _Run:
     """Three threads, and what flows between them."""
 
     def __init__(
-        self, upscaler: Upscaler, jobs: Sequence[Job], settings: Settings, watcher: Watcher
+        self,
+        upscaler: Upscaler,
+        jobs: Sequence[Job],
+        settings: FolderSettings,
+        watcher: FolderWatcher,
     ) -> None:
         self._jobs, self._watcher = jobs, watcher
         self._stages = Stages(upscaler, settings, jobs)
         self._read: Channel[Item] = Channel()
         self._inferred: Channel[Item] = Channel()
-        self._budget = Budget(IN_FLIGHT)
+        self._budget = MegapixelBudget(IN_FLIGHT)
         self._failures: list[BaseException] = []
         self._unheard: list[Exception] = []
         """Error that the watcher raised, as where a disk with the output is full."""

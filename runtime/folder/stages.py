@@ -30,14 +30,14 @@ from ..files import (
     save,
 )
 from ..raster import Raster
-from ..render import Progress
+from ..render import CountProgress
 from ..result import Result
 from ..upscaler import Upscaler
 from .item import Item, locate_below
 from .job import Job
-from .log import Log, Made
+from .log import Log, MadeFile
 from .output import STANDARD
-from .settings import Settings
+from .settings import FolderSettings
 from .source import read_source
 
 __all__ = ["LARGE", "Stages"]
@@ -49,7 +49,7 @@ LARGE = 16.0
 class Stages:
     """Reading, inference and writing; each is called from one thread, in order."""
 
-    def __init__(self, upscaler: Upscaler, settings: Settings, jobs: Iterable[Job]) -> None:
+    def __init__(self, upscaler: Upscaler, settings: FolderSettings, jobs: Iterable[Job]) -> None:
         """Read the logs of the output folders.
 
         Raises:
@@ -102,7 +102,7 @@ class Stages:
         seconds = time.perf_counter() - start
         return seconds * 1e6 / float(pixels.shape[0] * pixels.shape[1])
 
-    def infer(self, item: Item, raster: Raster, progress: Progress | None = None) -> None:
+    def infer(self, item: Item, raster: Raster, progress: CountProgress | None = None) -> None:
         """Run the network.
 
         Raises:
@@ -147,12 +147,12 @@ class Stages:
                 words = f"{log.path}: can't be written: {error.strerror}"
                 item.error = ImageError(f"{words}; {item.job.target} was made")
 
-    def _find_made(self, job: Job) -> Made | None:
+    def _find_made(self, job: Job) -> MadeFile | None:
         return (
             self._logs[job.folder].find_made(locate_below(job)) if job.folder is not None else None
         )
 
-    def _is_current(self, made: Made, item: Item, target: Path) -> bool:
+    def _is_current(self, made: MadeFile, item: Item, target: Path) -> bool:
         """Tell whether the target is what would be made.
 
         Raises:

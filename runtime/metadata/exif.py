@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import directories
-from .directories import RATIONAL, SHORT, Directory, Layout, Node, Value
+from .directories import RATIONAL, SHORT, Directory, MetadataValue, Node, NumberLayout
 
 __all__ = [
     "PREFIX",
@@ -129,14 +129,14 @@ def with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes:
     return _block(Node(values={**node.values, **resolution_values(dpi)}, children=node.children))
 
 
-def resolution_values(dpi: tuple[float, float]) -> dict[int, Value]:
+def resolution_values(dpi: tuple[float, float]) -> dict[int, MetadataValue]:
     """Return the three entries of a resolution in dots per inch."""
     across, down = (_rational(value) for value in dpi)
-    unit = Value(type=SHORT, data=_INCH.to_bytes(2, "little"))
+    unit = MetadataValue(type=SHORT, data=_INCH.to_bytes(2, "little"))
     return {_X_RESOLUTION: across, _Y_RESOLUTION: down, _RESOLUTION_UNIT: unit}
 
 
-def exif_of_tiff(block: bytes, main: Directory, layout: Layout) -> bytes | None:
+def exif_of_tiff(block: bytes, main: Directory, layout: NumberLayout) -> bytes | None:
     """Return what a TIFF file says about its picture as EXIF data of its own, or none."""
     node = _node(block, main, layout)
     return _block(node) if node.values or node.children else None
@@ -153,7 +153,7 @@ def node_of_exif(exif: bytes | None) -> Node:
         return Node(values={})
 
 
-def _open(exif: bytes) -> tuple[bytes, Layout, int]:
+def _open(exif: bytes) -> tuple[bytes, NumberLayout, int]:
     block = exif[len(PREFIX) :] if exif.startswith(PREFIX) else exif
     layout, at = directories.read_header(block)
     if layout.big:
@@ -161,14 +161,16 @@ def _open(exif: bytes) -> tuple[bytes, Layout, int]:
     return block, layout, at
 
 
-def _directories(block: bytes, at: int, layout: Layout) -> Iterator[tuple[int, Directory]]:
+def _directories(block: bytes, at: int, layout: NumberLayout) -> Iterator[tuple[int, Directory]]:
     """Yield the main directory and those it leads to, each under the tag that points to it."""
     main = directories.read(block, at, layout)
     yield 0, main
     yield from _children(block, main, layout)
 
 
-def _children(block: bytes, parent: Directory, layout: Layout) -> Iterator[tuple[int, Directory]]:
+def _children(
+    block: bytes, parent: Directory, layout: NumberLayout
+) -> Iterator[tuple[int, Directory]]:
     for tag in (_EXIF, _GPS):
         child = _child(block, parent, tag, layout)
         if child is not None:
@@ -178,7 +180,7 @@ def _children(block: bytes, parent: Directory, layout: Layout) -> Iterator[tuple
                 yield _INTEROPERABILITY, inner
 
 
-def _child(block: bytes, parent: Directory, tag: int, layout: Layout) -> Directory | None:
+def _child(block: bytes, parent: Directory, tag: int, layout: NumberLayout) -> Directory | None:
     at = parent.integer(tag, block)
     try:
         return None if at is None else directories.read(block, at, layout)
@@ -186,7 +188,7 @@ def _child(block: bytes, parent: Directory, tag: int, layout: Layout) -> Directo
         return None
 
 
-def _thumbnail_start(block: bytes, main: Directory, layout: Layout) -> int:
+def _thumbnail_start(block: bytes, main: Directory, layout: NumberLayout) -> int:
     """Return where the thumbnail begins if nothing lies behind it, else the block's end."""
     try:
         second = directories.read(block, main.following, layout)
@@ -206,7 +208,7 @@ def _patch(result: bytearray, directory: Directory, tag: int, number: int) -> No
         directories.patch(result, directory.entries[tag], number)
 
 
-def _node(block: bytes, main: Directory, layout: Layout) -> Node:
+def _node(block: bytes, main: Directory, layout: NumberLayout) -> Node:
     values = {tag: entry.value(block) for tag, entry in main.entries.items() if tag in _DESCRIPTIVE}
     if _DESCRIPTION in values and values[_DESCRIPTION].data.lstrip().startswith(_OF_PROGRAMS):
         del values[_DESCRIPTION]
@@ -225,8 +227,8 @@ def _block(node: Node) -> bytes:
     return PREFIX + b"II*\0" + (8).to_bytes(4, "little") + directories.pack(node, 8)
 
 
-def _rational(value: float) -> Value:
+def _rational(value: float) -> MetadataValue:
     below = 10_000
     above = min(round(value * below), 2**32 - 1)
     data = above.to_bytes(4, "little") + below.to_bytes(4, "little")
-    return Value(type=RATIONAL, data=data)
+    return MetadataValue(type=RATIONAL, data=data)

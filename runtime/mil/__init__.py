@@ -8,7 +8,7 @@ and PyTorch for the arithmetic, and nothing of either but that::
     outputs = Interpreter(program.functions["main"]).run({"x": array})
 """
 
-from .interpreter import Interpreter, Watch
+from .interpreter import Interpreter, WatchValue
 from .package import load_program, model_file
 from .program import Feature, Function, Operation, Program
 from .residency import Residency, estimate_residency
@@ -20,7 +20,7 @@ __all__ = [
     "Operation",
     "Program",
     "Residency",
-    "Watch",
+    "WatchValue",
     "estimate_residency",
     "load_program",
     "model_file",

@@ -23,9 +23,9 @@ from . import ops  # noqa: F401  imported for its effect: it fills the table
 from .program import Argument, Block, Constant, Function, Operation, TensorType, Value
 from .table import OPERATIONS, Entry
 
-__all__ = ["Interpreter", "Watch"]
+__all__ = ["Interpreter", "WatchValue"]
 
-Watch = Callable[[Operation, str, Tensor], None]
+WatchValue = Callable[[Operation, str, Tensor], None]
 """Callback, called with each result: its operation, its name, its value."""
 
 Values = MutableMapping[str, Any]
@@ -63,7 +63,7 @@ class Interpreter:
         self._free = _last_uses(self._steps, function.body.outputs)
 
     def run(
-        self, feeds: Mapping[str, NDArray[Any]], watch: Watch | None = None
+        self, feeds: Mapping[str, NDArray[Any]], watch: WatchValue | None = None
     ) -> dict[str, NDArray[Any]]:
         """Compute the outputs.
 

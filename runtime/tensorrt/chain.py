@@ -16,7 +16,7 @@ from tinysr.manifest import Stage
 from .cuda import Cuda, DeviceBuffer, PinnedBuffer
 from .execution import Execution
 
-__all__ = ["STEP_PTX", "Chain", "StepKernel", "explain_apart"]
+__all__ = ["STEP_PTX", "DeviceChain", "StepKernel", "explain_apart"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -107,7 +107,7 @@ def explain_apart(stages: Mapping[Stage, Execution]) -> str:
     return ""
 
 
-class Chain:
+class DeviceChain:
     """Encoder, transformer, step and decoder as one CUDA graph over shared buffers.
 
     The latents stay where the encoder writes them: the transformer reads them there, the step

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.runtime import Upscaler
-from tinysr.runtime.folder import LOG_NAME, Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import LOG_NAME, FolderSettings, Item, plan_work, run_jobs
 
 WAIT = 20
 """Seconds after which a test gives up on a thread."""
@@ -47,7 +47,7 @@ def run(
     seen = seen or Seen()
     out = photos.parent / "out"
     jobs = plan_work([str(photos)], str(out)).jobs
-    run_jobs(upscaler, jobs, Settings(**settings), seen)
+    run_jobs(upscaler, jobs, FolderSettings(**settings), seen)
     return seen, out
 
 

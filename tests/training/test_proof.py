@@ -11,19 +11,19 @@ from tests.support.tiny_models import tiny_model
 from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import BAKE_TOLERANCE
 from tinysr.models import TinySR, load
-from tinysr.training.evaluate import Pair, photo_pairs
+from tinysr.training.evaluate import PhotoPair, photo_pairs
 from tinysr.training.lora import list_lora_parameters, merge_adapters, with_lora
 from tinysr.training.proof import count_removed_parameters, proof_lines, prove_release
 from tinysr.training.pruning.masked import prune
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
+def pairs() -> list[PhotoPair]:
     whole = photo_pairs(("camera", "rocket"))
     return [dataclasses.replace(pair, low=pair.low[:64, :64]) for pair in whole]
 
 
-def test_the_shipped_model_s_conditions_are_constants(pairs: list[Pair]) -> None:
+def test_the_shipped_model_s_conditions_are_constants(pairs: list[PhotoPair]) -> None:
     model = load("tinysr-nano")
     proof = prove_release(model, pairs)
     assert 0 < proof.difference < BAKE_TOLERANCE
@@ -33,7 +33,9 @@ def test_the_shipped_model_s_conditions_are_constants(pairs: list[Pair]) -> None
     assert count_removed_parameters(model) > 0.3 * sum(p.numel() for p in model.parameters())
 
 
-def test_so_are_those_of_a_model_with_a_merged_lora_and_fewer_layers(pairs: list[Pair]) -> None:
+def test_so_are_those_of_a_model_with_a_merged_lora_and_fewer_layers(
+    pairs: list[PhotoPair],
+) -> None:
     model = tiny_model()
     adapted = with_lora(model.transformer, 4)
     with torch.no_grad():
@@ -45,7 +47,7 @@ def test_so_are_those_of_a_model_with_a_merged_lora_and_fewer_layers(pairs: list
     assert prove_release(prune(trained, (1,)), pairs).difference < BAKE_TOLERANCE
 
 
-def test_a_model_that_reads_its_input_in_its_modulation_is_refused(pairs: list[Pair]) -> None:
+def test_a_model_that_reads_its_input_in_its_modulation_is_refused(pairs: list[PhotoPair]) -> None:
     """The kind of mistake that the gate is for: modulation that depends on the image."""
 
     class Conditioned(TinySR):
@@ -60,7 +62,7 @@ def test_a_model_that_reads_its_input_in_its_modulation_is_refused(pairs: list[P
         prove_release(model, pairs)
 
 
-def test_a_proof_needs_photos(pairs: list[Pair]) -> None:
+def test_a_proof_needs_photos(pairs: list[PhotoPair]) -> None:
     with pytest.raises(UnsupportedError, match="expected photos"):
         prove_release(tiny_model(), [])
     small = [dataclasses.replace(pair, low=pair.low[:8, :8]) for pair in pairs]

@@ -19,9 +19,9 @@ from tinysr.errors import UnsupportedError
 from tinysr.models import PRESETS, ModelConfig, TinySR, load, load_teacher
 from tinysr.models.checkpoints import save_single_file
 from tinysr.models.teachers import TsdSrConfig
-from tinysr.training import Chain, Job, config_path, read_config, run_chain, run_stage
+from tinysr.training import RecipeRun, StageRun, config_path, read_config, run_chain, run_stage
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import Batch, Session
+from tinysr.training.engine import Batch, SessionSettings
 from tinysr.training.losses import squared_error
 from tinysr.training.pruning.masked import predict_masked
 from tinysr.training.runner import PRODUCT, RECORD
@@ -201,13 +201,13 @@ def test_the_whole_recipe_runs_from_a_tsd_sr_checkpoint(
         "restore-1/options.lora_rank=2", "restore-2/options.lora_rank=2",
         f"restore-2/options.image={PERCEPTUAL}",
     )  # fmt: skip
-    chain = Chain(
+    chain = RecipeRun(
         recipe="tinysr",
         folder=tmp_path,
         inputs={"teacher": saved[0]},
         changes=(*TINY, *changes),
     )
-    last = run_chain(chain, session=Session(watch_every=0))
+    last = run_chain(chain, session=SessionSettings(watch_every=0))
     assert last is not None
     student = load(last / PRODUCT)
     assert (student.config.transformer.depth, student.config.vae.width) == (2, 26)
@@ -237,8 +237,8 @@ def test_the_record_tells_a_teacher_whose_sd3_is_linked(
     hashes = []
     for name in ("a", "b"):
         config = read_config(config_path("tinysr/vae-encoder"), (*TINY, MODEL))
-        job = Job(config=config, folder=tmp_path / name, inputs={"teacher": linked})
-        run_stage(job, session=Session(watch_every=0))
+        job = StageRun(config=config, folder=tmp_path / name, inputs={"teacher": linked})
+        run_stage(job, session=SessionSettings(watch_every=0))
         hashes.append(json.loads((tmp_path / name / RECORD).read_text())["inputs"]["teacher"])
         weights = tmp_path / "sd3" / "vae" / "diffusion_pytorch_model.safetensors"
         tensors = load_file(weights)

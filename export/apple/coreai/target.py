@@ -19,7 +19,7 @@ from tinysr import paths
 from tinysr.errors import BundleError, UnsupportedError, require
 from tinysr.export.files import describe_file
 from tinysr.export.onnx.graph import example_input
-from tinysr.export.options import Finish, Settings
+from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.target import Build, Target
 from tinysr.manifest import Artifact, Port, Stage
 
@@ -36,7 +36,7 @@ _LARGEST = 8192
 """Sides of windows go up to here, in latent pixels of the decoder's input."""
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse what no asset can be made for, before anything is built."""
     require("coreai_torch", extra=EXTRA)
     for precision in precisions:

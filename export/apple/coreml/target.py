@@ -8,7 +8,7 @@ from typing import Final
 
 from tinysr.errors import UnsupportedError
 from tinysr.export.model.integers import find_layers
-from tinysr.export.options import Finish, Settings
+from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format, QuantizationPlan
 from tinysr.export.target import Build, Target
@@ -37,7 +37,7 @@ _FUNCTIONS_SINCE = "iOS18"
 _HALF = "fp16"
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse what no package can be made for, before anything is built."""
     systems, own = _systems(), _options(settings)
     own.check_system(systems)
@@ -54,7 +54,7 @@ def _check(settings: Settings, precisions: Sequence[str]) -> None:
         )
 
 
-def _options(settings: Settings) -> CoreMLOptions:
+def _options(settings: TargetSettings) -> CoreMLOptions:
     options = settings.get(FOLDER, CoreMLOptions())
     if not isinstance(options, CoreMLOptions):
         raise TypeError(f"expected CoreMLOptions for {FOLDER}, found {type(options).__name__}")
@@ -195,13 +195,15 @@ def _artifact(
     )
 
 
-Shape = tuple[int | str, ...]
+PortShape = tuple[int | str, ...]
 
 
-def _shapes(ports: FunctionPorts, tile: int, channels: int, *, free: bool) -> tuple[Shape, Shape]:
+def _shapes(
+    ports: FunctionPorts, tile: int, channels: int, *, free: bool
+) -> tuple[PortShape, PortShape]:
     """Return the shapes of a function's input and output, sides by name where there is a choice."""
 
-    def shape(kind: str, large: int) -> Shape:
+    def shape(kind: str, large: int) -> PortShape:
         if kind == "latents":
             return (1, channels, "h", "w") if free else (1, channels, tile // 2, tile // 2)
         return (1, 3, "H", "W") if free else (1, 3, tile * large, tile * large)

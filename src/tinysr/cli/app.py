@@ -11,14 +11,14 @@ from tinysr import __version__
 from tinysr.errors import UnsupportedError
 from tinysr.terminal import Output, run_program
 
-from .help import Command, Group, first_line
+from .help import Command, CommandGroup, first_line
 from .signals import INTERRUPTED, end_cleanly
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="tinysr",
-    cls=Group,
+    cls=CommandGroup,
     rich_markup_mode=None,  # its tables cut the names of options
     help="One-step diffusion super-resolution, from a checkpoint to the devices people own.",
     pretty_exceptions_enable=False,

@@ -13,7 +13,7 @@ from tinysr.terminal import Column, Output, Table, style_text
 from .numbers import MILLISECONDS, THREADS, number_option
 
 if TYPE_CHECKING:
-    from tinysr.benchmarks.rows import Measured, Row, StageRow
+    from tinysr.benchmarks.rows import BenchRun, Row, StageRow
     from tinysr.benchmarks.timing import Ratio
 
 __all__ = ["bench", "print_measured"]
@@ -81,7 +81,7 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
         check_target(found)
 
 
-def print_measured(output: Output, found: Measured) -> None:
+def print_measured(output: Output, found: BenchRun) -> None:
     """Print the table, and each row's stages with their limits."""
     side = found.side
     output.line(style_text(found.model, "bold"), f", {side}×{side} → {4 * side}×{4 * side}")
@@ -112,7 +112,7 @@ def print_measured(output: Output, found: Measured) -> None:
     )
 
 
-def _parts(found: Measured) -> list[str]:
+def _parts(found: BenchRun) -> list[str]:
     return [stage.name for stage in found.rows[0].stages]
 
 

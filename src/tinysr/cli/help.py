@@ -12,10 +12,10 @@ from typer.core import TyperCommand, TyperGroup
 from tinysr.errors import UnsupportedError
 from tinysr.terminal import Output
 
-__all__ = ["Command", "Group", "first_line"]
+__all__ = ["Command", "CommandGroup", "first_line"]
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """All commands."""
 
     def get_help(self, ctx: Any) -> str:

@@ -14,7 +14,7 @@ import typer
 from .numbers import COUNT, TRIES
 
 if TYPE_CHECKING:
-    from tinysr.export.tensorrt import Range
+    from tinysr.export.tensorrt import SizeRange
 
 __all__ = ["TENSORRT_PARAMETERS", "build_notes", "tensorrt_settings", "with_tensorrt_options"]
 
@@ -177,12 +177,12 @@ def tensorrt_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[
     return {TARGET: TensorRTOptions(**words)}
 
 
-def _range(text: str) -> Range:
+def _range(text: str) -> SizeRange:
     from tinysr.errors import UnsupportedError
-    from tinysr.export.tensorrt import Range
+    from tinysr.export.tensorrt import SizeRange
 
     numbers = text.split(":")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
         raise UnsupportedError(f"expected three sizes such as 1:4:8, found '{text}'")
     least, best, most = (int(number) for number in numbers)
-    return Range(least=least, best=best, most=most)
+    return SizeRange(least=least, best=best, most=most)

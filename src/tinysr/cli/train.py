@@ -17,8 +17,8 @@ from .modes import refuse_without_effect
 from .numbers import SECONDS, WHOLE, number_option
 
 if TYPE_CHECKING:
-    from tinysr.training import Chain
-    from tinysr.training.engine import Session, Team
+    from tinysr.training import RecipeRun
+    from tinysr.training.engine import SessionSettings, Team
     from tinysr.training.image_teachers import Lesson
 
 __all__ = ["train"]
@@ -88,8 +88,15 @@ def train(
     """
     for package in ("torch", "skimage", "tensorboard"):
         require(package, extra="train")
-    from tinysr.training import Chain, Job, config_path, read_config, run_stage, write_release
-    from tinysr.training.engine import Session
+    from tinysr.training import (
+        RecipeRun,
+        StageRun,
+        config_path,
+        read_config,
+        run_stage,
+        write_release,
+    )
+    from tinysr.training.engine import SessionSettings
     from tinysr.training.engine.team import gather
     from tinysr.training.image_teachers import teach
     from tinysr.training.image_teachers.config import TEACH
@@ -108,7 +115,7 @@ def train(
         refuse_without_effect(context, "a recipe's training")
     elif not resume:
         refuse_without_effect(context, "a training from the start")
-    session = Session(
+    session = SessionSettings(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
     given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
@@ -121,7 +128,7 @@ def train(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )
         if not is_stage:
-            chain = Chain(
+            chain = RecipeRun(
                 recipe=recipe,
                 folder=folder,
                 inputs=given,
@@ -138,7 +145,7 @@ def train(
             return
         if sharp is not None:
             raise UnsupportedError(f"--image-teacher: '{recipe}' does not use one")
-        job = Job(
+        job = StageRun(
             config=read_config(config or config_path(recipe), changes or ()),
             folder=folder,
             inputs=given,
@@ -150,7 +157,9 @@ def train(
             said(f"Stopped at step {progress.step}; --resume goes on from {folder}")
 
 
-def _run_chain(chain: Chain, session: Session, team: Team, said: Callable[[str], None]) -> None:
+def _run_chain(
+    chain: RecipeRun, session: SessionSettings, team: Team, said: Callable[[str], None]
+) -> None:
     """Run a recipe, and write its release."""
     from tinysr.training import run_chain, write_release
 

@@ -13,7 +13,7 @@ from .numbers import MEGABYTES, MEGAPIXELS, SCALE, number_option
 from .signals import exit_code
 
 if TYPE_CHECKING:
-    from tinysr.runtime.folder import Work
+    from tinysr.runtime.folder import FolderWork
 
 __all__ = ["upscale"]
 
@@ -101,16 +101,16 @@ def upscale(
     from tinysr.runtime import Upscaler
     from tinysr.runtime.background import parse_colour
     from tinysr.runtime.default_bundle import find_bundle
-    from tinysr.runtime.folder import Settings, plan_work, run_jobs
+    from tinysr.runtime.folder import FolderSettings, plan_work, run_jobs
 
-    from .upscale_report import Report
+    from .upscale_report import UpscaleReport
 
     if output == "-":
         refuse_without_effect(context, "an image for standard output")
     behind = None if background is None else parse_colour(background)
     work = plan_work(inputs, output, file_format=file_format, scale=scale)
     _check_first(work, overwrite=overwrite, as_json=as_json)
-    settings = Settings(
+    settings = FolderSettings(
         color=color,
         provider=provider,
         overwrite=overwrite,
@@ -127,7 +127,7 @@ def upscale(
         max_megapixels=max_megapixels,
         memory_mb=memory,
     ) as upscaler:
-        report = Report(work, upscaler, color=color, as_json=as_json)
+        report = UpscaleReport(work, upscaler, color=color, as_json=as_json)
         try:
             with report:
                 run_jobs(upscaler, work.jobs, settings, report)
@@ -141,7 +141,7 @@ def upscale(
         raise typer.Exit(BAD_INPUT)
 
 
-def _check_first(work: Work, *, overwrite: bool, as_json: bool) -> None:
+def _check_first(work: FolderWork, *, overwrite: bool, as_json: bool) -> None:
     """Refuse what can be refused before a bundle is opened.
 
     Raises:

@@ -15,18 +15,18 @@ from .upscale_progress import UpscaleBars
 if TYPE_CHECKING:
     from tinysr.errors import TinySRError
     from tinysr.runtime import Upscaler
-    from tinysr.runtime.folder import Item, Work
+    from tinysr.runtime.folder import FolderWork, Item
 
-__all__ = ["Report"]
+__all__ = ["UpscaleReport"]
 
 
-class Report:
+class UpscaleReport:
     """Watches a run. Images are named on standard output, errors and progress on standard error.
 
     With ``as_json``, or when the image itself goes to standard output, nothing else goes there.
     """
 
-    def __init__(self, work: Work, upscaler: Upscaler, *, color: str, as_json: bool) -> None:
+    def __init__(self, work: FolderWork, upscaler: Upscaler, *, color: str, as_json: bool) -> None:
         self._work, self._upscaler, self._color = work, upscaler, color
         self._as_json = as_json
         self._piped = work.jobs[0].target is None
@@ -190,7 +190,7 @@ def _duration(seconds: float) -> str:
     return f"{max(1, math.ceil(seconds / 10)) * 10} seconds"
 
 
-def _describe_left_out(work: Work) -> str:
+def _describe_left_out(work: FolderWork) -> str:
     kinds = (f"{n} {suffix or 'without suffix'}" for suffix, n in work.left_out.most_common())
     return f"left out, not images: {', '.join(kinds)}"
 

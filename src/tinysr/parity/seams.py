@@ -24,11 +24,11 @@ from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
 from tinysr.runtime.geometry import LATENT_STRIDE, SCALE, plan
 from tinysr.runtime.latents import WINDOWS
-from tinysr.runtime.network import Network, Work
+from tinysr.runtime.network import ImageWork, Network
 from tinysr.runtime.registry import STAGES, create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
-from tinysr.suite.images import Pixels, photo
+from tinysr.suite.images import ImageArray, photo
 
 from .gates import SEAM_RATIO, gate_db
 from .reference import clamp_expected
@@ -54,7 +54,7 @@ Mask = NDArray[np.bool_]
 class SeamReference:
     """The image, and what the eager model makes of it with the same transformer tiles."""
 
-    image: Pixels
+    image: ImageArray
     """``[3, H, W]`` in [0, 1]: two tiles wide and high, or more where windows are larger."""
     upscaled: NDArray[np.floating[Any]]
     """``[3, 4H, 4W]``, not clipped."""
@@ -104,7 +104,7 @@ def _measure(
 ) -> SeamResult:
     gate = gate_db(precision)
     metrics, ratio = Metrics(finite=False, identical=False, peak=1.0), None
-    work: Work | None = None
+    work: ImageWork | None = None
     with suppress(_NotFiniteError):
         found, work = _upscale(
             bundle, backend, precision, reference.image, window=_window(bundle.manifest)
@@ -134,8 +134,8 @@ class _NotFiniteError(Exception):
 
 
 def _upscale(
-    bundle: Bundle, backend: Backend, precision: str, image: Pixels, *, window: int
-) -> tuple[NDArray[np.float32], Work]:
+    bundle: Bundle, backend: Backend, precision: str, image: ImageArray, *, window: int
+) -> tuple[NDArray[np.float32], ImageWork]:
     """Return what a backend makes of an image ``[3, H, W]``, not clipped, and how it was tiled."""
     manifest = bundle.manifest
     sizes = plan(image.shape[2], image.shape[1], manifest.tile)
@@ -170,7 +170,7 @@ def _window(manifest: Manifest) -> int:
     return LATENT_STRIDE * (2 * manifest.halo.latents + manifest.tile // LATENT_STRIDE // 2)
 
 
-def _mask_borders(work: Work, size: tuple[int, ...], manifest: Manifest) -> Mask:
+def _mask_borders(work: ImageWork, size: tuple[int, ...], manifest: Manifest) -> Mask:
     tile = manifest.tile // LATENT_STRIDE
     tops, lefts = zip(*work.tiles.corners, strict=True)
     rows = {span.first for span in work.layout.rows} | {y for t in tops for y in (t, t + tile)}

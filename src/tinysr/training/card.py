@@ -9,20 +9,20 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from tinysr.training.engine import Progress
-from tinysr.training.evaluate import Score
-from tinysr.training.provenance import Made, find_packaged_recipe
+from tinysr.training.engine import RunProgress
+from tinysr.training.evaluate import PhotoScore
+from tinysr.training.provenance import FinishedRun, find_packaged_recipe
 
 __all__ = ["Scores", "make_model_card"]
 
-Scores = Mapping[str, Sequence[Score]]
+Scores = Mapping[str, Sequence[PhotoScore]]
 """The scores of each method, in the same order of photos."""
 
 
 def make_model_card(
     preset: str,
-    progress: Progress,
-    made: Sequence[Made],
+    progress: RunProgress,
+    made: Sequence[FinishedRun],
     validation: Scores,
     held_out: Scores,
     *,
@@ -50,7 +50,7 @@ def make_model_card(
     ]
 
 
-def _training(progress: Progress, made: Sequence[Made]) -> list[str]:
+def _training(progress: RunProgress, made: Sequence[FinishedRun]) -> list[str]:
     config = progress.config
     optim, data = config.optim, config.data
     phases = [
@@ -80,7 +80,7 @@ def _training(progress: Progress, made: Sequence[Made]) -> list[str]:
     return [*lines, "", *_curve(progress), ""]
 
 
-def _stages(made: Sequence[Made]) -> list[str]:
+def _stages(made: Sequence[FinishedRun]) -> list[str]:
     recipe = find_packaged_recipe(list(made))
     how = (
         f"Made by `tinysr train {recipe}`; every stage has the config that is packaged."
@@ -102,12 +102,12 @@ def _stages(made: Sequence[Made]) -> list[str]:
     ]
 
 
-def _facts(run: Made) -> str:
+def _facts(run: FinishedRun) -> str:
     kept = run.facts.get("kept")
     return f"layers {', '.join(map(str, kept))} stay" if kept else ""
 
 
-def _images(progress: Progress) -> str:
+def _images(progress: RunProgress) -> str:
     if "taught" in progress.inputs:
         return (
             "crops with an image teacher's enlargements; `taught.json` beside them has the hashes\n"
@@ -123,7 +123,7 @@ def _images(progress: Progress) -> str:
     return f"{images}, {share:.0%} photos,\n  the others synthetic {kinds}, made from the seed"
 
 
-def _curve(progress: Progress) -> list[str]:
+def _curve(progress: RunProgress) -> list[str]:
     """Return the measured points, about ten of them."""
     rows = [row for row in progress.history if "psnr" in row]
     kept = rows[:: max(len(rows) // 10, 1)]
@@ -174,17 +174,17 @@ def _table(scores: Scores) -> list[str]:
     ]
 
 
-def _cell(scores: Sequence[Score]) -> str:
+def _cell(scores: Sequence[PhotoScore]) -> str:
     psnr = np.mean([score.psnr for score in scores])
     return f"{psnr:.2f}, {np.mean([score.ssim for score in scores]):.3f}"
 
 
-def _mean_gain(scores: Sequence[Score], over: Sequence[Score]) -> float:
+def _mean_gain(scores: Sequence[PhotoScore], over: Sequence[PhotoScore]) -> float:
     pairs = zip(scores, over, strict=True)
     return float(np.mean([score.psnr - other.psnr for score, other in pairs]))
 
 
-def _limits(progress: Progress, scores: Scores) -> list[str]:
+def _limits(progress: RunProgress, scores: Scores) -> list[str]:
     part = _mean_gain(scores["model"], scores["model, v constant"])
     losses = progress.config.options.get("image", {})
     alone = not (losses.get("perceptual") or losses.get("gan"))

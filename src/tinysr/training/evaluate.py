@@ -20,8 +20,8 @@ from tinysr.training.spectral import Array
 __all__ = [
     "HELD_OUT",
     "PHOTOS",
-    "Pair",
-    "Score",
+    "PhotoPair",
+    "PhotoScore",
     "Upscale",
     "evaluate",
     "mean_psnr",
@@ -71,7 +71,7 @@ Upscale = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
+class PhotoPair:
     """A photo and a degraded version of it."""
 
     photo: str
@@ -83,7 +83,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
+class PhotoScore:
     """Fidelity of one upscaled photo."""
 
     photo: str
@@ -93,7 +93,7 @@ class Score:
     ssim: float
 
 
-def photo_pairs(names: Sequence[str] = PHOTOS) -> list[Pair]:
+def photo_pairs(names: Sequence[str] = PHOTOS) -> list[PhotoPair]:
     """Return every photo (its middle, 512² at most) under every evaluation degradation."""
     pairs = []
     for index, name in enumerate(names):
@@ -101,7 +101,7 @@ def photo_pairs(names: Sequence[str] = PHOTOS) -> list[Pair]:
         for kind, (label, settings) in enumerate(EVALUATION.items()):
             rng = np.random.default_rng([_SEED, index, kind])
             low = degrade(high, rng, settings)
-            pairs.append(Pair(photo=name, degradation=label, low=low, high=high))
+            pairs.append(PhotoPair(photo=name, degradation=label, low=low, high=high))
     return pairs
 
 
@@ -145,7 +145,7 @@ def with_constant_prediction(model: TinySR) -> Upscale:
     return ablate
 
 
-def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
+def evaluate(upscale: Upscale, pairs: Sequence[PhotoPair]) -> list[PhotoScore]:
     """Return the score of ``upscale`` on each pair."""
     metrics = require("skimage.metrics", extra="train")
     scores = []
@@ -153,7 +153,7 @@ def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
         image = upscale_array(upscale, pair.low)
         ssim = metrics.structural_similarity(pair.high, image, channel_axis=2, data_range=1.0)
         scores.append(
-            Score(
+            PhotoScore(
                 photo=pair.photo,
                 degradation=pair.degradation,
                 psnr=psnr(image, pair.high),
@@ -163,7 +163,7 @@ def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
     return scores
 
 
-def mean_psnr(upscale: Upscale, pairs: Sequence[Pair]) -> float:
+def mean_psnr(upscale: Upscale, pairs: Sequence[PhotoPair]) -> float:
     """Return the mean PSNR of ``upscale`` over ``pairs``, in dB."""
     return float(np.mean([psnr(upscale_array(upscale, pair.low), pair.high) for pair in pairs]))
 

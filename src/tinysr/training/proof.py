@@ -17,12 +17,12 @@ from tinysr.export import bake, prove_baked
 from tinysr.manifest import BakeProof
 from tinysr.models import SCALE, TinySR
 from tinysr.models.accounting import count_eager_costs, meta_model
-from tinysr.training.evaluate import Pair
+from tinysr.training.evaluate import PhotoPair
 
 __all__ = ["count_removed_parameters", "proof_lines", "prove_release"]
 
 
-def prove_release(model: TinySR, pairs: Sequence[Pair]) -> BakeProof:
+def prove_release(model: TinySR, pairs: Sequence[PhotoPair]) -> BakeProof:
     """Return the proof of the photo on which the baked model differs most from the trained one.
 
     Args:
@@ -67,7 +67,7 @@ def _largest_tile(model: TinySR) -> int:
     return transformer.position_grid * transformer.patch * model.config.vae.downscale // SCALE
 
 
-def _tile(model: TinySR, pairs: Sequence[Pair]) -> int:
+def _tile(model: TinySR, pairs: Sequence[PhotoPair]) -> int:
     """Return the side of the largest tile that all photos have."""
     step = model.config.vae.downscale * model.config.transformer.patch // SCALE
     side = min(min(pair.low.shape[:2]) for pair in pairs)
@@ -75,7 +75,7 @@ def _tile(model: TinySR, pairs: Sequence[Pair]) -> int:
     return min(tile, _largest_tile(model))
 
 
-def _crop_middle(pair: Pair, tile: int) -> Tensor:
+def _crop_middle(pair: PhotoPair, tile: int) -> Tensor:
     rows, columns = pair.low.shape[:2]
     top, left = (rows - tile) // 2, (columns - tile) // 2
     crop = pair.low[top : top + tile, left : left + tile]

@@ -16,7 +16,7 @@ from tinysr.training.card import Scores, make_model_card
 from tinysr.training.engine import CHECKPOINT, read_progress
 from tinysr.training.evaluate import (
     HELD_OUT,
-    Pair,
+    PhotoPair,
     Upscale,
     evaluate,
     photo_pairs,
@@ -64,7 +64,7 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     return weights, card
 
 
-def _scores(model: TinySR, pairs: Sequence[Pair]) -> Scores:
+def _scores(model: TinySR, pairs: Sequence[PhotoPair]) -> Scores:
     """Return the scores on photos by names that the card reads."""
     methods: dict[str, Upscale] = {
         "bicubic": upscale_bicubic,

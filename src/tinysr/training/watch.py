@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinysr.training.engine import Stage
+from tinysr.training.engine import TrainingStage
 from tinysr.training.evaluate import (
     Upscale,
     photo_pairs,
@@ -21,13 +21,13 @@ from tinysr.training.evaluate import (
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.spectral import Array
 
-__all__ = ["CONSTANT", "Watcher"]
+__all__ = ["CONSTANT", "ValidationWatcher"]
 
 CONSTANT = ", v constant"
 """Suffix of a measure's name where the transformer's prediction is averaged over the image."""
 
 
-class Watcher:
+class ValidationWatcher:
     """Measures a stage on the validation photos: PSNR, and the distance in features where it can.
 
     A stage whose model upscales by itself is measured without its transformer's part, too: the
@@ -44,7 +44,7 @@ class Watcher:
         self._pairs = functools.cache(photo_pairs)
         self._features = EfficientNetDistance(features) if features else None
 
-    def __call__(self, stage: Stage) -> Mapping[str, float]:
+    def __call__(self, stage: TrainingStage) -> Mapping[str, float]:
         """Return each measure by its name: ``psnr`` in dB, ``features`` without a unit."""
         rows = self._measure(stage.upscale)
         whole = stage.get_upscaler()

@@ -17,7 +17,7 @@ from tinysr.benchmarks.latency.stages import PARTS
 from tinysr.benchmarks.latency.work import count_work, find_limit
 from tinysr.benchmarks.machine import Energy, peak_mb, read_commit
 from tinysr.benchmarks.peaks import Peaks
-from tinysr.benchmarks.rows import Measured, read_measured, write_measured
+from tinysr.benchmarks.rows import BenchRun, read_measured, write_measured
 from tinysr.benchmarks.timing import (
     QUICK,
     Rules,
@@ -40,13 +40,13 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured(twin: Path) -> Measured:
+def measured(twin: Path) -> BenchRun:
     bundle = Bundle(twin)
     wanted = find_contenders(bundle, [create("onnxruntime")])
     return bench(bundle, wanted, Options(rules=QUICK, threads=1, device="here"))
 
 
-def slower(measured: Measured, factor: float) -> Measured:
+def slower(measured: BenchRun, factor: float) -> BenchRun:
     """Return a run that took so many times as long."""
     row = measured.rows[0]
     timed = {name: getattr(row.single, name) * factor for name in ("p50", "p90", "p99")}
@@ -54,7 +54,7 @@ def slower(measured: Measured, factor: float) -> Measured:
     return measured.model_copy(update={"rows": (row.model_copy(update={"single": single}),)})
 
 
-def test_an_image_is_divided_among_its_stages(measured: Measured) -> None:
+def test_an_image_is_divided_among_its_stages(measured: BenchRun) -> None:
     (row,) = measured.rows
     assert (row.backend, row.precision, row.parity) == ("onnxruntime", "fp32", "pass")
     assert tuple(stage.name for stage in row.stages) == PARTS
@@ -111,13 +111,13 @@ def test_what_failed_parity_is_not_measured(tmp_path: Path) -> None:
         bench(bundle, find_contenders(bundle, [create("onnxruntime")]), Options(rules=QUICK))
 
 
-def test_a_target_is_held_at_the_90th_percentile(measured: Measured) -> None:
+def test_a_target_is_held_at_the_90th_percentile(measured: BenchRun) -> None:
     check_target(measured.model_copy(update={"target_ms": 1e6}))
     with pytest.raises(GateError, match=r"90th percentile: expected at most 0\.001 ms"):
         check_target(measured.model_copy(update={"target_ms": 1e-3}))
 
 
-def test_what_became_slower_than_the_noise_is_named(measured: Measured) -> None:
+def test_what_became_slower_than_the_noise_is_named(measured: BenchRun) -> None:
     steady = slower(measured, 1.0)
     assert find_regressions(steady, steady) == []
     assert find_regressions(slower(measured, 1.04), steady) == []
@@ -127,13 +127,13 @@ def test_what_became_slower_than_the_noise_is_named(measured: Measured) -> None:
     assert "50% slower, and the noise is 5%" in said
 
 
-def test_runs_of_other_machines_are_not_compared(measured: Measured) -> None:
+def test_runs_of_other_machines_are_not_compared(measured: BenchRun) -> None:
     device = measured.device.model_copy(update={"name": "elsewhere"})
     with pytest.raises(BundleError, match="another device: expected here, found elsewhere"):
         find_regressions(measured, measured.model_copy(update={"device": device}))
 
 
-def test_runs_are_kept_as_files(measured: Measured, tmp_path: Path) -> None:
+def test_runs_are_kept_as_files(measured: BenchRun, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_measured(path, measured)
     assert read_measured(path) == measured

@@ -17,7 +17,7 @@ from tinysr.benchmarks.latency import bench as benching
 from tinysr.benchmarks.latency.limits import find_computed_type
 from tinysr.benchmarks.peaks import UNMEASURED, Peaks, measure_peaks
 from tinysr.benchmarks.report import page as report
-from tinysr.benchmarks.rows import Measured, StageRow, read_measured, share_of
+from tinysr.benchmarks.rows import BenchRun, StageRow, read_measured, share_of
 from tinysr.manifest import Artifact
 from tinysr.runtime import Bundle
 
@@ -48,7 +48,7 @@ def with_peaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[Peaks], None]:
     return give
 
 
-def measured_with(twin: Path, folder: Path) -> Measured:
+def measured_with(twin: Path, folder: Path) -> BenchRun:
     """Return what the command for a device measures."""
     words = [str(twin), "--device", "here", "--results", str(folder), "--no-sides"]
     assert device.main(words) == 0

@@ -9,7 +9,7 @@ import pytest
 from tests.support.tiny_models import TILE
 from tinysr.calibration import CalibrationOptions, Trace, calibrate, compute_truths, evaluate, trace
 from tinysr.calibration.bits import finder
-from tinysr.calibration.bits.evaluate import Evaluation, Score
+from tinysr.calibration.bits.evaluate import Evaluation, ImageScore
 from tinysr.calibration.bits.finder import find_plan, group_paths
 from tinysr.export import BakedTinySR
 from tinysr.models import Loaded
@@ -47,7 +47,7 @@ def test_what_another_module_made_needless_is_let_go_too() -> None:
 
     class Fake:
         def evaluate(self, wide: Collection[str]) -> Evaluation:
-            score = Score(image="white", finite=True, psnr_db=1.0, passed={*wide} in passing)
+            score = ImageScore(image="white", finite=True, psnr_db=1.0, passed={*wide} in passing)
             return Evaluation(gate_db=1.0, scores=(score,))
 
     suite = Fake()

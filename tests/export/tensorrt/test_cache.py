@@ -15,7 +15,7 @@ import pytest
 from tinysr.export.tensorrt import FLAVORS, TensorRTOptions
 from tinysr.export.tensorrt.cache import EngineCache
 from tinysr.export.tensorrt.key import Key, engine_key
-from tinysr.export.tensorrt.options import Range
+from tinysr.export.tensorrt.options import SizeRange
 from tinysr.export.tensorrt.profiles import Profile
 from tinysr.manifest import Artifact, FileEntry, Port
 
@@ -151,7 +151,7 @@ class TestKey:
         inputs=(Port(name="latents", dtype="float32", shape=(1, 16, 8, 8)),),
         outputs=(),
     )
-    PROFILE = Profile(name="latents", dims=(Range(least=1, best=1, most=1),))
+    PROFILE = Profile(name="latents", dims=(SizeRange(least=1, best=1, most=1),))
 
     def of(self, graph: Artifact = GRAPH, plan: str = "p", **options: Any) -> Mapping[str, str]:
         return engine_key(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tinysr.errors import MissingBackendError, UnsupportedError
-from tinysr.export.tensorrt import FLAVORS, Range, TensorRTOptions, find_flavor
+from tinysr.export.tensorrt import FLAVORS, SizeRange, TensorRTOptions, find_flavor
 from tinysr.export.tensorrt.build import EngineBuild, engine_from_network
 from tinysr.export.tensorrt.network import Parsed, parse_network
 from tinysr.export.tensorrt.profiles import Profile
@@ -118,7 +118,7 @@ def module(log: list[Any], monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def build(log: list[Any], *, open_batch: bool = False, **options: Any) -> None:
-    size = Range(least=1, best=2, most=4) if open_batch else Range(least=1, best=1, most=1)
+    size = SizeRange(least=1, best=2, most=4) if open_batch else SizeRange(least=1, best=1, most=1)
     job = EngineBuild(
         graph=Path("x.onnx"),
         label="x",

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tinysr.errors import MissingBackendError, UnsupportedError
-from tinysr.export.options import Progress
+from tinysr.export.options import TellStep
 from tinysr.export.tensorrt.isolated import run_isolated
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -23,7 +23,7 @@ needs_proc = pytest.mark.skipif(
 def test_results_and_progress_come_back() -> None:
     heard: list[str] = []
 
-    def work(tell: Progress) -> int:
+    def work(tell: TellStep) -> int:
         tell("half")
         return 7
 
@@ -32,7 +32,7 @@ def test_results_and_progress_come_back() -> None:
 
 
 def test_errors_come_back_as_they_are() -> None:
-    def work(_: Progress) -> None:
+    def work(_: TellStep) -> None:
         raise UnsupportedError("decoder: no such thing")
 
     with pytest.raises(UnsupportedError, match="decoder: no such thing"):
@@ -40,7 +40,7 @@ def test_errors_come_back_as_they_are() -> None:
 
 
 def test_a_killed_process_is_a_lack_of_memory() -> None:
-    def work(_: Progress) -> None:
+    def work(_: TellStep) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(MissingBackendError, match=r"engine: this machine's memory.*SIGKILL"):
@@ -55,7 +55,7 @@ def test_a_process_that_only_waits_is_ended() -> None:
 
 @needs_proc
 def test_a_process_that_works_is_not_ended() -> None:
-    def work(_: Progress) -> str:
+    def work(_: TellStep) -> str:
         start = time.process_time()
         while time.process_time() - start < 4:
             sum(range(1000))

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from tests.support.tiny_models import TILE
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
-from tinysr.export.tensorrt import FLAVORS, Range, TensorRTOptions, find_flavor
+from tinysr.export.tensorrt import FLAVORS, SizeRange, TensorRTOptions, find_flavor
 from tinysr.export.tensorrt.network import parse_network, read_graph
 from tinysr.export.tensorrt.profiles import choose_profile
 from tinysr.export.tensorrt.target import TENSORRT
@@ -64,15 +64,15 @@ def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="can't be combined"):
         TensorRTOptions(compute_capabilities=("portable", "8.6"))
     with pytest.raises(UnsupportedError, match="rising from 1"):
-        Range(least=2, best=1, most=3)
+        SizeRange(least=2, best=1, most=3)
     with pytest.raises(UnsupportedError, match="with the tile 128 among them"):
-        TensorRTOptions(sides=Range(least=16, best=32, most=64)).sides_for(128)
+        TensorRTOptions(sides=SizeRange(least=16, best=32, most=64)).sides_for(128)
     with pytest.raises(UnsupportedError, match="multiples of 4"):
-        TensorRTOptions(sides=Range(least=18, best=128, most=128)).sides_for(128)
+        TensorRTOptions(sides=SizeRange(least=18, best=128, most=128)).sides_for(128)
     with pytest.raises(UnsupportedError, match="unknown flavor 'trt'"):
         find_flavor("trt")
     port = Port(name="image", dtype="float32", shape=(1, 3, 16, 16))
-    many = TensorRTOptions(batch=Range(least=1, best=4, most=8))
+    many = TensorRTOptions(batch=SizeRange(least=1, best=4, most=8))
     with pytest.raises(UnsupportedError, match="--batch dynamic"):
         choose_profile(port, "upscale", many, tile=TILE, batch=1)
     with pytest.raises(UnsupportedError, match="no engines in w4"):
@@ -81,7 +81,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
 
 def test_open_batches_get_a_profile() -> None:
     port = Port(name="latents", dtype="float32", shape=("batch", 16, 8, 8))
-    many = TensorRTOptions(batch=Range(least=1, best=4, most=8))
+    many = TensorRTOptions(batch=SizeRange(least=1, best=4, most=8))
     found = choose_profile(port, "transformer", many, tile=TILE, batch=None)
     assert found.shapes == ((1, 16, 8, 8), (4, 16, 8, 8), (8, 16, 8, 8))
 

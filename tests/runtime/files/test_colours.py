@@ -18,7 +18,7 @@ from tests.support.pictures import pixels, read, srgb
 from tinysr.errors import ImageError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.files import FORMATS, encode_into
-from tinysr.runtime.folder import Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, plan_work, run_jobs
 from tinysr.runtime.folder.item import Item
 from tinysr.runtime.raster import Raster
 
@@ -147,7 +147,7 @@ def test_it_is_known_before_the_network_runs(tmp_path: Path) -> None:
     work = plan_work([str(tmp_path / "hdr.png")], str(tmp_path / "out.webp"), file_format=None)
     watcher = Finished()
     with Upscaler(make_bundle(tmp_path / "twin")) as upscaler:
-        run_jobs(upscaler, work.jobs, Settings(color="adain"), watcher)
+        run_jobs(upscaler, work.jobs, FolderSettings(color="adain"), watcher)
     (item,) = watcher.items
     assert "PQ, high dynamic range" in str(item.error)
     assert not (tmp_path / "out.webp").exists()

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support.bundles import make_bundle
 from tinysr.errors import UnsupportedError
 from tinysr.runtime import Upscaler
-from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, Item, plan_work, run_jobs
 
 CALLS = ("started", "stepped", "finished")
 
@@ -54,7 +54,7 @@ def upscale(tmp_path: Path, watcher: Failing) -> None:
         Image.fromarray(noise).save(tmp_path / "in" / f"{name}.png")
     jobs = plan_work([str(tmp_path / "in")], str(tmp_path / "out")).jobs
     with Upscaler(make_bundle(tmp_path / "twin")) as upscaler:
-        run_jobs(upscaler, jobs, Settings(), watcher)
+        run_jobs(upscaler, jobs, FolderSettings(), watcher)
 
 
 def made(tmp_path: Path) -> int:

@@ -13,12 +13,17 @@ from PIL import Image
 from torch import Tensor
 
 from tinysr.errors import UnsupportedError
-from tinysr.training.degradations import DEGRADATIONS, Settings, degrade_batch, find_settings
+from tinysr.training.degradations import (
+    DEGRADATIONS,
+    DegradationSettings,
+    degrade_batch,
+    find_settings,
+)
 from tinysr.training.degradations import kernels as k
 from tinysr.training.degradations.jpeg import compress_jpeg
 from tinysr.training.degradations.noise import add_noise, photon_levels
 from tinysr.training.degradations.plan import ItemPlan, RoundPlan, draw_plan
-from tinysr.training.degradations.resize import MODES, Mode, blur, mirror, resize
+from tinysr.training.degradations.resize import MODES, ResizeMode, blur, mirror, resize
 from tinysr.training.synthetic import make_synthetic_image
 
 
@@ -89,7 +94,7 @@ def test_a_sinc_passes_below_its_cutoff_and_stops_above_it() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("antialias", [False, True])
-def test_a_resize_of_one_item_is_pytorchs(mode: Mode, antialias: bool) -> None:
+def test_a_resize_of_one_item_is_pytorchs(mode: ResizeMode, antialias: bool) -> None:
     image = torch.rand(1, 3, 20, 28, generator=torch.Generator().manual_seed(0))
     mine = resize(image, [(20, 28)], [(13, 35)], [mode], antialias=antialias)
     options = {} if mode == "area" else {"antialias": antialias}
@@ -200,7 +205,7 @@ def keys(*items: int) -> Tensor:
 
 
 @pytest.mark.parametrize("settings", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
-def test_a_degraded_batch_is_a_quarter_and_on_the_8_bit_grid(settings: Settings) -> None:
+def test_a_degraded_batch_is_a_quarter_and_on_the_8_bit_grid(settings: DegradationSettings) -> None:
     images = torch.stack([photo(index) for index in range(6)])
     low = degrade_batch(images, keys(*range(6)), settings)
     assert low.shape == (6, 3, 24, 24)
@@ -210,7 +215,7 @@ def test_a_degraded_batch_is_a_quarter_and_on_the_8_bit_grid(settings: Settings)
 
 
 @pytest.mark.parametrize("settings", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
-def test_an_item_does_not_depend_on_its_batch(settings: Settings) -> None:
+def test_an_item_does_not_depend_on_its_batch(settings: DegradationSettings) -> None:
     images = torch.stack([photo(index) for index in range(8)])
     batch = degrade_batch(images, keys(*range(8)), settings)
     alone = torch.cat([degrade_batch(images[i : i + 1], keys(i), settings) for i in range(8)])
@@ -221,7 +226,7 @@ def test_an_item_does_not_depend_on_its_batch(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("settings", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
-def test_degradation_shifts_nothing(settings: Settings) -> None:
+def test_degradation_shifts_nothing(settings: DegradationSettings) -> None:
     ramp = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64)
     wanted = F.avg_pool2d(ramp, 4)
     images = ramp.expand(60, -1, -1, -1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.support.masks import SMALL, randomised
 from tinysr.errors import UnsupportedError
-from tinysr.training.pruning import Annealing, Kept, MaskDistribution, SearchSpace
+from tinysr.training.pruning import Annealing, KeptLayers, MaskDistribution, SearchSpace
 from tinysr.training.pruning.activation import corrode, expand, trade
 from tinysr.training.pruning.distribution import list_kept, sample_straight_through
 from tinysr.training.pruning.space import Pairing
@@ -59,7 +59,7 @@ def test_depth_is_conserved(
 
 @pytest.mark.parametrize("kept", list(itertools.combinations(range(4), 2)))
 def test_expansion_adds_the_likeliest_layer_and_corrosion_takes_the_unlikeliest(
-    kept: Kept,
+    kept: KeptLayers,
 ) -> None:
     marginals = torch.tensor([0.4, 0.9, 0.1, 0.6])
     mask = torch.zeros(4)
@@ -88,13 +88,13 @@ def test_marginals_and_their_gradients_are_those_of_an_enumeration() -> None:
 
 def test_samples_are_as_frequent_as_equation_6_says() -> None:
     distribution = randomised(SMALL, 3)
-    expected: dict[Kept, float] = {}
+    expected: dict[KeptLayers, float] = {}
     for chance, mask in every_choice(distribution):
         key = list_kept(mask)
         expected[key] = expected.get(key, 0.0) + chance.item()
     assert sum(expected.values()) == pytest.approx(1, abs=1e-5)
     generator, draws = torch.Generator().manual_seed(0), 4000
-    found: dict[Kept, int] = {}
+    found: dict[KeptLayers, int] = {}
     for _ in range(draws):
         key = list_kept(distribution.sample(1.0, generator))
         found[key] = found.get(key, 0) + 1

@@ -18,8 +18,8 @@ from tests.support.feature_networks import vgg
 from tests.support.image_teachers import save_plain, small_teacher
 from tests.support.tiny_models import TILE, noise, tiny_model
 from tinysr.errors import CheckpointError, ImageError
-from tinysr.training.evaluate import Pair, photo_pairs, upscale_bicubic
-from tinysr.training.quality import Dists, Metrics, Niqe, measure
+from tinysr.training.evaluate import PhotoPair, photo_pairs, upscale_bicubic
+from tinysr.training.quality import Dists, Niqe, WeightedMetrics, measure
 from tinysr.training.quality.__main__ import main
 from tinysr.training.quality.niqe import _fit_asymmetric, natural_features
 from tinysr.training.quality.speed import measure_speed
@@ -96,9 +96,9 @@ def test_niqe_is_lower_for_what_is_like_the_pristine_images(files: dict[str, Pat
 
 
 def test_photos_too_small_for_niqe_are_left_out_of_it(
-    files: dict[str, Path], pairs: list[Pair]
+    files: dict[str, Path], pairs: list[PhotoPair]
 ) -> None:
-    metrics = Metrics.of(niqe=files["niqe"])
+    metrics = WeightedMetrics.of(niqe=files["niqe"])
     small = [dataclasses.replace(p, low=p.low[:24, :24], high=p.high[:96, :96]) for p in pairs]
     assert measure(upscale_bicubic, small, metrics).niqe is None
     both = measure(upscale_bicubic, [*small, *pairs], metrics).niqe
@@ -113,14 +113,16 @@ def test_weights_that_do_not_fit_are_refused(files: dict[str, Path]) -> None:
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
+def pairs() -> list[PhotoPair]:
     return photo_pairs(["camera"])[:1]
 
 
-def test_what_has_no_weights_is_not_measured(files: dict[str, Path], pairs: list[Pair]) -> None:
-    plain = measure(upscale_bicubic, pairs, Metrics())
+def test_what_has_no_weights_is_not_measured(
+    files: dict[str, Path], pairs: list[PhotoPair]
+) -> None:
+    plain = measure(upscale_bicubic, pairs, WeightedMetrics())
     assert (plain.features, plain.lpips, plain.dists, plain.niqe) == (None,) * 4
-    every = measure(upscale_bicubic, pairs, Metrics.of(**files))
+    every = measure(upscale_bicubic, pairs, WeightedMetrics.of(**files))
     assert (every.psnr, every.ssim) == (plain.psnr, plain.ssim)
     assert all(value is not None and value > 0 for value in (every.lpips, every.dists, every.niqe))
 
@@ -161,7 +163,7 @@ def test_speed_counts_products_and_takes_turns() -> None:
 
 def test_the_command_prints_and_writes_a_table(
     tmp_path: Path,
-    pairs: list[Pair],
+    pairs: list[PhotoPair],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -19,7 +19,7 @@ from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.hashing import file_sha256
 from tinysr.models.checkpoints.embeddings import read_pooled, read_positions
-from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import POSITIONS, join, read_transformer, read_vae
 from tinysr.models.checkpoints.weights import list_visible
@@ -87,7 +87,7 @@ def _find_only(folder: Path, config: str) -> Path:
     return found[0].parent
 
 
-RELEASED = Layout(
+RELEASED = CheckpointLayout(
     name="released",
     sign=f"a folder 'checkpoint' with '{_BACKBONES}' in it",
     matches=_matches,

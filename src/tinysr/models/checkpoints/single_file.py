@@ -14,7 +14,7 @@ from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
-from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.config import ModelConfig
 from tinysr.models.tinysr import TinySR
@@ -84,7 +84,7 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
     return Checkpoint(config=config, tensors=tensors)
 
 
-SINGLE_FILE = Layout(
+SINGLE_FILE = CheckpointLayout(
     name="single-file",
     sign="a .safetensors file with our config in its metadata",
     matches=_matches,

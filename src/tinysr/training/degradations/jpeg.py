@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysr.training.degradations.resize import Size, continue_borders, mirror
+from tinysr.training.degradations.resize import Sides, continue_borders, mirror
 
 __all__ = ["compress_jpeg"]
 
@@ -35,7 +35,7 @@ _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.
 _RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
-def compress_jpeg(canvas: Tensor, sizes: Sequence[Size], quality: Tensor) -> Tensor:
+def compress_jpeg(canvas: Tensor, sizes: Sequence[Sides], quality: Tensor) -> Tensor:
     """Compress and decompress each item; those of quality 0 stay as they are.
 
     Args:

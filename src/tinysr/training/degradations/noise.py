@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tinysr.training.degradations.plan import RoundPlan
-from tinysr.training.degradations.resize import Size, mirror
+from tinysr.training.degradations.resize import Sides, mirror
 
 __all__ = ["add_noise", "photon_levels"]
 
@@ -17,7 +17,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 def add_noise(
     canvas: Tensor,
-    sizes: Sequence[Size],
+    sizes: Sequence[Sides],
     plans: Sequence[RoundPlan],
     generators: Sequence[torch.Generator],
 ) -> Tensor:

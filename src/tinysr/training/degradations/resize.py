@@ -14,20 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MODES", "Mode", "Size", "blur", "continue_borders", "mirror", "resize"]
+__all__ = ["MODES", "ResizeMode", "Sides", "blur", "continue_borders", "mirror", "resize"]
 
-Mode = Literal["area", "bilinear", "bicubic"]
-MODES: tuple[Mode, ...] = ("area", "bilinear", "bicubic")
+ResizeMode = Literal["area", "bilinear", "bicubic"]
+MODES: tuple[ResizeMode, ...] = ("area", "bilinear", "bicubic")
 
-Size = tuple[int, int]
+Sides = tuple[int, int]
 """Rows and columns of one item."""
 
 
 def resize(
     canvas: Tensor,
-    sizes: Sequence[Size],
-    targets: Sequence[Size],
-    modes: Sequence[Mode],
+    sizes: Sequence[Sides],
+    targets: Sequence[Sides],
+    modes: Sequence[ResizeMode],
     *,
     antialias: bool,
 ) -> Tensor:
@@ -65,7 +65,7 @@ def _matrix(resampling: Tensor, *, width: int, fill: int) -> Tensor:
     return matrix
 
 
-def _resampling(size: int, target: int, mode: Mode, *, antialias: bool) -> Tensor:
+def _resampling(size: int, target: int, mode: ResizeMode, *, antialias: bool) -> Tensor:
     """Return the resize as PyTorch defines it ``[target, size]``: of each unit vector."""
     units = torch.eye(size)[None, None]
     if mode == "area":
@@ -75,7 +75,7 @@ def _resampling(size: int, target: int, mode: Mode, *, antialias: bool) -> Tenso
     )[0, 0]
 
 
-def mirror(canvas: Tensor, sizes: Sequence[Size], margin: int = 0) -> Tensor:
+def mirror(canvas: Tensor, sizes: Sequence[Sides], margin: int = 0) -> Tensor:
     """Mirror each item again beyond its own size, and around the canvas by ``margin`` pixels."""
     rows, columns = canvas.shape[2:]
     if not margin and all(size == (rows, columns) for size in sizes):
@@ -85,7 +85,7 @@ def mirror(canvas: Tensor, sizes: Sequence[Size], margin: int = 0) -> Tensor:
     return _gather(canvas, down, across)
 
 
-def continue_borders(canvas: Tensor, sizes: Sequence[Size], multiple: int) -> Tensor:
+def continue_borders(canvas: Tensor, sizes: Sequence[Sides], multiple: int) -> Tensor:
     """Continue each item by its last row and column, in a canvas that ``multiple`` divides."""
     rows, columns = (-(-length // multiple) * multiple for length in canvas.shape[2:])
     down = [torch.arange(rows).clamp(max=size[0] - 1) for size in sizes]
@@ -101,7 +101,7 @@ def _gather(canvas: Tensor, down: Sequence[Tensor], across: Sequence[Tensor]) ->
     return canvas.permute(0, 2, 3, 1)[item, rows, columns].permute(0, 3, 1, 2)
 
 
-def blur(canvas: Tensor, kernels: Tensor, sizes: Sequence[Size]) -> Tensor:
+def blur(canvas: Tensor, kernels: Tensor, sizes: Sequence[Sides]) -> Tensor:
     """Filter each item ``[C, H, W]`` by its kernel ``[k, k]``, borders mirrored."""
     count, channels, rows, columns = canvas.shape
     wide = mirror(canvas, sizes, kernels.shape[-1] // 2)

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError
 from tinysr.training.config import RunConfig, parse_config
-from tinysr.training.engine.stage import Stage, name_trained
+from tinysr.training.engine.stage import TrainingStage, name_trained
 
-__all__ = ["CHECKPOINT", "Progress", "State", "load_state", "read_progress", "save_state"]
+__all__ = ["CHECKPOINT", "RunProgress", "RunState", "load_state", "read_progress", "save_state"]
 
 CHECKPOINT = "checkpoint.safetensors"
 """File name inside a run's folder."""
@@ -32,7 +32,7 @@ _OPTIMIZER, _CRITIC_OPTIMIZER = "optimizer.", "critic_optimizer."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class RunProgress:
     """How far a run has come."""
 
     config: RunConfig
@@ -46,17 +46,17 @@ class Progress:
 
 
 @dataclass(kw_only=True, slots=True)
-class State:
+class RunState:
     """A run's tensors."""
 
-    stage: Stage
+    stage: TrainingStage
     optimizer: torch.optim.Optimizer
     ema: dict[str, Tensor]
     """The average of each parameter that trains; empty if the run keeps none."""
     critic_optimizer: torch.optim.Optimizer | None = None
 
 
-def save_state(path: Path, state: State, progress: Progress) -> None:
+def save_state(path: Path, state: RunState, progress: RunProgress) -> None:
     """Write a checkpoint; it replaces the one at ``path`` only once it is complete.
 
     Raises:
@@ -91,7 +91,7 @@ def _slots(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{prefix}{i}.{name}": v for i, slots in state.items() for name, v in slots.items()}
 
 
-def load_state(path: Path, state: State, asked: Progress) -> Progress:
+def load_state(path: Path, state: RunState, asked: RunProgress) -> RunProgress:
     """Fill ``state`` in place from the checkpoint at ``path``, for a run of ``asked``'s config.
 
     What may change within a run may differ from the checkpoint's; the history then says so.
@@ -155,7 +155,7 @@ def _flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def read_progress(path: Path) -> Progress:
+def read_progress(path: Path) -> RunProgress:
     """Return how far the run of a checkpoint came.
 
     Raises:
@@ -168,7 +168,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[RunProgress, dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"no training checkpoint at {path}")
     try:
@@ -182,4 +182,4 @@ def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
         raise CheckpointError(f"{path} is not a training checkpoint: {error}") from error
     history = tuple(rows.pop("history"))
     config = parse_config(config, f"{path} is of another version")
-    return Progress(config=config, inputs=inputs, history=history, **rows), tensors
+    return RunProgress(config=config, inputs=inputs, history=history, **rows), tensors

@@ -10,8 +10,8 @@ from typing import Any
 from tinysr.errors import require
 from tinysr.terminal import Output
 from tinysr.terminal.bars import make_bars
-from tinysr.training.engine.checkpoint import Progress
-from tinysr.training.engine.session import Report
+from tinysr.training.engine.checkpoint import RunProgress
+from tinysr.training.engine.session import StepCallback
 
 __all__ = ["LOGS", "show_steps"]
 
@@ -20,7 +20,7 @@ LOGS = "logs"
 
 
 @contextlib.contextmanager
-def show_steps(folder: Path, title: str, first: int, steps: int) -> Iterator[Report]:
+def show_steps(folder: Path, title: str, first: int, steps: int) -> Iterator[StepCallback]:
     """Yield what to call after each step; ``first`` is the step that a run goes on from."""
     require("tensorboard", extra="train")
     tensorboard = require("torch.utils.tensorboard", extra="train")
@@ -28,7 +28,7 @@ def show_steps(folder: Path, title: str, first: int, steps: int) -> Iterator[Rep
     writer = tensorboard.SummaryWriter(str(folder / LOGS), purge_step=first + 1)
     with contextlib.closing(writer), _bar(title, first, steps) as bar:
 
-        def report(now: Progress, losses: Mapping[str, float]) -> None:
+        def report(now: RunProgress, losses: Mapping[str, float]) -> None:
             for name, value in losses.items():
                 writer.add_scalar(f"train/{name}", value, now.step)
             row = now.history[-1] if now.history else {}
@@ -47,7 +47,7 @@ def _name_measures(row: Mapping[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
+def _bar(title: str, first: int, steps: int) -> Iterator[StepCallback]:
     """Show the step, a running loss, the last PSNR on the photos, and the time left."""
     output = Output()
     with make_bars(
@@ -63,7 +63,7 @@ def _bar(title: str, first: int, steps: int) -> Iterator[Report]:
         task = display.add_task(title, total=steps, completed=first, **nothing)
         smooth: list[float] = []
 
-        def report(progress: Progress, losses: Mapping[str, float]) -> None:
+        def report(progress: RunProgress, losses: Mapping[str, float]) -> None:
             loss = losses["loss"]
             smooth.append(loss if not smooth else 0.98 * smooth.pop() + 0.02 * loss)
             measured = [row["psnr"] for row in progress.history if "psnr" in row]

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tinysr.training.config import RunConfig
-from tinysr.training.engine.session import Session
+from tinysr.training.engine.session import SessionSettings
 from tinysr.training.engine.stage import Batch, Batches, Raw
 from tinysr.training.engine.team import Team
 
@@ -64,7 +64,9 @@ class _Items(Dataset[Raw]):
 
 
 @contextlib.contextmanager
-def load_batches(batches: Batches, parts: Parts, session: Session) -> Iterator[Iterator[Batch]]:
+def load_batches(
+    batches: Batches, parts: Parts, session: SessionSettings
+) -> Iterator[Iterator[Batch]]:
     """Yield the batches of a process's parts, degraded, on its device."""
     loader: DataLoader[Raw] = DataLoader(
         _Items(batches, parts),

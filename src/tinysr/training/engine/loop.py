@@ -16,11 +16,17 @@ from torch import Tensor, nn
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.training.config import RunConfig
-from tinysr.training.engine.checkpoint import CHECKPOINT, Progress, State, load_state, save_state
+from tinysr.training.engine.checkpoint import (
+    CHECKPOINT,
+    RunProgress,
+    RunState,
+    load_state,
+    save_state,
+)
 from tinysr.training.engine.loading import Parts, load_batches
-from tinysr.training.engine.session import Session
+from tinysr.training.engine.session import SessionSettings
 from tinysr.training.engine.signals import stop_requests
-from tinysr.training.engine.stage import Batch, Batches, Stage, list_trained, name_trained
+from tinysr.training.engine.stage import Batch, Batches, TrainingStage, list_trained, name_trained
 from tinysr.training.engine.state import copy_into, new_state, use_average
 from tinysr.training.engine.team import Team, hold_gradients
 
@@ -28,16 +34,16 @@ __all__ = ["train"]
 
 
 def train(
-    stage: Stage,
+    stage: TrainingStage,
     config: RunConfig,
     batches: Batches,
     folder: Path,
     *,
     resume: Path | None = None,
     inputs: Mapping[str, str] | None = None,
-    session: Session | None = None,
+    session: SessionSettings | None = None,
     team: Team | None = None,
-) -> Progress:
+) -> RunProgress:
     """Train a stage, leaving checkpoints in ``folder``; it ends with the averaged weights.
 
     SIGINT and SIGTERM end the run after the step at hand, with a checkpoint.
@@ -57,13 +63,13 @@ def train(
         CheckpointError: ``folder`` holds a run already and ``resume`` is not given, or its run
             has another config or other inputs; or a loss is not finite.
     """
-    team, session = team or Team(), session or Session()
+    team, session = team or Team(), session or SessionSettings()
     shares = team.size * config.optim.accumulate
     if any(phase.batch % shares for phase in config.phases):
         raise UnsupportedError(f"the batches don't divide by {shares} (processes × accumulate)")
     path = folder / CHECKPOINT
     state = new_state(stage, config)
-    progress = Progress(config=config, inputs=inputs or {})
+    progress = RunProgress(config=config, inputs=inputs or {})
     if resume is not None:
         progress = load_state(resume, state, progress)
     elif paths.exists(path, CheckpointError):
@@ -84,10 +90,10 @@ class _Run:
         self,
         *,
         path: Path,
-        state: State,
-        progress: Progress,
+        state: RunState,
+        progress: RunProgress,
         batches: Batches,
-        session: Session,
+        session: SessionSettings,
         team: Team,
     ) -> None:
         self.path, self.state, self.progress = path, state, progress

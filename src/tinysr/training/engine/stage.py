@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tinysr.models import TinySR
 
-__all__ = ["Batch", "Batches", "Group", "Raw", "Stage"]
+__all__ = ["Batch", "Batches", "ParameterGroup", "Raw", "TrainingStage"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class ParameterGroup:
     """Parameters that share a learning rate."""
 
     parameters: Sequence[nn.Parameter]
@@ -77,7 +77,7 @@ class Group:
     """Multiplies the schedule's rate at a step."""
 
 
-class Stage(ABC):
+class TrainingStage(ABC):
     """One stage: a model whose parameters with ``requires_grad`` train, and its loss.
 
     Whatever is random in a loss draws from a generator seeded by the step, or a resumed run would
@@ -91,9 +91,9 @@ class Stage(ABC):
     may_skip: bool = True
     """Whether a step may leave some of the trained parameters without a gradient."""
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return the parameters that train, by the rate they train at."""
-        return [Group(parameters=list_trained(self.model))]
+        return [ParameterGroup(parameters=list_trained(self.model))]
 
     @abstractmethod
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.training.config import RunConfig
-from tinysr.training.engine.checkpoint import State
-from tinysr.training.engine.stage import Stage, name_trained
+from tinysr.training.engine.checkpoint import RunState
+from tinysr.training.engine.stage import TrainingStage, name_trained
 
 __all__ = ["copy_into", "new_state", "use_average"]
 
 
-def new_state(stage: Stage, config: RunConfig) -> State:
+def new_state(stage: TrainingStage, config: RunConfig) -> RunState:
     """Return a stage with fresh optimizers and the average that starts at its weights."""
     optim = config.optim
     groups = [{"params": list(g.parameters), "factor": g.factor} for g in stage.groups()]
@@ -25,7 +25,7 @@ def new_state(stage: Stage, config: RunConfig) -> State:
     if stage.critic is not None:
         critic = torch.optim.AdamW(stage.critic.parameters(), lr=optim.critic_rate, **settings)
     ema = {n: v.clone() for n, v in name_trained(stage.model).items()} if optim.ema else {}
-    return State(
+    return RunState(
         stage=stage,
         optimizer=torch.optim.AdamW(groups, lr=0.0, **settings),
         ema=ema,
@@ -34,7 +34,7 @@ def new_state(stage: Stage, config: RunConfig) -> State:
 
 
 @contextlib.contextmanager
-def use_average(state: State) -> Iterator[None]:
+def use_average(state: RunState) -> Iterator[None]:
     """Put the averaged weights in the places of the trained ones for a while."""
     model = state.stage.model
     kept = {n: v.clone() for n, v in name_trained(model).items()} if state.ema else {}

@@ -12,7 +12,7 @@ from torch import Tensor
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.tensors import read_tensors
 from tinysr.training.image_teachers.ncnn_files import read_ncnn
-from tinysr.training.image_teachers.rrdbnet import RRDBNet, Shape
+from tinysr.training.image_teachers.rrdbnet import RRDBNet, RRDBNetConfig
 
 __all__ = ["load_image_teacher"]
 
@@ -61,7 +61,7 @@ def _size(shape: tuple[int, ...] | None) -> str:
     return "nothing" if shape is None else str(list(shape))
 
 
-def _shape(tensors: Mapping[str, Tensor], path: Path) -> Shape:
+def _shape(tensors: Mapping[str, Tensor], path: Path) -> RRDBNetConfig:
     blocks = {int(match[1]) for name in tensors if (match := _BLOCK.match(name))}
     first, dense = (tensors.get(name) for name in ("conv_first.weight", "body.0.rdb1.conv1.weight"))
     if first is None or dense is None or first.dim() != 4 or len(blocks) > _MOST_BLOCKS:
@@ -73,4 +73,4 @@ def _shape(tensors: Mapping[str, Tensor], path: Path) -> Shape:
             f"{path}: expected a network for ×4, which reads 3 channels; this one reads "
             f"{first.shape[1]}, as those for ×2 and ×1 do"
         )
-    return Shape(features=first.shape[0], growth=dense.shape[0], blocks=len(blocks))
+    return RRDBNetConfig(features=first.shape[0], growth=dense.shape[0], blocks=len(blocks))

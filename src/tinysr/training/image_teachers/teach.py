@@ -33,7 +33,7 @@ from tinysr.training.photos import Photos
 
 __all__ = ["Lesson", "teach"]
 
-Said = Callable[[str], None]
+TellLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class Lesson:
     """Folder of photos; None shows synthetic images alone."""
 
 
-def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bool:
+def teach(lesson: Lesson, *, team: Team | None = None, said: TellLine = print) -> bool:
     """Make the shards that are missing; return whether all are there.
 
     A request to stop is followed after the batch at hand; the shard that it belongs to is made

@@ -9,7 +9,7 @@ from typing import Literal
 from torch import nn
 
 from tinysr.errors import UnsupportedError
-from tinysr.training.losses.alternatives import MultiScaleGradient, Wavelet
+from tinysr.training.losses.alternatives import HaarDistance, MultiScaleGradient
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
 
@@ -25,7 +25,7 @@ NETWORKS: Mapping[str, Callable[[Path], nn.Module]] = {
 
 _ALTERNATIVES: Mapping[str, Callable[[], nn.Module]] = {
     "multi-scale-gradient": MultiScaleGradient,
-    "wavelet": Wavelet,
+    "wavelet": HaarDistance,
 }
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinysr.training.pruning.activation import trade
-from tinysr.training.pruning.space import STAY, Kept, SearchSpace
+from tinysr.training.pruning.space import STAY, KeptLayers, SearchSpace
 
 __all__ = ["MaskDistribution", "list_kept", "sample_straight_through"]
 
@@ -28,7 +28,7 @@ def sample_straight_through(
     return hard + (soft - soft.detach())  # the bracket is exactly 0
 
 
-def list_kept(mask: Tensor) -> Kept:
+def list_kept(mask: Tensor) -> KeptLayers:
     """Return the numbers of the layers that a mask ``[L]`` keeps."""
     return tuple(torch.nonzero(mask > 0.5).flatten().tolist())
 
@@ -72,7 +72,7 @@ class MaskDistribution(nn.Module):
         return trade(masks, self.marginals().detach(), moves, self.space.pairs).flatten()
 
     @torch.no_grad()
-    def decide(self) -> Kept:
+    def decide(self) -> KeptLayers:
         """Return the layers of the likeliest moves, applied to the likeliest masks."""
         masks = self.options[self.mask_logits.argmax(-1)]
         if self.trades and self.space.pairs:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
 from tinysr.models.transformer import Block, Transformer
-from tinysr.training.pruning.space import Kept
+from tinysr.training.pruning.space import KeptLayers
 
 __all__ = ["MaskedTinySR", "block_influence", "predict_masked", "prune", "weigh"]
 
@@ -71,7 +71,7 @@ class MaskedTinySR(nn.Module):
         return self.model.decode(z - self.predict(z, mask))
 
 
-def prune(model: TinySR, keep: Kept) -> TinySR:
+def prune(model: TinySR, keep: KeptLayers) -> TinySR:
     """Return the model of the kept layers, with copies of their weights, in their order.
 
     Raises:
@@ -97,7 +97,7 @@ def prune(model: TinySR, keep: Kept) -> TinySR:
     return pruned.requires_grad_(False).eval()
 
 
-def _rename(name: str, keep: Kept) -> str | None:
+def _rename(name: str, keep: KeptLayers) -> str | None:
     """Return a tensor's name among the kept layers, or None if its layer goes."""
     block = _BLOCK.match(name)
     if block is None:

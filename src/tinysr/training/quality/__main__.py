@@ -28,7 +28,7 @@ from tinysr.training.evaluate import (
 )
 from tinysr.training.image_teachers import load_image_teacher
 from tinysr.training.packaged import FEATURES_NAME, NIQE_NAME, TEACHER_NAME, find_packaged
-from tinysr.training.quality.measure import METRICS, Measured, Metrics, measure
+from tinysr.training.quality.measure import METRICS, Quality, WeightedMetrics, measure
 from tinysr.training.quality.speed import SIDE, Speed, measure_speed
 
 __all__ = ["main"]
@@ -43,7 +43,7 @@ _HEADS = {"watched": "validation photos", "unwatched": "held-out photos"}
 def main(arguments: list[str] | None = None) -> int:
     """Print tables of models, bicubic and a peer; return the exit code."""
     options = _options(arguments)
-    metrics = Metrics.of(
+    metrics = WeightedMetrics.of(
         features=options.features or _find_packaged(FEATURES_NAME),
         lpips=options.lpips,
         dists=options.dists,
@@ -101,7 +101,7 @@ def _methods(models: Mapping[str, Any]) -> dict[str, Upscale]:
     return methods
 
 
-def _report(quality: Mapping[str, Mapping[str, Measured]], speed: Mapping[str, Speed]) -> str:
+def _report(quality: Mapping[str, Mapping[str, Quality]], speed: Mapping[str, Speed]) -> str:
     """Return the figures as Markdown."""
     lines = []
     for photos, rows in quality.items():
@@ -128,7 +128,7 @@ def _cell(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4g}"
 
 
-def _json(quality: Mapping[str, Mapping[str, Measured]], speed: Mapping[str, Speed]) -> str:
+def _json(quality: Mapping[str, Mapping[str, Quality]], speed: Mapping[str, Speed]) -> str:
     data = {
         "quality": {
             photos: {name: dataclasses.asdict(row) for name, row in rows.items()}

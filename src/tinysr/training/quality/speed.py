@@ -30,7 +30,7 @@ SIDE = 128
 
 _OPSET = 20
 
-Run = Callable[[NDArray[np.float32]], Any]
+Enlarge = Callable[[NDArray[np.float32]], Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +75,7 @@ def _bake_ours(model: nn.Module, side: int) -> nn.Module:
     return bake(model, side) if isinstance(model, TinySR) else model
 
 
-def _open(model: nn.Module, path: Path, image: NDArray[np.float32]) -> Run:
+def _open(model: nn.Module, path: Path, image: NDArray[np.float32]) -> Enlarge:
     onnxruntime = require("onnxruntime", extra="export")
     with torch.no_grad():
         torch.onnx.export(

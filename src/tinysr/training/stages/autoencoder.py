@@ -12,12 +12,12 @@ from torch import Tensor
 
 from tinysr.models import ModelConfig, TinySR, TransformerConfig
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Stage
+from tinysr.training.engine import Batch, TrainingStage
 from tinysr.training.init import initialise
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
-from tinysr.training.stages.shapes import Shape
+from tinysr.training.stages.shapes import ModelShape
 
 __all__ = ["AUTOENCODER", "AutoencoderOptions", "AutoencoderStage"]
 
@@ -29,13 +29,13 @@ VAE = "vae"
 class AutoencoderOptions(StrictRecord):
     """The table ``[options]`` of an autoencoder's config."""
 
-    model: Shape
+    model: ModelShape
     """The whole model's shape: its transformer starts here, and trains later."""
     image: Weights = Weights(l1=1.0, gradient=0.1)
     """Weights of the losses on the decoded image, held against what was encoded."""
 
 
-class AutoencoderStage(Stage):
+class AutoencoderStage(TrainingStage):
     """Encoder and decoder, learning to code originals and an image teacher's images alike."""
 
     model: TinySR

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Group, Stage
+from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
 from tinysr.training.lora import RANK, copy_tree, list_lora_parameters, with_lora
 from tinysr.training.losses import squared_error
-from tinysr.training.pruning import Annealing, Kept, MaskDistribution, Pairing, SearchSpace
+from tinysr.training.pruning import Annealing, KeptLayers, MaskDistribution, Pairing, SearchSpace
 from tinysr.training.pruning.masked import MaskedTinySR, prune
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
@@ -73,7 +73,7 @@ class Searcher(nn.Module):
         )
 
 
-class PruneStage(Stage):
+class PruneStage(TrainingStage):
     """Mask learning: distillation from the teacher, and the task."""
 
     model: Searcher
@@ -112,13 +112,13 @@ class PruneStage(Stage):
         device = teacher.pooled.device
         self.model = Searcher(teacher, self.space, options, seed).to(device)
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return the LoRA, and the logits at a rate of their own."""
         logits = [p for p in self.model.distribution.parameters() if p.requires_grad]
         factor = self._options.logit_factor
         return [
-            Group(parameters=list_lora_parameters(self.model.masked)),
-            Group(parameters=logits, factor=lambda _step: factor),
+            ParameterGroup(parameters=list_lora_parameters(self.model.masked)),
+            ParameterGroup(parameters=logits, factor=lambda _step: factor),
         ]
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -149,7 +149,7 @@ class PruneStage(Stage):
         return torch.Generator().manual_seed((self._seed << 32) + step)
 
     @property
-    def decision(self) -> Kept:
+    def decision(self) -> KeptLayers:
         """The layers to keep, as the logits stand."""
         return self.model.distribution.decide()
 
@@ -183,7 +183,7 @@ def _require_student(teacher: OneStep) -> TinySR:
     )
 
 
-def hard_mask(kept: Kept, layers: int) -> Tensor:
+def hard_mask(kept: KeptLayers, layers: int) -> Tensor:
     """Return the mask ``[L]`` of the layers that are kept."""
     mask = torch.zeros(layers)
     mask[list(kept)] = 1

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from tinysr.errors import UnsupportedError, choice_error
 from tinysr.training.config import RunConfig, first_problem
-from tinysr.training.engine import Stage
+from tinysr.training.engine import TrainingStage
 from tinysr.training.losses.perceptual import NETWORKS
 from tinysr.training.stages.autoencoder import AUTOENCODER
 from tinysr.training.stages.kind import Context, StageKind
@@ -23,7 +23,7 @@ STAGES: dict[str, StageKind] = {
 }
 
 
-def build(config: RunConfig, context: Context) -> Stage:
+def build(config: RunConfig, context: Context) -> TrainingStage:
     """Return the stage that a config describes.
 
     Raises:

@@ -15,7 +15,7 @@ from torch import Tensor
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Group, Stage
+from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
 from tinysr.training.engine.stage import list_trained
 from tinysr.training.lora import copy_tree, merge_adapters, with_lora
 from tinysr.training.losses import squared_error
@@ -49,7 +49,7 @@ class RestoreOptions(StrictRecord):
     """The same for ``proj_out``, when the transformer trains in full."""
 
 
-class RestoreStage(Stage):
+class RestoreStage(TrainingStage):
     """The student, learning the teacher's latents or images."""
 
     model: TinySR
@@ -73,7 +73,7 @@ class RestoreStage(Stage):
             else:
                 student.get_submodule(part).requires_grad_(True)
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return what trains, the transformer apart."""
         options, model = self._options, self.model
         velocity = list_trained(model.transformer.proj_out)
@@ -138,8 +138,8 @@ class RestoreStage(Stage):
         return plain
 
 
-def _group(parameters: list[torch.nn.Parameter], factor: float) -> Group:
-    return Group(parameters=parameters, factor=lambda _step: factor)
+def _group(parameters: list[torch.nn.Parameter], factor: float) -> ParameterGroup:
+    return ParameterGroup(parameters=parameters, factor=lambda _step: factor)
 
 
 def _make(options: RestoreOptions, context: Context) -> RestoreStage:

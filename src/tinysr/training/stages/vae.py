@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tinysr.models import ModelConfig, OneStep, TinySR
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Stage
+from tinysr.training.engine import Batch, TrainingStage
 from tinysr.training.init import initialise_autoencoder
 from tinysr.training.lora import copy_tree
 from tinysr.training.losses import squared_error
@@ -43,7 +43,7 @@ class DecoderOptions(StrictRecord):
     loss: Weights
 
 
-class EncoderStage(Stage):
+class EncoderStage(TrainingStage):
     """The student's encoder, learning the teacher's latents."""
 
     model: TinySR
@@ -70,7 +70,7 @@ class EncoderStage(Stage):
         return self.model
 
 
-class DecoderStage(Stage):
+class DecoderStage(TrainingStage):
     """The student's decoder, learning images from the teacher's latents."""
 
     model: TinySR

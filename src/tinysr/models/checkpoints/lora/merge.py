@@ -11,7 +11,7 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import check_finite, read_safetensors
 from tinysr.models.checkpoints.text_stream import in_text_stream
 
-from .names import Pair, is_alpha, pairs_by_module
+from .names import LowRankPair, is_alpha, pairs_by_module
 from .sources import statements
 from .strength import scales
 
@@ -61,7 +61,7 @@ def merge_weight(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tens
     return weight + delta.mul_(scale).view_as(weight)
 
 
-def _fits(weight: Tensor, pair: Pair) -> bool:
+def _fits(weight: Tensor, pair: LowRankPair) -> bool:
     """Hold a pair against its weight: linears are ``[O, I]``, convolutions ``[O, I, kH, kW]``."""
     rank, *inner = pair.down.shape
     outer = pair.up.shape[:2] == (weight.shape[0], rank)

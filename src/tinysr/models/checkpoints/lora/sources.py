@@ -14,7 +14,7 @@ from tinysr.models.checkpoints.files import read_json
 
 from .find import adapter_config
 from .metadata import statements_of_kohya, statements_of_metadata, statements_of_nested
-from .names import Pair
+from .names import LowRankPair
 from .options import OptionError, read_number
 from .peft import statement_of_peft
 from .statement import Statement
@@ -25,7 +25,7 @@ _BFLOAT16 = 2**-8  # relative error of a number in the coarsest type that tensor
 
 
 def statements(
-    lora: Path, metadata: Mapping[str, str], pairs: Mapping[str, Pair]
+    lora: Path, metadata: Mapping[str, str], pairs: Mapping[str, LowRankPair]
 ) -> list[Statement]:
     """Return what every source says of a LoRA's strength; none if nothing is said anywhere.
 
@@ -58,7 +58,7 @@ def _blame(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: the LoRA's options are not understood: {error}") from error
 
 
-def _statements_of_tensors(pairs: Mapping[str, Pair]) -> Iterator[Statement]:
+def _statements_of_tensors(pairs: Mapping[str, LowRankPair]) -> Iterator[Statement]:
     alphas: dict[str, float] = {}
     for module, pair in pairs.items():
         if pair.alpha is None:
