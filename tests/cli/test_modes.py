@@ -32,7 +32,7 @@ ENTERED: dict[str, tuple[str, ...]] = {
 }
 """Words of a command that is in a mode."""
 
-PLAUSIBLE = {"target": "onnx", "tensorrt_batch": "1:1:1", "tensorrt_sides": "16:16:16"}
+PLAUSIBLE = {"target": "onnx", "engine_batch": "1:1:1", "engine_sides": "16:16:16"}
 """Values that are fine by themselves, where x is not."""
 
 REFUSED = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from tinysr.progress import show_progress
 from tinysr.terminal import Column, Output, Table, style_text
 
 from .numbers import MILLISECONDS, THREADS, number_option
+from .records import with_options
 
 if TYPE_CHECKING:
     from tinysr.benchmarks.rows import BenchRun, Row, StageRow
@@ -22,35 +24,41 @@ _TIMES = ("p50 ms", "p90 ms", "p99 ms", "img/s")
 _COSTS = ("first ms", "load s", "hash s", "peak MB", "MB", "J")
 
 
-def bench(  # noqa: PLR0917  typer's options are its parameters
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchFlags:
+    """Options of `tinysr bench`."""
+
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")]
     backend: Annotated[
         list[str] | None,
         typer.Option("-b", "--backend", help="Repeat for several; by default all that work here."),
-    ] = None,
+    ] = None
     precision: Annotated[
         list[str] | None,
         typer.Option(help="Repeat for several; by default all that the bundle has."),
-    ] = None,
+    ] = None
     target_ms: Annotated[
         float | None,
         number_option(
             kind=MILLISECONDS,
             text="Exit with 1 if the fastest takes longer, at the 90th percentile.",
         ),
-    ] = None,
+    ] = None
     rules: Annotated[
         str,
         typer.Option(help="full, or quick: a short test that all works; its figures mean little."),
-    ] = "full",
-    threads: Annotated[int | None, number_option(kind=THREADS, text="CPU threads.")] = None,
-    device: Annotated[str, typer.Option(help="A name for this machine.  [default: its CPU]")] = "",
-    json: Annotated[Path | None, typer.Option(help="Write what was measured here.")] = None,
+    ] = "full"
+    threads: Annotated[int | None, number_option(kind=THREADS, text="CPU threads.")] = None
+    device: Annotated[str, typer.Option(help="A name for this machine.  [default: its CPU]")] = ""
+    json: Annotated[Path | None, typer.Option(help="Write what was measured here.")] = None
     against: Annotated[
         Path | None,
         typer.Option(help="Exit with 1 if something is slower than in this earlier --json."),
-    ] = None,
-) -> None:
+    ] = None
+
+
+@with_options
+def bench(flags: BenchFlags) -> None:
     """Measure latency, stages, memory and load time, beside the limits of the machine."""
     from tinysr import places
     from tinysr.benchmarks.latency import bench as run
@@ -61,23 +69,25 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     from tinysr.runtime.bundle import Bundle
     from tinysr.workflows.backends import choose_backends
 
-    if json is not None:
-        places.check_file(json, UnsupportedError)
-    before = read_measured(against) if against else None
-    opened = Bundle(bundle)
-    options = run.Options(rules=find_rules(rules), threads=threads, device=device)
-    wanted = run.find_contenders(opened, choose_backends(opened, backend or ()), precision or [])
+    if flags.json is not None:
+        places.check_file(flags.json, UnsupportedError)
+    before = read_measured(flags.against) if flags.against else None
+    opened = Bundle(flags.bundle)
+    options = run.Options(rules=find_rules(flags.rules), threads=flags.threads, device=flags.device)
+    wanted = run.find_contenders(
+        opened, choose_backends(opened, flags.backend or ()), flags.precision or []
+    )
     with show_progress() as tell:
         found = run.bench(opened, wanted, options, tell)
-    if target_ms is not None:
-        found = found.model_copy(update={"target_ms": target_ms})
-    if json is not None:
-        write_measured(json, found)
+    if flags.target_ms is not None:
+        found = found.model_copy(update={"target_ms": flags.target_ms})
+    if flags.json is not None:
+        write_measured(flags.json, found)
     print_measured(Output(), found)
     slower = find_regressions(found, before) if before else []
     if slower:
-        raise GateError(f"slower than {against}: {'; '.join(slower)}")
-    if target_ms is not None:
+        raise GateError(f"slower than {flags.against}: {'; '.join(slower)}")
+    if flags.target_ms is not None:
         check_target(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from .common import refuse_existing
 from .memory import peak_memory
 from .modes import refuse_without_effect
 from .numbers import COUNT, SEED, SIDE, TIMES, number_option
+from .records import with_options
 
 if TYPE_CHECKING:
     from tinysr.calibration import Calibration
@@ -22,22 +24,23 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 
-def calibrate(
-    context: typer.Context,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalibrateFlags:
+    """Options of `tinysr calibrate`."""
+
     model: Annotated[
         str,
         typer.Argument(
             help="A preset, a checkpoint, or the folder of a bundle made from a preset."
         ),
-    ] = "tinysr-nano",
-    *,
+    ] = "tinysr-nano"
     images: Annotated[
         Path | None,
         typer.Option(
             help="A folder of low-resolution images, in place of degraded photos; those that can't "
             "be read are named and left out. The parity suite is always measured."
         ),
-    ] = None,
+    ] = None
     margin: Annotated[
         float | None,
         number_option(
@@ -45,32 +48,32 @@ def calibrate(
             text="How many times larger than measured a value may become.  "
             "[default: 4, or the checked plan's]",
         ),
-    ] = None,
-    limit: Annotated[
-        int | None, number_option(kind=COUNT, text="Measure only so many images.")
-    ] = None,
+    ] = None
+    limit: Annotated[int | None, number_option(kind=COUNT, text="Measure only so many images.")] = (
+        None
+    )
     check: Annotated[
         Path | None,
         typer.Option(help="Find no plan, but say whether this one holds; exit code 1 if not."),
-    ] = None,
+    ] = None
     precision: Annotated[
         str,
         typer.Option(
             help="fp16; or int8, w8, w6 or w4, for which only --target, --output, --tile, --seed "
             "and --check count."
         ),
-    ] = "fp16",
+    ] = "fp16"
     target: Annotated[
         str | None,
         typer.Option(
             help="Target whose formats w8, w6 and w4 have: onnx, for graphs and what is built from "
             "them, or coreml.  [default: onnx]"
         ),
-    ] = None,
+    ] = None
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="A folder.  [default: calibrated/MODEL]"),
-    ] = None,
+    ] = None
     tile: Annotated[
         int | None,
         number_option(
@@ -78,15 +81,18 @@ def calibrate(
             text="Side of a tile, in low-resolution pixels.  "
             "[default: 128, or that of the bundle or the checked plan]",
         ),
-    ] = None,
-    seed: Annotated[int, number_option(kind=SEED, text="Seed of the degradations.")] = 80,
+    ] = None
+    seed: Annotated[int, number_option(kind=SEED, text="Seed of the degradations.")] = 80
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a plan that is there.")
-    ] = False,
+    ] = False
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+@with_options
+def calibrate(context: typer.Context, flags: CalibrateFlags) -> None:
     """Measure a model's ranges, and find the modules that must stay out of fp16.
 
     OUTPUT gets plan.toml, ranges.json, headroom.png and report.html. Run it again after Ctrl-C,
@@ -96,42 +102,66 @@ def calibrate(
 
     for package in ("torch", "onnx", "jinja2", "matplotlib"):
         require(package, extra="calibrate")
-    from tinysr import calibration
-    from tinysr.export import DEFAULT_TILE
     from tinysr.export.plans.files import plan_name
-    from tinysr.export.plans.precision import load_plan
-    from tinysr.workflows.models import open_model
 
     from .quantize import name_plan, quantize
 
     start = time.perf_counter()
-    folder = output or Path("calibrated") / Path(model).stem
-    form = name_plan(precision, target or "onnx") if precision != "fp16" else None
+    folder = flags.output or Path("calibrated") / Path(flags.model).stem
+    form = name_plan(flags.precision, flags.target or "onnx") if flags.precision != "fp16" else None
     fewer = form is not None
     entered = {
         "a plan for fewer bits" if fewer else "a plan for fp16": True,
-        "a check of a plan for fewer bits" if fewer else "a check of a plan": check is not None,
-        "a calibration on one's own images": images is not None,
+        "a check of a plan for fewer bits" if fewer else "a check of a plan": flags.check
+        is not None,
+        "a calibration on one's own images": flags.images is not None,
     }
     for mode in (name for name, holds in entered.items() if holds):
-        refuse_without_effect(context, mode, {"precision": precision})
-    if check is None and not overwrite:
-        refuse_existing(folder / plan_name(form or precision))
+        refuse_without_effect(context, mode, {"precision": flags.precision})
+    if flags.check is None and not flags.overwrite:
+        refuse_existing(folder / plan_name(form or flags.precision))
     if form is not None:
-        quantize(model, form, check=check, folder=folder, tile=tile, seed=seed, as_json=as_json)
+        quantize(
+            flags.model,
+            form,
+            check=flags.check,
+            folder=folder,
+            tile=flags.tile,
+            seed=flags.seed,
+            as_json=flags.as_json,
+        )
         return
-    plan = load_plan(check) if check else None
-    if plan is not None and margin is not None:
-        plan = plan.model_copy(update={"margin": margin})
-    defaults = {} if margin is None else {"margin": margin}
+    found = _measure(flags, folder)
+    seconds = time.perf_counter() - start
+    if flags.as_json:
+        Output().json(_data(found, seconds))
+    else:
+        _print(Output(), found, folder, seconds)
+    if not found.verdict.passed:
+        from tinysr.errors import GateError
+
+        raise GateError(f"the plan does not hold: {found.verdict.failure}")
+
+
+def _measure(flags: CalibrateFlags, folder: Path) -> Calibration:
+    """Measure the model, find a plan or check one, and write what was found."""
+    from tinysr import calibration
+    from tinysr.export import DEFAULT_TILE
+    from tinysr.export.plans.precision import load_plan
+    from tinysr.workflows.models import open_model
+
+    plan = load_plan(flags.check) if flags.check else None
+    if plan is not None and flags.margin is not None:
+        plan = plan.model_copy(update={"margin": flags.margin})
+    defaults = {} if flags.margin is None else {"margin": flags.margin}
     with show_progress() as tell:
         tell("reading the model", 0, 1)
-        loaded, own_tile = open_model(model)
+        loaded, own_tile = open_model(flags.model)
         options = calibration.CalibrationOptions(
-            tile=tile or own_tile or (plan.tile if plan else DEFAULT_TILE),
-            images=images,
-            limit=limit,
-            seed=seed,
+            tile=flags.tile or own_tile or (plan.tile if plan else DEFAULT_TILE),
+            images=flags.images,
+            limit=flags.limit,
+            seed=flags.seed,
             state=folder / "state",
             **defaults,
         )
@@ -140,15 +170,7 @@ def calibrate(
         else:
             found = calibration.check(loaded, plan, options, tell)
         calibration.write_calibration(folder, found, plan=plan is None)
-    seconds = time.perf_counter() - start
-    if as_json:
-        Output().json(_data(found, seconds))
-    else:
-        _print(Output(), found, folder, seconds)
-    if not found.verdict.passed:
-        from tinysr.errors import GateError
-
-        raise GateError(f"the plan does not hold: {found.verdict.failure}")
+    return found
 
 
 def _data(found: Calibration, seconds: float) -> dict[str, Any]:

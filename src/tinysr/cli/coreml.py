@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
 
 from .numbers import SIDE, number_option
 
-__all__ = ["DeploymentTarget", "Layout", "Tiles", "coreml_settings"]
+__all__ = ["CoreMLFlags", "coreml_settings"]
 
 TARGET = "coreml"
 
 _PANEL = "CoreML"
 
-DeploymentTarget = Annotated[
-    str | None,
-    typer.Option(
-        "--minimum-deployment-target",
-        help="The oldest system that must read the package, such as iOS18 or macOS15.  "
-        "[default: iOS17]",
-        rich_help_panel=_PANEL,
-    ),
-]
 
-Layout = Annotated[
-    str | None,
-    typer.Option(
-        "--layout",
-        help="Layout of tokens: standard, or ane, as Apple advises for the Neural Engine.  "
-        "[default: standard]",
-        rich_help_panel=_PANEL,
-    ),
-]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoreMLFlags:
+    """Options of `tinysr export -t coreml`."""
+
+    system: Annotated[
+        str | None,
+        typer.Option(
+            "--minimum-deployment-target",
+            help="The oldest system that must read the package, such as iOS18 or macOS15.  "
+            "[default: iOS17]",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            help="Layout of tokens: standard, or ane, as Apple advises for the Neural Engine.  "
+            "[default: standard]",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
+    coreml_tile: Annotated[
+        list[int] | None,
+        number_option(
+            "--coreml-tile",
+            kind=SIDE,
+            text="A side that 'upscale' takes beside --tile, smaller than it; repeat for several.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None
 
 
-Tiles = Annotated[
-    list[int] | None,
-    number_option(
-        "--coreml-tile",
-        kind=SIDE,
-        text="A side that 'upscale' takes beside --tile, smaller than it; repeat for several.",
-        rich_help_panel=_PANEL,
-    ),
-]
-
-
-def coreml_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[str, object]:
+def coreml_settings(flags: CoreMLFlags, targets: Iterable[str]) -> dict[str, object]:
     """Return the settings of the target, from what was given; empty without packages.
 
     Args:
-        given: fields of CoreMLOptions, or None.
+        flags: as they were given.
         targets: what is exported.
 
     Raises:
@@ -61,5 +64,6 @@ def coreml_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[st
 
     if TARGET not in targets:
         return {}
+    given: dict[str, Any] = {"deployment_target": flags.system, "layout": flags.layout}
     words = {name: value for name, value in given.items() if value}
-    return {TARGET: CoreMLOptions(**words | {"tiles": tuple(words.get("tiles", ()))})}
+    return {TARGET: CoreMLOptions(**words, tiles=tuple(flags.coreml_tile or ()))}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,12 +13,13 @@ from tinysr.progress import show_progress
 from tinysr.terminal import Output, style_text
 
 from .common import is_bundle, print_report
-from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
+from .coreml import CoreMLFlags, coreml_settings
 from .extend import extend, refuse_model_options
 from .memory import peak_memory
 from .modes import refuse_without_effect
 from .numbers import SIDE, number_option
-from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
+from .records import with_options
+from .tensorrt import TensorRTFlags, build_notes, tensorrt_settings
 
 if TYPE_CHECKING:
     from tinysr.workflows.export import Exported
@@ -26,60 +27,61 @@ if TYPE_CHECKING:
 __all__ = ["export"]
 
 
-@with_tensorrt_options
-def export(
-    context: typer.Context,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportFlags:
+    """Options of `tinysr export`; those of single targets are apart."""
+
     model: Annotated[
         str,
         typer.Argument(
             help="A preset, a checkpoint's folder or .safetensors file; or a bundle, to which "
             "targets are added that are built from its graphs."
         ),
-    ] = "tinysr-nano",
-    *,
+    ] = "tinysr-nano"
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The bundle's folder.  [default: bundles/MODEL]"),
-    ] = None,
+    ] = None
     target: Annotated[
         list[str] | None,
         typer.Option("-t", "--target", help="Repeat for several.  [default: onnx]"),
-    ] = None,
+    ] = None
     precision: Annotated[
         str,
         typer.Option(
             help="fp32, fp16, int8 (weights and activations), w8 or w4 (weights in 8 or 4 bits): "
             "graphs beside those in fp32; or all. CoreML also has w6."
         ),
-    ] = "fp32",
+    ] = "fp32"
     plan: Annotated[
         list[Path] | None,
         typer.Option(
             help="A plan for the precision; repeat for several.  [default: found on the way]"
         ),
-    ] = None,
+    ] = None
     tile: Annotated[
         int, number_option(kind=SIDE, text="Side of a tile, in low-resolution pixels.")
-    ] = 128,
+    ] = 128
     batch: Annotated[
         str, typer.Option(help="Tiles a graph takes at once: a number, or 'dynamic'.")
-    ] = "1",
+    ] = "1"
     layers: Annotated[
         str | None,
         typer.Option(
             help="Layers to keep of a full SD3 checkpoint, such as 0,2,5.  [default: all]"
         ),
-    ] = None,
-    system: DeploymentTarget = None,
-    layout: Layout = None,
-    coreml_tile: Tiles = None,
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
-    ] = False,
+    ] = False
     gate: Annotated[
         bool, typer.Option("--gate/--no-gate", help="Compare every artifact with the eager model.")
-    ] = True,
-    tensorrt: Mapping[str, Any],
+    ] = True
+
+
+@with_options
+def export(
+    context: typer.Context, flags: ExportFlags, coreml: CoreMLFlags, tensorrt: TensorRTFlags
 ) -> None:
     """Export a model: bake its constants, build its graphs, and gate them.
 
@@ -87,19 +89,24 @@ def export(
     """
     from tinysr.errors import require
 
-    targets = tuple(dict.fromkeys(target or ("onnx",)))
-    coreml = {"deployment_target": system, "layout": layout, "tiles": coreml_tile}
+    targets = tuple(dict.fromkeys(flags.target or ("onnx",)))
     for name, label in {"tensorrt": "TensorRT", "coreml": "CoreML"}.items():
         if name not in targets:
             refuse_without_effect(context, f"an export without {label}")
-    if is_bundle(model):
-        refuse_model_options(context, Path(model))
+    if is_bundle(flags.model):
+        refuse_model_options(context, Path(flags.model))
         require("onnx", extra="export")
         from tinysr.export import Extension
 
-        settings = _settings(targets, tensorrt, coreml)
-        more = Extension(targets=targets, precision=precision, settings=settings)
-        extend(Path(model), output or Path(model), more, gate=gate, overwrite=overwrite)
+        settings = tensorrt_settings(tensorrt, targets) | coreml_settings(coreml, targets)
+        more = Extension(targets=targets, precision=flags.precision, settings=settings)
+        extend(
+            Path(flags.model),
+            flags.output or Path(flags.model),
+            more,
+            gate=flags.gate,
+            overwrite=flags.overwrite,
+        )
         return
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
@@ -108,36 +115,29 @@ def export(
     from tinysr.export.plans.precision import PrecisionPlan
     from tinysr.workflows.export import export_gated
 
-    plans = [load_any_plan(path) for path in plan or ()]
+    plans = [load_any_plan(path) for path in flags.plan or ()]
     options = ExportOptions(
         targets=targets,
-        precision=precision,
+        precision=flags.precision,
         plan=next((p for p in plans if isinstance(p, PrecisionPlan)), None),
         quantization=tuple(p for p in plans if not isinstance(p, PrecisionPlan)),
-        tile=tile,
-        batch=_batch(batch),
-        settings=_settings(targets, tensorrt, coreml),
+        tile=flags.tile,
+        batch=_batch(flags.batch),
+        settings=tensorrt_settings(tensorrt, targets) | coreml_settings(coreml, targets),
     )
     start, screen = time.perf_counter(), Output()
     with build_notes(), show_progress() as tell:
         exported = export_gated(
-            model,
-            output or Path("bundles") / Path(model).stem,
+            flags.model,
+            flags.output or Path("bundles") / Path(flags.model).stem,
             options,
-            layers=_layers(layers),
-            gate=gate,
-            overwrite=overwrite,
+            layers=_layers(flags.layers),
+            gate=flags.gate,
+            overwrite=flags.overwrite,
             progress=tell,
             told=lambda report: print_report(screen, report),
         )
     _print_summary(screen, exported, time.perf_counter() - start)
-
-
-def _settings(
-    targets: tuple[str, ...], tensorrt: Mapping[str, Any], coreml: Mapping[str, Any]
-) -> dict[str, object]:
-    """Return the settings of single targets."""
-    return tensorrt_settings(tensorrt, targets) | coreml_settings(coreml, targets)
 
 
 def _print_summary(output: Output, exported: Exported, seconds: float) -> None:

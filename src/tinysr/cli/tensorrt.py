@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .numbers import COUNT, TRIES
+from .records import field_names
 
 if TYPE_CHECKING:
     from tinysr.export.tensorrt import SizeRange
 
-__all__ = ["TENSORRT_PARAMETERS", "build_notes", "tensorrt_settings", "with_tensorrt_options"]
+__all__ = ["TENSORRT_PARAMETERS", "TensorRTFlags", "build_notes", "tensorrt_settings"]
 
 TARGET = "tensorrt"
 
 _PANEL = "TensorRT"
-
-_PREFIX = "tensorrt_"
-"""Prefix of the parameters' names: the command has a batch of its own."""
 
 
 def _option(*names: str, text: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=_PANEL, **more)
 
 
-def _options(
-    *,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorRTFlags:
+    """Options of `tinysr export -t tensorrt`, by the names of TensorRTOptions' fields."""
+
     flavor: Annotated[
         str | None,
         _option(
@@ -39,7 +38,7 @@ def _options(
             text="tensorrt (for this machine's GPU), rtx (ahead of time, without a GPU) or auto.  "
             "[default: auto]",
         ),
-    ] = None,
+    ] = None
     compute_capabilities: Annotated[
         list[str] | None,
         _option(
@@ -47,22 +46,22 @@ def _options(
             text="GPUs that engines are for: 8.6, 8.9, 12.0 …, current, or portable. Repeat for "
             "several.  [default: portable with rtx, current with tensorrt]",
         ),
-    ] = None,
-    batch: Annotated[
+    ] = None
+    engine_batch: Annotated[
         str | None,
         _option(
             "--engine-batch",
             text="Least, best and largest batch, for --batch dynamic.  [default: 1:1:8]",
         ),
-    ] = None,
-    sides: Annotated[
+    ] = None
+    engine_sides: Annotated[
         str | None,
         _option(
             "--engine-sides",
             text="Least, best and largest side of what the encoder takes, in low-resolution "
             "pixels.  [default: from 16 to four tiles, best for one]",
         ),
-    ] = None,
+    ] = None
     optimization_level: Annotated[
         int | None,
         _option(
@@ -70,7 +69,7 @@ def _options(
             text="Effort of the search for tactics: 0 to 5.",
             parser=TRIES,
         ),
-    ] = None,
+    ] = None
     workspace_mb: Annotated[
         int | None,
         _option(
@@ -78,66 +77,40 @@ def _options(
             text="Most memory of a layer beside its data, in MB.",
             parser=COUNT,
         ),
-    ] = None,
+    ] = None
     timing_cache: Annotated[
         Path | None,
         _option("--timing-cache", text="A file of measured tactics, read and written."),
-    ] = None,
+    ] = None
     hardware: Annotated[
         str | None,
         _option(
             "--hardware-compatibility",
             text="Other GPUs that engines run on: none, ampere+ or same-compute-capability.",
         ),
-    ] = None,
+    ] = None
     version_compatible: Annotated[
         bool, _option("--version-compatible", text="Engines that later versions run too.")
-    ] = False,
+    ] = False
     strip: Annotated[
         bool,
         _option("--strip-plan", text="Engines without weights, which come from the graphs."),
-    ] = False,
-    refit: Annotated[
-        bool, _option("--refit", text="Engines whose weights can be replaced.")
-    ] = False,
+    ] = False
+    refit: Annotated[bool, _option("--refit", text="Engines whose weights can be replaced.")] = (
+        False
+    )
     weight_streaming: Annotated[
         bool,
         _option("--weight-streaming", text="Weights may stay in the host's memory."),
-    ] = False,
+    ] = False
     cache: Annotated[
         bool,
         _option("--engine-cache/--no-engine-cache", text="Keep engines in the user's cache."),
-    ] = True,
-) -> None:
-    """Hold the options: their names are those of ``TensorRTOptions``."""
+    ] = True
 
 
-TENSORRT_PARAMETERS = tuple(f"{_PREFIX}{name}" for name in inspect.signature(_options).parameters)
+TENSORRT_PARAMETERS = field_names(TensorRTFlags)
 """Names of the options among a command's parameters."""
-
-
-def with_tensorrt_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options; what was given of them reaches it as ``tensorrt``."""
-    own = inspect.signature(command, eval_str=True)
-    ours = inspect.signature(_options, eval_str=True).parameters
-    listed = [p for name, p in own.parameters.items() if name != TARGET]
-
-    @functools.wraps(command)
-    def wrapper(**words: Any) -> None:
-        given = {name: words.pop(f"{_PREFIX}{name}") for name in ours}
-        changed = {n: v for n, v in given.items() if v not in (None, []) and v != ours[n].default}
-        command(**words, tensorrt=changed)
-
-    signature = own.replace(parameters=[*listed, *_keywords(ours.values())])
-    wrapper.__dict__["__signature__"] = signature
-    wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    del wrapper.__dict__["__wrapped__"]
-    return wrapper
-
-
-def _keywords(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return [p.replace(name=f"{_PREFIX}{p.name}", kind=kind) for p in parameters]
 
 
 @contextmanager
@@ -158,7 +131,7 @@ def build_notes() -> Iterator[None]:
         log.setLevel(level)
 
 
-def tensorrt_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[str, object]:
+def tensorrt_settings(flags: TensorRTFlags, targets: Iterable[str]) -> dict[str, object]:
     """Return the settings of the target, from what was given; empty without engines.
 
     Raises:
@@ -168,7 +141,11 @@ def tensorrt_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[
 
     if TARGET not in targets:
         return {}
-    words = dict(given)
+    words = {
+        field.name.removeprefix("engine_"): value
+        for field in fields(flags)
+        if (value := getattr(flags, field.name)) not in (None, [], field.default)
+    }
     for name in ("batch", "sides"):
         if name in words:
             words[name] = _range(words[name])

