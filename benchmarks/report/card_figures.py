@@ -1,4 +1,4 @@
-"""The figures that tell how good the packaged weights are, and how fast: from their card."""
+"""The figures that tell how good the packaged weights are, from their card."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 import tinysr
 from tinysr.errors import UnsupportedError
 
-from ..record import RESULTS
-from .devices import read_measured_runs
 from .documents import wrapped
 
 __all__ = ["CARD", "headline_lines", "limit_lines", "quality_lines"]
@@ -23,8 +21,6 @@ _SETS = ("validation photos", "held-out photos")
 _LEAST_GAIN_DB = 0.1
 """Mean PSNR that the transformer must add for it to count as a contribution, in dB."""
 
-_BACKENDS = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
-
 
 def quality_lines(card: Path = CARD) -> list[str]:
     """Return the means of the model card's two tables."""
@@ -37,18 +33,14 @@ def quality_lines(card: Path = CARD) -> list[str]:
     ]
 
 
-def headline_lines(card: Path = CARD, results: Path = RESULTS) -> list[str]:
-    """Return one figure of quality and one of speed."""
+def headline_lines(card: Path = CARD) -> list[str]:
+    """Return one figure of quality: on the photos that no training was watched on."""
     counts, methods = _means(card)
     bicubic, model = (_decibels(methods[name][1]) for name in ("bicubic", "model"))
-    return [
-        *wrapped(
-            f"**Quality:** on {counts[1]} images of photos that no training step saw, `{MODEL}` "
-            f"has a mean PSNR of {model:.2f} dB, and bicubic has {bicubic:.2f} dB."
-        ),
-        "",
-        *wrapped(f"**Speed:** {_speed(results)}"),
-    ]
+    return wrapped(
+        f"**Quality:** on {counts[1]} images of photos that no training step saw, `{MODEL}` has a "
+        f"mean PSNR of {model:.2f} dB, and bicubic has {bicubic:.2f} dB."
+    )
 
 
 def limit_lines(card: Path = CARD) -> list[str]:
@@ -67,26 +59,6 @@ def limit_lines(card: Path = CARD) -> list[str]:
         f"averaged over the image, the mean PSNR goes {changes[0]} on {counts[0]} images, and "
         f"{changes[1]} on {counts[1]} others.",
         indent="  ",
-    )
-
-
-def _speed(results: Path) -> str:
-    """Return in words what the fastest committed run in fp32 took."""
-    rows = [
-        (row.single.p50, row, run)
-        for run in read_measured_runs(results)
-        for row in run.rows
-        if run.model == MODEL and row.precision == "fp32"
-    ]
-    if not rows:
-        raise UnsupportedError(
-            f"{results}: expected {MODEL} in fp32 on a device, found none: `make bench-device`"
-        )
-    took, row, run = min(rows, key=lambda found: found[0])
-    backend = _BACKENDS.get(row.backend, row.backend)
-    return (
-        f"`{MODEL}` takes {took:.0f} ms for a {run.side}×{run.side} image in {row.precision}, with "
-        f"{backend} on {run.device.name} ({run.date})."
     )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
+from tinysr.models import DEFAULT_PRESET
 from tinysr.pages import page
 from tinysr.terminal import Output, program
 
@@ -22,11 +23,11 @@ from ..record import RESULTS, describe_provenance, read_record
 from ..rows import BenchRun, Row
 from ..versus.side_by_side import SideBySide, line
 from .devices import read_measured_runs, read_wanted
-from .documents import fill_documents
+from .documents import fill_documents, wrapped
 from .paper import PaperRow, paper_rows
 from .plots import draw_growth, draw_latency, draw_roofline
 
-__all__ = ["HEAD", "device_lines", "main", "side_lines", "write_report"]
+__all__ = ["HEAD", "device_lines", "main", "side_lines", "speed_lines", "write_report"]
 
 HEAD = (
     "device",
@@ -42,6 +43,8 @@ HEAD = (
 PAGE, LATENCY, TABLE = "bench.html", "latency.png", "bench.md"
 
 _MISSING = "not measured"
+
+_RUNTIMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 
 def device_lines(folder: Path = RESULTS) -> list[str]:
@@ -59,6 +62,26 @@ def device_lines(folder: Path = RESULTS) -> list[str]:
         "",
         *textwrap.wrap(text, 100, break_on_hyphens=False, break_long_words=False),
     ]
+
+
+def speed_lines(folder: Path = RESULTS, model: str = DEFAULT_PRESET) -> list[str]:
+    """Return one figure of speed: what a model in fp32 takes at least, of all that was measured."""
+    rows = [
+        (run, row)
+        for run in read_measured_runs(folder)
+        for row in run.rows
+        if (run.model, row.precision) == (model, "fp32")
+    ]
+    if not rows:
+        raise UnsupportedError(
+            f"{folder}: expected {model} in fp32 on a device, found none: `make bench-device`"
+        )
+    run, row = min(rows, key=lambda found: found[1].single.p50)
+    return wrapped(
+        f"**Speed:** `{model}` takes {row.single.p50:.0f} ms for a {run.side}×{run.side} image in "
+        f"{row.precision}, with {_RUNTIMES.get(row.backend, row.backend)} on {run.device.name} "
+        f"({run.date})."
+    )
 
 
 def side_lines(path: Path) -> list[str]:
@@ -174,6 +197,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     path = write_report(options.output, options.results)
     if options.documents is not None:
-        fill_documents(options.documents, {"devices": device_lines(options.results)})
+        figures = {
+            "devices": device_lines(options.results),
+            "speed": speed_lines(options.results),
+        }
+        fill_documents(options.documents, figures)
     Output().write("\n".join(device_lines(options.results)) + f"\n\nreport: {path}")
     return 0

@@ -23,7 +23,7 @@ import tinysr.runtime.backends
 from tests.support.bundles import edit_manifest, make_bundle
 from tests.support.project import ROOT
 from tinysr.benchmarks.report import documents, figures
-from tinysr.benchmarks.report.page import device_lines
+from tinysr.benchmarks.report.page import device_lines, speed_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
 from tinysr.errors import UnsupportedError
@@ -189,6 +189,7 @@ def test_the_figures_are_those_of_this_version() -> None:
         figures.comparison_lines(),
         figures.recoverability_lines(),
         device_lines(),
+        speed_lines(),
     )
     for lines in current:
         assert "\n".join(lines) in text, (

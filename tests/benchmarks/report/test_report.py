@@ -82,13 +82,22 @@ def test_the_page_needs_nothing_but_itself_and_escapes_names(results: Path, tmp_
     assert (tmp_path / "bench.md").read_text().startswith("| device | model |")
 
 
-def test_a_document_gets_the_table(results: Path, tmp_path: Path) -> None:
+def test_documents_get_the_table_and_the_speed_of_the_default_model(
+    results: Path, tmp_path: Path
+) -> None:
+    measured = tmp_path / "results"
+    measured.mkdir()
+    for path in results.iterdir():
+        text = path.read_text(encoding="utf-8").replace('"twin"', '"tinysr-nano"')
+        (measured / path.name).write_text(text, encoding="utf-8")
     document = tmp_path / "README.md"
-    document.write_text("a\n<!-- begin:devices -->\nold\n<!-- end:devices -->\nb\n")
-    words = ["-o", str(tmp_path / "out"), "--results", str(results), "--documents", str(tmp_path)]
+    blocks = [f"<!-- begin:{name} -->\nold\n<!-- end:{name} -->\n" for name in ("devices", "speed")]
+    document.write_text("".join(blocks), encoding="utf-8")
+    words = ["-o", str(tmp_path / "out"), "--results", str(measured), "--documents", str(tmp_path)]
     assert report.main(words) == 0
-    text = document.read_text()
-    assert "\n".join(report.device_lines(results)) in text
+    text = document.read_text(encoding="utf-8")
+    assert "\n".join(report.device_lines(measured)) in text
+    assert "with ONNX Runtime on My <laptop>" in " ".join(text.split())
     assert "old" not in text
 
 
