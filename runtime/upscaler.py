@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tinysr.errors import ImageError, UnsupportedError
+from tinysr.errors import ImageError
 from tinysr.manifest import Stage
 
 from .admission import check_memory, check_result, default_memory_mb
+from .arguments import MAX_MEGAPIXELS, SCALES, check_arguments
 from .bundle import Bundle
 from .color import color_fix
 from .exhaustion import MORE_ROOM, report_exhaustion
@@ -32,13 +32,6 @@ from .result import Result
 from .session import RunOptions, Session
 
 __all__ = ["MAX_MEGAPIXELS", "SCALES", "CountProgress", "Upscaler"]
-
-MAX_MEGAPIXELS = 1024.0
-"""Largest result that is made unless more is asked for, in 10⁶ pixels: four times the sides of a
-photo of 64 megapixels. What the machine's memory can't hold is refused in any case."""
-
-SCALES = (0.1, 16.0)
-"""Least and largest scale that can be asked for."""
 
 
 class Upscaler:
@@ -85,14 +78,7 @@ class Upscaler:
         Raises:
             TinySRError: one of its kinds, with what is missing or wrong in one line.
         """
-        if not SCALES[0] <= scale <= SCALES[1]:
-            raise UnsupportedError(
-                f"scale {scale:g}: expected a number from {SCALES[0]:g} to {SCALES[1]:g}"
-            )
-        if not max_megapixels > 0:  # NaN is above nothing
-            raise UnsupportedError(f"max_megapixels {max_megapixels:g}: expected a number above 0")
-        if memory_mb is not None and not 0 < memory_mb < math.inf:
-            raise UnsupportedError(f"memory_mb {memory_mb:g}: expected a number above 0")
+        check_arguments(scale=scale, max_megapixels=max_megapixels, memory_mb=memory_mb)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
         self.scale = scale
         self._fix = color_fix(color)

@@ -32,8 +32,9 @@ from tinysr.training.pruning import METHODS
 
 from ..record import describe_provenance, read_record, write_record
 from ..timing import PRESETS, Rules, find_rules, summarise, time_in_turns
+from .fidelity import fidelity_of
 from .recoverability_report import TEACHER, Costs, Results, Student, markdown_lines
-from .recovery import CONFIG, RecoveryConfig, Trial, fidelity_of, quality_of
+from .recovery import CONFIG, RecoveryConfig, Trial, quality_of
 
 __all__ = ["main", "measure"]
 

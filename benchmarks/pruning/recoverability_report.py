@@ -8,7 +8,8 @@ from typing import Any
 from tinysr.records import StrictRecord
 
 from ..timing import Latency
-from .recovery import Fidelity, Quality, Recovered
+from .fidelity import Fidelity
+from .recovery import Quality, Recovered
 
 __all__ = ["TEACHER", "Costs", "Results", "Student", "markdown_lines"]
 

@@ -20,7 +20,7 @@ from tinysr.records import StrictRecord
 from tinysr.training.config import RunConfig, parse_config
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Batch, SessionSettings, TrainingStage, train
-from tinysr.training.evaluate import PhotoPair, evaluate, psnr, upscale_array
+from tinysr.training.evaluate import PhotoPair
 from tinysr.training.losses import squared_error
 from tinysr.training.photos import Photos
 from tinysr.training.pruning import METHODS, Evidence, KeptLayers
@@ -30,16 +30,9 @@ from tinysr.training.stages.pixel_loss import FEATURES, ImageLoss
 from tinysr.training.stages.prune import PruneOptions, PruneStage, hard_mask
 from tinysr.training.stages.restore import RestoreOptions, RestoreStage
 
-__all__ = [
-    "CONFIG",
-    "Fidelity",
-    "Quality",
-    "Recovered",
-    "RecoveryConfig",
-    "Trial",
-    "fidelity_of",
-    "quality_of",
-]
+from .fidelity import Fidelity, fidelity_of
+
+__all__ = ["CONFIG", "Quality", "Recovered", "RecoveryConfig", "Trial", "quality_of"]
 
 CONFIG = Path(__file__).parent / "recoverability.toml"
 
@@ -81,16 +74,6 @@ class RecoveryConfig:
         if self.photos is None:
             return PatchBatches(config)
         return PatchBatches(config, Photos(self.photos, config.data.image_side))
-
-
-class Fidelity(StrictRecord):
-    """What a model's images are like, on photos that no training saw."""
-
-    psnr: float
-    """PSNR in dB, against the truth."""
-    ssim: float
-    teacher_psnr: float | None
-    """PSNR in dB, against the teacher's image; None for the teacher."""
 
 
 class Quality(Fidelity):
@@ -225,20 +208,6 @@ def quality_of(trial: Trial, model: TinySR) -> Quality:
         loss=None if model is trial.teacher else float(np.mean(losses)),
         distillation=float(np.mean(distillations)),
         **fidelity_of(model, trial.teacher, trial.pairs).model_dump(),
-    )
-
-
-@torch.no_grad()
-def fidelity_of(model: TinySR, teacher: TinySR, pairs: Sequence[PhotoPair]) -> Fidelity:
-    """Measure any model against the truth, and against the teacher's images."""
-    scores = evaluate(model, pairs)
-    agreed = [
-        psnr(upscale_array(model, pair.low), upscale_array(teacher, pair.low)) for pair in pairs
-    ]
-    return Fidelity(
-        psnr=float(np.mean([score.psnr for score in scores])),
-        ssim=float(np.mean([score.ssim for score in scores])),
-        teacher_psnr=None if model is teacher else float(np.mean(agreed)),
     )
 
 

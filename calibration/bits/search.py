@@ -12,21 +12,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tinysr.errors import GateError
 from tinysr.export import bake
-from tinysr.export.model.baked import BakedTinySR
-from tinysr.export.model.equalise import equalise, find_equalisable
+from tinysr.export.model.equalise import equalise
 from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.quantization import (
     KEPT_IN,
-    Equalised,
     Format,
     KeptLayer,
     KeptPrecision,
@@ -37,19 +33,15 @@ from tinysr.manifest import Stage
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
 from tinysr.progress import Progress
-from tinysr.suite import suite
 
-from ..ranges.images import SEED, calibration_images
-from ..ranges.inputs import METHODS, exponents, measure_layer_inputs
+from ..ranges.images import SEED
 from ..schemes import SCHEMES
-from ..traced.fake import fake_quantize
 from .budget import BudgetResult, PlanJudge
+from .examples import CROP, EXAMPLES, Ranges, find_ranges, make_examples
 from .sensitivity import (
     STAGES,
     Example,
     Shares,
-    errors,
-    make_example,
     measure_shares,
     promote,
     worst_db,
@@ -63,12 +55,6 @@ ROOM_DB = 2.0
 _STEP_DB = 1.5
 _MOST_TRIES = 12
 
-_CROP = 48
-"""Low-resolution pixels of the examples: enough to rank layers by."""
-
-_EXAMPLES = ("astronaut", "hubble", "black", "white", "grey", "text", "noise")
-
-_CALIBRATION_IMAGES = 20
 
 Array = NDArray[np.float32]
 
@@ -101,9 +87,9 @@ def find_quantization(
     tell = progress or (lambda *_: None)
     scheme = SCHEMES[target]
     baked = scheme.form(bake(loaded.model, tile))
-    found = _Ranges.empty() if precision != "int8" else _ranges(baked, tile, seed, tell)
+    found = Ranges.empty() if precision != "int8" else find_ranges(baked, tile, seed, tell)
     model = equalise(baked, found.equalise)
-    examples = _examples(model, tile)
+    examples = make_examples(model, tile)
     own = find_layers(model)
     wanted = {path: scheme.ladder(layer, precision) for path, layer in own.items()}
     name = _cache_name(loaded.source.sha256, precision, tile, found, target)
@@ -157,82 +143,12 @@ def hold_to_budget(
     return budget.run_plan(plan)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Ranges:
-    """How int8 is made."""
-
-    method: str
-    values: Mapping[str, float]
-    equalise: tuple[Equalised, ...]
-
-    @classmethod
-    def empty(cls) -> _Ranges:
-        return cls(method="", values={}, equalise=())
-
-
-def _ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> _Ranges:
-    """Return the best method's ranges, with equalisation in the stages that it helps."""
-    images = calibration_images(tile, seed=seed, limit=_CALIBRATION_IMAGES)
-    examples = _examples(baked, tile)
-    seen = measure_layer_inputs(baked, images, tell)
-    entries = tuple(
-        Equalised(module=path, exponents=exponents(seen[path], baked.get_submodule(path)))
-        for path in find_equalisable(baked)
-        if path in seen
-    )
-    entries = tuple(e for e in entries if any(e.exponents))
-    even = equalise(baked, entries)
-    evenly_seen = measure_layer_inputs(even, images, tell)
-    values: dict[str, float] = {}
-    taken: list[Equalised] = []
-    methods = []
-    for stage in STAGES:
-        tried = {}
-        for equal, model, inputs in ((False, baked, seen), (True, even, evenly_seen)):
-            own = {path: i for path, i in inputs.items() if path.startswith(f"{stage}.")}
-            for name, method in METHODS.items():
-                ranges = {path: method(i) or 1.0 for path, i in own.items()}
-                fake = fake_quantize(model, dict.fromkeys(ranges, "int8"), ranges)
-                # The middle example and not the worst, which a single layer may decide.
-                score = float(np.median(np.log(errors(fake, stage, examples[stage]) + 1e-30)))
-                tried[name, equal] = score, ranges
-        name, equal = min(tried, key=lambda key: tried[key][0])
-        values |= tried[name, equal][1]
-        if equal:
-            taken += [e for e in entries if e.module.startswith(f"{stage}.")]
-        methods.append(f"{stage}: {name}" + (", equalised" if equal else ""))
-    return _Ranges(method="; ".join(methods), values=values, equalise=tuple(taken))
-
-
 def _cache_name(
-    sha256: str, precision: Format, tile: int, ranges: _Ranges, target: PlanTarget
+    sha256: str, precision: Format, tile: int, ranges: Ranges, target: PlanTarget
 ) -> str:
     told = [e.model_dump() for e in ranges.equalise]
-    key = json.dumps([sha256, tile, _EXAMPLES, _CROP, dict(ranges.values), told])
+    key = json.dumps([sha256, tile, EXAMPLES, CROP, dict(ranges.values), told])
     return f"shares-{target}-{precision}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-
-
-def _examples(model: BakedTinySR, tile: int) -> dict[Stage, list[Example]]:
-    """Return what the stages read and make of some images; crops, but for the transformer."""
-    side = min(tile, _CROP)
-    found: dict[Stage, list[Example]] = {stage: [] for stage in STAGES}
-    for image in suite(tile):
-        if image.name not in _EXAMPLES:
-            continue
-        with torch.inference_mode():
-            pixels = torch.from_numpy(image.pixels)[None]
-            z = model.encoder(pixels)
-            v = model.transformer(z)
-            crop = pixels[..., :side, :side].contiguous()
-            latents = (z - v)[..., : side // 2, : side // 2].contiguous()
-            ends: dict[Stage, tuple[torch.Tensor, torch.Tensor]] = {
-                "encoder": (crop, model.encoder(crop)),
-                "transformer": (z, v),
-                "decoder": (latents, model.decoder(latents)),
-            }
-        for stage, (given, expected) in ends.items():
-            found[stage].append(make_example(image.name, given.numpy(), expected.numpy(), stage))
-    return found
 
 
 def _list_kept(

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import BakedTinySR, MatMulLinear
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked_transformer import MatMulLinear
 from tinysr.export.model.integers import INT8_MAX, find_layers
 from tinysr.progress import Progress
 

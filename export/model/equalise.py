@@ -11,7 +11,8 @@ from tinysr.errors import CalibrationError
 from tinysr.models.vae import ResidualBlock
 
 from ..plans.quantization import Equalised
-from .baked import BakedBlock, BakedTinySR, JoinedAttention, MatMulLinear, Modulated
+from .baked import BakedTinySR
+from .baked_transformer import BakedBlock, JoinedAttention, MatMulLinear, Modulated
 from .rewrite import copy_tree
 
 __all__ = ["equalise", "find_equalisable"]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..plans.quantization import Format
-from .baked import MatMulLinear
+from .baked_transformer import MatMulLinear
 
 __all__ = [
     "INT8_MAX",

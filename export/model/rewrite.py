@@ -7,7 +7,7 @@ from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
-from .baked import BakedBlock, SplitAttention
+from .baked_transformer import BakedBlock, SplitAttention
 
 __all__ = ["copy_tree", "make_convolution", "make_linear", "require_constant", "split"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
-from ..metadata import directories
+from ..metadata import directories, writing
 from ..metadata.directories import RATIONAL, Directory, NumberLayout
 
 __all__ = ["COMPRESSION", "PHOTOMETRIC", "Page", "picture_of_tiff"]
@@ -73,7 +73,7 @@ class Page:
             return self.data
         result = bytearray(self.data)
         for tag in odd:
-            directories.patch(result, self.directory.entries[tag], 1)
+            writing.patch(result, self.directory.entries[tag], 1)
         return bytes(result)
 
 

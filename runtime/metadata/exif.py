@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import directories
-from .directories import RATIONAL, SHORT, Directory, MetadataValue, Node, NumberLayout
+from . import directories, writing
+from .directories import RATIONAL, SHORT, Directory, MetadataValue, NumberLayout
+from .writing import Node
 
 __all__ = [
     "PREFIX",
@@ -205,7 +206,7 @@ def _thumbnail_start(block: bytes, main: Directory, layout: NumberLayout) -> int
 
 def _patch(result: bytearray, directory: Directory, tag: int, number: int) -> None:
     if directory.integer(tag, result) is not None:
-        directories.patch(result, directory.entries[tag], number)
+        writing.patch(result, directory.entries[tag], number)
 
 
 def _node(block: bytes, main: Directory, layout: NumberLayout) -> Node:
@@ -224,7 +225,7 @@ def _node(block: bytes, main: Directory, layout: NumberLayout) -> Node:
 
 
 def _block(node: Node) -> bytes:
-    return PREFIX + b"II*\0" + (8).to_bytes(4, "little") + directories.pack(node, 8)
+    return PREFIX + b"II*\0" + (8).to_bytes(4, "little") + writing.pack(node, 8)
 
 
 def _rational(value: float) -> MetadataValue:

@@ -6,9 +6,10 @@ import mmap
 from typing import BinaryIO
 
 from ..raster import Metadata
-from . import directories
-from .directories import BYTE, UNDEFINED, Directory, MetadataValue, Node, NumberLayout
+from . import directories, writing
+from .directories import BYTE, UNDEFINED, Directory, MetadataValue, NumberLayout
 from .exif import RESOLUTION_TAGS, exif_of_tiff, node_of_exif, resolution, resolution_values
+from .writing import Node
 
 __all__ = ["metadata_of_page", "put_metadata_in_tiff"]
 
@@ -50,6 +51,6 @@ def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
         added[_ICC] = MetadataValue(type=UNDEFINED, data=metadata.icc_profile)
     node = Node(values={**added, **own}, children=exif.children)
     file.seek(end)
-    file.write(directories.pack(node, end, big=layout.big))
+    file.write(writing.pack(node, end, big=layout.big))
     file.seek(layout.first_at)
     file.write(layout.offset.pack(end))

@@ -22,7 +22,7 @@ from PIL import Image
 import tinysr.runtime.backends
 from tests.support.bundles import edit_manifest, make_bundle
 from tests.support.project import ROOT
-from tinysr.benchmarks.report import documents, figures
+from tinysr.benchmarks.report import card_figures, documents, figures, kept_figures
 from tinysr.benchmarks.report.page import device_lines, speed_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
@@ -177,17 +177,17 @@ def test_every_file_that_is_named_exists() -> None:
 def test_the_figures_are_those_of_this_version() -> None:
     text = "\n".join((ROOT / d).read_text(encoding="utf-8") for d in DOCUMENTS)
     current = (
-        figures.headline_lines(),
-        figures.limit_lines(),
+        card_figures.headline_lines(),
+        card_figures.limit_lines(),
         figures.cost_lines(),
         figures.step_lines(),
         figures.pruning_lines(),
-        figures.quality_lines(),
+        card_figures.quality_lines(),
         figures.gate_lines(),
-        figures.memory_lines(),
-        figures.throughput_lines(),
-        figures.comparison_lines(),
-        figures.recoverability_lines(),
+        kept_figures.memory_lines(),
+        kept_figures.throughput_lines(),
+        kept_figures.comparison_lines(),
+        kept_figures.recoverability_lines(),
         device_lines(),
         speed_lines(),
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.support.checkpoint_factory import Reference, make_transformer, make_vae, save_released
 from tinysr.models import TinySR, load, load_checkpoint
-from tinysr.models.transformer import crop_centre, sincos_positions, time_embedding
+from tinysr.models.tokens import crop_centre, sincos_positions, time_embedding
 
 TOLERANCE = 1e-5  # relative to the largest value
 LATENTS = [(64, 64), (16, 16), (8, 24), (38, 10)]

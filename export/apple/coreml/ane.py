@@ -12,9 +12,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import (
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked_transformer import (
     BakedPatchEmbed,
-    BakedTinySR,
     JoinedAttention,
     MatMulLinear,
     Modulated,

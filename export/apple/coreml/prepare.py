@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysr.export.model.baked import BakedTinySR, BakedTransformer, MatMulLinear
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked_transformer import BakedTransformer, MatMulLinear
 from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import BORDER, as_type
 

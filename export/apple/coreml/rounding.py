@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import MatMulLinear
+from tinysr.export.model.baked_transformer import MatMulLinear
 from tinysr.export.plans.quantization import Format
 
 from .palette import make_lookup

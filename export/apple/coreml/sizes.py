@@ -6,7 +6,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import BakedPatchEmbed, BakedTinySR, MatMulLinear
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked_transformer import BakedPatchEmbed, MatMulLinear
 from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import BORDER, Typed, as_type
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..baked import Affine, BakedTinySR
+from ..baked import BakedTinySR
+from ..baked_transformer import Affine
 from ..rewrite import copy_tree, make_linear, require_constant
 
 __all__ = ["fold_gates"]

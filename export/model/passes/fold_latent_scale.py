@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from tinysr.models.vae import SeparableConv
 
-from ..baked import Affine, BakedTinySR
+from ..baked import BakedTinySR
+from ..baked_transformer import Affine
 from ..rewrite import copy_tree, make_convolution, make_linear, require_constant
 
 __all__ = ["fold_latent_scale"]

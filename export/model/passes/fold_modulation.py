@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..baked import Affine, BakedTinySR, Modulated
+from ..baked import BakedTinySR
+from ..baked_transformer import Affine, Modulated
 from ..rewrite import copy_tree, make_linear, require_constant, split
 
 __all__ = ["fold_modulation", "fold_norm_out"]

@@ -8,17 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.models import SCALE, TinySR
-from tinysr.models.transformer import Block, GeluProjection, Modulation, crop_centre
+from tinysr.models.tokens import crop_centre
+from tinysr.models.transformer import Block, GeluProjection, Modulation
 
-from ..baked import (
+from ..baked import BakedDecoder, BakedEncoder, BakedTinySR, InterpolatedResize
+from ..baked_transformer import (
     BakedBlock,
-    BakedDecoder,
-    BakedEncoder,
     BakedFeedForward,
     BakedPatchEmbed,
-    BakedTinySR,
     BakedTransformer,
-    InterpolatedResize,
     Modulated,
     SplitAttention,
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..baked import BakedTinySR, JoinedAttention
+from ..baked import BakedTinySR
+from ..baked_transformer import JoinedAttention
 from ..rewrite import copy_tree, make_linear, split
 
 __all__ = ["join_qkv"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from ..baked import Affine, BakedTinySR, JoinedAttention, MatMulLinear
+from ..baked import BakedTinySR
+from ..baked_transformer import Affine, JoinedAttention, MatMulLinear
 from ..rewrite import copy_tree
 
 __all__ = ["lay_out_linears"]

@@ -84,7 +84,7 @@ def _costs(config: ModelConfig) -> dict[str, Any]:
 
 def _kept_constants(config: ModelConfig, side: int) -> int:
     """Count the scales and shifts that are left when only the gates are folded."""
-    from tinysr.export.model.baked import Modulated
+    from tinysr.export.model.baked_transformer import Modulated
     from tinysr.export.model.passes import fold_gates, freeze_conditioning
     from tinysr.models.accounting import meta_model
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from tinysr.models.config import ModelConfig
 from tinysr.models.tinysr import TinySR
-from tinysr.models.transformer import Attention, FeedForward, Modulation, sincos_positions
+from tinysr.models.tokens import sincos_positions
+from tinysr.models.transformer import Attention, FeedForward, Modulation
 from tinysr.models.vae import ResidualBlock
 
 __all__ = ["SEED", "seed_model"]

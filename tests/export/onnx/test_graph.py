@@ -14,7 +14,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from tests.support.graphs import STAGES, artifact, file, graph, inline, model, run, tile_shape
 from tests.support.tiny_models import TILE, difference, noise, tiny_model
 from tinysr.export import BakedTinySR, bake
-from tinysr.export.model.baked import BakedBlock, MatMulLinear, Modulated
+from tinysr.export.model.baked_transformer import BakedBlock, MatMulLinear, Modulated
 from tinysr.export.onnx.compose import upscale_graph
 from tinysr.export.onnx.graph import export_stage
 from tinysr.export.onnx.simplify import simplify

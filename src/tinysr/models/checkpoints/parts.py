@@ -21,7 +21,7 @@ from tinysr.models.checkpoints.text_stream import in_text_stream
 from tinysr.models.checkpoints.values import expect, read_integer, read_integers
 from tinysr.models.checkpoints.weights import read_weights
 from tinysr.models.config import HEAD_SIZE, ModelConfig, TransformerConfig, VaeConfig
-from tinysr.models.transformer import crop_centre
+from tinysr.models.tokens import crop_centre
 
 __all__ = [
     "POSITIONS",

@@ -18,7 +18,7 @@ from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.config import ModelConfig
 from tinysr.models.tinysr import TinySR
-from tinysr.models.transformer import sincos_positions
+from tinysr.models.tokens import sincos_positions
 
 __all__ = ["SINGLE_FILE", "save_single_file"]
 

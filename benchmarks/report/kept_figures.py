@@ -1,0 +1,77 @@
+"""Figures of the documents that stand in committed measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tinysr.errors import UnsupportedError
+
+from ..pruning import recoverability_report
+from ..pruning.recoverability_report import Results
+from ..record import RESULTS, describe_provenance, read_record
+from ..versus import compare_report
+from ..versus.compare import Comparison
+from .documents import wrapped
+
+__all__ = ["comparison_lines", "memory_lines", "recoverability_lines", "throughput_lines"]
+
+
+def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
+    """Return the table of all precisions, from what `tinysr compare` measured."""
+    record = read_record(file)
+    try:
+        found = Comparison.model_validate(record["figures"])
+    except ValidationError as error:
+        raise UnsupportedError(
+            f"{file}: expected what `tinysr compare -o` writes, found other JSON"
+        ) from error
+    return [*compare_report.markdown_lines(found), *wrapped(f"({describe_provenance(record)}.)")]
+
+
+def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[str]:
+    """Return the tables of what pruning leaves, from what `make recoverability` measured."""
+    record = read_record(file)
+    try:
+        found = Results.model_validate(record["figures"])
+    except ValidationError as error:
+        raise UnsupportedError(
+            f"{file}: expected what `make recoverability` writes, found other JSON"
+        ) from error
+    return [
+        *recoverability_report.markdown_lines(found),
+        "",
+        *wrapped(f"({describe_provenance(record)}.)"),
+    ]
+
+
+def memory_lines() -> list[str]:
+    """Return the table of the memory that results of several sizes took."""
+    record = read_record(RESULTS / "memory.json")
+    rows = [
+        f"| {use['megapixels']:.0f} | {use['result_mb']:.0f} | "
+        f"{use['peak_mb'] - use['result_mb']:.0f} | {use['steps']} |"
+        for use in record["figures"]
+    ]
+    return [
+        "| result, megapixels | its own size, MB | peak beside it, MB | runs of a graph |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        *wrapped(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, "
+                  "with all that Python and the libraries take.)"),
+    ]  # fmt: skip
+
+
+def throughput_lines() -> list[str]:
+    """Return what a folder's speed is of that of inference alone."""
+    record = read_record(RESULTS / "throughput.json")
+    found = record["figures"]
+    return wrapped(
+        f"A folder of {found['photos']} photos runs at {found['share']:.1%} of the speed of "
+        f"inference alone ({found['lowest']:.1%} to {found['highest']:.1%} in {found['repeats']} "
+        f"pairs): {found['megapixels'] / found['folder']:.2f} megapixels of results per second, "
+        "reading, hashing, writing and colour fix included. "
+        f"({describe_provenance(record)}; `tinysr-nano`; `make bench` measures it.)"
+    )

@@ -1,0 +1,111 @@
+"""Inputs and outputs of the stages that a search compares plans on, and measured ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.equalise import equalise, find_equalisable
+from tinysr.export.plans.quantization import (
+    Equalised,
+)
+from tinysr.manifest import Stage
+from tinysr.progress import Progress
+from tinysr.suite import suite
+
+from ..ranges.images import calibration_images
+from ..ranges.inputs import METHODS, exponents, measure_layer_inputs
+from ..traced.fake import fake_quantize
+from .sensitivity import (
+    STAGES,
+    Example,
+    errors,
+    make_example,
+)
+
+__all__ = ["CROP", "EXAMPLES", "Ranges", "find_ranges", "make_examples"]
+
+
+CROP = 48
+"""Low-resolution pixels of the examples: enough to rank layers by."""
+
+
+EXAMPLES = ("astronaut", "hubble", "black", "white", "grey", "text", "noise")
+
+
+_CALIBRATION_IMAGES = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ranges:
+    """How int8 is made."""
+
+    method: str
+    values: Mapping[str, float]
+    equalise: tuple[Equalised, ...]
+
+    @classmethod
+    def empty(cls) -> Ranges:
+        """Return the ranges of a precision that has none."""
+        return cls(method="", values={}, equalise=())
+
+
+def find_ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> Ranges:
+    """Return the best method's ranges, with equalisation in the stages that it helps."""
+    images = calibration_images(tile, seed=seed, limit=_CALIBRATION_IMAGES)
+    examples = make_examples(baked, tile)
+    seen = measure_layer_inputs(baked, images, tell)
+    entries = tuple(
+        Equalised(module=path, exponents=exponents(seen[path], baked.get_submodule(path)))
+        for path in find_equalisable(baked)
+        if path in seen
+    )
+    entries = tuple(e for e in entries if any(e.exponents))
+    even = equalise(baked, entries)
+    evenly_seen = measure_layer_inputs(even, images, tell)
+    values: dict[str, float] = {}
+    taken: list[Equalised] = []
+    methods = []
+    for stage in STAGES:
+        tried = {}
+        for equal, model, inputs in ((False, baked, seen), (True, even, evenly_seen)):
+            own = {path: i for path, i in inputs.items() if path.startswith(f"{stage}.")}
+            for name, method in METHODS.items():
+                ranges = {path: method(i) or 1.0 for path, i in own.items()}
+                fake = fake_quantize(model, dict.fromkeys(ranges, "int8"), ranges)
+                # The middle example and not the worst, which a single layer may decide.
+                score = float(np.median(np.log(errors(fake, stage, examples[stage]) + 1e-30)))
+                tried[name, equal] = score, ranges
+        name, equal = min(tried, key=lambda key: tried[key][0])
+        values |= tried[name, equal][1]
+        if equal:
+            taken += [e for e in entries if e.module.startswith(f"{stage}.")]
+        methods.append(f"{stage}: {name}" + (", equalised" if equal else ""))
+    return Ranges(method="; ".join(methods), values=values, equalise=tuple(taken))
+
+
+def make_examples(model: BakedTinySR, tile: int) -> dict[Stage, list[Example]]:
+    """Return what the stages read and make of some images; crops, but for the transformer."""
+    side = min(tile, CROP)
+    found: dict[Stage, list[Example]] = {stage: [] for stage in STAGES}
+    for image in suite(tile):
+        if image.name not in EXAMPLES:
+            continue
+        with torch.inference_mode():
+            pixels = torch.from_numpy(image.pixels)[None]
+            z = model.encoder(pixels)
+            v = model.transformer(z)
+            crop = pixels[..., :side, :side].contiguous()
+            latents = (z - v)[..., : side // 2, : side // 2].contiguous()
+            ends: dict[Stage, tuple[torch.Tensor, torch.Tensor]] = {
+                "encoder": (crop, model.encoder(crop)),
+                "transformer": (z, v),
+                "decoder": (latents, model.decoder(latents)),
+            }
+        for stage, (given, expected) in ends.items():
+            found[stage].append(make_example(image.name, given.numpy(), expected.numpy(), stage))
+    return found
