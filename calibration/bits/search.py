@@ -104,11 +104,8 @@ def find_quantization(
     def cost(path: str, form: Format, larger: Format | None) -> float:
         return scheme.cost(own[path], form, larger)
 
-    for _ in range(_MOST_TRIES):
-        formats = {
-            p: f for stage in STAGES for p, f in promote(measured, stage, wanted_db, cost).items()
-        }
-        plan = QuantizationPlan(
+    def make_plan(formats: Mapping[str, Format | None]) -> QuantizationPlan:
+        return QuantizationPlan(
             model_sha256=loaded.source.sha256,
             tile=tile,
             precision=precision,
@@ -117,6 +114,11 @@ def find_quantization(
             keep=tuple(_list_kept(precision, formats, measured, examples, target)),
             ranges={p: found.values[p] for p, f in formats.items() if f == "int8"},
             equalise=tuple(e for e in found.equalise if formats[e.module] == "int8"),
+        )
+
+    for _ in range(_MOST_TRIES):
+        plan = make_plan(
+            {p: f for stage in STAGES for p, f in promote(measured, stage, wanted_db, cost).items()}
         )
         tell(f"holding the plan for {precision} against its budget", 0, 1)
         result = budget.run_plan(plan)

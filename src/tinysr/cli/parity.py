@@ -42,7 +42,7 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
 
     Exits 1 when an artifact fails its gate, after naming the first module that departs.
     """
-    from tinysr.parity import REPORT_HTML
+    from tinysr.parity import REPORT_HTML, ReportCopies
     from tinysr.runtime.bundle import Bundle
     from tinysr.workflows.parity import check_parity
 
@@ -53,8 +53,7 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
             backends=backend or (),
             model=model,
             images=images,
-            html=html,
-            json=json,
+            copies=ReportCopies(html=html, json=json),
             progress=progress,
         )
     output = Output()

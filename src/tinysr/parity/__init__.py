@@ -1,7 +1,7 @@
 """The parity harness: no artifact passes that departs from the eager model."""
 
 from .bisection import bisect
-from .gate import bisect_failures, gate_bundle
+from .gate import ReportCopies, bisect_failures, gate_bundle
 from .gates import DEPARTURE, GATES_DB, SEAM_RATIO, departure, gate_db
 from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
 from .reference import Reference, compute_further_references, compute_references
@@ -24,6 +24,7 @@ __all__ = [
     "ParityRun",
     "Progress",
     "Reference",
+    "ReportCopies",
     "SeamReference",
     "SeamResult",
     "bisect",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -22,10 +22,20 @@ from .results import ArtifactResult, ParityReport, note_bisect
 from .run import ParityRun, run_parity
 from .seams import SeamReference
 
-__all__ = ["bisect_failures", "gate_bundle"]
+__all__ = ["ReportCopies", "bisect_failures", "gate_bundle"]
 
 Baked = Callable[[], nn.Module]
 """Bakes the model, when it is needed: a run that passes never does."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportCopies:
+    """Files that a report goes to beside those in the bundle."""
+
+    html: Path | None = None
+    """Place of the page."""
+    json: Path | None = None
+    """Place of the data."""
 
 
 def gate_bundle(
@@ -37,8 +47,7 @@ def gate_bundle(
     seam: SeamReference | None = None,
     further: Mapping[int, Sequence[Reference]] | None = None,
     progress: Progress | None = None,
-    html: Path | None = None,
-    json: Path | None = None,
+    copies: ReportCopies | None = None,
 ) -> ParityReport:
     """Hold a bundle's artifacts against the eager model, and write the outcome into the bundle.
 
@@ -65,8 +74,7 @@ def gate_bundle(
         further: from :func:`compute_further_references`: needed for graphs that take tiles of
             more than one size, and unused for others.
         progress: told about every step.
-        html: a further place for the page.
-        json: a further place for the data.
+        copies: further places for the report.
 
     Raises:
         BundleError: the bundle is damaged, can't be written, or lacks artifacts for a backend.
@@ -78,7 +86,7 @@ def gate_bundle(
     if baked is not None and not run.report.passed:
         report = bisect_failures(bundle, run.report, references, baked, progress)
         run = replace(run, report=report)
-    _write(folder, run, [p for p in (json,) if p], [p for p in (html,) if p])
+    _write(folder, run, copies or ReportCopies())
     save_manifest(folder, with_verdicts(bundle.manifest, run.report.results))
     return run.report
 
@@ -143,12 +151,11 @@ def _find_graph(bundle: Bundle, result: ArtifactResult) -> Artifact | None:
     return None
 
 
-def _write(
-    folder: Path, run: ParityRun, json_copies: Iterable[Path], html_copies: Iterable[Path]
-) -> None:
-    data = run.report.json_text()
-    page = render_html(run)
-    for path in (folder / REPORT_JSON, *json_copies):
-        write_atomically(path, data)
-    for path in (folder / REPORT_HTML, *html_copies):
-        write_atomically(path, page)
+def _write(folder: Path, run: ParityRun, copies: ReportCopies) -> None:
+    data, page = run.report.json_text(), render_html(run)
+    for path in (folder / REPORT_JSON, copies.json):
+        if path:
+            write_atomically(path, data)
+    for path in (folder / REPORT_HTML, copies.html):
+        if path:
+            write_atomically(path, page)

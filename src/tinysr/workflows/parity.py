@@ -12,6 +12,7 @@ from tinysr.models import load_source
 from tinysr.parity import (
     ParityReport,
     Reference,
+    ReportCopies,
     SeamReference,
     compute_further_references,
     compute_references,
@@ -34,8 +35,7 @@ def check_parity(
     backends: Sequence[str] = (),
     model: Path | None = None,
     images: Path | None = None,
-    html: Path | None = None,
-    json: Path | None = None,
+    copies: ReportCopies | None = None,
     progress: Progress = ignore_progress,
 ) -> ParityReport:
     """Hold every artifact of a bundle against the eager model, and record the verdicts in it.
@@ -45,8 +45,7 @@ def check_parity(
         backends: names; without any, all that can run the bundle here.
         model: the checkpoint that the bundle was made from, when it was no preset.
         images: a folder of images beside the suite's.
-        html: where the report's page goes too.
-        json: where the report goes too.
+        copies: files that the report goes to beside those in the bundle.
         progress: called as the check goes on.
 
     Raises:
@@ -63,8 +62,7 @@ def check_parity(
         seam=seam,
         further=further,
         progress=progress,
-        html=html,
-        json=json,
+        copies=copies,
     )
 
 
