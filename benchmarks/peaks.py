@@ -3,7 +3,7 @@
 Each is the best of some runs, before and after all else, and of all libraries that are here: a
 limit is what the machine can do, so that the least disturbed run is the right one. Latencies are
 medians. The products are large: small ones are mostly overhead, and no limit. A peak that part of
-a run exceeds is no limit either, and counts as not measured.
+a run exceeds is not a limit either, and counts as not measured.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BYTES = 2**28
 
 
 class Peaks(StrictRecord):
-    """What a machine can do at most; None was not measured."""
+    """Peaks of a machine: the most that it can do; None was not measured."""
 
     tops: dict[str, float | None]
     """10¹² operations per second in products of matrices, by fp32, bf16 and int8; a
@@ -48,7 +48,7 @@ class Peaks(StrictRecord):
     by: dict[str, str]
     """The library that reached each."""
     exceeded: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Types whose peak was no limit, so that none is known: what products reached, and what a
+    """Types whose peak was not a limit, so that none is known: what products reached, and what a
     stage of the run did, both in 10¹² operations per second."""
 
     def operations(self, precision: str) -> float | None:

@@ -30,7 +30,7 @@ __all__ = [
 def share_of(limit: float, took: float) -> float | None:
     """Return the share of a limit that was reached, 0 to 1.
 
-    None where less time was taken than the limit allows: then it was no limit, and a share of it
+    None where less time was taken than the limit allows: then it was not a limit, and a share of it
     means nothing.
 
     Args:
@@ -53,7 +53,7 @@ class Device(StrictRecord):
 
 
 class StageRow(StrictRecord):
-    """What one part of an image's time is, and could be."""
+    """Time of one part of an image, and the least that it could take."""
 
     name: str
     ms: float
@@ -61,7 +61,7 @@ class StageRow(StrictRecord):
     spread: float
     """Interquartile range, in milliseconds."""
     limit_ms: float | None = None
-    """The least time this machine could take; null for parts that are no graph, and where the
+    """The least time this machine could take; null for parts that are not graphs, and where the
     machine's peaks were not measured or are refuted."""
     refuted: bool = False
     """Whether the part took less than its limit, so that the peaks behind it are none."""
@@ -87,7 +87,7 @@ class StageRow(StrictRecord):
 
     @property
     def share_of_limit(self) -> float | None:
-        """How much of what the machine can do is used, 0 to 1; None if nobody knows."""
+        """Share of the machine's limit that is used, 0 to 1; None if nobody knows."""
         return None if self.limit_ms is None else share_of(self.limit_ms, self.ms)
 
 
@@ -123,7 +123,7 @@ class Row(StrictRecord):
 
     @property
     def share_of_limit(self) -> float | None:
-        """How much of what the machine can do an image uses, all stages together, 0 to 1.
+        """Share of the machine's limit that an image uses, all stages together, 0 to 1.
 
         None if nobody knows: no stage has a limit, or one of them refutes its own.
         """

@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Rules(StrictRecord):
-    """How long and how often something is measured."""
+    """Rules of a measurement: how long and how often something is run."""
 
     name: str
     warmup: int = Field(ge=0)
@@ -68,7 +68,7 @@ def find_rules(name: str) -> Rules:
 
 
 class Latency(StrictRecord):
-    """What runs took, in milliseconds."""
+    """Statistics of runs, in milliseconds."""
 
     p50: float
     p90: float
@@ -81,7 +81,7 @@ class Latency(StrictRecord):
 
 
 class Ratio(StrictRecord):
-    """How many times longer one takes than another, from pairs of the same rounds."""
+    """Ratio of two times, from pairs of the same rounds."""
 
     median: float
     low: float

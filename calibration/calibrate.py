@@ -28,7 +28,7 @@ __all__ = ["Calibration", "CalibrationOptions", "PlanVerdict", "calibrate", "che
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CalibrationOptions:
-    """What to measure on, and how much room to leave."""
+    """Options of a calibration: images to measure on, and the margin to leave."""
 
     tile: int
     margin: float = DEFAULT_MARGIN
@@ -47,7 +47,7 @@ class CalibrationOptions:
 
 
 class PlanVerdict(StrictRecord):
-    """Whether a plan holds."""
+    """Verdict on a plan: whether it holds."""
 
     margin: float
     short: tuple[ModuleRange, ...]
@@ -63,7 +63,7 @@ class PlanVerdict(StrictRecord):
 
     @property
     def failure(self) -> str:
-        """What is wrong, in one line."""
+        """Faults of the plan, in one line."""
         parts = [f"'{m.module}' reaches {m.absmax:g} at `{m.op}`" for m in self.short[:1]]
         parts = (
             [f"expected a margin of {self.margin:g}: {parts[0]}{_count_more(self.short)}"]
@@ -83,7 +83,7 @@ class PlanVerdict(StrictRecord):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
-    """What a calibration found."""
+    """Results of a calibration."""
 
     ranges: Ranges
     plan: PrecisionPlan

@@ -28,7 +28,7 @@ class Scheme:
     ladder: Callable[[nn.Module, Format], tuple[Format, ...]]
     """The formats that a layer may have in a plan, from the smallest on."""
     cost: Callable[[nn.Module, Format, Format | None], float]
-    """Cost of a larger format for a layer; None is no format at all."""
+    """Cost of a larger format for a layer; None is no rounding at all."""
 
 
 _ONNX_LADDERS: dict[Format, tuple[Format, ...]] = {

@@ -30,7 +30,7 @@ from .model.baked import BakedTinySR
 from .model.equalise import equalise
 from .onnx.graph import example_input
 from .options import PRECISIONS, ExportOptions, Finish, TellStep
-from .plans.files import any_plan_text, plan_name
+from .plans.files import format_any_plan, plan_name
 from .plans.quantization import PLANNED, QuantizationPlan
 from .target import Build, GraphBuild, Target
 from .targets import find_targets
@@ -155,7 +155,7 @@ def _write_plans(work: Path, options: ExportOptions) -> dict[str, FileEntry]:
     for plan in options.plans:
         path = work / _PLANS / plan_name(plan.name)
         path.parent.mkdir(exist_ok=True)
-        path.write_text(any_plan_text(plan), encoding="utf-8")
+        path.write_text(format_any_plan(plan), encoding="utf-8")
         entries[plan.name] = describe_file(work, path)
     return entries
 

@@ -38,7 +38,7 @@ __all__ = ["Extension", "extend_bundle"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extension:
-    """What is added to a bundle."""
+    """Formats that are added to a bundle."""
 
     targets: tuple[str, ...]
     """Names of targets that are built from graphs."""

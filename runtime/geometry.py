@@ -48,7 +48,7 @@ ImageSize = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SizePlan:
-    """What is done to one image's size. All sizes but the result's are low-resolution ones."""
+    """Sizes that one image goes through. All but the result's are low-resolution ones."""
 
     size: ImageSize
     """The image as it came."""

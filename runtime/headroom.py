@@ -126,7 +126,7 @@ def _address_space(root: Path) -> int | None:
 
 def _number(path: Path) -> int | None:
     text = _text(path).strip()
-    return int(text) if text.isdecimal() else None  # "max" is no limit
+    return int(text) if text.isdecimal() else None  # "max" is not a limit
 
 
 def _fields(path: Path) -> dict[str, int]:

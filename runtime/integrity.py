@@ -18,7 +18,7 @@ __all__ = ["Fault", "find_fault"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fault:
-    """What is wrong with a file."""
+    """Fault of a file."""
 
     kind: Literal["missing", "unreadable", "changed"]
     words: str

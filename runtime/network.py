@@ -47,7 +47,7 @@ class ImageWork:
 
     @property
     def steps(self) -> int:
-        """What a run of the network reports in all."""
+        """Number of steps that a run of the network reports in all."""
         return 2 * len(self.layout) + len(self.tiles)
 
 

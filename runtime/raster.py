@@ -41,7 +41,7 @@ _ROUNDING = 1e-5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metadata:
-    """What has to survive; all of it as it lies in files."""
+    """Metadata that has to survive; all of it as it lies in files."""
 
     icc_profile: bytes | None = None
     """Profile of the pixels as they are: RGB or grey; None if the file has none that fits."""

@@ -114,7 +114,7 @@ def _choose_automatically(
     if options.model is not None:
         raise UnsupportedError("a model of your own needs the backend eager, asked for by name")
     everything = [kind for kind in BACKENDS if not kind.reference]
-    # What the bundle has nothing for is no choice that was not taken.
+    # What the bundle has nothing for is not a choice that was not taken.
     candidates = [kind for kind in everything if bundle.artifacts(kind.target)] or everything
     providers = {provider for kind in everything for provider in kind.providers}
     if options.provider is not None and options.provider not in providers:

@@ -17,7 +17,7 @@ __all__ = ["Result"]
 
 
 class Result:
-    """What the network made of one image; colour, size and depth are still to be done."""
+    """Output of the network for one image; colour, size and depth are still to be done."""
 
     def __init__(self, rows: Rows, dtype: np.dtype[Any]) -> None:
         self._rows: Rows | None = rows

@@ -37,7 +37,7 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunOptions:
-    """How a backend is asked to run. What it does not offer, it refuses."""
+    """Options of running a backend. It refuses those that it does not offer."""
 
     provider: str | None = None
     """The device library inside the backend: one of ``Backend.providers``; None is the first."""
@@ -49,7 +49,7 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Availability:
-    """Whether a backend works on this machine."""
+    """Answer of a backend: whether it works on this machine, and if not, what to do."""
 
     ready: bool
     detail: str

@@ -28,7 +28,7 @@ Predict = Callable[[Latents], Latents]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """Where the tiles of one image lie. Tiles are squares, in latent pixels."""
+    """Places of one image's tiles. Tiles are squares, in latent pixels."""
 
     tile: int
     corners: tuple[tuple[int, int], ...]

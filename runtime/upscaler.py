@@ -189,7 +189,7 @@ class Upscaler:
         taken = estimate_footprint(sizes, channels=channels, value_bytes=value_bytes)
         check_memory(sizes, taken, self._network.latent_bytes(*sizes.padded), self._room)
 
-    def expected_seconds(self, width: int, height: int, *, channels: int = 3) -> float:
+    def estimate_seconds(self, width: int, height: int, *, channels: int = 3) -> float:
         """Return about how long the network will take for an image, by a measurement on one tile.
 
         The first call measures, which takes the time of a few tiles. Colour, and writing the

@@ -74,7 +74,7 @@ class WindowLayout:
 
     @property
     def area(self) -> int:
-        """Of one window, in latent pixels."""
+        """Area of one window, in latent pixels squared."""
         y, x = self.rows[0], self.columns[0]
         return (y.stop - y.start) * (x.stop - x.start)
 

@@ -35,7 +35,7 @@ _TOOLS = ("tinysr", "numpy", "onnxruntime", "openvino", "torch", "tensorrt-rtx",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """What is measured, and how."""
+    """Options of a measurement."""
 
     rules: Rules = FULL
     target_ms: float = 26.0
@@ -54,7 +54,7 @@ class Contender:
 
     @property
     def name(self) -> str:
-        """As tables show it."""
+        """Name in tables."""
         return f"{self.backend} {self.precision}"
 
 
@@ -142,7 +142,7 @@ def _open_watched(bundle: Bundle, one: Contender, options: Options) -> Iterator[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Setting:
-    """What all rows of a run share."""
+    """Values that all rows of a run share."""
 
     bundle: Bundle
     work: Mapping[Stage, StageWork]

@@ -21,7 +21,7 @@ least that it may be."""
 
 
 class StageWork(StrictRecord):
-    """What a stage does for one tile or image."""
+    """Operations and bytes of a stage for one tile or image."""
 
     operations: float
     """Number of operations of matrix products and convolutions; a multiply-accumulate counts as
@@ -46,12 +46,12 @@ class Limit(StrictRecord):
 
     @property
     def least(self) -> float:
-        """What bounds the stage."""
+        """Least time of the stage, in seconds: the longer one of computing and moving."""
         return max(self.compute, self.memory)
 
     @property
     def bound(self) -> str:
-        """Which side bounds it."""
+        """Side that bounds the stage."""
         return "compute" if self.compute >= self.memory else "memory"
 
 

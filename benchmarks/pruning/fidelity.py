@@ -15,7 +15,7 @@ __all__ = ["Fidelity", "fidelity_of"]
 
 
 class Fidelity(StrictRecord):
-    """What a model's images are like, on photos that no training saw."""
+    """Fidelity of a model's images, on photos that no training saw."""
 
     psnr: float
     """PSNR in dB, against the truth."""

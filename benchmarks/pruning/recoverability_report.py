@@ -18,7 +18,7 @@ TEACHER = "teacher"
 
 
 class Costs(StrictRecord):
-    """What an exported model weighs and does for one image."""
+    """Size and time of an exported model for one image."""
 
     layers: int
     parameters: int
@@ -28,7 +28,7 @@ class Costs(StrictRecord):
 
 
 class Student(StrictRecord):
-    """What the whole recipe made of the teacher: another autoencoder, and weights of its own."""
+    """Result of the whole recipe on the teacher: another autoencoder, and weights of its own."""
 
     name: str
     sha256: str

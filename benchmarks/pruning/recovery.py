@@ -42,7 +42,7 @@ _CALIBRATION = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RecoveryConfig:
-    """How layers are searched for, and how what is left is tuned."""
+    """Settings of the search for layers, and of tuning what is left."""
 
     search: RunConfig
     tune: RunConfig
@@ -58,7 +58,7 @@ class RecoveryConfig:
         """Read a TOML file with the tables ``search`` and ``tune``.
 
         Raises:
-            UnsupportedError: the file can't be read or is no plan; the message names the key.
+            UnsupportedError: the file can't be read or is not a plan; the message names the key.
         """
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import tinysr
 from tinysr.errors import UnsupportedError
 
-from .documents import wrapped
+from .documents import wrap_lines
 
 __all__ = ["CARD", "headline_lines", "limit_lines", "quality_lines"]
 
@@ -37,7 +37,7 @@ def headline_lines(card: Path = CARD) -> list[str]:
     """Return one figure of quality: on the photos that no training was watched on."""
     counts, methods = _means(card)
     bicubic, model = (_decibels(methods[name][1]) for name in ("bicubic", "model"))
-    return wrapped(
+    return wrap_lines(
         f"**Quality:** on {counts[1]} images of photos that no training step saw, `{MODEL}` has a "
         f"mean PSNR of {model:.2f} dB, and bicubic has {bicubic:.2f} dB."
     )
@@ -54,7 +54,7 @@ def limit_lines(card: Path = CARD) -> list[str]:
         else f"adds up to {gain:.2f} dB"
     )
     changes = [f"from {a:.2f} to {b:.2f} dB" for a, b in zip(whole, flat, strict=True)]
-    return wrapped(
+    return wrap_lines(
         f"- **The transformer of the default weights, `{MODEL}`, {says}.** With its prediction "
         f"averaged over the image, the mean PSNR goes {changes[0]} on {counts[0]} images, and "
         f"{changes[1]} on {counts[1]} others.",

@@ -10,7 +10,7 @@ from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 
-__all__ = ["PAGES", "ROOT", "TOP", "documents", "fill_documents", "filled", "wrapped"]
+__all__ = ["PAGES", "ROOT", "TOP", "documents", "fill", "fill_documents", "wrap_lines"]
 
 ROOT = Path(__file__).parents[2]
 """The project's folder, where its documents are."""
@@ -51,13 +51,13 @@ def fill_documents(root: Path, figures: Mapping[str, Sequence[str]]) -> list[Pat
                 "found none"
             )
         for path in holders:
-            changed[path] = texts[path] = filled(texts[path], name, ["", *lines, ""])
+            changed[path] = texts[path] = fill(texts[path], name, ["", *lines, ""])
     for path, text in changed.items():
         write_atomically(path, text, UnsupportedError)
     return list(changed)
 
 
-def filled(text: str, name: str, lines: Sequence[str]) -> str:
+def fill(text: str, name: str, lines: Sequence[str]) -> str:
     """Return ``text`` with the block ``name`` replaced.
 
     Raises:
@@ -71,7 +71,7 @@ def filled(text: str, name: str, lines: Sequence[str]) -> str:
     return "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
 
 
-def wrapped(text: str, indent: str = "") -> list[str]:
+def wrap_lines(text: str, indent: str = "") -> list[str]:
     """Return a paragraph's lines, as wide as the documents' own; all but the first indented."""
     return textwrap.wrap(
         text, 100, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False

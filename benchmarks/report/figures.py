@@ -26,7 +26,7 @@ from tinysr.terminal import Output, program, run_child
 from tinysr.training.pruning import PAIRINGS, SearchSpace
 
 from .card_figures import headline_lines, limit_lines, quality_lines
-from .documents import fill_documents, wrapped
+from .documents import fill_documents, wrap_lines
 from .kept_figures import comparison_lines, memory_lines, recoverability_lines, throughput_lines
 
 __all__ = [
@@ -77,7 +77,7 @@ def cost_lines() -> list[str]:
 
 def step_lines() -> list[str]:
     """Return the table of what each step of the recipe leaves of the paper's size."""
-    report = _said("inspect", MODELS[0], "--steps")
+    report = _run_json("inspect", MODELS[0], "--steps")
     rows = [(cost["says"], cost) for cost in report["model"].values()]
     rows += [(f"autoencoder alone: {c['says']}", c) for c in report["autoencoder"].values()]
     return [
@@ -125,7 +125,7 @@ def bundle_lines(bundle: Path) -> list[str]:
         f"compared on {host['system']} {host['machine']}, CPU, with ONNX Runtime "
         f"{tools['onnxruntime']} and PyTorch {tools['torch']}.)"
     )
-    return wrapped(text)
+    return wrap_lines(text)
 
 
 def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
@@ -164,7 +164,7 @@ def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        *wrapped(text),
+        *wrap_lines(text),
     ]
 
 
@@ -180,10 +180,10 @@ def _megabytes(artifacts: Sequence[dict[str, Any]]) -> str:
 
 
 def _inspect(target: str) -> dict[str, Any]:
-    return _said("inspect", target)
+    return _run_json("inspect", target)
 
 
-def _said(command: str, target: str, *words: str) -> dict[str, Any]:
+def _run_json(command: str, target: str, *words: str) -> dict[str, Any]:
     start = [sys.executable, "-c", "from tinysr.cli import main; main()"]
     program = [*start, command, target, *words]
     done = run_child([*program, "--json"])
@@ -193,9 +193,9 @@ def _said(command: str, target: str, *words: str) -> dict[str, Any]:
     return report
 
 
-def _calibrated() -> dict[str, Any]:
+def _calibrate() -> dict[str, Any]:
     """Return what a calibration says; its plan goes aside, where nobody edits one."""
-    return _said("calibrate", MODELS[1], "-o", "build/figures", "--overwrite")
+    return _run_json("calibrate", MODELS[1], "-o", "build/figures", "--overwrite")
 
 
 def _millions(report: dict[str, Any], form: str) -> str:
@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "comparison": comparison_lines(),
     }
     if options.fp16 is not None:
-        figures["precision"] = precision_lines(options.fp16, _calibrated())
+        figures["precision"] = precision_lines(options.fp16, _calibrate())
     changed = fill_documents(options.documents, figures)
     Output().line(f"Wrote the figures in {', '.join(map(str, changed))}")
     return 0

@@ -13,7 +13,7 @@ from ..pruning.recoverability_report import Results
 from ..record import RESULTS, describe_provenance, read_record
 from ..versus import compare_report
 from ..versus.compare import Comparison
-from .documents import wrapped
+from .documents import wrap_lines
 
 __all__ = ["comparison_lines", "memory_lines", "recoverability_lines", "throughput_lines"]
 
@@ -27,7 +27,7 @@ def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
         raise UnsupportedError(
             f"{file}: expected what `tinysr compare -o` writes, found other JSON"
         ) from error
-    return [*compare_report.markdown_lines(found), *wrapped(f"({describe_provenance(record)}.)")]
+    return [*compare_report.markdown_lines(found), *wrap_lines(f"({describe_provenance(record)}.)")]
 
 
 def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[str]:
@@ -42,7 +42,7 @@ def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[s
     return [
         *recoverability_report.markdown_lines(found),
         "",
-        *wrapped(f"({describe_provenance(record)}.)"),
+        *wrap_lines(f"({describe_provenance(record)}.)"),
     ]
 
 
@@ -59,7 +59,7 @@ def memory_lines() -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        *wrapped(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, "
+        *wrap_lines(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, "
                   "with all that Python and the libraries take.)"),
     ]  # fmt: skip
 
@@ -68,7 +68,7 @@ def throughput_lines() -> list[str]:
     """Return what a folder's speed is of that of inference alone."""
     record = read_record(RESULTS / "throughput.json")
     found = record["figures"]
-    return wrapped(
+    return wrap_lines(
         f"A folder of {found['photos']} photos runs at {found['share']:.1%} of the speed of "
         f"inference alone ({found['lowest']:.1%} to {found['highest']:.1%} in {found['repeats']} "
         f"pairs): {found['megapixels'] / found['folder']:.2f} megapixels of results per second, "

@@ -23,7 +23,7 @@ from ..record import RESULTS, describe_provenance, read_record
 from ..rows import BenchRun, Row
 from ..versus.side_by_side import SideBySide, line
 from .devices import read_measured_runs, read_wanted
-from .documents import fill_documents, wrapped
+from .documents import fill_documents, wrap_lines
 from .paper import PaperRow, paper_rows
 from .plots import draw_growth, draw_latency, draw_roofline
 
@@ -77,7 +77,7 @@ def speed_lines(folder: Path = RESULTS, model: str = DEFAULT_PRESET) -> list[str
             f"{folder}: expected {model} in fp32 on a device, found none: `make bench-device`"
         )
     run, row = min(rows, key=lambda found: found[1].single.p50)
-    return wrapped(
+    return wrap_lines(
         f"**Speed:** `{model}` takes {row.single.p50:.0f} ms for a {run.side}×{run.side} image in "
         f"{row.precision}, with {_RUNTIMES.get(row.backend, row.backend)} on {run.device.name} "
         f"({run.date})."

@@ -31,7 +31,7 @@ LIMIT = 0.03
 """Largest share that the Upscaler may add."""
 
 SIZES = ((128, 128), (256, 192), (500, 333))
-"""Width and height of the images: one tile, a few, and a size that is no multiple of 4."""
+"""Width and height of the images: one tile, a few, and a size that is not a multiple of 4."""
 
 Call = tuple[Session, dict[str, Array]]
 

@@ -42,7 +42,7 @@ _CALIBRATION_IMAGES = 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranges:
-    """How int8 is made."""
+    """Ranges and equalisation that int8 is made with."""
 
     method: str
     values: Mapping[str, float]

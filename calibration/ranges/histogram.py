@@ -33,7 +33,7 @@ Counts = NDArray[np.signedinteger]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
-    """What was seen of one operation's values on one image."""
+    """Statistics of one operation's values on one image."""
 
     absmax: float
     """Largest magnitude of all values; infinite or NaN if one of them is."""
@@ -46,7 +46,7 @@ class Seen:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageRanges:
-    """What was seen of every operation on one image, a row for each.
+    """Statistics of every operation on one image, a row for each.
 
     Arrays that are allocated once: thousands of small ones, kept between the large tensors of a
     run, would pin the memory that those leave.

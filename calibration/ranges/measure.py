@@ -27,7 +27,7 @@ __all__ = ["Measurement", "measure_ranges"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
-    """What a model computes on the calibration images."""
+    """Measurements of a model on the calibration images."""
 
     ranges: Ranges
     upscaled: Mapping[str, NDArray[np.floating[Any]]]

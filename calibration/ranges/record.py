@@ -119,7 +119,7 @@ def load_ranges(path: Path) -> Ranges:
 
 
 class Totals:
-    """What was seen on all images so far; each is forgotten once it was added."""
+    """Statistics of all images so far; each image is forgotten once it was added."""
 
     def __init__(self, ops: Sequence[Op]) -> None:
         self._ops = ops

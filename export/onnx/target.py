@@ -85,7 +85,7 @@ def _build(build: Build) -> Finish:
 
 
 class _Plainly:
-    """What the graphs compute of one image before they are simplified, stage after stage."""
+    """Results of the graphs for one image before they are simplified, stage after stage."""
 
     def __init__(self, image: np.ndarray) -> None:
         self._image = image

@@ -8,7 +8,7 @@ from pathlib import Path
 from .precision import PrecisionPlan, load_plan, plan_text
 from .quantization import FORMATS, QuantizationPlan, load_quantization, quantization_text
 
-__all__ = ["Plan", "any_plan_text", "load_any_plan", "plan_name"]
+__all__ = ["Plan", "format_any_plan", "load_any_plan", "plan_name"]
 
 Plan = PrecisionPlan | QuantizationPlan
 """Plan of either kind."""
@@ -23,7 +23,7 @@ def load_any_plan(path: Path) -> Plan:
     return load_quantization(path) if _precision(path) in FORMATS else load_plan(path)
 
 
-def any_plan_text(plan: Plan) -> str:
+def format_any_plan(plan: Plan) -> str:
     """Return a plan as TOML; the same plan gives the same text."""
     return plan_text(plan) if isinstance(plan, PrecisionPlan) else quantization_text(plan)
 

@@ -80,7 +80,7 @@ class PlanRecord(StrictRecord):
 
 
 class ModelPlan(PlanRecord):
-    """What plans of every precision have."""
+    """Base of the plans of every precision."""
 
     version: Literal[1] = 1
     model_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -145,7 +145,7 @@ def load_plan(path: Path) -> PrecisionPlan:
     """Read a plan.
 
     Raises:
-        CalibrationError: it can't be read, is no TOML, or does not fit.
+        CalibrationError: it can't be read, is not TOML, or does not fit.
     """
     return read_plan(path, PrecisionPlan)
 

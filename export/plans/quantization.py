@@ -168,7 +168,7 @@ def load_quantization(path: Path) -> QuantizationPlan:
     """Read a plan.
 
     Raises:
-        CalibrationError: it can't be read, is no TOML, or does not fit.
+        CalibrationError: it can't be read, is not TOML, or does not fit.
     """
     return read_plan(path, QuantizationPlan)
 

@@ -27,12 +27,12 @@ class Flavor:
 
     @property
     def name(self) -> str:
-        """As in the manifest."""
+        """Name, as in the manifest."""
         return self.library.flavor
 
     @property
     def title(self) -> str:
-        """What people call it."""
+        """Name that people call it."""
         return self.library.title
 
     @property

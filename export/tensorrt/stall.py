@@ -26,7 +26,7 @@ _IDLE = 0.01
 
 
 class Stall:
-    """Whether the process was ended."""
+    """Record of a watched process: whether it was ended."""
 
     happened = False
 

@@ -50,7 +50,7 @@ _LOG = logging.getLogger("tinysr.export")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Job:
-    """What the engines of a bundle have in common."""
+    """Settings that the engines of a bundle have in common."""
 
     graphs: GraphBuild
     options: TensorRTOptions

@@ -56,7 +56,7 @@ class CoreAIBackend(Backend):
         """Open a function of an asset, after the hashes of its files were checked.
 
         Raises:
-            BundleError: a file is missing or changed, or is no asset as the manifest says.
+            BundleError: a file is missing or changed, or is not an asset as the manifest says.
             MissingBackendError: Core AI is not here.
         """
         self.demand()

@@ -72,7 +72,7 @@ class CoreMLBackend(Backend):
         """Open a function of a package, after the hashes of its files were checked.
 
         Raises:
-            BundleError: a file is missing or changed, or is no package as the manifest says.
+            BundleError: a file is missing or changed, or is not a package as the manifest says.
             UnsupportedError: the interpreter lacks an operation.
             MissingBackendError: coremltools or PyTorch is not here.
         """

@@ -32,7 +32,7 @@ _PORTS: dict[Stage, tuple[tuple[str, tuple[int | str, ...]], tuple[str, tuple[in
 
 
 class EagerModel(Protocol):
-    """What is asked of a model: the three stages of :class:`tinysr.models.TinySR`, on tensors."""
+    """Interface of a model: the three stages of :class:`tinysr.models.TinySR`, on tensors."""
 
     def encode(self, lr: Any) -> Any: ...  # noqa: D102
     def predict(self, z: Any) -> Any: ...  # noqa: D102

@@ -20,7 +20,7 @@ MOST_CHANNELS = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """What a file says of itself before its pixels are decoded."""
+    """Size and channels that a file states before its pixels are decoded."""
 
     width: int
     """Width in pixels, as they lie in the file."""

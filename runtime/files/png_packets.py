@@ -20,7 +20,7 @@ _EXIF_START = b"Exif\0\0"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packets:
-    """What a file says of its picture."""
+    """Metadata of a file's picture: EXIF data, XMP and words."""
 
     exif: bytes | None
     xmp: bytes | None

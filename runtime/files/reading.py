@@ -33,7 +33,7 @@ def _accept_all(_header: object) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decoded:
-    """What a file held."""
+    """Picture of a file, and what was left out of it."""
 
     raster: Raster
     format: str
@@ -50,7 +50,7 @@ def decode(
 
     Palettes become RGB or RGBA, one bit becomes 8, CMYK becomes sRGB through its profile, YCbCr
     becomes RGB. All other values are those of the file, as is its profile: nothing is converted.
-    What lacks only its end marker is whole. Reduced copies and masks in a TIFF file are no pages.
+    What lacks only its end marker is whole. Reduced copies and masks in a TIFF file are not pages.
 
     Args:
         data: the whole file.

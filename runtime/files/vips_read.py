@@ -115,7 +115,7 @@ def _header(image: Any, file_format: str) -> Header:
 
 
 class _Fields:
-    """What a file says beside its pixels."""
+    """Metadata that a file holds beside its pixels."""
 
     def __init__(self, image: Any) -> None:
         self._image = image

@@ -51,14 +51,14 @@ class Item:
 
     @property
     def status(self) -> str:
-        """What became of it: made, up to date or failed."""
+        """State of the image: made, up to date or failed."""
         if self.error is not None:
             return FAILED
         return UP_TO_DATE if self.skipped else MADE
 
     @property
     def megapixels(self) -> float:
-        """Of the result."""
+        """Size of the result, in 10⁶ pixels."""
         return self.after[0] * self.after[1] / 1e6 if self.after else 0.0
 
     def record(self) -> dict[str, Any]:

@@ -25,11 +25,11 @@ class FolderWork:
 
     jobs: tuple[Job, ...]
     left_out: Counter[str] = field(default_factory=Counter)
-    """Suffixes of files in the input folders that are no images, and how many have each."""
+    """Suffixes of files in the input folders that are not images, and how many have each."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Where the images go: folders, files, or standard output."""
+        """Places of the images: folders, files, or standard output."""
         places = (job.folder or job.target for job in self.jobs)
         names = ("standard output" if place is None else str(place) for place in places)
         return tuple(dict.fromkeys(names))
@@ -83,7 +83,7 @@ def _plan_several(
         path = Path(name)
         problem = _explain_unreachable(path)
         if problem is None and paths.is_folder(path, ImageError):
-            # A folder's dots are no suffix.
+            # A folder's dots are not a suffix.
             beside = _name_path(path).with_name(f"{_name_path(path).name}{_mark(scale)}")
             folder = beside if output is None else Path(output)
             yield from _plan_folder(path, folder, file_format, left_out)

@@ -35,7 +35,7 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MadeFile:
-    """What the log says of a file that was made."""
+    """Entry of the log for a file that was made."""
 
     source_sha256: str
     settings: str

@@ -16,7 +16,7 @@ __all__ = ["FolderSettings"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FolderSettings:
-    """What was asked for, of all images."""
+    """Options that hold for all images."""
 
     color: str = "adain"
     provider: str | None = None

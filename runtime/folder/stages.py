@@ -86,7 +86,7 @@ class Stages:
         if item.burden <= LARGE:
             return
         channels = 4 if has_transparency(raster.pixels) else 3
-        network = self._upscaler.expected_seconds(*raster.size, channels=channels)
+        network = self._upscaler.estimate_seconds(*raster.size, channels=channels)
         item.expected_seconds = network + item.megapixels * self._estimate_finishing(item, raster)
 
     def _estimate_finishing(self, item: Item, raster: Raster) -> float:

@@ -16,7 +16,7 @@ __all__ = ["Found", "walk"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What lies in a folder and the folders inside it."""
+    """Files in a folder and the folders inside it."""
 
     images: tuple[Path, ...]
     """Sorted."""
@@ -30,7 +30,7 @@ def walk(folder: Path, leave_out: Path) -> Found:
     """Look for images by their suffixes.
 
     Hidden files and folders are left out, files being written by us among them; so are links to
-    folders, which may lead in circles, and whatever is no file, such as a pipe.
+    folders, which may lead in circles, and whatever is not a file, such as a pipe.
 
     Args:
         folder: where to look.

@@ -53,7 +53,7 @@ _SHARED = 2**16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NumberLayout:
-    """How the numbers of a block lie."""
+    """Layout of the numbers of a block."""
 
     order: str
     """"<" or ">"."""
@@ -85,13 +85,13 @@ class MetadataValue:
 
     @property
     def count(self) -> int:
-        """How many numbers or characters it has."""
+        """Number of numbers or characters in the value."""
         return len(self.data) // _width(self.type)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValuePlace:
-    """Where a value lies in a block."""
+    """Place of a value in a block."""
 
     layout: NumberLayout
     type: int
@@ -118,7 +118,7 @@ class ValuePlace:
         return MetadataValue(type=self.type, data=data)
 
     def integers(self, block: ByteBlock) -> tuple[int, ...]:
-        """Return the numbers; none if they are no unsigned integers or absurdly many."""
+        """Return the numbers; none if they are not unsigned integers, or absurdly many."""
         if self.type not in _INTEGERS or self.count > _MOST_NUMBERS:
             return ()
         form = f"{self.layout.order}{self.count}{_INTEGERS[self.type]}"

@@ -10,7 +10,7 @@ _CLASSES = {b"scnr", b"mntr", b"prtr", b"spac"}
 
 
 def colour_space(profile: bytes | None) -> str | None:
-    """Return the colour space, as "RGB", "GRAY" or "CMYK"; none if it is no profile."""
+    """Return the colour space, as "RGB", "GRAY" or "CMYK"; none if it is not a profile."""
     if profile is None or len(profile) < _HEADER or profile[36:40] != b"acsp":
         return None
     if int.from_bytes(profile[:4], "big") > len(profile) or profile[12:16] not in _CLASSES:

@@ -26,7 +26,7 @@ def turn_upright(pixels: Pixels, metadata: Metadata, orientation: int | None = N
         orientation: 1 to 8; if none is given, that of the EXIF data, else that of the XMP packet.
 
     Raises:
-        ImageError: these are no pixels.
+        ImageError: these are not pixels.
     """
     check_pixels(pixels)
     exif, xmp = metadata.exif or None, metadata.xmp or None

@@ -10,7 +10,7 @@ from tinysr.errors import BundleError, require
 
 from .residency import Finding, Residency
 
-__all__ = ["LABEL", "planned_residency"]
+__all__ = ["LABEL", "read_residency"]
 
 LABEL = "Core ML's own plan for this Mac"
 
@@ -18,7 +18,7 @@ _EXTRA = "coreml"
 _ENGINE = "MLNeuralEngineComputeDevice"
 
 
-def planned_residency(package: Path) -> list[Residency]:
+def read_residency(package: Path) -> list[Residency]:
     """Ask Core ML for each function's plan, with all compute units allowed.
 
     Raises:
@@ -35,10 +35,10 @@ def planned_residency(package: Path) -> list[Residency]:
         except (RuntimeError, ValueError, OSError) as error:
             raise BundleError(f"{package}: Core ML can't plan it: {error}") from error
         functions = plan.model_structure.program.functions
-        return [_planned(name, function, plan) for name, function in functions.items()]
+        return [_place(name, function, plan) for name, function in functions.items()]
 
 
-def _planned(name: str, function: Any, plan: Any) -> Residency:
+def _place(name: str, function: Any, plan: Any) -> Residency:
     count, leaving = 0, []
     for operation in function.block.operations:
         usage = plan.get_compute_device_usage_for_mlprogram_operation(operation)

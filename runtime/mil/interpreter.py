@@ -34,7 +34,7 @@ _WIDER = {"uint16": torch.int32, "uint32": torch.int64, "uint64": torch.int64}
 """Wider types that hold values in types with which PyTorch computes little."""
 
 _CONTROL = ("const", "cond")
-"""Operations that are no functions of tensors."""
+"""Operations that are not functions of tensors."""
 
 
 class Interpreter:

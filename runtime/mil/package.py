@@ -43,7 +43,7 @@ def load_program(path: Path) -> Program:
         path: the ``.mlpackage`` folder.
 
     Raises:
-        BundleError: it is no package, holds no ML program, or is damaged.
+        BundleError: it is not a package, holds no ML program, or is damaged.
         MissingBackendError: coremltools is not installed.
     """
     proto = _proto("Model_pb2")

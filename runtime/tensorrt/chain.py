@@ -148,12 +148,12 @@ class DeviceChain:
 
     @property
     def source(self) -> DeviceBuffer:
-        """Where the image is read from."""
+        """Buffer that the image is read from."""
         return self._encoder.source
 
     @property
     def stream(self) -> Any:
-        """What everything is put into."""
+        """Stream that everything is put into."""
         return self._encoder.stream
 
     def prepare(self, shape: tuple[int, ...]) -> tuple[int, ...]:

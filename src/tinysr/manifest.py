@@ -76,7 +76,7 @@ class Port(StrictRecord):
 
 
 class Verdict(StrictRecord):
-    """What the parity gate said of an artifact, and where it was run."""
+    """Verdict of the parity gate on an artifact, and where it was run."""
 
     result: Literal["pass", "fail", "not run"]
     backend: str = ""
@@ -149,7 +149,7 @@ class BakeProof(StrictRecord):
 
 
 class Halo(StrictRecord):
-    """How far a result depends on its surroundings, computed from the architecture."""
+    """Reach of a result into its surroundings, computed from the architecture."""
 
     encoder: int
     """Low-resolution pixels around the area that a latent tile is encoded from."""

@@ -186,7 +186,7 @@ def read_limited(path: Path, most: int, error: Error) -> bytes | None:
         error: what is raised.
 
     Raises:
-        TinySRError: of the kind ``error``: it can't be read, is no regular file, or is too large.
+        TinySRError: of the kind ``error``: it can't be read, is too large or not a regular file.
     """
     found = look(path, error)
     if found is None:

@@ -22,7 +22,7 @@ __all__ = ["MEASURES", "Measure", "load"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """What keeps a library quiet while it loads."""
+    """Settings that keep a library quiet while it loads."""
 
     variables: Mapping[str, Callable[[], str]] = field(default_factory=dict)
     """Environment variables that it reads then, and what finds their values; "" leaves one out."""

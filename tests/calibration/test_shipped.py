@@ -14,7 +14,7 @@ from tinysr.export import DEFAULT_TILE, BakedTinySR, bake
 from tinysr.export.model.integers import find_layers
 from tinysr.export.model.typed import find_units
 from tinysr.export.options import Plan
-from tinysr.export.plans.files import any_plan_text, plan_name
+from tinysr.export.plans.files import format_any_plan, plan_name
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import COREML_PLANS, QUANTIZED
 from tinysr.models import Loaded, load_checkpoint
@@ -53,7 +53,7 @@ def test_other_weights_and_tiles_have_none(nano: Loaded) -> None:
 
 @pytest.mark.parametrize(("name", "plan"), read_shipped_plans().items())
 def test_files_are_as_they_were_written(name: str, plan: Plan) -> None:
-    assert (PLANS / name).read_text(encoding="utf-8") == any_plan_text(plan)
+    assert (PLANS / name).read_text(encoding="utf-8") == format_any_plan(plan)
     assert name.endswith(f"/{plan_name(plan.name)}")
 
 

@@ -101,7 +101,7 @@ def test_a_large_image_says_first_how_long_it_will_take(
     run: Run, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "LARGE", 0.01)
-    monkeypatch.setattr(Upscaler, "expected_seconds", lambda *_, **__: 3 * 3600.0)
+    monkeypatch.setattr(Upscaler, "estimate_seconds", lambda *_, **__: 3 * 3600.0)
     for name, size in {"a": (40, 36), "b": (8, 8)}.items():
         Image.new("RGB", size, "teal").save(f"{name}.png")
     code, out, err = run("upscale", "a.png", "-o", "out.png", "--bundle", bundle)
@@ -113,8 +113,8 @@ def test_a_large_image_says_first_how_long_it_will_take(
 def test_the_estimate_is_of_all_windows_and_tiles(opened: Upscaler) -> None:
     opened._pace = Pace(latent=1e-3, tile=0.5)
     size = (64, 64)  # 32×32 latents, one window; with an overlap of 4, three by three tiles
-    assert opened.expected_seconds(*size) == pytest.approx(1024e-3 + 9 * 0.5)
-    assert opened.expected_seconds(*size, channels=4) == pytest.approx(2 * (1024e-3 + 9 * 0.5))
+    assert opened.estimate_seconds(*size) == pytest.approx(1024e-3 + 9 * 0.5)
+    assert opened.estimate_seconds(*size, channels=4) == pytest.approx(2 * (1024e-3 + 9 * 0.5))
 
 
 def test_the_pace_is_measured_per_latent_pixel_and_per_tile(

@@ -53,6 +53,17 @@ def test_a_modules_docstring_names_the_thing() -> None:
     assert {name: word for name, word in begun.items() if word in OF_MODULES} == {}
 
 
+def test_a_classs_docstring_names_the_thing() -> None:
+    begun = {
+        f"{module}: {node.name}": first_word(text)
+        for module, tree in modules().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and (text := ast.get_docstring(node))
+    }
+    assert len(begun) > 300
+    assert {name: word for name, word in begun.items() if word in OF_MODULES} == {}
+
+
 def test_a_fields_docstring_begins_with_its_noun() -> None:
     begun = {
         f"{module}: {name}": first_word(text)

@@ -212,11 +212,11 @@ def test_limits_in_words_are_those_in_the_code() -> None:
 
 def test_a_block_is_replaced_between_its_markers() -> None:
     text = "a\n<!-- begin:x -->\nold\n<!-- end:x -->\nb\n"
-    new = documents.filled(text, "x", ["new"])
+    new = documents.fill(text, "x", ["new"])
     assert new == "a\n<!-- begin:x -->\nnew\n<!-- end:x -->\nb\n"
-    assert documents.filled(new, "x", ["new"]) == new
+    assert documents.fill(new, "x", ["new"]) == new
     with pytest.raises(UnsupportedError, match="begin:y"):
-        documents.filled(text, "y", ["new"])
+        documents.fill(text, "y", ["new"])
 
 
 def test_a_bundle_says_its_size_and_its_worst_image(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_the_command_refuses_another_model_and_shows_both_hashes(
     [
         ([], "give its path with --model"),
         (["-b", "abacus"], "unknown backend 'abacus'"),
-        (["-b", "eager"], "what artifacts are held against"),
+        (["-b", "eager"], "is the reference"),
         (["--images", "nowhere"], "nowhere: expected a folder of images"),
         (["--json", "."], "expected a file to write, found a folder"),
     ],

@@ -36,7 +36,7 @@ WHITE = 255.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How all functions of a package are converted."""
+    """Settings by which all functions of a package are converted."""
 
     tile: int
     """Side of a tile in low-resolution pixels."""
@@ -59,7 +59,7 @@ class Recipe:
 
 
 class _Image(nn.Module):
-    """About [0, 1] → [0, 255]: an app's image has 8 bits, and what is outside has no meaning."""
+    """Map from about [0, 1] to [0, 255], the 8 bits of an app's image."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` to the same shape."""

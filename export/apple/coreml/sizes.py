@@ -50,7 +50,7 @@ class AnySizeTransformer(ShuffledTransformer):
         v = self.proj_out(self.norm_out(x))
         rows, columns = z.shape[2] // self.patch, z.shape[3] // self.patch
         v = v if self.ane else v.transpose(1, 2)
-        grid = v.reshape(1, v.shape[1], rows, columns)  # an open batch is no image to Core ML
+        grid = v.reshape(1, v.shape[1], rows, columns)  # an open batch is not an image to Core ML
         return as_type(nn.functional.pixel_shuffle(grid, self.patch), BORDER)
 
 

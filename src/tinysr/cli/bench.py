@@ -138,7 +138,7 @@ def _stage(stage: StageRow) -> str:
     share = stage.share_of_limit
     if share is not None:
         return f"{stage.ms:.2f}, {share:.0%} {stage.bound}"
-    # A part that is no graph has no limit; a graph's may be unknown.
+    # A part that is not a graph has no limit; a graph's may be unknown.
     return f"{stage.ms:.2f}" + ("" if stage.tops is None else ", –")
 
 

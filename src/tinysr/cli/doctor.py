@@ -29,7 +29,7 @@ BASE_PACKAGES = ("numpy", "onnxruntime", "pillow", "pydantic", "rich", "typer")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackendRow:
-    """Whether one backend works, on one of its providers."""
+    """State of one backend on one of its providers: whether it works, and why not."""
 
     name: str
     provider: str
@@ -42,7 +42,7 @@ class BackendRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExtraRow:
-    """Whether one extra's packages are all here."""
+    """State of one extra: whether its packages are all here."""
 
     name: str
     ready: bool

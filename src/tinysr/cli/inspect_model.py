@@ -69,7 +69,7 @@ def _costs(config: ModelConfig) -> dict[str, Any]:
     totals = {
         "eager": whole,
         "unconditioned": whole - eager["conditioning"],
-        "baked": after + Cost(parameters=_kept_constants(config, side), macs=0),
+        "baked": after + Cost(parameters=_count_kept(config, side), macs=0),
         "folded": after,
     }
     return {
@@ -82,7 +82,7 @@ def _costs(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def _kept_constants(config: ModelConfig, side: int) -> int:
+def _count_kept(config: ModelConfig, side: int) -> int:
     """Count the scales and shifts that are left when only the gates are folded."""
     from tinysr.export.model.baked_transformer import Modulated
     from tinysr.export.model.passes import fold_gates, freeze_conditioning

@@ -31,17 +31,17 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         raise TypeError(f"{command.__name__}: two options of one name")
 
     @functools.wraps(command)
-    def wrapped(**words: Any) -> None:
+    def run(**words: Any) -> None:
         filled = {
             name: record(**{field: words.pop(field) for field in field_names(record)})
             for name, record in records.items()
         }
         command(**words, **filled)
 
-    wrapped.__dict__["__signature__"] = inspect.Signature(parameters)
-    wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
-    del wrapped.__dict__["__wrapped__"]
-    return wrapped
+    run.__dict__["__signature__"] = inspect.Signature(parameters)
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    del run.__dict__["__wrapped__"]
+    return run
 
 
 def field_names(record: type[Any]) -> tuple[str, ...]:

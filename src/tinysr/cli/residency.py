@@ -55,9 +55,9 @@ def _packages(bundle: Bundle) -> list[Path]:
 
 def _measure(package: Path) -> list[Residency]:
     if sys.platform == "darwin":
-        from tinysr.runtime.mil.compute_plan import planned_residency
+        from tinysr.runtime.mil.compute_plan import read_residency
 
-        return planned_residency(package)
+        return read_residency(package)
     from tinysr.runtime.mil import estimate_residency, load_program
 
     return [estimate_residency(function) for function in load_program(package).functions.values()]

@@ -35,7 +35,7 @@ _WEIGHT_PRODUCTS = {"mm", "addmm", "convolution"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """What a stage weighs and does for one image."""
+    """Parameters and multiply-accumulates of a stage for one image."""
 
     parameters: int
     macs: int

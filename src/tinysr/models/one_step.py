@@ -15,11 +15,11 @@ __all__ = ["OneStep", "OneStepConfig"]
 
 
 class OneStepConfig(Protocol):
-    """What all configs tell of their model."""
+    """Properties that all configs have of their model."""
 
     @property
     def transformer(self) -> TransformerConfig:
-        """Of the image stream."""
+        """Configuration of the image stream."""
         ...
 
     @property

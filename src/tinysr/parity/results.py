@@ -45,7 +45,7 @@ class BisectRow(StrictRecord):
 
 
 class BisectResult(StrictRecord):
-    """Where a failing graph goes wrong."""
+    """Place at which a failing graph goes wrong."""
 
     artifact: str
     """The ONNX graph that was taken apart; another than the one that failed if that is not ONNX."""
@@ -93,7 +93,7 @@ class ArtifactResult(StrictRecord):
 
     @property
     def shortcoming(self) -> str:
-        """What its worst image measures and why, in a few words."""
+        """Value of its worst image and the reason, in a few words."""
         metrics, verdict = self.worst.metrics, self.verdict
         found = f"{metrics.psnr_db:.1f} dB" if metrics.psnr_db is not None else "not finite"
         why = f" ({verdict.note})" if verdict.note else ""
@@ -126,7 +126,7 @@ class SeamResult(StrictRecord):
 
     @property
     def shortcoming(self) -> str:
-        """What is wrong, in a few words."""
+        """Fault of the tiling, in a few words."""
         found = f"{self.metrics.psnr_db:.1f} dB" if self.metrics.psnr_db is not None else "–"
         ratio = "not finite" if self.ratio is None else f"{self.ratio:.1f}× the error at borders"
         return (
@@ -159,7 +159,7 @@ class ParityReport(StrictRecord):
 
     @property
     def failure(self) -> str:
-        """What failed, in one line; empty when all passed."""
+        """Failed artifacts in one line; empty when all passed."""
         failed = [result for result in self.results if not result.passed]
         parts = [seam.shortcoming for seam in self.seams if not seam.passed]
         if failed:

@@ -70,7 +70,7 @@ def _to_ascii(character: str) -> str:
 
 
 def _escape(character: str) -> str:
-    """Return a character as Python writes it; bytes of names that are no text, as in our JSON."""
+    """Return a character as Python writes it; bytes of names that are not text, as in our JSON."""
     return character.encode("unicode_escape").decode()
 
 

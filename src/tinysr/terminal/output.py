@@ -52,7 +52,7 @@ class Output:
 
     @property
     def console(self) -> Console:
-        """What draws styles and bars."""
+        """Console that draws styles and bars."""
         if self._console is None:
             from .console import ENDLESS, make_console  # noqa: PLC0415  JSON needs none of it
 

@@ -72,7 +72,7 @@ class Optim(StrictRecord):
 
 
 class Data(StrictRecord):
-    """Where patches come from and what is done to them."""
+    """Sources of patches, and what is done to them."""
 
     photos: float = Field(default=0.0, ge=0, le=1)
     """Share of the patches cut from ``--data``'s images; the others are synthetic."""
@@ -89,7 +89,7 @@ class Data(StrictRecord):
 
 
 class RunConfig(StrictRecord):
-    """What a stage's run does. Equal configs and inputs see the same images in the same order."""
+    """Config of a stage's run. Equal configs and inputs see the same images in the same order."""
 
     stage: str
     """Name of the stage: :data:`tinysr.training.stages.STAGES` lists them."""
@@ -124,7 +124,7 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
     """Return a TOML file's config with ``changes``, each as ``table.key=value``.
 
     Raises:
-        UnsupportedError: the file can't be read or is no config; the message names the key.
+        UnsupportedError: the file can't be read or is not a config; the message names the key.
     """
     return parse_config(read_table(path, changes), str(path))
 

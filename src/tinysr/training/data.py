@@ -22,7 +22,7 @@ _IMAGES, _CROPS, _DEGRADATIONS = 0, 1, 2
 
 
 class Drawing(Protocol):
-    """What a config says of its patches."""
+    """Part of a config that says how patches are drawn."""
 
     @property
     def seed(self) -> int:
@@ -31,7 +31,7 @@ class Drawing(Protocol):
 
     @property
     def data(self) -> Data:
-        """Where patches come from."""
+        """Sources of the patches."""
         ...
 
     def phase(self, step: int) -> Phase:

@@ -34,7 +34,7 @@ FEATURES_NAME = "efficientnet-lite0"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Packaged:
-    """Where a network lies."""
+    """Place of a network that a package carries."""
 
     package: str
     """Its name for pip."""

@@ -28,7 +28,7 @@ class Photos:
     """The usable images of a folder and of the folders in it, in the order of their names."""
 
     def __init__(self, folder: Path, side: int) -> None:
-        """List the images that are no smaller than ``side`` pixels.
+        """List the images that are not smaller than ``side`` pixels.
 
         Raises:
             ImageError: the folder can't be read, or no image in it can be used.

@@ -35,11 +35,11 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     """Write ``PRESET.safetensors`` and ``PRESET.md`` into a folder; return both paths.
 
     The card's figures are measured here, on the written file. Nothing is written of a model whose
-    conditions are no constants.
+    conditions are not constants.
 
     Raises:
         GateError: without its time, text and modulation modules the model is another.
-        CheckpointError: ``run`` has no product, its product is no preset's, or its weights don't
+        CheckpointError: ``run`` has no product, its product is not a preset's, or its weights don't
             fit fp16.
     """
     progress = read_progress(run / CHECKPOINT)

@@ -20,7 +20,7 @@ _TEXTURES_PER_IMAGE = 7
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Scene:
-    """What all leaves of one image share."""
+    """Choices that all leaves of one image share."""
 
     side: int
     palette: Array

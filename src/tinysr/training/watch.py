@@ -54,10 +54,10 @@ class ValidationWatcher:
         return rows
 
     def _measure(self, upscale: Upscale) -> dict[str, float]:
-        def here(low: Tensor) -> Tensor:
+        def upscale_here(low: Tensor) -> Tensor:
             return upscale(low.to(self._device)).cpu()
 
-        images = [(upscale_array(here, pair.low), pair.high) for pair in self._pairs()]
+        images = [(upscale_array(upscale_here, pair.low), pair.high) for pair in self._pairs()]
         rows = {"psnr": _mean([psnr(image, truth) for image, truth in images])}
         if self._features is not None:
             distance = self._features

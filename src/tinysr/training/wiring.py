@@ -203,7 +203,7 @@ def _unpack(block: nn.Module) -> None:
 
 
 def _wire_bilinear(conv: nn.Conv2d) -> None:
-    """After nearest ×2, [1 2 1] ⊗ [1 2 1] / 16 is bilinear interpolation; also mark the borders."""
+    """Make nearest ×2 bilinear by [1 2 1] ⊗ [1 2 1] / 16; also mark the borders."""
     line = torch.tensor([1.0, 2.0, 1.0]) / 4
     for channel in COLOUR:
         _wire(conv, channel, {channel: torch.outer(line, line)})

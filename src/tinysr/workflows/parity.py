@@ -71,14 +71,14 @@ def _references(
 ) -> tuple[tuple[Reference, ...], SeamReference, dict[int, tuple[Reference, ...]]]:
     """Run the eager model; it is freed on return, before any artifact is opened."""
 
-    def every(side: int) -> tuple[SuiteImage, ...]:
+    def load_images(side: int) -> tuple[SuiteImage, ...]:
         return (*suite(side), *(user_images(images, side) if images else ()))
 
     manifest = bundle.manifest
-    own = every(manifest.tile)  # before the model: a folder may be refused
+    own = load_images(manifest.tile)  # before the model: a folder may be refused
     loaded = load_source(manifest.source, model)
     references = compute_references(loaded.model, own, progress)
-    further = compute_further_references(loaded.model, manifest, every, progress)
+    further = compute_further_references(loaded.model, manifest, load_images, progress)
     return references, compute_seam_reference(bundle, loaded.model), further
 
 

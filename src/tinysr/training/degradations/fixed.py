@@ -43,7 +43,7 @@ class Strength:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Degradation:
-    """How a high-resolution image becomes a low-resolution one."""
+    """Steps by which a high-resolution image becomes a low-resolution one."""
 
     light: float
     """Share of images with the ``last`` stage alone, in its ``gentle`` form."""

@@ -52,7 +52,7 @@ class Round(StrictRecord):
 
 
 class DegradationSettings(StrictRecord):
-    """How high-resolution images become low-resolution ones."""
+    """Strengths and probabilities of what makes low-resolution images of high-resolution ones."""
 
     first: Round
     second: Round

@@ -33,7 +33,7 @@ _OPTIMIZER, _CRITIC_OPTIMIZER = "optimizer.", "critic_optimizer."
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunProgress:
-    """How far a run has come."""
+    """Progress of a run: its step, its time and its config."""
 
     config: RunConfig
     inputs: Mapping[str, str] = field(default_factory=dict)

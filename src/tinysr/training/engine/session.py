@@ -20,7 +20,7 @@ StepCallback = Callable[[RunProgress, Mapping[str, float]], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SessionSettings:
-    """How a session of a run works; none of it changes what the run computes."""
+    """Options of a session of a run; none of them changes what the run computes."""
 
     save_every: float = 180.0
     """Seconds between checkpoints."""

@@ -48,11 +48,11 @@ class Raw:
     def to(self, device: torch.device) -> Self:
         """Return the batch with what the device needs moved there."""
 
-        def move(tensor: Tensor | None) -> Tensor | None:
+        def transfer(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device, non_blocking=True)
 
         high = self.high.to(device, non_blocking=True)
-        low, taught = move(self.low), move(self.taught)
+        low, taught = transfer(self.low), transfer(self.taught)
         return dataclasses.replace(self, high=high, low=low, taught=taught)
 
 

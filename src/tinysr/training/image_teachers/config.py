@@ -52,7 +52,7 @@ def read_teach_config(path: Path, changes: Sequence[str] = ()) -> TeachConfig:
     """Return a TOML file's config with ``changes``, each as ``key=value``.
 
     Raises:
-        UnsupportedError: the file can't be read or is no such config; the message names the key.
+        UnsupportedError: the file can't be read or is not such a config; the message names the key.
     """
     try:
         return TeachConfig.model_validate(read_table(path, changes))

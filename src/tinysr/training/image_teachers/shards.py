@@ -89,7 +89,7 @@ def shard_origin(path: Path) -> dict[str, Any] | None:
     """Return what made a shard; None if there is none.
 
     Raises:
-        CheckpointError: the file is no shard.
+        CheckpointError: the file is not a shard.
     """
     if not paths.is_file(path, CheckpointError):
         return None

@@ -38,7 +38,7 @@ TellLine = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lesson:
-    """What a teacher is to enlarge, and where its images go."""
+    """Images that a teacher is to enlarge, and the folder for its results."""
 
     config: TeachConfig
     teacher: Path

@@ -68,7 +68,7 @@ class FeatureDistance(nn.Module):
         """Read a network.
 
         Raises:
-            CheckpointError: the file is no safetensors file, or of no known network.
+            CheckpointError: the file is not a safetensors file, or of no known network.
         """
         super().__init__()
         tensors, _ = read_safetensors(path)
@@ -83,7 +83,7 @@ class FeatureDistance(nn.Module):
 
     @property
     def kind(self) -> str:
-        """What the distance is called in logs and cards."""
+        """Name of the distance in logs and cards."""
         weighted = "LPIPS" if self.linear is not None else "unweighted LPIPS"
         return f"{weighted}, {self._network.name}"
 

@@ -42,7 +42,7 @@ class Annealing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchConfig:
-    """How masks alone are learned, for a loss that is a function of them."""
+    """Settings of learning masks alone, for a loss that is a function of them."""
 
     annealing: Annealing
     rate: float = 0.05

@@ -64,7 +64,7 @@ class SearchSpace:
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are."""
+        """Number of blocks."""
         return self.layers // self.block
 
     @property

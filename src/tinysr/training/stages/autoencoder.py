@@ -85,7 +85,7 @@ def _make(options: AutoencoderOptions, context: Context) -> AutoencoderStage:
     if VAE in context.inputs:
         model = with_autoencoder(model, context.model(VAE))
     with torch.no_grad():
-        # v starts at nothing: the pattern that it carries for the wiring is no part of a code.
+        # v starts at nothing: the pattern that it carries for the wiring is not a part of a code.
         model.transformer.proj_out.bias.zero_()
     model.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return AutoencoderStage(model, ImageLoss(options.image, context))

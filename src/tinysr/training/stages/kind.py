@@ -19,7 +19,7 @@ __all__ = ["Context", "StageKind"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Context:
-    """What a stage is built with, besides its options."""
+    """Inputs and device that a stage is built with, besides its options."""
 
     seed: int
     device: torch.device

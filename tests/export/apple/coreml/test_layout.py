@@ -115,7 +115,7 @@ def test_core_mls_own_plan_leaves_no_compiled_copy(
     }
     monkeypatch.setattr(coreml_plan, "require", lambda name, extra: fakes[name])
     with pytest.raises(BundleError, match="Core ML can't plan it: no plan"):
-        coreml_plan.planned_residency(tmp_path / "TinySR.mlpackage")
+        coreml_plan.read_residency(tmp_path / "TinySR.mlpackage")
     assert made[0].name == "TinySR.mlmodelc"
     assert not made[0].parent.exists()
 

@@ -144,7 +144,7 @@ def _split(key: str, path: Path) -> tuple[str, str, str | None]:
 
 
 def _pair(stem: str, parts: _Parts, path: Path) -> LowRankPair:
-    """Return the pair of a module; neither half may lack, nor be no matrix."""
+    """Return the pair of a module; neither half may be missing, and both are matrices."""
     half = parts.get("down") or parts.get("up")
     if half is None:
         raise CheckpointError(

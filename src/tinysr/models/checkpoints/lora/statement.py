@@ -17,7 +17,7 @@ _PLAIN_NAME = re.compile(r"\^?\w+(\.\w+)*", re.ASCII)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statement:
-    """What one source says of a LoRA's strength."""
+    """One source's statement of a LoRA's strength."""
 
     source: str
     """Name of the source in messages."""
@@ -37,7 +37,7 @@ class Statement:
     """Whether modules differ in a way that only another source can tell."""
 
     def __post_init__(self) -> None:
-        """Refuse names that are no plain ones.
+        """Refuse names that are not plain ones.
 
         Raises:
             OptionError: a name is a regular expression.
