@@ -1,4 +1,4 @@
-"""What the machine says of itself: memory of a process, energy, and the commit at work."""
+"""State of the machine: memory of a process, energy, and the commit at work."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PEAK = "VmHWM:"
 """The largest resident size the process ever had."""
 
 _RAPL = Path("/sys/class/powercap")
-"""Where Linux shows what Intel and AMD processors count of their energy."""
+"""Folder in which Linux shows what Intel and AMD processors count of their energy."""
 
 
 def usable_cores() -> int:

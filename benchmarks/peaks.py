@@ -18,9 +18,9 @@ import numpy as np
 from pydantic import Field
 
 from tinysr.errors import MissingBackendError, require
+from tinysr.records import StrictRecord
 
 from .machine import usable_cores
-from .timing import Record
 
 __all__ = ["UNMEASURED", "Peaks", "measure_peaks"]
 
@@ -28,16 +28,16 @@ _SIZES = ((1024, 1536, 6144), (2048, 2048, 2048))
 """m, k, n: what the paper's feed-forward multiplies, and a square."""
 
 _SECONDS = 1.0
-"""Of tries of each product and of copying, at least."""
+"""Seconds of tries of each product and of copying, at least."""
 
 _TRIES = 3
-"""Of each, at least, however long one takes."""
+"""Tries of each product and of copying, at least, however long one takes."""
 
 _BYTES = 2**28
-"""Of each array whose copying measures bandwidth: far more than any cache."""
+"""Bytes of each array whose copying measures bandwidth: far more than any cache."""
 
 
-class Peaks(Record):
+class Peaks(StrictRecord):
     """What a machine can do at most; None was not measured."""
 
     tops: dict[str, float | None]

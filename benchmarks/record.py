@@ -17,7 +17,7 @@ from tinysr.errors import UnsupportedError
 __all__ = ["RESULTS", "cpu_name", "provenance", "read_record", "write_record"]
 
 RESULTS = Path(__file__).parent / "results"
-"""Where the measurements that the README shows are kept."""
+"""Folder of the measurements that the README shows."""
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _TOOLS = ("tinysr", "onnxruntime", "numpy", "pyvips")

@@ -10,9 +10,10 @@ from pydantic import ValidationError, model_validator
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 
 from .peaks import Peaks
-from .timing import Latency, Ratio, Record, Rules
+from .timing import Latency, Ratio, Rules
 
 __all__ = [
     "Device",
@@ -39,7 +40,7 @@ def share_of(limit: float, took: float) -> float | None:
     return limit / took if 0 < limit <= took else None
 
 
-class Device(Record):
+class Device(StrictRecord):
     """The machine that measured."""
 
     name: str
@@ -51,7 +52,7 @@ class Device(Record):
     peaks: Peaks
 
 
-class StageRow(Record):
+class StageRow(StrictRecord):
     """What one part of an image's time is, and could be."""
 
     name: str
@@ -90,7 +91,7 @@ class StageRow(Record):
         return None if self.limit_ms is None else share_of(self.limit_ms, self.ms)
 
 
-class Row(Record):
+class Row(StrictRecord):
     """One backend and precision. A null was not measured."""
 
     backend: str
@@ -103,19 +104,20 @@ class Row(Record):
     first_ms: float | None
     """The first image in a new process."""
     load_s: float | None
-    """Opening the bundle in a new process, imports not included."""
+    """Seconds of opening the bundle in a new process, imports not included."""
     hash_s: float | None
     """The part of it that checks hashes."""
     read_mb: float | None
-    """What opening read with system calls, 10⁶ bytes; what is mapped into memory is not in it."""
+    """Data that opening read with system calls, 10⁶ bytes; what is mapped into memory is not in
+    it."""
     peak_mb: float | None
     """Largest memory of a process that opened the bundle and made two images, 10⁶ bytes."""
     bytes: int
-    """Of graphs and weights."""
+    """Size of graphs and weights."""
     joules: float | None
     """Energy of the processor for one image."""
     against: Ratio | None
-    """How many times longer it takes than the first row of the same run."""
+    """Ratio of its time to that of the first row of the same run."""
     parity: str
     """The bundle's verdict on it: pass, fail or not run."""
 
@@ -131,7 +133,7 @@ class Row(Record):
         return share_of(sum(limits), self.single.p50)
 
 
-class Measured(Record):
+class Measured(StrictRecord):
     """A run of `tinysr bench`."""
 
     schema_version: int = 1
@@ -141,7 +143,7 @@ class Measured(Record):
     model: str
     model_sha256: str
     side: int
-    """Of the low-resolution image, in pixels."""
+    """Side of the low-resolution image, in pixels."""
     rules: Rules
     target_ms: float
     rows: tuple[Row, ...]

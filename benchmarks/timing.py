@@ -1,4 +1,4 @@
-"""How latency is measured, after MLPerf's rules for inference.
+"""Timing of runs, after MLPerf's rules for inference.
 
 Warm-up that does not count, a least duration *and* a least count, random inputs from a fixed seed,
 and percentiles of all runs in place of a best one. Several things that are compared run in turns,
@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from tinysr.errors import choices
 from tinysr.progress import Progress, silent
+from tinysr.records import StrictRecord
 
 __all__ = [
     "FULL",
@@ -24,7 +25,6 @@ __all__ = [
     "QUICK",
     "Latency",
     "Ratio",
-    "Record",
     "Rules",
     "in_turns",
     "latency",
@@ -33,13 +33,7 @@ __all__ = [
 ]
 
 
-class Record(BaseModel):
-    """Base of all that is written to a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Rules(Record):
+class Rules(StrictRecord):
     """How long and how often something is measured."""
 
     name: str
@@ -50,14 +44,14 @@ class Rules(Record):
     least_seconds: float = Field(ge=0)
     """Seconds that all rounds take, at least."""
     seed: int = 80
-    """Of the input."""
+    """Seed of the input."""
     peaks: bool = True
     """Whether the machine's peaks are measured, which takes some seconds."""
 
 
 FULL = Rules(name="full", warmup=2, least_count=9, least_seconds=20.0)
 QUICK = Rules(name="quick", warmup=1, least_count=3, least_seconds=0.0, peaks=False)
-"""For tests and CI: it shows that all works, and its figures mean little."""
+"""Rules for tests and CI: they show that all works, and their figures mean little."""
 
 PRESETS = {rules.name: rules for rules in (FULL, QUICK)}
 
@@ -73,7 +67,7 @@ def rules_named(name: str) -> Rules:
     return PRESETS[name]
 
 
-class Latency(Record):
+class Latency(StrictRecord):
     """What runs took, in milliseconds."""
 
     p50: float
@@ -86,7 +80,7 @@ class Latency(Record):
     warmup: int
 
 
-class Ratio(Record):
+class Ratio(StrictRecord):
     """How many times longer one takes than another, from pairs of the same rounds."""
 
     median: float

@@ -1,12 +1,10 @@
-"""From a model to its ranges and its plan, and from a plan to whether it holds."""
+"""A model → its ranges and its plan; a plan → whether it holds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict
 
 from tinysr.errors import CalibrationError
 from tinysr.export import bake
@@ -15,6 +13,7 @@ from tinysr.export.plans.precision import DEFAULT_MARGIN, PrecisionPlan, check_m
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
 from tinysr.progress import Progress
+from tinysr.records import StrictRecord
 
 from .bits.evaluate import Evaluation, evaluate, truths
 from .bits.finder import PRECISION, find_plan, large_weights, too_large
@@ -47,16 +46,14 @@ class CalibrationOptions:
             raise CalibrationError(str(error)) from error
 
 
-class Verdict(BaseModel):
+class Verdict(StrictRecord):
     """Whether a plan holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     margin: float
     short: tuple[ModuleRange, ...]
     """Modules in fp16 for which the margin does not hold."""
     weights: tuple[str, ...]
-    """What weights reach that are stored in fp16 and don't fit."""
+    """Values that weights reach that are stored in fp16 and don't fit."""
     evaluation: Evaluation
 
     @property

@@ -1,4 +1,4 @@
-"""What a calibration leaves in its folder."""
+"""Files of a calibration's folder."""
 
 from __future__ import annotations
 

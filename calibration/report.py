@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from tinysr.parity.page import page
+from tinysr.pages import page
 
 from .calibrate import Calibration
 from .plot import headroom_png

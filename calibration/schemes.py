@@ -1,4 +1,4 @@
-"""How a target rounds weights: what a search for its plan has to know of its formats."""
+"""Schemes: how a target rounds weights, as far as the search for a plan needs to know."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scheme:
     ladder: Callable[[nn.Module, Format], tuple[Format, ...]]
     """The formats that a layer may have in a plan, from the smallest on."""
     cost: Callable[[nn.Module, Format, Format | None], float]
-    """What it costs that a layer takes a larger format; None is none at all."""
+    """Cost of a larger format for a layer; None is no format at all."""
 
 
 _ONNX_LADDERS: dict[Format, tuple[Format, ...]] = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from tinysr import paths, places
 from tinysr.atomic import replace_folder, temporary_folder
 from tinysr.errors import BundleError
+from tinysr.hashing import file_sha256
 from tinysr.manifest import MANIFEST_NAME, FileEntry
 
 __all__ = ["atomic_folder", "check_target", "file_entry"]
@@ -17,11 +17,9 @@ __all__ = ["atomic_folder", "check_target", "file_entry"]
 
 def file_entry(bundle: Path, path: Path) -> FileEntry:
     """Describe a file of a bundle: its relative path, hash and size."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileEntry(
         path=path.relative_to(bundle).as_posix(),
-        sha256=digest,
+        sha256=file_sha256(path),
         size=paths.size(path, BundleError),
     )
 

@@ -1,4 +1,4 @@
-"""A bundle that fails its gate does not get its name."""
+"""The gate of an export: a bundle that fails it does not get its name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .files import atomic_folder
 __all__ = ["Gate", "hold"]
 
 REJECTED = ".rejected"
-"""What the name of a bundle that is turned away ends with."""
+"""Suffix of the name of a bundle that is turned away."""
 
 Gate = Callable[[Path], None]
-"""Called with the bundle, still in its temporary place. Raising GateError keeps the bundle from
-its name."""
+"""Callback, called with the bundle, still in its temporary place. Raising GateError keeps the
+bundle from its name."""
 
 
 def hold(gate: Gate, work: Path, target: Path) -> None:

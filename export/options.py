@@ -1,4 +1,4 @@
-"""What an export was asked for."""
+"""Options of an export."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
     "w4": ("fp32", "w4"),
     "all": ("fp32", "fp16", *QUANTIZED),
 }
-"""What can be asked for, and the precisions that a bundle then holds."""
+"""Precisions that can be asked for, and those that a bundle then holds."""
 
 _PLANS: dict[str, tuple[str, ...]] = {"fp32": (), "int8": ("fp16", "int8"), "w6": ()}
 """The plans that a precision needs in graphs, where that is not its own alone: what int8 leaves
@@ -44,7 +44,7 @@ weights are in, and needs the plan for it."""
 
 
 Progress = Callable[[str], None]
-"""Called with a few words when a step begins."""
+"""Callback, called with a few words when a step begins."""
 
 Finish = Callable[[], tuple[Artifact, ...]]
 """The part of a build that needs the PyTorch model no more; by then its memory is free."""
@@ -72,7 +72,7 @@ class ExportOptions:
     precision: str = "fp32"
     """One of :data:`PRECISIONS`."""
     plan: PrecisionPlan | None = None
-    """Which modules stay wide: needed for fp16 and int8, and refused without it."""
+    """Plan of the modules that stay wide: needed for fp16 and int8, and refused without it."""
     quantization: tuple[QuantizationPlan, ...] = ()
     """One for each quantized precision, Core ML's apart: needed for it, and refused without it."""
     tile: int = DEFAULT_TILE
@@ -80,7 +80,7 @@ class ExportOptions:
     batch: int | None = 1
     """Tiles that the transformer and upscale graphs take at once; any number when None."""
     settings: Settings = field(default_factory=dict)
-    """What only one of the targets is asked."""
+    """Settings that only one of the targets is asked."""
 
     def __post_init__(self) -> None:
         check_precision(self.precision)

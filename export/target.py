@@ -1,4 +1,4 @@
-"""What a target is: a name, a builder, and what it takes."""
+"""Base of targets: a name, a builder, and the options it takes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ class Build:
     """One precision of a model, on its way into a bundle."""
 
     model: BakedTinySR
-    """In the types of the precision. What a builder returns must not hold on to it: at full size
+    """Model in the types of the precision. A builder's result must not hold on to it: at full size
     it is 2 GB, which later steps need."""
     baked: BakedTinySR
-    """In fp32, whatever the precision: for formats that put precisions into effect themselves."""
+    """Model in fp32, whatever the precision: for formats that put precisions into effect
+    themselves."""
     bundle: Path
     """The bundle's folder, still in its temporary place."""
     options: ExportOptions
@@ -44,9 +45,9 @@ class GraphBuild:
     tile: int
     """Side of a tile in low-resolution pixels."""
     graphs: tuple[Artifact, ...]
-    """In all precisions that were asked for, their files in the bundle."""
+    """Graphs in all precisions that were asked for, their files in the bundle."""
     plans: Mapping[str, Plan]
-    """By their names, which are those of precisions but for Core ML's own."""
+    """Plans by their names, which are those of precisions, except for Core ML's own."""
     settings: Settings
     progress: Progress
 
@@ -56,16 +57,18 @@ class Target:
     """A format that models are exported to."""
 
     name: str
-    """As in ``Artifact.target``; its files lie in the bundle's folder of this name."""
+    """Name of the target, as in ``Artifact.target``; its files lie in the bundle's folder of this
+    name."""
     build: Callable[[Build], Finish] | None = None
-    """Called once for each precision. Raises UnsupportedError for what the format can't hold.
-    None for what is built from graphs alone."""
+    """Builder, called once for each precision. Raises UnsupportedError for what the format can't
+    hold. None for what is built from graphs alone."""
     from_graphs: Callable[[GraphBuild], tuple[Artifact, ...]] | None = None
-    """Called once, after the ONNX graphs; also for a bundle that has them already."""
+    """Builder, called once, after the ONNX graphs; also for a bundle that has them already."""
     check: Callable[[Settings, Sequence[str]], None] = lambda settings, precisions: None
     """Refuses settings and precisions before minutes are spent."""
     documents: Callable[[Path], object] | None = None
-    """Called with the bundle when its manifest has the gate's verdicts: writes what people read."""
+    """Writer of what people read, called with the bundle when its manifest has the gate's
+    verdicts."""
     needs: tuple[str, ...] = ()
     """Targets that are built before it, because it is made from theirs."""
     packages: tuple[str, ...]

@@ -14,7 +14,7 @@ from .network import MEMORY_MB
 __all__ = ["check_memory", "check_result", "default_memory_mb"]
 
 _SHARE = 0.5
-"""Of the memory that is free, what one image takes by default at most."""
+"""Share of the free memory that one image takes by default at most."""
 
 _LEAST_MEMORY_MB = 100.0
 """Windows that are still smaller would only cost time: the libraries alone take more."""

@@ -25,10 +25,10 @@ Color = Literal["adain", "wavelet", "none"]
 COLORS: tuple[str, ...] = get_args(Color)
 
 EPSILON = 1e-5
-"""Added to variances, so that a uniform image has a deviation."""
+"""Value added to variances, so that a uniform image has a deviation."""
 
 LEVELS = 5
-"""Of the à-trous decomposition: the last one looks 16 pixels far."""
+"""Levels of the à-trous decomposition: the last one looks 16 pixels far."""
 
 _HALO = 2**LEVELS - 1
 """Pixels that all levels together look far."""

@@ -12,7 +12,8 @@ from tinysr.manifest import MANIFEST_NAME
 __all__ = ["LOCAL", "find_bundle"]
 
 LOCAL = Path("bundles/tinysr-nano")
-"""Where `tinysr export` puts the default model's bundle, relative to the working directory."""
+"""Folder of the default model's bundle, where `tinysr export` puts it, relative to the working
+directory."""
 
 _PACKAGED = "_bundle"
 

@@ -10,7 +10,7 @@ from tinysr.errors import OutOfMemoryError
 __all__ = ["MORE_ROOM", "ran_out", "reported_exhaustion"]
 
 MORE_ROOM = "close other programs, or use a machine with more memory"
-"""What to do where no option of ours helps."""
+"""Advice where no option of ours helps."""
 
 _WORDS = (
     "bad_alloc",
@@ -23,7 +23,8 @@ _WORDS = (
     "could not allocate",
     "unable to allocate",
 )
-"""What ONNX Runtime, OpenVINO, PyTorch, CUDA, NumPy, libvips and the C library say of it."""
+"""Words for a lack of memory in errors of ONNX Runtime, OpenVINO, PyTorch, CUDA, NumPy, libvips and
+the C library."""
 
 
 def ran_out(error: BaseException | None) -> bool:

@@ -27,7 +27,7 @@ class Footprint:
     planes: int
     """The image as the network takes it."""
     store: int
-    """What the network made, until the colour fix has seen all of it."""
+    """Output of the network, until the colour fix has seen all of it."""
     result: int
     """The finished pixels, for which the store makes room row by row."""
 

@@ -26,7 +26,8 @@ MULTIPLE = 4
 """Low-resolution sides are padded to it: latents are even, so tiles start on token borders."""
 
 LONGEST_ASPECT = 16.0
-"""Up to here a small image is enlarged to a tile; a longer strip would become gigantic."""
+"""Longest aspect ratio at which a small image is enlarged to a tile; a longer strip would become
+gigantic."""
 
 Planes = NDArray[np.float32]
 """An image as planes, ``[C, H, W]``, RGB, about [0, 1]."""
@@ -42,9 +43,9 @@ class Plan:
     size: Size
     """The image as it came."""
     scaled: Size
-    """After enlarging an image that is smaller than a tile; otherwise :attr:`size`."""
+    """Size after enlarging an image that is smaller than a tile; otherwise :attr:`size`."""
     padded: Size
-    """After repeating the right and bottom edge: what the encoder sees."""
+    """Size after repeating the right and bottom edge: what the encoder sees."""
     output: Size
     """Size of the result."""
 

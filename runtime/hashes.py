@@ -17,9 +17,10 @@ from pathlib import Path
 
 from tinysr.atomic import replaced
 from tinysr.errors import TinySRError
+from tinysr.hashing import file_sha256
 from tinysr.user_cache import cache_folder
 
-__all__ = ["LARGE", "known_sha256", "sha256_file"]
+__all__ = ["LARGE", "known_sha256"]
 
 LARGE = 32 * 2**20
 """Bytes from which a file's hash is remembered; smaller ones are read in no time."""
@@ -41,28 +42,22 @@ def known_sha256(path: Path) -> str:
     """
     before = path.stat()
     if before.st_size < LARGE or before.st_ino == 0:  # some file systems number no files
-        return sha256_file(path)
+        return file_sha256(path)
     folder = _folder()
     if folder is None:
-        return sha256_file(path)
+        return file_sha256(path)
     record = folder / f"{_name(before)}.txt"
     known = _recall(record)
     if known:
         return known
     now = time.time()
-    found = sha256_file(path)
+    found = file_sha256(path)
     settled = now - max(before.st_mtime, before.st_ctime) > _SETTLED
     if settled and _name(path.stat()) == _name(before):
         # A place that can't be written only costs the next reading.
         with contextlib.suppress(OSError, TinySRError):
             _remember(record, found)
     return found
-
-
-def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file as it is now, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _folder() -> Path | None:

@@ -23,9 +23,9 @@ class Headroom:
     """Bytes that can still be taken. None where the system does not say."""
 
     memory: int | None
-    """Without swapping."""
+    """Free memory without swapping, in bytes."""
     with_swap: int | None
-    """With what lies in memory moved to the disk: possible, and slow."""
+    """Free memory with what lies in memory moved to the disk, in bytes: possible, and slow."""
 
 
 def headroom(root: Path = _ROOT) -> Headroom:

@@ -1,4 +1,4 @@
-"""Whether a file of a bundle is the one that the manifest describes."""
+"""Integrity of a bundle's files: each is compared with the manifest's size and hash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Fault:
 
     kind: Literal["missing", "unreadable", "changed"]
     words: str
-    """For an error line, behind the file's path."""
+    """Words for an error line, behind the file's path."""
 
 
 def fault_of(

@@ -22,8 +22,8 @@ from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, ru
 __all__ = ["MEMORY_MB", "Network", "Work"]
 
 MEMORY_MB = 1200.0
-"""For one image beside the model, the process and the result, unless more is asked for or the
-machine has less; see :func:`~tinysr.runtime.admission.default_memory_mb`."""
+"""Memory for one image beside the model, the process and the result, in 10⁶ bytes, unless more is
+asked for or the machine has less; see :func:`~tinysr.runtime.admission.default_memory_mb`."""
 
 _DEFAULT_BATCH = 4
 """Tiles of one call, where a graph takes any number."""

@@ -1,4 +1,4 @@
-"""What OpenVINO really computes on this CPU, by asking it to, beside what it says it can do."""
+"""Types in which OpenVINO really computes on this CPU, found by asking it to."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ class Pace:
     """Seconds that the stages take."""
 
     latent: float
-    """Of encoder and decoder together, for one latent pixel of a window."""
+    """Seconds of encoder and decoder together, for one latent pixel of a window."""
     tile: float
-    """Of the transformer, for one tile."""
+    """Seconds of the transformer, for one tile."""
 
     def seconds(self, latents: int, tiles: int) -> float:
         """Return what windows of so many latent pixels in all, and so many tiles, take."""

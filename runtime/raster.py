@@ -36,7 +36,7 @@ _BAND = 64
 """Rows."""
 
 _ROUNDING = 1e-5
-"""By how much floats leave [0, 1] that programs computed from values inside."""
+"""Excess over [0, 1] of floats that programs computed from values inside."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +44,7 @@ class Metadata:
     """What has to survive; all of it as it lies in files."""
 
     icc_profile: bytes | None = None
-    """Of the pixels as they are: RGB or grey."""
+    """Profile of the pixels as they are: RGB or grey; None if the file has none that fits."""
     exif: bytes | None = None
     """A TIFF block as Pillow writes it, upright: without orientation and thumbnail."""
     xmp: bytes | None = None

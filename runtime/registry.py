@@ -48,7 +48,7 @@ class Choice:
     precision: str
     reason: str
     others: tuple[str, ...] = ()
-    """Why each of the backends before it was not chosen, as "name: reason"."""
+    """Reasons why the backends before it were not chosen, each as "name: reason"."""
 
     def __str__(self) -> str:
         skipped = f" (not {'; not '.join(self.others)})" if self.others else ""

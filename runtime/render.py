@@ -18,7 +18,7 @@ from .store import Store
 __all__ = ["Progress", "render"]
 
 Progress = Callable[[int, int], None]
-"""Called after each step with the number of steps done, and of all of them."""
+"""Callback, called after each step with the number of steps done, and of all of them."""
 
 
 def render(

@@ -1,4 +1,4 @@
-"""What every backend offers: ``open`` a graph, ``run`` it, ``close`` it.
+"""Base classes of backends: ``open`` a graph, ``run`` it, ``close`` it.
 
 A backend is one file in ``backends/``: a :class:`Backend` that says whether this machine can
 run it and opens an artifact, and a :class:`Session` that runs it. The checks are here, once.
@@ -6,8 +6,9 @@ run it and opens an artifact, and a :class:`Session` that runs it. The checks ar
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
@@ -15,11 +16,12 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, choices
-from tinysr.manifest import Artifact, Port, Stage
+from tinysr.errors import MissingBackendError, UnsupportedError, choices
+from tinysr.manifest import Artifact, Stage
 
 from .bundle import Bundle
 from .exhaustion import MORE_ROOM, reported_exhaustion
+from .ports import check_feeds
 
 __all__ = [
     "Array",
@@ -28,7 +30,6 @@ __all__ = [
     "Joined",
     "RunOptions",
     "Session",
-    "check_ports",
 ]
 
 Array = NDArray[np.floating]
@@ -52,7 +53,7 @@ class Availability:
 
     ready: bool
     detail: str
-    """What it would run on: version and devices, or why it can't."""
+    """Versions and devices it would run on, or why it can't."""
     remedy: str = ""
     """The one thing to do, when it is not ready."""
 
@@ -67,6 +68,10 @@ class Joined(Protocol):
         """Free what it holds beside the sessions, which stay open."""
 
 
+OnRun = Callable[[Mapping[str, Array], float], None]
+"""Function that is called after a run with its feeds, not yet changed, and its seconds."""
+
+
 class Session(ABC):
     """An open graph. Use it as a context manager, or call :meth:`close`."""
 
@@ -77,6 +82,7 @@ class Session(ABC):
 
     def __init__(self, artifact: Artifact) -> None:
         self.artifact = artifact
+        self.on_run: OnRun | None = None
         self._closed = False
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -95,9 +101,13 @@ class Session(ABC):
         """
         if self._closed:
             raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
-        _check(self.artifact, feeds)
+        check_feeds(self.artifact, feeds)
+        start = time.perf_counter()
         with reported_exhaustion(self.artifact.label, MORE_ROOM):
-            return self._run(feeds)
+            results = self._run(feeds)
+        if self.on_run:
+            self.on_run(feeds, time.perf_counter() - start)
+        return results
 
     def join(self, later: Mapping[Stage, Session]) -> Joined | None:
         """Return this encoder and later stages as one; None if they can only run one by one.
@@ -222,50 +232,3 @@ class Backend(ABC):
             BundleError: a file is missing or not the one the manifest describes.
             MissingBackendError: this machine lacks what the backend needs.
         """
-
-
-def check_ports(artifact: Artifact, found: Mapping[str, tuple[str, tuple[int | str, ...]]]) -> None:
-    """Refuse a graph that does not have the inputs and outputs its manifest describes.
-
-    Args:
-        artifact: as the manifest has it.
-        found: dtype and shape of each input and output of the graph, by name.
-
-    Raises:
-        BundleError: a port is missing, unknown, or of another dtype or fixed size.
-    """
-    ports = {port.name: port for port in (*artifact.inputs, *artifact.outputs)}
-    if found.keys() != ports.keys():
-        raise BundleError(
-            f"{artifact.label}: expected a graph with {sorted(ports)}, found {sorted(found)}"
-        )
-    for name, (dtype, shape) in found.items():
-        port = ports[name]
-        pairs = zip(port.shape, shape, strict=False)
-        clash = any(isinstance(w, int) and isinstance(h, int) and w != h for w, h in pairs)
-        if dtype != port.dtype or len(shape) != len(port.shape) or clash:
-            raise BundleError(
-                f"{artifact.label}: expected '{name}' as {port.dtype} {list(port.shape)}, "
-                f"found {dtype} {list(shape)} in the graph"
-            )
-
-
-def _check(artifact: Artifact, feeds: Mapping[str, Array]) -> None:
-    expected = {port.name: port for port in artifact.inputs}
-    if feeds.keys() != expected.keys():
-        raise UnsupportedError(
-            f"{artifact.label}: expected the inputs {sorted(expected)}, found {sorted(feeds)}"
-        )
-    for name, port in expected.items():
-        array = feeds[name]
-        if array.dtype != port.dtype or not _fits(array.shape, port):
-            raise UnsupportedError(
-                f"{artifact.label}: expected '{name}' as {port.dtype} {list(port.shape)}, "
-                f"found {array.dtype} {list(array.shape)}"
-            )
-
-
-def _fits(shape: tuple[int, ...], port: Port) -> bool:
-    return len(shape) == len(port.shape) and all(
-        isinstance(want, str) or want == have for want, have in zip(port.shape, shape, strict=True)
-    )

@@ -17,7 +17,7 @@ from .geometry import Planes
 __all__ = ["Moments", "Store"]
 
 _STEPS = 65535
-"""Of the range between the least and the largest value of a part, stored in 16 bits."""
+"""Steps of the range between the least and the largest value of a part, stored in 16 bits."""
 
 
 class Moments:
@@ -106,7 +106,7 @@ class Store:
         """
         self.shape = (channels, height, width)
         self.moments = Moments(channels)
-        """Of all that was put in."""
+        """Moments of all values that were put in."""
         self._compact = compact
         self._bands: list[_Band] = []
 

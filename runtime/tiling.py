@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 __all__ = ["Grid", "blend", "gaussian", "grid", "starts"]
 
 VARIANCE = 0.01
-"""Of the Gaussian, in units of the tile's side squared."""
+"""Variance of the Gaussian weight, in units of the tile's side squared."""
 
 Latents = NDArray[np.float32]
 """``[1, C, h, w]``."""

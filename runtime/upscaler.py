@@ -99,7 +99,7 @@ class Upscaler:
         self._limit = max_megapixels
         self._pace: Pace | None = None
         self.memory_mb = default_memory_mb() if memory_mb is None else memory_mb
-        """What one image takes beside the model and the result, in 10⁶ bytes."""
+        """Memory that one image may take beside the model and the result, in 10⁶ bytes."""
         options = RunOptions(provider=provider, threads=threads, model=model)
         opener, choice = choose(self.bundle, backend, precision, options)
         self.choice: Choice = choice

@@ -123,7 +123,8 @@ def srgb_from_cmyk(image: Any) -> Any:
 
 
 _ABSURD = "to read TIFF directory"
-"""What libtiff could not allocate where a damaged header tells of entries that can't be."""
+"""Words in libtiff's error when it could not allocate the absurd number of entries that a damaged
+header tells of."""
 
 
 def damage(error: Any) -> TinySRError:

@@ -32,7 +32,7 @@ class Span:
     start: int
     stop: int
     first: int
-    """Where the part begins that this window gives; it ends before ``last``."""
+    """Start of the part that this window gives; it ends before ``last``."""
     last: int
 
 

@@ -16,7 +16,7 @@ from tinysr.terminal import Output, program
 __all__ = ["main"]
 
 BUNDLES = (Path("bundles/tinysr-nano-fp16"), Path("bundles/tinysr-fp16"))
-"""What `make trt` makes of the small and the paper's model."""
+"""Bundles that `make trt` makes of the small and the paper's model."""
 
 
 @program

@@ -15,13 +15,14 @@ from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.export.extend import Extension, extend_bundle
 from tinysr.manifest import Artifact
 from tinysr.models import Loaded, load_source
-from tinysr.parity import eager_reference, run_parity, suite
+from tinysr.parity import eager_reference, run_parity
 from tinysr.runtime import RunOptions, create
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.tensorrt.device import gpu, no_gpu
 from tinysr.runtime.tensorrt.engine import load_engine
 from tinysr.runtime.tensorrt.inspection import layer_types
+from tinysr.suite import suite
 from tinysr.versions import installed
 
 from .eager import eager_rows

@@ -1,4 +1,4 @@
-"""Gather all that the check needs in one folder, for a machine without a network.
+"""One folder with all that the check needs, for a machine without a network.
 
     python -m tinysr.benchmarks.gpu_check.folder build/gpu-check bundles/tinysr-nano-fp16
 
@@ -28,7 +28,7 @@ __all__ = ["SCRIPT", "gather", "main"]
 ROOT = paths.real(Path(__file__)).parents[2]
 
 _BESIDE = ("onnx", "onnxscript", "onnxsim", "jinja2", "scikit-image", "safetensors")
-"""What parity and builds take beside PyTorch, which the machine has in its own version."""
+"""Packages that parity and builds take beside PyTorch, which the machine has in its own version."""
 
 SCRIPT = """\
 #!/bin/sh

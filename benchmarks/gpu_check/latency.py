@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
+from tinysr.records import StrictRecord
 from tinysr.runtime.tensorrt.cuda import Cuda
 
 __all__ = [
@@ -27,10 +26,8 @@ WARM_UP = 20
 REPEATS = 200
 
 
-class Latency(BaseModel):
+class Latency(StrictRecord):
     """Milliseconds of one run, over many."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     p50_ms: float
     p90_ms: float

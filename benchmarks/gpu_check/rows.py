@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict
-
 from tinysr.errors import TinySRError
+from tinysr.records import StrictRecord
 
 from .latency import Latency
 
 __all__ = ["Row", "row"]
 
 
-class Row(BaseModel):
+class Row(StrictRecord):
     """One measurement."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     stage: str
@@ -25,7 +22,7 @@ class Row(BaseModel):
     precision: str
     latency: Latency | None = None
     why_not: str = ""
-    """Why it was not measured; empty if it was."""
+    """Reason why it was not measured; empty if it was."""
 
 
 def row(

@@ -1,4 +1,4 @@
-"""How latency and memory grow with the size of an image, and latency with the number of images.
+"""Growth of latency and memory with an image's size, and of latency with the number of images.
 
     python -m tinysr.benchmarks.latency.growth bundles/tinysr-nano --json growth.json
 
@@ -17,37 +17,37 @@ from pathlib import Path
 import numpy as np
 
 from tinysr.progress import Progress, silent
+from tinysr.records import StrictRecord
 from tinysr.runtime import Upscaler
 from tinysr.terminal import Output, program
 
 from ..record import write_record
 from ..runtime.memory import measure as measure_size
-from ..timing import Record
 from .stages import photo_like
 
 __all__ = ["Growth", "Point", "departure", "main", "measure"]
 
 MEGAPIXELS = (0.25, 1.0, 4.0, 16.0, 64.0)
-"""Of the result."""
+"""Size of the result, in 10⁶ pixels."""
 
 IMAGES = (1, 2, 4, 8)
 
 
-class Point(Record):
+class Point(StrictRecord):
     """One size or number of images."""
 
     size: float
     """Megapixels of the result, or images."""
     seconds: float
     peak_mb: float | None = None
-    """Of the process beside the result."""
+    """Peak memory of the process beside the result, in 10⁶ bytes."""
 
 
-class Growth(Record):
+class Growth(StrictRecord):
     """Two curves."""
 
     backend: str
-    """What the Upscaler chose."""
+    """Backend that the Upscaler chose."""
     sizes: tuple[Point, ...]
     images: tuple[Point, ...]
 

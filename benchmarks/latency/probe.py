@@ -1,4 +1,4 @@
-"""What only a new process can tell: load time, the first image, and the peak of memory.
+"""Measurements in a new process: load time, the first image, and the peak of memory.
 
 python -m tinysr.benchmarks.latency.probe bundles/tinysr-nano openvino bf16 128
 """
@@ -14,11 +14,11 @@ from pathlib import Path
 
 from tinysr import paths
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 from tinysr.runtime import Upscaler, hashes
 from tinysr.terminal import Output, program, run_child
 
 from ..machine import peak_mb
-from ..timing import Record
 from .stages import photo_like
 
 __all__ = ["Probe", "main", "probe"]
@@ -27,7 +27,7 @@ _IO = Path("/proc/self/io")
 _READ = "rchar:"
 
 
-class Probe(Record):
+class Probe(StrictRecord):
     """One process that opened a bundle and made two images."""
 
     load_s: float

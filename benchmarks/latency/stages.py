@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
 
-from tinysr.runtime import Session, Upscaler
+from tinysr.runtime import Upscaler
 from tinysr.runtime.raster import Pixels
 from tinysr.runtime.session import Array
 
@@ -23,7 +24,7 @@ COPIES = "copies"
 """All else: pixels to planes, padding, tiles, blending, and what is stored between stages."""
 
 PARTS = ("encoder", "transformer", "decoder", COLOR, COPIES)
-"""What an image's time is divided among; the encoder enlarges the image first."""
+"""Parts that an image's time is divided among; the encoder enlarges the image first."""
 
 
 def photo_like(side: int, seed: int) -> Pixels:
@@ -62,29 +63,15 @@ class Split:
 
     @contextmanager
     def watching(self) -> Iterator[Split]:
-        """Put watched sessions in place of the upscaler's own, for the time of the block."""
-        own = dict(self.upscaler.sessions)
-        self.upscaler.sessions.update(
-            {stage: _Watched(session, self._count) for stage, session in own.items()}
-        )
+        """Count the time of the upscaler's sessions within the block."""
+        sessions = self.upscaler.sessions.values()
+        for session in sessions:
+            session.on_run = functools.partial(self._count, session.artifact.stage)
         try:
             yield self
         finally:
-            self.upscaler.sessions.update(own)
+            for session in sessions:
+                session.on_run = None
 
-    def _count(self, stage: str, seconds: float) -> None:
+    def _count(self, stage: str, _feeds: Mapping[str, Array], seconds: float) -> None:
         self._inside[stage] = self._inside.get(stage, 0.0) + seconds
-
-
-class _Watched(Session):
-    """Runs a session and tells how long it took."""
-
-    def __init__(self, inner: Session, tell: Callable[[str, float], None]) -> None:
-        super().__init__(inner.artifact)
-        self._inner, self._tell = inner, tell
-
-    def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        start = time.perf_counter()
-        results = self._inner.run(feeds)
-        self._tell(self.artifact.stage, time.perf_counter() - start)
-        return results

@@ -8,10 +8,10 @@ from typing import Any
 
 from tinysr.errors import BundleError, require
 from tinysr.manifest import Artifact, Stage
+from tinysr.records import StrictRecord
 from tinysr.runtime import Bundle
 
 from ..peaks import Peaks
-from ..timing import Record
 
 __all__ = ["Limit", "Work", "count_work", "limit", "moved_bytes"]
 
@@ -20,11 +20,12 @@ _WIDTHS = {"fp32": 4, "bf16": 2, "int8": 1}
 least that it may be."""
 
 
-class Work(Record):
+class Work(StrictRecord):
     """What a stage does for one tile or image."""
 
     operations: float
-    """Of matrix products and convolutions; a multiply-accumulate counts as two."""
+    """Number of operations of matrix products and convolutions; a multiply-accumulate counts as
+    two."""
     weights: int
     """Values that are constant."""
     ports: int
@@ -33,7 +34,7 @@ class Work(Record):
     """Values that operations read and write when each runs alone, weights not included."""
 
 
-class Limit(Record):
+class Limit(StrictRecord):
     """The shortest time that a machine could take for a stage, in milliseconds."""
 
     compute: float

@@ -1,4 +1,4 @@
-"""Which layers to keep: all methods, tuned alike, from one teacher (the paper's tables 1 and 2).
+"""Pruning methods compared: tuned alike, from one teacher (the paper's tables 1 and 2).
 
     python -m tinysr.benchmarks.pruning.recoverability TEACHER --student tinysr-nano -o FOLDER
 

@@ -1,11 +1,13 @@
-"""What pruning leaves of a teacher, as records and as the two tables."""
+"""Results of the pruning comparison, as records and as the paper's two tables."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Any
 
-from ..timing import Latency, Record
+from tinysr.records import StrictRecord
+
+from ..timing import Latency
 from .recovery import Fidelity, Quality, Recovered
 
 __all__ = ["TEACHER", "Costs", "Results", "Student", "markdown_lines"]
@@ -14,7 +16,7 @@ TEACHER = "teacher"
 """The teacher's name among the costs."""
 
 
-class Costs(Record):
+class Costs(StrictRecord):
     """What an exported model weighs and does for one image."""
 
     layers: int
@@ -24,7 +26,7 @@ class Costs(Record):
     latency: Latency
 
 
-class Student(Record):
+class Student(StrictRecord):
     """What the whole recipe made of the teacher: another autoencoder, and weights of its own."""
 
     name: str
@@ -33,7 +35,7 @@ class Student(Record):
     costs: Costs
 
 
-class Results(Record):
+class Results(StrictRecord):
     """All that was measured of one teacher."""
 
     teacher: str
@@ -49,7 +51,7 @@ class Results(Record):
     teacher_quality: Quality
     rows: tuple[Recovered, ...]
     costs: dict[str, Costs]
-    """By method, and of the teacher."""
+    """Costs by method, and of the teacher."""
     student: Student | None = None
 
 

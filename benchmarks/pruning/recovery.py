@@ -1,4 +1,4 @@
-"""What a pruned model regains by training: each method's layers, tuned alike and measured alike."""
+"""Recovery of a pruned model by training: each method's layers, tuned and measured alike."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR
+from tinysr.records import StrictRecord
 from tinysr.training.config import RunConfig, parse_config
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Batch, Session, Stage, train
@@ -28,8 +29,6 @@ from tinysr.training.stages import Context
 from tinysr.training.stages.pixel_loss import FEATURES, ImageLoss
 from tinysr.training.stages.prune import PruneOptions, PruneStage, hard_mask
 from tinysr.training.stages.restore import RestoreOptions, RestoreStage
-
-from ..timing import Record
 
 __all__ = [
     "CONFIG",
@@ -82,14 +81,14 @@ class Plan:
         return PatchBatches(config, Photos(self.photos, config.data.image_side))
 
 
-class Fidelity(Record):
+class Fidelity(StrictRecord):
     """What a model's images are like, on photos that no training saw."""
 
     psnr: float
-    """In dB, against the truth."""
+    """PSNR in dB, against the truth."""
     ssim: float
     teacher_psnr: float | None
-    """In dB, against the teacher's image; None for the teacher."""
+    """PSNR in dB, against the teacher's image; None for the teacher."""
 
 
 class Quality(Fidelity):
@@ -101,7 +100,7 @@ class Quality(Fidelity):
     """Mean squared distance of its velocity from the teacher's."""
 
 
-class Recovered(Record):
+class Recovered(StrictRecord):
     """A method's layers, and what they are worth before and after training."""
 
     method: str

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from tinysr import paths
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 
 from ..record import RESULTS
 from ..rows import Measured, read_measured
-from ..timing import Record
 
 __all__ = ["DEVICES", "Wanted", "measured_runs", "result_path", "wanted_devices"]
 
@@ -22,13 +22,13 @@ DEVICES = Path(__file__).parent / "devices.toml"
 _PREFIX = "bench-"
 
 
-class Wanted(Record):
+class Wanted(StrictRecord):
     """A device that we want figures of."""
 
     name: str
     kind: Literal["cpu", "gpu", "npu"]
     target_ms: float
-    """For one image of 128×128 to 512×512."""
+    """Milliseconds to aim at, for one image of 128×128 to 512×512."""
     tops: dict[str, float] = {}  # noqa: RUF012  pydantic copies defaults
     """Its peaks by precision, 10¹² operations per second, where its maker states them."""
     gbps: float | None = None

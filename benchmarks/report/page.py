@@ -14,7 +14,7 @@ from pathlib import Path
 from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
-from tinysr.parity.page import page
+from tinysr.pages import page
 from tinysr.terminal import Output, program
 
 from ..latency.growth import Growth

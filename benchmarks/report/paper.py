@@ -15,9 +15,8 @@ from pathlib import Path
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 from tinysr.terminal import program
-
-from ..timing import Record
 
 __all__ = ["PAPER", "PaperRow", "main", "paper_rows", "parsed"]
 
@@ -28,7 +27,7 @@ _COLUMNS = ("Method", "#Steps", "Time (s)", "MACs (G)", "#Param. (M)")
 _OWN = "Ours"
 
 
-class PaperRow(Record):
+class PaperRow(StrictRecord):
     """One method, for an image of 128×128 to 512×512 on an NVIDIA V100."""
 
     method: str

@@ -1,4 +1,4 @@
-"""How much memory an image takes, beside the result itself, and how that grows.
+"""Memory that an image takes, beside the result itself, and how that grows.
 
     python -m tinysr.benchmarks.runtime.memory bundles/tinysr-nano
 
@@ -29,7 +29,7 @@ from ..record import write_record
 __all__ = ["LARGEST", "LIMIT_MB", "Use", "main", "measure"]
 
 LIMIT_MB = 1500.0
-"""What a result of up to :data:`LARGEST` may take at its peak, beside itself, in 10⁶ bytes."""
+"""Limit of the peak memory beside a result of up to :data:`LARGEST`, in 10⁶ bytes."""
 
 LARGEST = 100.0
 """Megapixels of the result up to which the limit holds."""
@@ -47,9 +47,10 @@ class Use:
     """One image, in a process of its own. Memory is in 10⁶ bytes."""
 
     megapixels: float
-    """Of the result, 8-bit RGB."""
+    """Size of the result, 8-bit RGB, in 10⁶ pixels."""
     peak_mb: float
-    """Of the whole process: Python, the libraries and the model included."""
+    """Peak memory of the whole process, in 10⁶ bytes: Python, the libraries and the model
+    included."""
     result_mb: float
     steps: int
     seconds: float

@@ -44,7 +44,7 @@ SIZES = ((128, 128), (192, 128), (128, 160), (256, 192))
 SUFFIXES = (".png", ".jpg", ".jpg")
 """Their formats, in turn; with four sizes each size comes in each."""
 
-ORIGINALS = Path(tinysr.__file__).parent / "parity" / "photos"
+ORIGINALS = Path(tinysr.__file__).parent / "suite" / "photos"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class Throughput:
 
     photos: int
     megapixels: float
-    """Of all results, in 10⁶ pixels."""
+    """Size of all results, in 10⁶ pixels."""
     alone: float
     """Inference alone, in seconds for all photos; a median."""
     folder: float

@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Source
-from tinysr.parity import GATES_DB, Metrics, Reference, measure
+from tinysr.metrics import Metrics, measure
+from tinysr.parity import GATES_DB, Reference
 from tinysr.parity.results import versions
 from tinysr.progress import Progress
+from tinysr.records import StrictRecord
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
@@ -34,16 +35,12 @@ REPEATS = 11
 WARMUP = 2
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Row(_Record):
+class Row(StrictRecord):
     """One precision."""
 
     precision: str
     bytes: int
-    """Of its graphs and weights."""
+    """Size of its graphs and weights."""
     gate_db: float
     worst_db: float | None
     """Lowest PSNR against eager on the suite; null when equal bit for bit or not finite."""
@@ -61,7 +58,7 @@ class Row(_Record):
     """Interquartile range of it, in milliseconds."""
 
 
-class Comparison(_Record):
+class Comparison(StrictRecord):
     """A bundle's precisions, side by side."""
 
     bundle: str
@@ -74,7 +71,7 @@ class Comparison(_Record):
     repeats: int
     warmup: int
     threads: int
-    """What the machine has; the backend takes what it likes of them."""
+    """Threads that the machine has; the backend takes as many of them as it likes."""
     machine: str
     tools: dict[str, str]
     """Versions on the machine that measured."""

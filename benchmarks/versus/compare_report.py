@@ -8,7 +8,7 @@ import textwrap
 from typing import Any
 
 from tinysr.errors import require
-from tinysr.parity.page import page
+from tinysr.pages import page
 
 from .compare import Comparison, Row
 

@@ -1,4 +1,4 @@
-"""What a user would do otherwise, and ours, in one run.
+"""Other ways to enlarge an image, and ours, measured in one run.
 
     python -m tinysr.benchmarks.versus.side_by_side bundles/tinysr-nano --json side-by-side.json
 
@@ -21,33 +21,34 @@ import numpy as np
 
 from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
 from tinysr.progress import Progress, silent
+from tinysr.records import StrictRecord
 from tinysr.runtime import Bundle
 from tinysr.terminal import Output, program, run_child
 
 from ..machine import peak_mb
 from ..record import write_record
-from ..timing import Latency, Ratio, Record, Rules, in_turns, latency, ratio, rules_named
+from ..timing import Latency, Ratio, Rules, in_turns, latency, ratio, rules_named
 from .others import OTHERS, opener
 
 __all__ = ["BASE", "Side", "SideBySide", "main", "measure"]
 
 BASE = "onnxruntime fp32"
-"""What the others are compared with."""
+"""Name of the row that the others are compared with."""
 
 
-class Side(Record):
+class Side(StrictRecord):
     """One contender."""
 
     name: str
     single: Latency | None
     """Null when it can't run here; ``reason`` says why."""
     speedup: Ratio | None
-    """How many times faster than :data:`BASE`, of the same rounds."""
+    """Factor by which it is faster than :data:`BASE`, of the same rounds."""
     peak_mb: float | None
     reason: str = ""
 
 
-class SideBySide(Record):
+class SideBySide(StrictRecord):
     """All contenders of one run."""
 
     model: str

@@ -1,4 +1,4 @@
-"""What a quantization plan may cost, and what it does: held against the suite and photos."""
+"""Limits of a quantization plan's cost, and its cost, measured on the suite and on photos."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.equalise import equalised
 from tinysr.export.model.integers import layers
 from tinysr.export.plans.quantization import QuantizationPlan
-from tinysr.parity import measure, suite
+from tinysr.metrics import measure
 from tinysr.progress import Progress
+from tinysr.suite import suite
 
 from ..ranges.images import DegradedPhoto, degraded_photos
 from ..schemes import Scheme

@@ -1,4 +1,4 @@
-"""What a plan makes of every image of the suite, in true fp16, against fp32."""
+"""Error of a plan on every image of the suite, in true fp16, against fp32."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
-from tinysr.parity import Metrics, SuiteImage, measure, suite
+from tinysr.metrics import Metrics, measure
 from tinysr.progress import Progress
+from tinysr.records import StrictRecord
+from tinysr.suite import SuiteImage, suite
 
 from ..ranges.images import image_sha256
 from ..traced.half import HalfWalker
@@ -22,10 +23,8 @@ from ..traced.walk import Walker
 __all__ = ["Evaluation", "Score", "Truth", "evaluate", "score", "truths"]
 
 
-class Score(BaseModel):
+class Score(StrictRecord):
     """One image under a plan, held against fp32."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     image: str
     finite: bool
@@ -41,10 +40,8 @@ class Score(BaseModel):
         return float("inf") if self.psnr_db is None else self.psnr_db
 
 
-class Evaluation(BaseModel):
+class Evaluation(StrictRecord):
     """All images under one plan."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     gate_db: float
     scores: tuple[Score, ...]

@@ -1,4 +1,4 @@
-"""From a model to its quantization plan: ranges, equalisation, and the layers to keep.
+"""A model → its quantization plan: ranges, equalisation, and the layers to keep.
 
 1. Ranges (int8): every method's are tried on all layers at once, and the best are taken.
 2. Equalisation (int8): taken for the stages that it helps.
@@ -35,8 +35,9 @@ from tinysr.export.plans.quantization import (
 )
 from tinysr.manifest import Stage
 from tinysr.models import Loaded
-from tinysr.parity import gate_db, suite
+from tinysr.parity import gate_db
 from tinysr.progress import Progress
+from tinysr.suite import suite
 
 from ..ranges.images import SEED, calibration_images
 from ..ranges.inputs import METHODS, exponents, layer_inputs
@@ -48,7 +49,7 @@ from .sensitivity import STAGES, Example, Shares, errors, example, promote, shar
 __all__ = ["find_quantization", "held_to_budget"]
 
 ROOM_DB = 2.0
-"""What the first plan leaves under the gate: errors of stages add up, and examples are few."""
+"""Margin of the first plan under the gate, in dB: errors of stages add up, and examples are few."""
 
 _STEP_DB = 1.5
 _MOST_TRIES = 12

@@ -1,4 +1,4 @@
-"""How much each layer's rounding alone costs, and the layers to keep so that the rest may round.
+"""Cost of each layer's rounding alone, and the layers to keep so that the rest may round.
 
 Errors of layers add up, as squares: what one layer does to an image alone is its share of what
 all do together. That makes the choice a matter of sums, which are checked afterwards.
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tinysr.atomic import write_atomically
+from tinysr.decibels import psnr_of_mse
 from tinysr.errors import CalibrationError
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.plans.quantization import Format
 from tinysr.manifest import Stage
-from tinysr.parity.metrics import value_range
+from tinysr.metrics import value_range
 
 from ..schemes import ONNX, Scheme
 from ..traced.fake import fake_quantized
@@ -34,7 +35,7 @@ STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 Array = NDArray[np.float32]
 
 Cost = Callable[[str, Format, Format | None], float]
-"""What it costs that a layer, by its path, takes a larger format; None is the largest."""
+"""Cost of a larger format for a layer, by its path; None is the largest format."""
 
 _CACHED = TypeAdapter(dict[str, dict[Format, list[float]]])
 
@@ -45,13 +46,14 @@ class Example:
 
     image: str
     given: Array
-    """With batch."""
+    """Input of the stage, batch included."""
     expected: Array
     peak: float
 
 
 Shares = Mapping[str, Mapping[Format, NDArray[np.float64]]]
-"""By layer and format: mean squared error over peak², for each example of the layer's stage."""
+"""Mean squared errors over peak², by layer and format: one for each example of the layer's
+stage."""
 
 
 def errors(model: BakedTinySR, stage: Stage, examples: Sequence[Example]) -> NDArray[np.float64]:
@@ -68,7 +70,7 @@ def errors(model: BakedTinySR, stage: Stage, examples: Sequence[Example]) -> NDA
 
 def worst_db(squares: NDArray[np.float64]) -> float:
     """Return the lowest PSNR of some errors."""
-    return -10 * math.log10(max(float(squares.max()), 1e-30))
+    return psnr_of_mse(max(float(squares.max()), 1e-30))
 
 
 def shares(

@@ -1,4 +1,4 @@
-"""How large values are: counts over the exponents of fp32, each cut into eight.
+"""Histograms of magnitudes: counts over the exponents of fp32, each cut into eight.
 
 The bits of a positive float are in the order of its size, so that its bin is its exponent and the
 first three bits of its mantissa: no logarithm is taken. A bin is at most an eighth wide.
@@ -36,7 +36,7 @@ class Seen:
     """What was seen of one operation's values on one image."""
 
     absmax: float
-    """Of all values; infinite or NaN if one of them is."""
+    """Largest magnitude of all values; infinite or NaN if one of them is."""
     overflowing: int
     """Values that fp16 rounds to infinity, of all."""
     values: int

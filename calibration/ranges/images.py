@@ -1,4 +1,4 @@
-"""What a model is calibrated on: degraded photos, and the tiles on which ports have failed."""
+"""Calibration images: degraded photos, and the tiles on which ports have failed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tinysr.errors import CalibrationError
 from tinysr.models import SCALE
-from tinysr.parity import SuiteImage, photo, suite
-from tinysr.parity.images import PHOTOS, readable_paths, user_image
-from tinysr.training.degradation import degrade
+from tinysr.suite import SuiteImage, photo, suite
+from tinysr.suite.images import PHOTOS, readable_paths, user_image
+from tinysr.training.degradations.fixed import degrade
 
 __all__ = [
     "SEED",

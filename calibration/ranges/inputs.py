@@ -1,4 +1,4 @@
-"""What layers read: the ranges that int8 may be made with, and the channels that stand out."""
+"""Inputs of layers: the ranges that int8 may be made with, and the channels that stand out."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ METHODS: Mapping[str, Callable[[LayerInput], float]] = {
     f"percentile {_PERCENT:g}": _percentile,
     "least squared error": _least_error,
 }
-"""How a range is chosen from what a layer read."""
+"""Methods that choose a range from what a layer read."""
 
 
 def exponents(seen: LayerInput, layer: nn.Module) -> tuple[int, ...]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from tinysr.errors import CalibrationError
 from tinysr.manifest import Source
+from tinysr.records import StrictRecord
 
 from ..traced.half import FP16_MAX
 from ..traced.trace import Op
@@ -37,19 +38,15 @@ _NORMAL_FROM = 2.0**-14
 """The smallest fp16 number with all its digits."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImageEntry(_Record):
+class ImageEntry(StrictRecord):
     """An image that was measured."""
 
     name: str
     sha256: str
-    """Of its pixels and their shape."""
+    """Hash of the image's pixels and their shape."""
 
 
-class OpRange(_Record):
+class OpRange(StrictRecord):
     """The sizes of an operation's values over all images."""
 
     name: str
@@ -78,13 +75,13 @@ class OpRange(_Record):
         return math.log2(FP16_MAX / self.absmax) if self.absmax else math.inf
 
 
-class ModuleRange(_Record):
+class ModuleRange(StrictRecord):
     """The largest value that a module computes or reads: all of it must fit in its type."""
 
     module: str
     absmax: float
     op: str
-    """Where: one of its own operations, or one whose value it reads."""
+    """Operation that has the value: one of the module's own, or one whose value it reads."""
     read: bool
     """It is a value that the module reads, and another one computes."""
     image: str
@@ -92,7 +89,7 @@ class ModuleRange(_Record):
     """Powers of two between it and fp16's largest value."""
 
 
-class Ranges(_Record):
+class Ranges(StrictRecord):
     """A calibration."""
 
     version: Literal[1] = 1
@@ -102,7 +99,7 @@ class Ranges(_Record):
     images: tuple[ImageEntry, ...]
     ops: tuple[OpRange, ...]
     modules: tuple[ModuleRange, ...]
-    """In the model's order."""
+    """Modules in the model's order."""
 
 
 def load_ranges(path: Path) -> Ranges:

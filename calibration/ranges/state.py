@@ -1,4 +1,4 @@
-"""What was measured so far: one file per image, so that an interrupted calibration goes on."""
+"""State of a calibration: one file per image, so that an interrupted one goes on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CalibrationError
+from tinysr.records import StrictRecord
 
 from ..traced.trace import Op
 from .histogram import Measured
@@ -27,13 +28,11 @@ _FOLDER = "measured"
 _KEYS = ("absmax", "overflowing", "values", "counts")
 
 
-class _Head(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Head(StrictRecord):
     model_sha256: str
     tile: int
     ops_sha256: str
-    """Of the names of all operations: another version may take a model apart differently."""
+    """Hash of the names of all operations: another version may take a model apart differently."""
 
 
 class State:

@@ -26,7 +26,8 @@ OUTPUT = ""
 """The label of an operation's own output, beside those of its inner steps."""
 
 Step = Callable[[str, Tensor], Tensor]
-"""Called with the label and the value of every step; what it returns goes on to the next."""
+"""Callback, called with the label and the value of every step; what it returns goes on to the
+next."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,9 +36,9 @@ class WrittenOut:
 
     name: str
     labels: tuple[str, ...]
-    """Of the inner steps, in their order; the output comes after them."""
+    """Labels of the inner steps, in their order; the output comes after them."""
     compute: Callable[..., Any]
-    """Called with a :data:`Step` and the operation's arguments."""
+    """Function that computes the operation from a :data:`Step` and the operation's arguments."""
 
 
 def _layer_norm(  # noqa: PLR0917  the operation's own order
@@ -88,4 +89,4 @@ WRITTEN_OUT: dict[Any, WrittenOut] = {
     ),
     _ATEN.gelu.default: WrittenOut(name="gelu", labels=("cube", "argument", "gain"), compute=_gelu),
 }
-"""By operation; all others are one step."""
+"""Operations that are written out; all others are one step."""

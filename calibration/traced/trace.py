@@ -65,7 +65,7 @@ class Trace:
     constants: tuple[Tensor, ...]
     """Parameters and buffers: the graph's inputs, all but the last, which is the image."""
     ops: tuple[Op, ...]
-    """In the order in which they are computed."""
+    """Operations in the order in which they are computed."""
     steps: Mapping[fx.Node, Mapping[str, Op]]
     """The operations of each node, by the label of the step."""
     units: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a bundle with a Core ML package has for mobile teams: a page, and TinySRKit."""
+"""Documents for mobile teams in a bundle with a Core ML package: a page, and TinySRKit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KIT = "TinySRKit"
 _PAGE = "README.md"
 
 _PARTS = ("Package.swift", "Sources", "Tests", "Examples")
-"""Of the Swift package; what Xcode and Swift leave beside them stays where it is."""
+"""Parts of the Swift package; what Xcode and Swift leave beside them stays where it is."""
 
 
 def add_mobile_documents(bundle: Path) -> Manifest:

@@ -20,7 +20,7 @@ _WIDTH = 100
 _SUFFIX = ".mlpackage"
 
 _NAME = "TinySR"
-"""What TinySRKit looks for unless it is told otherwise."""
+"""File name that TinySRKit looks for unless it is told otherwise."""
 
 _SYSTEMS: Final = {
     "iOS17": "iOS 17, macOS 14",

@@ -209,7 +209,8 @@ class BakedEncoder(nn.Module):
         super().__init__()
         self.resize, self.layers = resize, layers
         self.range_map: bool | None = True
-        """To [-1, 1] as the model's input is defined, and back as its encoder wants it."""
+        """Whether the input is mapped to [-1, 1], as the model defines it, and back as its encoder
+        wants it."""
         self.gain = gain
         """The VAE's scaling factor."""
 

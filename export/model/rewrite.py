@@ -1,4 +1,4 @@
-"""What passes are written with: a copy that shares its tensors, and new layers from old ones."""
+"""Tools of passes: a copy that shares its tensors, and new layers from old ones."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ __all__ = ["int8_graph"]
 _OPS = ("Conv", "MatMul")
 
 _INPUT = ".input"
-"""After a layer's path: its input, quantized for it alone."""
+"""Suffix of a layer's path that names its input, quantized for it alone."""
 
 _OPTIONS: dict[str, Any] = {
     # TensorRT takes no zero points.

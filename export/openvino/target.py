@@ -24,9 +24,9 @@ _INFERENCE = {
     "fp16": {"fp16": "f32"},
     "int8": {"int8": "f32"},
 }
-"""For each precision of the ONNX graphs, the precisions of artifacts made from it, and the type in
-which OpenVINO computes what is not quantized. bf16 has no files of its own: the CPU rounds fp32
-weights when it opens them, so the same files serve both."""
+"""Artifacts' precisions for each precision of the ONNX graphs, and the type in which OpenVINO
+computes what is not quantized. bf16 has no files of its own: the CPU rounds fp32 weights when it
+opens them, so the same files serve both."""
 
 
 def openvino_folder(bundle: Path) -> Path:

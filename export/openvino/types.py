@@ -1,4 +1,4 @@
-"""What a bf16 run of an intermediate representation still computes in f32.
+"""Operations that a bf16 run of an intermediate representation still computes in f32.
 
 Latents of flat images are small differences of large values: in bf16 the encoder leaves 20 dB of
 them. It is two hundredths of the work, so all of it stays wide.

@@ -17,10 +17,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from tinysr import paths
 from tinysr.errors import CalibrationError
+from tinysr.records import StrictRecord
 
 __all__ = [
     "DEFAULT_MARGIN",
@@ -40,10 +41,10 @@ __all__ = [
 ]
 
 DEFAULT_MARGIN = 4.0
-"""How many times larger than measured a value may become before fp16 overflows."""
+"""Factor by which a value may exceed what was measured before fp16 overflows."""
 
 EVERYTHING_IN = ".*"
-"""After a module's name: that module and all inside it."""
+"""Suffix of a module's name that means: the module and all inside it."""
 
 _MAX_BYTES = 2**20
 
@@ -74,10 +75,8 @@ Wide = Literal["fp32"]
 """Types that a plan can keep a module in."""
 
 
-class PlanRecord(BaseModel):
+class PlanRecord(StrictRecord):
     """A part of a plan: what it does not know, it refuses."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ModelPlan(PlanRecord):

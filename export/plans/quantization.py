@@ -42,8 +42,8 @@ Format = Literal["int8", "w8", "w6", "w4"]
 Kept = Literal["fp32", "fp16", "w8", "w6"]
 
 PlanTarget = Literal["onnx", "coreml"]
-"""Whose formats a plan's layers take. onnx: integers in blocks, in graphs and in what is built from
-them. coreml: palettes, and integers with a scale for each output."""
+"""Target whose formats a plan's layers take. onnx: integers in blocks, in graphs and in what is
+built from them. coreml: palettes, and integers with a scale for each output."""
 
 FORMATS: tuple[Format, ...] = ("int8", "w8", "w6", "w4")
 
@@ -54,7 +54,8 @@ KEPT_IN: dict[PlanTarget, dict[Format, tuple[Kept, ...]]] = {
     "onnx": {"int8": ("fp16",), "w8": ("fp32",), "w4": ("fp32", "w8")},
     "coreml": {"w8": ("fp16",), "w6": ("fp16", "w8"), "w4": ("fp16", "w8", "w6")},
 }
-"""What a layer may be kept in, by the plan's precision; the first is what all else is in."""
+"""Types in which a layer may be kept, by the plan's precision; the first is that of all other
+layers."""
 
 COREML_PLANS: dict[str, str] = {form: f"coreml-{form}" for form in KEPT_IN["coreml"]}
 """Names of Core ML's plans, by their precision."""
@@ -63,7 +64,7 @@ PLANNED: dict[str, tuple[PlanTarget, Format]] = {
     **{form: ("onnx", form) for form in KEPT_IN["onnx"]},
     **{COREML_PLANS[form]: ("coreml", form) for form in KEPT_IN["coreml"]},
 }
-"""What a plan is for, by its name."""
+"""Targets and precisions of quantization plans, by the plan's name."""
 
 _HEADER = """\
 # TinySR quantization plan. Every layer is in {precision}, but those kept below.
@@ -84,7 +85,7 @@ class KeptLayer(PlanRecord):
     module: str
     """A dotted path in the baked model, with ``.*`` for everything in it."""
     precision: Kept
-    """What it is in: one of :data:`KEPT_IN`."""
+    """Type in which the layer is kept: one of :data:`KEPT_IN`."""
     reason: str = ""
 
 
@@ -103,10 +104,11 @@ class QuantizationPlan(ModelPlan):
     precision: Format
     target: PlanTarget = "onnx"
     method: str = ""
-    """How the ranges were found."""
+    """Method by which the ranges were found."""
     keep: tuple[KeptLayer, ...] = ()
     ranges: dict[str, Annotated[float, AfterValidator(_positive)]] = Field(default_factory=dict)
-    """Of layers' inputs, by the layer: -range to range becomes -127 to 127. Only for int8."""
+    """Ranges of layers' inputs, by the layer: -range to range becomes -127 to 127. Only for
+    int8."""
     equalise: tuple[Equalised, ...] = ()
 
     @model_validator(mode="after")

@@ -8,7 +8,6 @@ not used for longest are dropped when all together grow past a bound.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -20,11 +19,12 @@ from typing import Any
 from tinysr import paths
 from tinysr.atomic import share, write_atomically
 from tinysr.errors import TinySRError, require
+from tinysr.hashing import file_sha256
 from tinysr.user_cache import cache_folder
 
 from .key import Key
 
-__all__ = ["MAX_BYTES", "EngineCache", "Placed", "default_folder", "engine_sha256"]
+__all__ = ["MAX_BYTES", "EngineCache", "Placed", "default_folder"]
 
 MAX_BYTES = 8 * 10**9
 """The full-size model's engines in fp32 and fp16 take half of it."""
@@ -75,7 +75,7 @@ class EngineCache:
                     return Placed(sha256=found, cached=True)
                 self._say_why(key)
                 build(target)
-                sha256 = engine_sha256(target)
+                sha256 = file_sha256(target)
                 self._keep(key, target, sha256)
         except CacheUnusableError as error:
             _LOG.warning("engines are not cached: %s", error)
@@ -84,7 +84,7 @@ class EngineCache:
         else:
             with contextlib.suppress(CacheUnusableError):
                 self._trim(key)
-        return Placed(sha256=sha256 or engine_sha256(target), cached=False)
+        return Placed(sha256=sha256 or file_sha256(target), cached=False)
 
     def _engine(self, key: Key) -> Path:
         return self.folder / f"{key.sha256}.engine"
@@ -99,7 +99,7 @@ class EngineCache:
             return ""
         known = _read(record)
         with contextlib.suppress(OSError):
-            found = engine_sha256(engine)
+            found = file_sha256(engine)
             if known.get("parts") == key.parts and found == known.get("sha256"):
                 os.utime(record)  # used now: dropped later
                 return found
@@ -188,9 +188,3 @@ def _age(record: Path) -> float:
         return record.stat().st_mtime
     except OSError:  # another process dropped it
         return 0.0
-
-
-def engine_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What an engine depends on: two builds with one key give engines that may stand for each other."""
+"""Key of an engine, of all that it depends on: engines with one key may replace each other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .profiles import Profile
 __all__ = ["Key", "engine_key"]
 
 _RECIPE = "1"
-"""Raised when :mod:`.build` sets something else for the same options."""
+"""Version of the build, to raise when :mod:`.build` sets something else for the same options."""
 
 _NO_PART = frozenset({"flavor", "batch", "sides", "timing_cache", "cache"})
 """Options that change no engine, or that stand in the key in another form."""
@@ -28,7 +28,7 @@ class Key:
     """The parts, each with a name that people know."""
 
     name: str
-    """What is built: model, stage and precision. Not a part: it only helps to compare."""
+    """Name of what is built: model, stage and precision. Not a part: it only helps to compare."""
     parts: Mapping[str, str]
 
     @property

@@ -18,7 +18,8 @@ from .flavor import Flavor
 __all__ = ["OPSETS", "Parsed", "parsed_network", "read_graph"]
 
 OPSETS = range(18, 23)
-"""What both flavours read as it is meant; a later opset is read, and refused at some shapes."""
+"""Opsets that both flavours read as they are meant; a later opset is read, and refused at some
+shapes."""
 
 
 def read_graph(path: Path, label: str) -> onnx.ModelProto:
@@ -50,7 +51,7 @@ class Parsed:
     """Holds the weights that were read from files."""
     builder: Any
     messages: Messages
-    """What TensorRT says from now on."""
+    """Messages of TensorRT, from parsing on."""
 
 
 def parsed_network(flavor: Flavor, path: Path, label: str) -> Parsed:

@@ -1,4 +1,4 @@
-"""What can be asked of TensorRT. Whether a flavour has it is :mod:`.flavor`'s to say."""
+"""Options of TensorRT engines. Whether a flavour has one is :mod:`.flavor`'s to say."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ AUTO = "auto"
 """The name that leaves the choice of the flavour to what is installed."""
 
 PORTABLE = "portable"
-"""In place of a compute capability: all that TensorRT-RTX builds for by default."""
+"""Word in place of a compute capability for all that TensorRT-RTX builds for by default."""
 
 CURRENT = "current"
-"""In place of a compute capability: that of this machine's GPU."""
+"""Word in place of a compute capability for that of this machine's GPU."""
 
 HARDWARE: tuple[str, ...] = ("none", "ampere+", "same-compute-capability")
 """GPUs that an engine of TensorRT runs on, beside the model it was built on."""
@@ -70,7 +70,7 @@ class TensorRTOptions:
     """Sides of what the encoder takes, in low-resolution pixels; None is from 16 pixels to four
     tiles, tuned for one."""
     optimization_level: int | None = None
-    """How long tactics are looked for, 0 to 5; None is the flavour's default."""
+    """Effort of the search for tactics, 0 to 5; None is the flavour's default."""
     workspace_mb: int | None = None
     """Most memory that a layer may take beside its inputs and outputs, in 10⁶ bytes."""
     timing_cache: Path | None = None

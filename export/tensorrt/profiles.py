@@ -1,4 +1,4 @@
-"""Which shapes an engine takes: what the graph leaves open, closed by the options."""
+"""Shapes that an engine takes: the graph's open dimensions, closed by the options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A child process that waits for itself forever is ended.
+"""Stalls: a child process that waits for itself forever is ended.
 
 When a thread of TensorRT can't be had for lack of memory, the others may wait for it. Such a build
 says nothing and uses no processor, however long one waits.

@@ -13,6 +13,7 @@ import onnx
 
 from tinysr import paths
 from tinysr.errors import BundleError, GateError, UnsupportedError
+from tinysr.hashing import file_sha256
 from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import gpu
 
@@ -20,7 +21,7 @@ from ..options import Progress, Settings
 from ..plans.precision import PrecisionPlan
 from ..target import GraphBuild, Target
 from .build import EngineBuild, build_engine
-from .cache import EngineCache, Placed, default_folder, engine_sha256
+from .cache import EngineCache, Placed, default_folder
 from .flavor import Flavor, find_flavor, needs_gpu
 from .isolated import isolated
 from .key import Key, engine_key
@@ -189,7 +190,7 @@ def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> 
     if folder is not None:
         return EngineCache(folder=folder).place(key, target, build)
     build(target)
-    return Placed(sha256=engine_sha256(target), cached=False)
+    return Placed(sha256=file_sha256(target), cached=False)
 
 
 def _described(

@@ -1,4 +1,4 @@
-"""Really in half precision: what computes in which type, before a minute is spent on building.
+"""Types of an engine's layers: checked for real half precision before a build takes minutes.
 
 TensorRT's networks are strongly typed: an fp32 graph silently gives an fp32 engine. So the
 network is walked, and every layer that computes outside of the plan's islands must give fp16.
@@ -44,7 +44,7 @@ class Layer:
     operation: str
     """The ONNX operation."""
     dtype: str
-    """Of its result: fp32, fp16, …"""
+    """Type of the layer's result: fp32, fp16, …"""
 
 
 def layers(network: Any, graph: onnx.ModelProto) -> Iterator[Layer]:

@@ -1,1 +1,1 @@
-"""One way to run graphs per file. The packages they need are imported when they are asked for."""
+"""Backends, one file each. The packages they need are imported when they are asked for."""

@@ -15,7 +15,8 @@ from tinysr.manifest import Artifact
 from tinysr.quiet import load
 
 from ..bundle import Bundle
-from ..session import Array, Availability, Backend, Session, check_ports
+from ..ports import check_ports
+from ..session import Array, Availability, Backend, Session
 
 __all__ = ["OnnxRuntimeBackend", "OnnxRuntimeSession"]
 

@@ -11,7 +11,8 @@ from tinysr.manifest import Artifact
 
 from ..bundle import Bundle
 from ..openvino_cpu import DEVICE, EXTRA, compiles_in, multiplies_bytes
-from ..session import Array, Availability, Backend, Session, check_ports
+from ..ports import check_ports
+from ..session import Array, Availability, Backend, Session
 
 __all__ = ["FixedShapesSession", "OpenVinoBackend", "OpenVinoSession"]
 

@@ -1,4 +1,4 @@
-"""Whether a format can hold an image, apart from its size: asked when it is read, and again later.
+"""Fitness of a format for an image, apart from its size: asked at reading, and again later.
 
 An hour in the network is too long to learn that the result can't be written.
 """

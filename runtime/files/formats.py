@@ -32,7 +32,7 @@ OUTPUT_SUFFIXES = {
 """Suffixes that can be written, and the format of each."""
 
 INPUT_SUFFIXES = frozenset({*OUTPUT_SUFFIXES, ".bmp"})
-"""What is looked for in folders."""
+"""Suffixes that are looked for in folders."""
 
 _LARGEST_SIDE = {"png": 2**31 - 1, "jpg": 65_500, "webp": 16_383, "tiff": 2**31 - 1}
 """Pixels. JPEG's fields hold 65535, libjpeg's buffers 65500."""

@@ -1,4 +1,4 @@
-"""How large an image may be, checked on headers before anything is decoded."""
+"""Limits of an image's size, checked on headers before anything is decoded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_METADATA = 2**24
 _MOST_KEPT = 4
 
 MOST_CHANNELS = 8
-"""Of a file, the ones that are left out included; each of them is decoded."""
+"""Most channels of a file, the ones that are left out included; each of them is decoded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +23,7 @@ class Header:
     """What a file says of itself before its pixels are decoded."""
 
     width: int
-    """In pixels, as they lie in the file."""
+    """Width in pixels, as they lie in the file."""
     height: int
     channels: int
     """Alpha included."""

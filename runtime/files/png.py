@@ -1,4 +1,4 @@
-"""What PNG files hold beside pixels: their chunks, read and written."""
+"""Chunks of PNG files, read and written: all that they hold beside pixels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _INCHES_PER_METRE = 1 / 0.0254
 _METRE = 1
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 _XMP_START = bytes(5)
-"""Behind the keyword: not compressed, by no method; in no language, and no translated keyword."""
+"""Bytes between the keyword and the packet: not compressed, by no method; in no language, and no
+translated keyword."""
 
 
 def is_cut(data: bytes) -> bool:

@@ -39,7 +39,8 @@ class Decoded:
     format: str
     """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
     notes: tuple[str, ...] = ()
-    """What of the file's picture is not in the raster; one sentence each, for its owner."""
+    """Notes on what of the file's picture is not in the raster; one sentence each, for its
+    owner."""
 
 
 def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _anything) -> Decoded:

@@ -49,7 +49,7 @@ _REMEDIES = {
     "something else": "open it in an image program and save it as PNG",
 }
 _CONVERT = "convert it to PNG first"
-"""What to do with an image of any other format."""
+"""Advice for an image of any other format."""
 
 _NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
 

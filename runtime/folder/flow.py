@@ -1,4 +1,4 @@
-"""What flows between threads: one thing waits at a time, and only so many megapixels are under way.
+"""Flow between threads: one thing waits at a time, within a limit of megapixels under way.
 
 Every wait ends when its channel or budget is closed, and wakes up now and then, so that Ctrl-C
 reaches the main thread on every system.

@@ -26,9 +26,9 @@ class Item:
 
     job: Job
     seconds: float = 0.0
-    """In the stages; what it waited between them does not count."""
+    """Seconds in the stages; what the image waited between them does not count."""
     expected_seconds: float | None = None
-    """About what a large image takes in the network and after it; None for others."""
+    """Seconds that a large image takes in the network and after it, roughly; None for others."""
     skipped: bool = False
     error: TinySRError | None = None
     before: tuple[int, int] | None = None
@@ -42,12 +42,12 @@ class Item:
     target_bytes: int | None = None
     file_format: str = ""
     notes: tuple[str, ...] = ()
-    """What of the source is not in the result."""
+    """Notes on what of the source is not in the result."""
     raster: Raster | None = None
-    """Between reading and inference."""
+    """Raster between reading and inference; None before and after."""
     metadata: Metadata = field(default_factory=Metadata)
     result: Result | None = None
-    """Between inference and writing."""
+    """Result between inference and writing; None before and after."""
 
     @property
     def status(self) -> str:

@@ -21,9 +21,9 @@ class Job:
     name: str
     """The source below its input folder, with forward slashes."""
     file_format: str | None = None
-    """What was asked for where no suffix says it; None is the input's own."""
+    """Format that was asked for where no suffix says it; None is the input's own."""
     problem: str | None = None
-    """Why it can't be read, where that is known before."""
+    """Reason why the image can't be read, where that is known before."""
 
     def __str__(self) -> str:
         return "standard input" if self.source is None else str(self.source)

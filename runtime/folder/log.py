@@ -17,8 +17,7 @@ from typing import Any
 
 from tinysr import paths
 from tinysr.errors import ImageError
-
-from ..hashes import sha256_file
+from tinysr.hashing import file_sha256
 
 __all__ = ["LOG_NAME", "MADE", "Log", "Made"]
 
@@ -52,7 +51,7 @@ class Made:
         """
         # The size first: of a file that was cut or replaced, nothing is read.
         changed = paths.size(target, ImageError) != self.target_bytes
-        if changed or sha256_file(target) != self.target_sha256:
+        if changed or file_sha256(target) != self.target_sha256:
             return "it is not the file that was written"
         if source_sha256 != self.source_sha256:
             return "its source has changed"

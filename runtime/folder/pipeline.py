@@ -86,7 +86,7 @@ class _Run:
         self._budget = Budget(IN_FLIGHT)
         self._failures: list[BaseException] = []
         self._unheard: list[Exception] = []
-        """What the watcher raised, as where a disk with the output is full."""
+        """Error that the watcher raised, as where a disk with the output is full."""
         self._writing: Item | None = None
         self._dropped = threading.Event()
 

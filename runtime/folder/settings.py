@@ -23,7 +23,7 @@ class Settings:
     overwrite: bool = False
     """Replace files that exist."""
     background: Colour | None = None
-    """What is put behind images with transparency; None keeps it."""
+    """Colour that is put behind images with transparency; None keeps it."""
 
     def sha256(self, upscaler: Upscaler, file_format: str) -> str:
         """Return the hash of all that a result depends on, in hexadecimal.

@@ -13,7 +13,7 @@ from .job import Job
 __all__ = ["read_source"]
 
 _MAX_BYTES = 2 * 2**30
-"""Of an image file; it is read whole."""
+"""Largest image file; it is read whole."""
 
 _CHUNK = 2**24
 

@@ -15,6 +15,7 @@ from typing import IO
 
 from tinysr import paths
 from tinysr.errors import ImageError
+from tinysr.hashing import file_sha256
 
 from ..background import has_transparency, on_background
 from ..files import (
@@ -28,7 +29,6 @@ from ..files import (
     format_of,
     save,
 )
-from ..hashes import sha256_file
 from ..raster import Raster
 from ..render import Progress
 from ..result import Result
@@ -124,7 +124,7 @@ class Stages:
         if target is not None:
             save(raster, target, overwrite=self._settings.overwrite)
             item.target_bytes = paths.size(target, ImageError)
-            item.target_sha256 = sha256_file(target)
+            item.target_sha256 = file_sha256(target)
             return
         with tempfile.TemporaryFile() as file:  # encoders go back and forth, a pipe does not
             encode_into(raster, item.file_format, file, STANDARD)

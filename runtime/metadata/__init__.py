@@ -1,4 +1,4 @@
-"""What files say about their pixels: EXIF, XMP and ICC data, kept as they lie where they fit."""
+"""Metadata of images: EXIF, XMP and ICC data, kept as they lie where they fit."""
 
 from .icc import colour_space, fitting_profile
 from .upright import sized_metadata, upright_raster

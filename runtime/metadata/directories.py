@@ -47,7 +47,7 @@ _MOST_ENTRIES = 4096
 """Far above what any camera or editor writes."""
 
 _MOST_NUMBERS = 2**24
-"""Of one entry; strips of one row each in the tallest images stay far below."""
+"""Most numbers of one entry; strips of one row each in the tallest images stay far below."""
 
 
 _SHARED = 2**16

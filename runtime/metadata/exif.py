@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 PREFIX = b"Exif\0\0"
-"""Before the TIFF block, in JPEG files and in Pillow's ``info``."""
+"""Bytes before the TIFF block, in JPEG files and in Pillow's ``info``."""
 
 ORIENTATION = 274
 RESOLUTION_TAGS = _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296

@@ -6,7 +6,7 @@ __all__ = ["colour_space", "fitting_profile"]
 
 _HEADER = 128
 _CLASSES = {b"scnr", b"mntr", b"prtr", b"spac"}
-"""Of devices and colour spaces; links, abstract profiles and named colours fit no image."""
+"""Classes of devices and colour spaces; links, abstract profiles and named colours fit no image."""
 
 
 def colour_space(profile: bytes | None) -> str | None:

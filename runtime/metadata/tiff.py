@@ -1,4 +1,4 @@
-"""What TIFF files hold beside pixels: EXIF data and more, part of the file's own directory."""
+"""Metadata of TIFF files: EXIF data and more, part of the file's own directory."""
 
 from __future__ import annotations
 

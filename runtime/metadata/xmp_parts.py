@@ -1,4 +1,4 @@
-"""What XMP packets say of bytes that do not go along: gain maps, films, depth, further packets.
+"""XMP about bytes that do not go along: gain maps, films, depth, further packets.
 
 A packet that announces them in a file that has none makes programs look for what is not there. As
 elsewhere, properties are found by their usual prefixes, and the rest of the packet stays as it is.

@@ -1,4 +1,4 @@
-"""Reads saved ML programs (``.mlpackage``) and computes them, on any machine.
+"""Reader and interpreter of saved ML programs (``.mlpackage``), on any machine.
 
 A small library of its own: :func:`load_program` turns a package into plain data, and
 :class:`Interpreter` computes one of its functions. It needs coremltools for the format's protobuf

@@ -1,4 +1,4 @@
-"""Computes a function of an ML program, operation by operation, in its declared types.
+"""Interpreter of an ML program's function: operation by operation, in its declared types.
 
 Every operation is computed in fp32 and its result rounded to the type the program declares:
 half-precision results as fp16 rounds them, overflow to infinity included. What happens inside one
@@ -26,12 +26,12 @@ from .table import OPERATIONS, Entry
 __all__ = ["Interpreter", "Watch"]
 
 Watch = Callable[[Operation, str, Tensor], None]
-"""Told each result: its operation, its name, its value."""
+"""Callback, called with each result: its operation, its name, its value."""
 
 Values = MutableMapping[str, Any]
 
 _WIDER = {"uint16": torch.int32, "uint32": torch.int64, "uint64": torch.int64}
-"""What PyTorch computes little with is held in the next larger type."""
+"""Wider types that hold values in types with which PyTorch computes little."""
 
 _CONTROL = ("const", "cond")
 """Operations that are no functions of tensors."""

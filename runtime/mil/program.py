@@ -31,7 +31,7 @@ class TensorType:
     """The declared type of a value."""
 
     dtype: str
-    """As MIL names it, in lower case: float16, int32, uint4, bool, string."""
+    """Type as MIL names it, in lower case: float16, int32, uint4, bool, string."""
     shape: tuple[int | None, ...]
     """None is a dimension that is known at run time."""
 
@@ -73,7 +73,7 @@ class Operation:
     inputs: Mapping[str, Argument]
     outputs: tuple[tuple[str, TensorType], ...]
     blocks: tuple[Block, ...] = ()
-    """Of control flow."""
+    """Blocks of control flow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,7 @@ class Feature:
     kind: str
     """image (RGB, 0 to 255, 8 bits in an app) or array."""
     dtype: str
-    """Of arrays, as the model describes it: float32, float16, int32. Of images: uint8."""
+    """Type of arrays, as the model describes it: float32, float16, int32. Of images: uint8."""
     shape: tuple[int, ...]
     """The default one. Of images: ``[1, 3, H, W]``."""
     shapes: tuple[tuple[int, ...], ...] = ()

@@ -1,4 +1,4 @@
-"""Which operations the Neural Engine can take: an estimate by rules, without the engine.
+"""Residency: operations the Neural Engine can take, estimated by rules, without the engine.
 
 Only Core ML on a device decides. These rules are what is published; each names its source. What
 they pass may still be put elsewhere, for speed or for a limit that nobody wrote down.

@@ -1,4 +1,4 @@
-"""What an engine says of its own layers, where a GPU can load it."""
+"""Layers of an engine, as the engine describes them, where a GPU can load it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["layer_types"]
 _NAMES = {"Float": "fp32", "Half": "fp16", "BFloat16": "bf16", "Int8": "int8", "FP8": "fp8"}
 
 _KEYS = ("Format/Datatype", "Datatype", "Data Type")
-"""What versions call a tensor's type; the words behind it begin with the type."""
+"""Keys under which versions give a tensor's type; the words behind one begin with the type."""
 
 
 def layer_types(engine: Engine) -> dict[str, int]:

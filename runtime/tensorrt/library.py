@@ -19,7 +19,7 @@ class Library:
     """TensorRT or TensorRT-RTX."""
 
     flavor: str
-    """As in the manifest."""
+    """Flavour of the library, as in the manifest: tensorrt or rtx."""
     title: str
     package: str
     """The module and its distribution."""

@@ -1,4 +1,4 @@
-"""What TensorRT says, kept for our own errors in place of the user's screen."""
+"""TensorRT's log, kept for our own errors in place of the user's screen."""
 
 from __future__ import annotations
 

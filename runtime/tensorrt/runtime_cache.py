@@ -1,4 +1,4 @@
-"""TensorRT-RTX compiles kernels when an engine first runs; they are kept for the next time."""
+"""Cache of the kernels that TensorRT-RTX compiles when an engine first runs."""
 
 from __future__ import annotations
 

@@ -6,10 +6,11 @@ import json
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from tinysr import paths
 from tinysr.errors import BundleError
+from tinysr.records import StrictRecord
 
 __all__ = [
     "LATENT_STRIDE",
@@ -55,11 +56,7 @@ RelativePath = Annotated[str, AfterValidator(_inside)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Record):
+class FileEntry(StrictRecord):
     """A file of the bundle."""
 
     path: RelativePath
@@ -69,7 +66,7 @@ class FileEntry(_Record):
     """Bytes."""
 
 
-class Port(_Record):
+class Port(StrictRecord):
     """An input or output of a graph."""
 
     name: str
@@ -78,7 +75,7 @@ class Port(_Record):
     """A name stands for a dimension that may vary."""
 
 
-class Verdict(_Record):
+class Verdict(StrictRecord):
     """What the parity gate said of an artifact, and where it was run."""
 
     result: Literal["pass", "fail", "not run"]
@@ -92,7 +89,7 @@ class Verdict(_Record):
     note: str = ""
 
 
-class Simplification(_Record):
+class Simplification(StrictRecord):
     """A graph after onnxsim held against the same graph before it."""
 
     nodes_before: int
@@ -101,7 +98,7 @@ class Simplification(_Record):
     """Largest absolute difference over the largest absolute value of the output."""
 
 
-class Artifact(_Record):
+class Artifact(StrictRecord):
     """One graph, in one format and precision, with all the files it reads."""
 
     target: str
@@ -114,7 +111,7 @@ class Artifact(_Record):
     """Further files that the graph reads: its weights."""
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    options: dict[str, str | int | bool] = {}
+    options: dict[str, str | int | bool] = Field(default_factory=dict)
     """Build flags."""
     simplified: Simplification | None = None
     parity: Verdict = Verdict(result="not run")
@@ -125,7 +122,7 @@ class Artifact(_Record):
         return f"{self.target}/{self.stage} {self.precision}"
 
 
-class Source(_Record):
+class Source(StrictRecord):
     """The checkpoint a bundle was made from."""
 
     kind: str
@@ -133,7 +130,7 @@ class Source(_Record):
     name: str
     """A preset's name, or the checkpoint folder's own name."""
     sha256: Sha256
-    """Over every tensor of the checkpoint, names and shapes included, LoRA merged."""
+    """Hash over every tensor of the checkpoint, names and shapes included, LoRA merged."""
     lora_sha256: Sha256 | None = None
     layers: tuple[int, ...] | None = None
     """The transformer layers that were kept of a full SD3 checkpoint; null when all were."""
@@ -141,7 +138,7 @@ class Source(_Record):
     """False for a preset that has a seed in place of weights."""
 
 
-class BakeProof(_Record):
+class BakeProof(StrictRecord):
     """The baked model held against the eager one, in fp32."""
 
     difference: float
@@ -151,7 +148,7 @@ class BakeProof(_Record):
     """The passes that were run, in order."""
 
 
-class Halo(_Record):
+class Halo(StrictRecord):
     """How far a result depends on its surroundings, computed from the architecture."""
 
     encoder: int
@@ -165,7 +162,7 @@ class Halo(_Record):
         return max(-(-self.encoder // LATENT_STRIDE), self.decoder)
 
 
-class Host(_Record):
+class Host(StrictRecord):
     """The machine that made the bundle."""
 
     system: str
@@ -173,7 +170,7 @@ class Host(_Record):
     python: str
 
 
-class Manifest(_Record):
+class Manifest(StrictRecord):
     """A whole bundle."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -195,10 +192,10 @@ class Manifest(_Record):
     source: Source
     bake: BakeProof
     precision_plan: FileEntry | None = None
-    """What decided which modules of the fp16 and int8 artifacts stay wide; null when there are
+    """Plan that decided which modules of the fp16 and int8 artifacts stay wide; null if there is
     none."""
-    quantization_plans: dict[str, FileEntry] = {}
-    """What decided ranges and kept layers, by the plan's name: int8, w8 and w4 are those of graphs;
+    quantization_plans: dict[str, FileEntry] = Field(default_factory=dict)
+    """Plans that decided ranges and kept layers, by name: int8, w8 and w4 are those of graphs;
     coreml-w8, coreml-w6 and coreml-w4 are those of Core ML packages."""
     artifacts: tuple[Artifact, ...]
     documents: tuple[FileEntry, ...] = ()

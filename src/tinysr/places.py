@@ -12,7 +12,7 @@ from .errors import TinySRError
 __all__ = ["TEMPORARY_NAME", "check_creatable", "check_file", "fitting_name"]
 
 TEMPORARY_NAME = ".tinysr-00000000"
-"""What names of temporary files look like: hidden, and shorter than any limit on names."""
+"""Pattern of the names of temporary files: hidden, and shorter than any limit on names."""
 
 _NAME_BYTES = 255
 """Longest name where the system does not tell its own limit."""

@@ -11,7 +11,7 @@ from .terminal import Output
 __all__ = ["QUIET_SECONDS", "Progress", "progress_bar", "silent"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many of it are done, and how many there are."""
+"""Callback, called with what is being done, how many of it are done, and how many there are."""
 
 QUIET_SECONDS = 30.0
 """A log without a line for so long looks as if nothing happened; short commands leave none."""

@@ -57,10 +57,10 @@ MEASURES: Mapping[str, Measure] = {
         variables={"MPLCONFIGDIR": _matplotlib_folder}, inner=("matplotlib.font_manager",)
     ),
 }
-"""What is done for each package, by its name. No other way to load these may be taken."""
+"""Measures for each package, by its name. No other way to load these may be taken."""
 
 _LOADING = threading.RLock()
-"""Held while a measure is in place: of two threads, the second must not find it half gone."""
+"""Lock held while a measure is in place: of two threads, the second must not find it half gone."""
 
 
 def load(module: str) -> ModuleType:

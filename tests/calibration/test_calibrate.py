@@ -25,8 +25,10 @@ from tinysr.errors import CheckpointError, ImageError
 from tinysr.export import ExportOptions, bake, export_bundle
 from tinysr.export.model.apply_plan import apply_plan
 from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.metrics import measure
 from tinysr.models import Loaded
-from tinysr.parity import gate_db, measure, suite
+from tinysr.parity import gate_db
+from tinysr.suite import suite
 
 GATE = gate_db("fp16")
 

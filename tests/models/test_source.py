@@ -17,10 +17,10 @@ from tinysr.benchmarks.gpu_check import check
 from tinysr.benchmarks.timing import QUICK
 from tinysr.benchmarks.versus.others import OTHERS, opener, plain_onnx
 from tinysr.benchmarks.versus.side_by_side import measure
-from tinysr.cli.calibrate import load_model
 from tinysr.errors import CheckpointError
 from tinysr.models import PRESETS, UNTRAINED, load_source
 from tinysr.runtime import Bundle, Upscaler
+from tinysr.workflows.models import open_model
 
 load_module = importlib.import_module("tinysr.models.load")  # its name is a function's too
 
@@ -38,7 +38,7 @@ USERS: dict[str, Callable[[Path, Path], object]] = {
     "all contenders": lambda folder, _: measure(folder, QUICK),
     "the check on a GPU": lambda folder, _: check.check_bundle(folder, "fp32", print, None),
     "the backend eager": lambda folder, _: Upscaler(folder, backend="eager"),
-    "the calibration": lambda folder, _: load_model(str(folder)),
+    "the calibration": lambda folder, _: open_model(str(folder)),
     "anybody": lambda folder, _: load_source(Bundle(folder).manifest.source),
 }
 

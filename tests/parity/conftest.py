@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.fake_backend import CONFIG, TILE
 from tinysr.models.seeded import seeded
-from tinysr.parity import Reference, eager_reference, suite
+from tinysr.parity import Reference, eager_reference
+from tinysr.suite import suite
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,10 @@ from tinysr.manifest import FileEntry, Stage, read_manifest, to_json
 from tinysr.models import Loaded, ModelConfig, TransformerConfig, VaeConfig, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
 from tinysr.models.seeded import seeded
-from tinysr.parity import ParityReport, Reference, eager_reference, gate_bundle, suite
+from tinysr.parity import ParityReport, Reference, eager_reference, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.session import RunOptions
+from tinysr.suite import suite
 
 TILE = 16
 CONFIG = ModelConfig(

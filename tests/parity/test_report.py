@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from tests.support.fake_backend import FakeBackend, gated, make_bundle, off_by
-from tinysr.parity import ParityReport, Reference, SuiteImage, html_text, run_parity
+from tinysr.parity import ParityReport, Reference, html_text, run_parity
 from tinysr.parity.pictures import Picture, amplification
 from tinysr.runtime.bundle import Bundle
+from tinysr.suite import SuiteImage
 
 
 def test_the_report_is_the_same_file_every_time_and_reads_back(

@@ -22,11 +22,11 @@ from tinysr.parity import (
     run_parity,
     seam_ratio,
     seam_reference,
-    suite,
 )
 from tinysr.parity.results import SeamResult
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.registry import create
+from tinysr.suite import suite
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ from tinysr.export import ExportOptions, export_bundle
 from tinysr.export.apple.coreml.options import CoreMLOptions
 from tinysr.export.extend import Extension, extend_bundle
 from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.hashing import file_sha256
 from tinysr.parity.probe import graph_values, run_probed
 from tinysr.runtime import Bundle, Upscaler
-from tinysr.runtime.hashes import sha256_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -143,7 +143,7 @@ def test_formats_are_added_to_it_and_the_store_is_left_alone(
     extend_bundle(Bundle(folder), tmp_path / "more", adding)
     for path in sorted(path for path in (tmp_path / "more").rglob("*")):
         assert not path.is_symlink()
-    assert sha256_file(tmp_path / "more/onnx/weights.bin") == sha256_file(
+    assert file_sha256(tmp_path / "more/onnx/weights.bin") == file_sha256(
         plain / "onnx/weights.bin"
     )
     if layout is not LAYOUTS["linked_itself"]:  # whose files are its own
@@ -205,7 +205,7 @@ def test_a_link_to_a_secret_is_refused_and_nothing_of_it_is_told(
             lambda data: [a["data"][0].update(size=len(SECRET)) for a in data["artifacts"]],
         )
     said = refused(folder, "is a link to .*secret, which is not the file that the manifest")
-    assert sha256_file(secret)[:8] not in said
+    assert file_sha256(secret)[:8] not in said
     assert str(len(SECRET)) not in said
 
 

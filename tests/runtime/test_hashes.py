@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tinysr.hashing import file_sha256
 from tinysr.runtime import hashes
 from tinysr.runtime.hashes import known_sha256
 
@@ -23,13 +24,13 @@ def readings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     # Changed an hour ago for the module: no test can set the time of an inode.
     monkeypatch.setattr(hashes, "_SETTLED", -HOUR)
     read: list[Path] = []
-    own = hashes.sha256_file
+    own = file_sha256
 
     def counted(path: Path) -> str:
         read.append(path)
         return own(path)
 
-    monkeypatch.setattr(hashes, "sha256_file", counted)
+    monkeypatch.setattr(hashes, "file_sha256", counted)
     return read
 
 

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper
 
+from tinysr.hashing import file_sha256
 from tinysr.manifest import (
     Artifact,
     BakeProof,
@@ -31,7 +32,6 @@ from tinysr.manifest import (
     Verdict,
     to_json,
 )
-from tinysr.runtime.hashes import sha256_file
 
 Named = tuple[str, tuple[int | str, ...]]
 
@@ -148,7 +148,7 @@ def make_bundle(
 def entry(folder: Path, path: str) -> FileEntry:
     """Describe a file as it is now."""
     file = folder / path
-    return FileEntry(path=path, sha256=sha256_file(file), size=file.stat().st_size)
+    return FileEntry(path=path, sha256=file_sha256(file), size=file.stat().st_size)
 
 
 def edit_manifest(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.support.tiny_models import TILE
 from tinysr.calibration import CalibrationOptions
-from tinysr.parity import suite
+from tinysr.suite import suite
 
 SUITE = len(suite(TILE))
 

@@ -26,11 +26,11 @@ from tinysr.cli import (
     inspect_bundle,
     inspect_model,
     inspect_steps,
-    parity,
     quantize,
     residency,
 )
 from tinysr.cli.bench import print_measured
+from tinysr.cli.common import print_report
 from tinysr.runtime.mil.residency import Finding, Residency
 from tinysr.terminal import Output, degraded
 
@@ -83,7 +83,7 @@ def of_parity() -> None:
         tiles=4, windows=9, target="onnx", precision="int8", ratio=1.25, limit=4.0, passed=True
     )
     report: Any = SimpleNamespace(bundle=DEEP, results=[SimpleNamespace(**result)], seams=[seam])
-    parity.print_report(Output(), report)
+    print_report(Output(), report)
 
 
 def of_doctor() -> None:
@@ -137,9 +137,14 @@ def of_export() -> None:
         precision_plan=None,
         quantization_plans={"int8": SimpleNamespace(path="calibration/int8.toml")},
     )
-    origins = {"int8": "as given"}
-    clock: Any = SimpleNamespace(export=1.5, gate=0)
-    export._summary(Output(), Path(DEEP), manifest, origins, clock)
+    exported: Any = SimpleNamespace(
+        folder=Path(DEEP),
+        manifest=manifest,
+        origins={"int8": "as given"},
+        gate_seconds=0.0,
+        report=None,
+    )
+    export._summary(Output(), exported, 1.5)
 
 
 def of_bundle(folder: Path) -> None:

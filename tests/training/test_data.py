@@ -7,7 +7,7 @@ import torch
 from tests.support.recipes import small_config
 from tinysr.training import Degradation, RunConfig, degrade, synthetic_image
 from tinysr.training.data import PatchBatches
-from tinysr.training.degradation import LIGHT, SEVERE
+from tinysr.training.degradations.fixed import LIGHT, SEVERE
 from tinysr.training.spectral import Array, Random, blur, field
 from tinysr.training.textures import TEXTURES, Texture
 

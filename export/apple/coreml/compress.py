@@ -21,7 +21,7 @@ COMPRESSED: tuple[Format, ...] = ("w8", *PALETTES)
 """Precisions of weights alone; w8 is linear, with a scale per output."""
 
 PALETTES_SINCE = "iOS18"
-"""From here on a palette may be that of a group of channels, and not of a whole layer."""
+"""Deployment target since which a palette may belong to a group of channels, not a whole layer."""
 
 _ANY = 1
 """The plan's layers were chosen by their size before."""

@@ -28,7 +28,7 @@ from .unsupported import unsupported
 __all__ = ["WHITE", "Recipe", "converted"]
 
 _WRITER = "FileWriter"
-"""In the words of what writes weights."""
+"""Words in errors of what writes weights."""
 
 WHITE = 255.0
 """An image's largest value, as apps see it; the model's is 1."""
@@ -43,9 +43,9 @@ class Recipe:
     system: str
     """The deployment target, as coremltools names it."""
     plan: PrecisionPlan | None = None
-    """What stays out of fp16; without one all is fp32."""
+    """Plan of what stays out of fp16; without one all is fp32."""
     formats: Mapping[str, Format] = field(default_factory=dict)
-    """Of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
+    """Formats of layers whose weights are compressed: w8, w6 or w4, by the layer's path."""
     tiles: tuple[int, ...] = ()
     """Sides that ``upscale`` takes beside the tile, in low-resolution pixels."""
     windows: tuple[int, ...] = ()

@@ -1,4 +1,4 @@
-"""What a CoreML package was asked for."""
+"""Options of a CoreML package."""
 
 from __future__ import annotations
 

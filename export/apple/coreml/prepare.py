@@ -1,4 +1,4 @@
-"""The same function in operations that the Neural Engine has, whatever the layout.
+"""A baked model in operations that the Neural Engine has, whatever the layout.
 
 One place of the baked model is well for other runtimes and not for this one: a transpose of six
 dimensions, which becomes a dozen operations. It is a pixel shuffle.

@@ -1,4 +1,4 @@
-"""What Core ML's formats make of a layer's weights, and how large they then are."""
+"""Rounding of a layer's weights to Core ML's formats, and the bytes they then take."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PALETTES: dict[Format, int] = {"w6": 6, "w4": 4}
 """Formats whose weights are indices of so many bits."""
 
 _ALL: tuple[Format, ...] = ("w4", "w6", "w8")
-"""From the smallest on."""
+"""Formats of weights, from the smallest on."""
 
 _HALF = 16
 """Bits of a weight that is not compressed, of a palette's colour and of a scale."""

@@ -32,7 +32,7 @@ __all__ = ["COREML", "FOLDER"]
 FOLDER: Final = "coreml"
 
 _FUNCTIONS_SINCE = "iOS18"
-"""From here on a package may have several functions."""
+"""Deployment target since which a package may have several functions."""
 
 _HALF = "fp16"
 

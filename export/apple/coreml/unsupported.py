@@ -1,4 +1,4 @@
-"""What to say of a model that can't be converted: the operation, its module, and the way out."""
+"""Errors for a model that can't be converted: the operation, its module, and the way out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinysr.errors import UnsupportedError
 __all__ = ["unsupported"]
 
 _LACKING = re.compile(r"convert function for op '(?:aten::)?(\w+)' not implemented")
-"""What coremltools says of an operation that it can't convert."""
+"""Words of coremltools' error for an operation that it can't convert."""
 
 _WORKAROUNDS = {
     "upsample_bicubic2d": "a replicate pad, a fixed convolution and a pixel shuffle give the same "

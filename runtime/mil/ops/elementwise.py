@@ -1,4 +1,4 @@
-"""Element by element: arithmetic, comparisons, choices."""
+"""Operations element by element: arithmetic, comparisons, choices."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _BINARY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 _EXACT = ("abs", "add", "maximum", "minimum", "mul", "sign", "sub")
-"""Rounded correctly in fp16, too."""
+"""Operations that fp16 rounds correctly, too."""
 
 
 def _enter_unary(name: str, compute: Callable[[Tensor], Tensor]) -> None:

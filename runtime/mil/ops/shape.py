@@ -1,4 +1,4 @@
-"""What only moves values: they keep the type in which they come."""
+"""Operations that only move values: they keep the type in which they come."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from tinysr.progress import progress_bar
 from tinysr.terminal import Column, Output, Table, styled
 
 from .numbers import MILLISECONDS, THREADS, number_option
-from .parity import backends_for
 
 if TYPE_CHECKING:
     from tinysr.benchmarks.rows import Measured, Row, StageRow
@@ -62,13 +61,14 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     from tinysr.benchmarks.timing import rules_named
     from tinysr.errors import GateError, UnsupportedError
     from tinysr.runtime.bundle import Bundle
+    from tinysr.workflows.backends import choose_backends
 
     if json is not None:
         places.check_file(json, UnsupportedError)
     before = read_measured(against) if against else None
     opened = Bundle(bundle)
     options = run.Options(rules=rules_named(rules), threads=threads, device=device)
-    wanted = run.contenders(opened, backends_for(opened, backend or []), precision or [])
+    wanted = run.contenders(opened, choose_backends(opened, backend or ()), precision or [])
     with progress_bar() as tell:
         found = run.bench(opened, wanted, options, tell)
     if target_ms is not None:

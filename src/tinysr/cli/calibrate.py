@@ -11,15 +11,15 @@ import typer
 from tinysr.progress import progress_bar
 from tinysr.terminal import Output, styled
 
+from .common import refuse_existing
 from .memory import peak_memory
 from .modes import refuse_without_effect
 from .numbers import COUNT, SEED, SIDE, TIMES, number_option
 
 if TYPE_CHECKING:
     from tinysr.calibration import Calibration
-    from tinysr.models import Loaded
 
-__all__ = ["calibrate", "load_model", "refuse_existing"]
+__all__ = ["calibrate"]
 
 
 def calibrate(
@@ -100,6 +100,7 @@ def calibrate(
     from tinysr.export import DEFAULT_TILE
     from tinysr.export.plans.files import plan_name
     from tinysr.export.plans.precision import load_plan
+    from tinysr.workflows.models import open_model
 
     from .quantize import planned, quantize
 
@@ -125,7 +126,7 @@ def calibrate(
     defaults = {} if margin is None else {"margin": margin}
     with progress_bar() as tell:
         tell("reading the model", 0, 1)
-        loaded, own_tile = load_model(model)
+        loaded, own_tile = open_model(model)
         options = calibration.CalibrationOptions(
             tile=tile or own_tile or (plan.tile if plan else DEFAULT_TILE),
             images=images,
@@ -148,45 +149,6 @@ def calibrate(
         from tinysr.errors import GateError
 
         raise GateError(f"the plan does not hold: {found.verdict.failure}")
-
-
-def refuse_existing(plan: Path) -> None:
-    """Refuse to replace a plan, which may have been edited, before minutes are spent.
-
-    Raises:
-        UnsupportedError: it is there.
-    """
-    from tinysr import paths, places
-    from tinysr.errors import UnsupportedError
-
-    places.check_creatable(plan, UnsupportedError)
-    if paths.exists(plan, UnsupportedError):
-        raise UnsupportedError(
-            f"{plan}: a plan is here already; --check says whether it holds, and --overwrite "
-            "replaces it"
-        )
-
-
-def load_model(model: str) -> tuple[Loaded, int | None]:
-    """Return a model, and the tile of the bundle when it is one.
-
-    Raises:
-        UnsupportedError: the bundle was made from a checkpoint, and does not hold it.
-    """
-    from tinysr import paths
-    from tinysr.errors import UnsupportedError
-    from tinysr.manifest import MANIFEST_NAME, read_manifest
-    from tinysr.models import load_checkpoint, load_source
-
-    if paths.is_file(Path(model) / MANIFEST_NAME, UnsupportedError):
-        manifest = read_manifest(Path(model))
-        if manifest.source.kind != "preset":
-            raise UnsupportedError(
-                f"the bundle was made from the checkpoint '{manifest.source.name}': give the "
-                "checkpoint in the bundle's place"
-            )
-        return load_source(manifest.source, None), manifest.tile
-    return load_checkpoint(model), None
 
 
 def _data(found: Calibration, seconds: float) -> dict[str, Any]:

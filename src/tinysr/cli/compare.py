@@ -11,7 +11,6 @@ from tinysr.progress import progress_bar
 from tinysr.terminal import Column, Output, Table
 
 from .numbers import COUNT, number_option
-from .parity import backends_for
 
 if TYPE_CHECKING:
     from tinysr.benchmarks.versus.compare import Comparison
@@ -48,15 +47,17 @@ def compare(
     from tinysr.benchmarks.versus.compare import compare as compare_bundle
     from tinysr.calibration import degraded_photos
     from tinysr.models import load_source
-    from tinysr.parity import eager_reference, suite
+    from tinysr.parity import eager_reference
     from tinysr.runtime.bundle import Bundle
+    from tinysr.suite import suite
+    from tinysr.workflows.backends import choose_backends
 
     if output is not None:
         places.check_creatable(output / PAGE, UnsupportedError)
     opened = Bundle(bundle)
     tile = opened.manifest.tile
     with progress_bar() as tell:
-        backend = backends_for(opened, ["onnxruntime"])[0]
+        backend = choose_backends(opened, ["onnxruntime"])[0]
         loaded = load_source(opened.manifest.source, model)
         references = eager_reference(loaded.model, suite(tile), tell)
         photos = [(photo.low.pixels, photo.high) for photo in degraded_photos(tile)]

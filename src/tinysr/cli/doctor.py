@@ -46,7 +46,7 @@ class ExtraRow:
     versions: dict[str, str]
     missing: tuple[str, ...]
     problem: str = ""
-    """Why nothing is known; empty if something is."""
+    """Reason why nothing is known; empty if something is."""
 
 
 def doctor(

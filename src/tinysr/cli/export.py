@@ -12,20 +12,16 @@ import typer
 from tinysr.progress import progress_bar
 from tinysr.terminal import Output, styled
 
+from .common import is_bundle, print_report
 from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
-from .extend import extend, is_bundle, refuse_model_options
+from .extend import extend, refuse_model_options
 from .memory import peak_memory
 from .modes import refuse_without_effect
 from .numbers import SIDE, number_option
-from .parity import backends_for, print_report
-from .plans import with_plans
 from .tensorrt import build_notes, tensorrt_settings, with_tensorrt_options
 
 if TYPE_CHECKING:
-    from tinysr.export import ExportOptions, Gate
-    from tinysr.manifest import Manifest
-    from tinysr.models import Loaded
-    from tinysr.progress import Progress
+    from tinysr.workflows.export import Exported
 
 __all__ = ["export"]
 
@@ -107,10 +103,10 @@ def export(
         return
     for package in ("torch", "onnx", "onnxscript", "onnxsim"):
         require(package, extra="export")
-    from tinysr.export import PRECISIONS, ExportOptions, check_target, export_bundle, targets_for
+    from tinysr.export import ExportOptions
     from tinysr.export.plans.files import load_any_plan
     from tinysr.export.plans.precision import PrecisionPlan
-    from tinysr.models import load_checkpoint
+    from tinysr.workflows.export import export_gated
 
     plans = [load_any_plan(path) for path in plan or ()]
     options = ExportOptions(
@@ -122,24 +118,19 @@ def export(
         batch=_batch(batch),
         settings=_settings(targets, tensorrt, coreml),
     )
-    for chosen in targets_for(options.targets):
-        chosen.check(options.settings, PRECISIONS[options.precision])
-    place = output or Path("bundles") / Path(model).stem
-    check_target(place, overwrite=overwrite)  # before minutes are spent, not after
-    clock = _Clock()
+    start, screen = time.perf_counter(), Output()
     with build_notes(), progress_bar() as tell:
-        tell("reading the model", 0, 1)
-        loaded = load_checkpoint(model, layers=_layers(layers))
-        options, origins = with_plans(loaded, options, tell)
-        manifest = export_bundle(
-            loaded,
-            place,
+        exported = export_gated(
+            model,
+            output or Path("bundles") / Path(model).stem,
             options,
-            gate=_gate(loaded, options, tell, clock) if gate else None,
+            layers=_layers(layers),
+            gate=gate,
             overwrite=overwrite,
-            progress=lambda text: tell(text, 0, 1),
+            progress=tell,
+            told=lambda report: print_report(screen, report),
         )
-    _summary(Output(), place, manifest, origins, clock)
+    _summary(screen, exported, time.perf_counter() - start)
 
 
 def _settings(
@@ -149,55 +140,9 @@ def _settings(
     return tensorrt_settings(tensorrt, targets) | coreml_settings(coreml, targets)
 
 
-class _Clock:
-    """Tells the export's time from the gate's."""
-
-    def __init__(self) -> None:
-        self.start = time.perf_counter()
-        self.gate = 0.0
-        """Seconds spent in the gate."""
-
-    @property
-    def export(self) -> float:
-        """Seconds spent so far in all but the gate."""
-        return time.perf_counter() - self.start - self.gate
-
-
-def _gate(loaded: Loaded, options: ExportOptions, tell: Progress, clock: _Clock) -> Gate:
-    from tinysr.errors import GateError
-    from tinysr.export import bake
-    from tinysr.parity import (
-        eager_reference,
-        further_references,
-        gate_bundle,
-        seam_reference,
-        suite,
-    )
-    from tinysr.runtime.bundle import Bundle
-
-    def gate(folder: Path) -> None:
-        start = time.perf_counter()
-        report = gate_bundle(
-            folder,
-            eager_reference(loaded.model, suite(options.tile), tell),
-            backends=backends_for(Bundle(folder), []),
-            seam=seam_reference(Bundle(folder), loaded.model),
-            further=further_references(loaded.model, Bundle(folder).manifest, suite, tell),
-            baked=lambda: bake(loaded.model, options.tile),
-            progress=tell,
-        )
-        clock.gate = time.perf_counter() - start
-        print_report(Output(), report)
-        if not report.passed:
-            raise GateError(report.failure)
-
-    return gate
-
-
-def _summary(
-    output: Output, place: Path, manifest: Manifest, origins: dict[str, str], clock: _Clock
-) -> None:
+def _summary(output: Output, exported: Exported, seconds: float) -> None:
     """Say what was made, where, how big, how exact and how long it took."""
+    place, manifest = exported.folder, exported.manifest
     files = {f.path: f.size for a in manifest.artifacts for f in (a.file, *a.data)}
     output.line(
         styled(str(place), "bold"),
@@ -209,10 +154,13 @@ def _summary(
     )
     half = {"fp16": manifest.precision_plan} if manifest.precision_plan else {}
     for precision, entry in (half | manifest.quantization_plans).items():
-        output.line(f"  {precision} by the plan {place / entry.path}, {origins[precision]}")
+        output.line(
+            f"  {precision} by the plan {place / entry.path}, {exported.origins[precision]}"
+        )
     ungated = (styled("not gated", "yellow"), f": `tinysr parity {place}` does it")
-    gate = (f"gate {clock.gate:.1f} s",) if clock.gate else ungated
-    output.line(f"  export {clock.export:.1f} s, peak memory {peak_memory()}, ", *gate)
+    gate = (f"gate {exported.gate_seconds:.1f} s",) if exported.report else ungated
+    export_seconds = seconds - exported.gate_seconds
+    output.line(f"  export {export_seconds:.1f} s, peak memory {peak_memory()}, ", *gate)
 
 
 def _batch(text: str) -> int | None:

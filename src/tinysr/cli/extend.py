@@ -11,27 +11,15 @@ import typer
 from tinysr.progress import progress_bar
 from tinysr.terminal import Output, styled
 
+from .common import print_report
 from .memory import peak_memory
 from .modes import refuse_without_effect
-from .parity import print_report
 from .tensorrt import build_notes
 
 if TYPE_CHECKING:
-    from tinysr.export import Extension, Gate
-    from tinysr.progress import Progress
-    from tinysr.runtime.bundle import Bundle
-    from tinysr.runtime.session import Backend
+    from tinysr.export import Extension
 
-__all__ = ["extend", "is_bundle", "refuse_model_options"]
-
-
-def is_bundle(model: str) -> bool:
-    """Say whether a model's name is a bundle's folder."""
-    from tinysr import paths
-    from tinysr.errors import BundleError
-    from tinysr.manifest import MANIFEST_NAME
-
-    return paths.is_file(Path(model) / MANIFEST_NAME, BundleError)
+__all__ = ["extend", "refuse_model_options"]
 
 
 def refuse_model_options(context: typer.Context, folder: Path) -> None:
@@ -58,22 +46,19 @@ def refuse_model_options(context: typer.Context, folder: Path) -> None:
 
 def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overwrite: bool) -> None:
     """Build the formats, gate what can run here, and say what was made."""
-    from tinysr.export import check_target, extend_bundle
-    from tinysr.runtime.bundle import Bundle
+    from tinysr.workflows.extend import extend_gated
 
-    check_target(place, overwrite=overwrite)
-    start = time.perf_counter()
-    bundle = Bundle(folder)
+    start, output = time.perf_counter(), Output()
     with build_notes(), progress_bar() as tell:
-        manifest = extend_bundle(
-            bundle,
+        manifest = extend_gated(
+            folder,
             place,
             extension,
-            gate=_gate(bundle, extension, tell) if gate else None,
+            gate=gate,
             overwrite=overwrite,
-            progress=lambda text: tell(text, 0, 1),
+            progress=tell,
+            told=lambda report: print_report(output, report),
         )
-    output = Output()
     new = [a for a in manifest.artifacts if a.target in extension.targets]
     output.line(
         styled(str(place), "bold"),
@@ -85,53 +70,3 @@ def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overw
         said = verdict.note if verdict.result == "not run" else verdict.result
         output.line(f"  {artifact.label}: {artifact.file.size / 1e6:.1f} MB, {said}")
     output.line(f"  {time.perf_counter() - start:.1f} s, peak memory {peak_memory()}")
-
-
-def _gate(bundle: Bundle, extension: Extension, tell: Progress) -> Gate:
-    def gate(work: Path) -> None:
-        from tinysr.runtime.bundle import Bundle
-
-        if backends := _backends(Bundle(work), extension):
-            _hold(bundle, work, backends, tell)
-
-    return gate
-
-
-def _backends(bundle: Bundle, extension: Extension) -> list[Backend]:
-    """Return the backends that can run the new artifacts here."""
-    from tinysr.runtime.registry import BACKENDS
-
-    kinds = [kind() for kind in BACKENDS if kind.target in extension.targets]
-    return [
-        kind
-        for kind in kinds
-        if kind.status().ready
-        and not any(kind.unfit(bundle, artifact) for artifact in bundle.artifacts(kind.target))
-    ]
-
-
-def _hold(bundle: Bundle, work: Path, backends: list[Backend], tell: Progress) -> None:
-    """Hold the new artifacts against the eager model."""
-    from tinysr.errors import GateError, UnsupportedError
-    from tinysr.export import bake
-    from tinysr.models import load_source
-    from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
-
-    source, tile = bundle.manifest.source, bundle.manifest.tile
-    if source.kind != "preset":
-        raise UnsupportedError(
-            f"the gate needs the checkpoint '{source.name}', which a bundle does not hold: add "
-            "--no-gate, then run `tinysr parity` with --model"
-        )
-    loaded = load_source(source, None)
-    report = gate_bundle(
-        work,
-        eager_reference(loaded.model, suite(tile), tell),
-        backends=backends,
-        seam=seam_reference(bundle, loaded.model),
-        baked=lambda: bake(loaded.model, tile),
-        progress=tell,
-    )
-    print_report(Output(), report)
-    if not report.passed:
-        raise GateError(report.failure)

@@ -1,12 +1,12 @@
-"""What `tinysr inspect` says of a bundle. Needs neither torch nor onnx."""
+"""Tables of `tinysr inspect` for a bundle. Needs neither torch nor onnx."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from tinysr.hashing import file_sha256
 from tinysr.manifest import FileEntry, Manifest, read_manifest
-from tinysr.runtime.hashes import sha256_file
 from tinysr.runtime.integrity import fault_of
 from tinysr.terminal import Column, Output, Part, Table, styled
 
@@ -52,7 +52,7 @@ def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _check(folder: Path, entry: FileEntry) -> str:
     """Return ``ok``, ``changed``, ``missing`` or ``unreadable``."""
-    fault = fault_of(folder, entry, sha256_file)
+    fault = fault_of(folder, entry, file_sha256)
     return "ok" if fault is None else fault.kind
 
 

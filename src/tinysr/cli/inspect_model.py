@@ -1,4 +1,4 @@
-"""What `tinysr inspect` says of a model."""
+"""Tables of `tinysr inspect` for a model: parameters and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIDE = 128
 """Side of the image that costs are counted for, in pixels: the paper's."""
 
 MACS = "MACs are multiply-accumulates with weights; attention's are apart."
-"""What a reader of the tables has to know."""
+"""Definition of the count, for readers of the tables."""
 
 FORMS = {
     "eager": "as trained",

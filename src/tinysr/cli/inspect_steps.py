@@ -1,4 +1,4 @@
-"""What `tinysr inspect MODEL --steps` says: what each step of the recipe takes off a model."""
+"""Table of `tinysr inspect MODEL --steps`: what each step of the recipe takes off a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS = {
     "baked": "modulation cached as constants",
     "folded": "constants folded into the linears: what is exported",
 }
-"""What is left after each step (paper section 3.2 and table 4)."""
+"""Stages of a model after each step, by the step's name (paper section 3.2 and table 4)."""
 
 AUTOENCODERS = {
     "standard": "width {width}, no attention, standard convolutions",

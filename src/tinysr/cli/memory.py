@@ -1,4 +1,4 @@
-"""How much memory this program took."""
+"""Peak memory of this program."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class Mode:
     when: str
     """Ends the sentence "--tile has no effect …"; braces are filled with what a call knows."""
     advice: str = "leave it out"
-    """What to do instead."""
+    """Advice in place of the option, the end of the message."""
     takes: frozenset[str] | None = None
     """The parameters that have an effect; None for all but those that it refuses. A new option of
     the command is refused until it is named here."""
@@ -111,7 +111,7 @@ MODES: dict[str, Mode] = {
         refuses=_named("overwrite"),
     ),
 }
-"""By a name for messages of tests; a command enters one or more of its modes."""
+"""Modes by name, as messages of tests call them; a command enters one or more of its modes."""
 
 
 def refuse_without_effect(

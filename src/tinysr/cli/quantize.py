@@ -37,8 +37,7 @@ def quantize(
     from tinysr.export import DEFAULT_TILE
     from tinysr.export.plans.files import plan_name
     from tinysr.export.plans.quantization import PLANNED, load_quantization, quantization_text
-
-    from .calibrate import load_model
+    from tinysr.workflows.models import open_model
 
     target, form = PLANNED[name]
     plan = load_quantization(check) if check else None
@@ -50,7 +49,7 @@ def quantize(
         )
     with progress_bar() as tell:
         tell("reading the model", 0, 1)
-        loaded, own_tile = load_model(model)
+        loaded, own_tile = open_model(model)
         if plan is None:
             side = tile or own_tile or DEFAULT_TILE
             plan, found = find_quantization(

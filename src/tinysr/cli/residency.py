@@ -55,7 +55,7 @@ def _packages(bundle: Bundle) -> list[Path]:
 
 def _measured(package: Path) -> list[Residency]:
     if sys.platform == "darwin":
-        from tinysr.runtime.backends.coreml_plan import planned_residency
+        from tinysr.runtime.mil.compute_plan import planned_residency
 
         return planned_residency(package)
     from tinysr.runtime.mil import load_program, residency

@@ -31,7 +31,8 @@ class SignalError(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.exit_code = 128 + number
-        """What shells give a program ended by this signal: 143 for SIGTERM, 129 for SIGHUP."""
+        """Exit code that shells give a program ended by this signal: 143 for SIGTERM, 129 for
+        SIGHUP."""
 
 
 def exit_code(interruption: KeyboardInterrupt) -> int:

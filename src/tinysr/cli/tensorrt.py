@@ -23,7 +23,7 @@ TARGET = "tensorrt"
 _PANEL = "TensorRT"
 
 _PREFIX = "tensorrt_"
-"""Before the parameters' names: the command has a batch of its own."""
+"""Prefix of the parameters' names: the command has a batch of its own."""
 
 
 def _option(*names: str, text: str, **more: Any) -> Any:
@@ -113,7 +113,7 @@ def _options(
 
 
 TENSORRT_PARAMETERS = tuple(f"{_PREFIX}{name}" for name in inspect.signature(_options).parameters)
-"""What the options are called among a command's parameters."""
+"""Names of the options among a command's parameters."""
 
 
 def with_tensorrt_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""What `tinysr upscale` says: a line for each image, a progress bar, a summary, or JSON."""
+"""Output of `tinysr upscale`: a line for each image, a progress bar, a summary, or JSON."""
 
 from __future__ import annotations
 

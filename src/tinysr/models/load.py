@@ -1,4 +1,4 @@
-"""From a preset's name or a checkpoint's path to the eager model."""
+"""A preset's name or a checkpoint's path → the eager model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Loaded:
     """A model and where it came from."""
 
     model: TinySR
-    """In eval mode, fp32, no gradients."""
+    """Model in eval mode, fp32, no gradients."""
     source: Source
 
 

@@ -1,4 +1,4 @@
-"""What every one-step super-resolution model does, student or teacher."""
+"""Base class of one-step super-resolution models, students and teachers."""
 
 from __future__ import annotations
 

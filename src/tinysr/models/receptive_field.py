@@ -1,4 +1,4 @@
-"""What a window of the autoencoder takes: surroundings and memory, from the layers alone."""
+"""Receptive field and memory of the autoencoder's windows, computed from its layers alone."""
 
 from __future__ import annotations
 

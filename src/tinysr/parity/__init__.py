@@ -3,8 +3,6 @@
 from .bisection import bisect
 from .gate import bisect_failures, gate_bundle
 from .gates import DEPARTURE, GATES_DB, SEAM_RATIO, departure, gate_db
-from .images import SuiteImage, photo, suite, user_images
-from .metrics import Metrics, measure
 from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
 from .reference import Reference, eager_reference, further_references
 from .report import html_text
@@ -22,14 +20,12 @@ __all__ = [
     "BisectResult",
     "BisectRow",
     "ImageResult",
-    "Metrics",
     "ParityReport",
     "ParityRun",
     "Progress",
     "Reference",
     "SeamReference",
     "SeamResult",
-    "SuiteImage",
     "bisect",
     "bisect_failures",
     "departure",
@@ -38,15 +34,11 @@ __all__ = [
     "gate_bundle",
     "gate_db",
     "html_text",
-    "measure",
     "measure_seams",
-    "photo",
     "run_artifact",
     "run_parity",
     "save_manifest",
     "seam_ratio",
     "seam_reference",
-    "suite",
-    "user_images",
     "with_verdicts",
 ]

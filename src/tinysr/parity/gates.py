@@ -1,4 +1,4 @@
-"""What every artifact must reach on every image of the suite, by its precision."""
+"""Gates: the agreement that every artifact must reach on every image, by its precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking inside a PyTorch model: every module's output, in the order they finish."""
+"""Hooks into a PyTorch model: every module's output, in the order they finish."""
 
 from __future__ import annotations
 

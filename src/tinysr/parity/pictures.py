@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .images import SuiteImage
+from tinysr.suite.images import SuiteImage
 
 __all__ = ["Picture", "amplification", "picture", "thumb"]
 
@@ -36,7 +36,7 @@ class Picture:
     eager: Array
     """``[s, s, 3]``, clamped to [0, 1]."""
     backend: Array
-    """As ``eager``; NaN where the output is not finite."""
+    """``[s, s, 3]``, clamped to [0, 1]; NaN where the output is not finite."""
     difference: Array
     """``[s, s, 3]``: the largest absolute difference under each thumbnail pixel."""
 

@@ -1,4 +1,4 @@
-"""Looking inside an ONNX graph: its values by name, and what they are for an input."""
+"""Probe of an ONNX graph: its values by name, and what they are for an input."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tinysr.atomic import write_atomically
 from tinysr.manifest import MANIFEST_NAME, Artifact, Manifest, Verdict, to_json
+from tinysr.metrics import Metrics
 
-from .metrics import Metrics
 from .results import ArtifactResult
 
 __all__ = ["REPORT_HTML", "REPORT_JSON", "save_manifest", "with_verdicts"]

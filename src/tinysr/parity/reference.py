@@ -1,4 +1,4 @@
-"""What the eager model makes of every image: the truth that artifacts are held against."""
+"""Outputs of the eager model for every image: the reference that artifacts are compared with."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tinysr.errors import CheckpointError
 from tinysr.manifest import Artifact, Manifest, Stage
 from tinysr.models import TinySR
 from tinysr.progress import Progress
-
-from .images import SuiteImage
+from tinysr.suite.images import SuiteImage
 
 __all__ = [
     "TILES",

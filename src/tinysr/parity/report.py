@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tinysr.metrics import Metrics
+from tinysr.pages import page
+
 from .gates import GATES_DB
-from .metrics import Metrics
-from .page import page
 from .pictures import Picture, amplification, thumb
 from .results import ArtifactResult, ImageResult
 from .run import ParityRun
@@ -15,7 +16,7 @@ from .run import ParityRun
 __all__ = ["html_text"]
 
 _GATE_MARK = 60
-"""Where the gate stands on a bar, in percent of its length."""
+"""Position of the gate on a bar, in percent of its length."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +34,7 @@ class _Card:
 class _Gallery:
     result: ArtifactResult
     factor: str
-    """By how much the differences are amplified."""
+    """Factor by which the differences are amplified."""
     cards: tuple[_Card, ...]
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import platform
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from tinysr.manifest import Artifact, Host, Source, Stage, Verdict
+from tinysr.metrics import Metrics
+from tinysr.records import StrictRecord
 from tinysr.versions import installed
-
-from .metrics import Metrics
 
 __all__ = [
     "ArtifactResult",
@@ -27,11 +25,7 @@ __all__ = [
 _PACKAGES = ("tinysr", "torch", "onnx", "onnxruntime", "numpy", "scikit-image")
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ImageResult(_Record):
+class ImageResult(StrictRecord):
     """One image through one artifact."""
 
     image: str
@@ -40,7 +34,7 @@ class ImageResult(_Record):
     metrics: Metrics
 
 
-class BisectRow(_Record):
+class BisectRow(StrictRecord):
     """One module's output in the graph, held against the same module in PyTorch."""
 
     module: str
@@ -50,7 +44,7 @@ class BisectRow(_Record):
     departs: bool
 
 
-class BisectResult(_Record):
+class BisectResult(StrictRecord):
     """Where a failing graph goes wrong."""
 
     artifact: str
@@ -63,11 +57,11 @@ class BisectResult(_Record):
     rows: tuple[BisectRow, ...]
     """The modules around it, in the order they run."""
     compared: int
-    """How many modules were compared in all, up to and with the one that departs."""
+    """Number of modules that were compared, up to and with the one that departs."""
     note: str
 
 
-class ArtifactResult(_Record):
+class ArtifactResult(StrictRecord):
     """One artifact on one backend, over the whole suite."""
 
     target: str
@@ -78,7 +72,7 @@ class ArtifactResult(_Record):
     images: tuple[ImageResult, ...]
     verdict: Verdict
     side: int | None = None
-    """Of its images, in low-resolution pixels; null when it is the bundle's tile."""
+    """Side of the suite's images, in low-resolution pixels; null when it is the bundle's tile."""
     bisect: BisectResult | None = None
 
     @property
@@ -111,7 +105,7 @@ class ArtifactResult(_Record):
         return key == (self.target, self.stage, self.precision)
 
 
-class SeamResult(_Record):
+class SeamResult(StrictRecord):
     """One image of several tiles through a backend's stages: what tiling adds."""
 
     backend: str
@@ -119,9 +113,9 @@ class SeamResult(_Record):
     precision: str
     image: str
     tiles: int
-    """Of the transformer."""
+    """Seams of the transformer's tiles."""
     windows: int
-    """Of the autoencoder."""
+    """Seams of the autoencoder's windows."""
     metrics: Metrics
     ratio: float | None
     """Mean squared error at the borders over that elsewhere; null when not finite."""
@@ -141,7 +135,7 @@ class SeamResult(_Record):
         )
 
 
-class ParityReport(_Record):
+class ParityReport(StrictRecord):
     """A whole run. It holds no time of day: the same run gives the same file."""
 
     schema_version: Literal[1] = 1
@@ -152,7 +146,8 @@ class ParityReport(_Record):
     images: tuple[str, ...]
     results: tuple[ArtifactResult, ...]
     seams: tuple[SeamResult, ...] = ()
-    """Per backend and precision that has all stages; empty when it was not measured."""
+    """Seams for each backend and precision that has all stages; empty when they were not
+    measured."""
     tools: dict[str, str]
     host: Host
 

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Artifact, Port
+from tinysr.metrics import Metrics, measure
 from tinysr.progress import Progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
 from .gates import gate_db
-from .metrics import Metrics, measure
 from .pictures import Picture, picture
 from .reference import Reference, as_given, further_sides
 from .results import (
@@ -45,7 +45,7 @@ class ParityRun:
 
     report: ParityReport
     pictures: dict[str, tuple[Picture, ...]]
-    """Per label of a result whose output is an image: one per image of the suite."""
+    """Pictures by the label of a result whose output is an image: one per image of the suite."""
 
 
 def run_parity(

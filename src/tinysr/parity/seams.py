@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Manifest
+from tinysr.metrics import Metrics, measure
 from tinysr.models import TinySR
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
@@ -27,10 +28,9 @@ from tinysr.runtime.network import Network, Work
 from tinysr.runtime.registry import STAGES, create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
+from tinysr.suite.images import Pixels, photo
 
 from .gates import SEAM_RATIO, gate_db
-from .images import Pixels, photo
-from .metrics import Metrics, measure
 from .reference import as_given
 from .results import SeamResult
 

@@ -1,4 +1,4 @@
-"""All that is printed: in any encoding, at any width, and whatever becomes of the output.
+"""Printed output: in any encoding, at any width, and whatever becomes of the stream.
 
 Programs begin with :func:`program`, print through :class:`Output`, and lay out rows as a
 :class:`Table`. Nothing else writes to standard output or error, except the bytes of an image.

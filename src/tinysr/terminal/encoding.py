@@ -36,7 +36,7 @@ _SAME = {
     "”": '"',
     "\N{NO-BREAK SPACE}": " ",
 }
-"""What means the same in ASCII."""
+"""Replacements that mean the same in ASCII."""
 
 _ACROSS, _DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇┊┋╎╏║╵╷╹╻╽╿"
 _BOXES, _BLOCKS, _BRAILLE = range(0x2500, 0x2580), range(0x2580, 0x25A0), range(0x2800, 0x2900)

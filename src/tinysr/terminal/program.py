@@ -1,4 +1,4 @@
-"""How every program begins and ends: `tinysr`, and `python -m tinysr.benchmarks.…`."""
+"""Start and end of every program: `tinysr`, and `python -m tinysr.benchmarks.…`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTERRUPTED = 130
 """The exit code shells give a program ended by Ctrl-C."""
 
 BROKEN_PIPE = 141
-"""What a shell gives a program that wrote to a pipe nobody reads any more."""
+"""Exit code that a shell gives a program that wrote to a pipe nobody reads any more."""
 
 _Words = ParamSpec("_Words")
 

@@ -16,7 +16,7 @@ __all__ = ["is_of_output", "prepare", "settle"]
 _NUMBERS = {"stdout": 1, "stderr": 2}
 
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EPIPE)
-"""What goes wrong with an output that is open: a full disk, a device that went away."""
+"""Errors of an output that is open: a full disk, a device that went away."""
 
 
 def prepare() -> None:

@@ -1,8 +1,9 @@
 """The paper's recipe: stages that one engine trains, their data, and what they hand on."""
 
+from tinysr.records import StrictRecord
 from tinysr.training.chain import Chain, run_chain
-from tinysr.training.config import Data, Optim, Phase, RunConfig, Strict, read_config
-from tinysr.training.degradation import Degradation, degrade
+from tinysr.training.config import Data, Optim, Phase, RunConfig, read_config
+from tinysr.training.degradations.fixed import Degradation, degrade
 from tinysr.training.evaluate import Score, evaluate, mean_psnr, photo_pairs
 from tinysr.training.init import initialise
 from tinysr.training.recipes import RECIPES, config_path
@@ -20,7 +21,7 @@ __all__ = [
     "Phase",
     "RunConfig",
     "Score",
-    "Strict",
+    "StrictRecord",
     "config_path",
     "degrade",
     "evaluate",

@@ -22,7 +22,7 @@ from tinysr.training.stages.pixel_loss import FEATURES
 __all__ = ["Chain", "Said", "run_chain"]
 
 Said = Callable[[str], None]
-"""Called with each line about how the chain goes on."""
+"""Callback, called with each line about how the chain goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

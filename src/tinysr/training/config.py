@@ -12,16 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 
 __all__ = [
     "Data",
     "Optim",
     "Phase",
     "RunConfig",
-    "Strict",
     "first_problem",
     "parse_config",
     "read_config",
@@ -29,31 +29,25 @@ __all__ = [
 ]
 
 
-class Strict(BaseModel):
-    """A table of a config: frozen, and without keys that nobody reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Phase(Strict):
+class Phase(StrictRecord):
     """A stretch of the run with one size of patch and one precision."""
 
     share: float = Field(default=1.0, gt=0, le=1)
-    """Of the run's steps; the shares of all phases add up to 1."""
+    """Share of the run's steps, in (0, 1]; the shares of all phases add up to 1."""
     patch: int = Field(ge=16)
     """Side of a high-resolution patch, in pixels; it divides by 16."""
     batch: int = Field(ge=1)
     """Patches in a step, over all processes and accumulated parts."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """What autocast computes in; weights and their sums stay fp32."""
+    """Type in which autocast computes; weights and their sums stay fp32."""
 
 
-class Optim(Strict):
+class Optim(StrictRecord):
     """AdamW, its schedule, and the average of the weights."""
 
     steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    """At its peak; a cosine takes it to ``final_rate``."""
+    """Learning rate at its peak; a cosine takes it to ``final_rate``."""
     final_rate: float = Field(ge=0)
     warmup: int = Field(default=0, ge=0)
     """Steps over which the rate rises from 0."""
@@ -77,7 +71,7 @@ class Optim(Strict):
         return self.final_rate + (self.learning_rate - self.final_rate) * fall
 
 
-class Data(Strict):
+class Data(StrictRecord):
     """Where patches come from and what is done to them."""
 
     photos: float = Field(default=0.0, ge=0, le=1)
@@ -87,14 +81,14 @@ class Data(Strict):
     vivid: float = Field(default=0.0, ge=0, le=1)
     """Share of the synthetic patches with strong colours; without them red turns out orange."""
     image_side: int = Field(default=512, ge=16)
-    """Of a synthetic image, in pixels."""
+    """Side of a synthetic image, in pixels."""
     pool: int = Field(default=96, ge=1)
     """Images that are in use at a time."""
     refresh: int = Field(default=16, ge=1)
     """Steps after which the pool's oldest image makes way for a new one."""
 
 
-class RunConfig(Strict):
+class RunConfig(StrictRecord):
     """What a stage's run does. Equal configs and inputs see the same images in the same order."""
 
     stage: str
@@ -103,7 +97,7 @@ class RunConfig(Strict):
     optim: Optim
     phases: tuple[Phase, ...]
     data: Data = Data()
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
     """The stage's own table; the stage checks it."""
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""How well a model upscales degraded photos that it never saw, against bicubic."""
+"""Evaluation on degraded photos that the model has never seen, against bicubic."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tinysr.decibels import psnr_of_mse
 from tinysr.errors import require
 from tinysr.models import SCALE, TinySR
 from tinysr.runtime.color import adain
-from tinysr.training.degradation import LIGHT, SEVERE, Degradation, degrade
+from tinysr.training.degradations.fixed import LIGHT, SEVERE, Degradation, degrade
 from tinysr.training.spectral import Array
 
 __all__ = [
@@ -86,7 +87,7 @@ class Score:
     photo: str
     degradation: str
     psnr: float
-    """In dB, over all pixels and channels of the clamped image."""
+    """PSNR in dB, over all pixels and channels of the clamped image."""
     ssim: float
 
 
@@ -176,4 +177,4 @@ def upscaled(upscale: Upscale, low: Array) -> Array:
 def psnr(image: Array, truth: Array) -> float:
     """Return the PSNR of two images in [0, 1], over all pixels and channels, in dB."""
     error = float(np.mean((image.astype(np.float64) - truth) ** 2))
-    return float(-10 * np.log10(max(error, 1e-12)))
+    return psnr_of_mse(max(error, 1e-12))

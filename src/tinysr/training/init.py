@@ -1,4 +1,4 @@
-"""A starting point that already is a bilinear ×4 upscaler.
+"""Initial weights that already are a bilinear ×4 upscaler.
 
 PyTorch's default initialisation of this network does not learn in hours on a CPU. So some channels
 are wired by hand to carry the low-resolution image (see :mod:`tinysr.training.wiring`), and all
@@ -24,7 +24,7 @@ from tinysr.training.wiring import LATENTS, WIRED, wire_decoder, wire_encoder, w
 __all__ = ["initialise", "initialise_autoencoder"]
 
 _QUIET = 0.1
-"""What a residual branch's last layer, and the modulation, are scaled by."""
+"""Scale of a residual branch's last layer, and of the modulation."""
 
 _WHISPER = 2e-4
 """Deviation of ``proj_out``'s weights: v starts at a hundredth of what the latents vary by."""

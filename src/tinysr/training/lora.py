@@ -44,7 +44,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 Base = nn.Linear | nn.Conv2d
-"""What can be adapted."""
+"""Layers that can be adapted."""
 
 
 class LowRank(nn.Module):

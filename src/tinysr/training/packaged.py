@@ -41,9 +41,9 @@ class Packaged:
     module: str
     """The folder that the package installs."""
     file: str
-    """Inside that folder."""
+    """Path of the file inside that folder."""
     licence: str
-    """Of the weights."""
+    """Licence of the weights."""
 
 
 IMAGE_TEACHERS = (TEACHER_NAME,)

@@ -1,4 +1,4 @@
-"""Which runs made a model, from what they wrote beside their products."""
+"""Provenance of a model: the runs that made it, from the records beside their products."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Made:
     config: RunConfig
     seconds: float
     facts: Mapping[str, Any]
-    """What its stage found, such as the layers to keep."""
+    """Findings of the run's stage, such as the layers to keep."""
 
 
 def provenance(run: Path) -> list[Made]:

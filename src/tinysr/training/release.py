@@ -1,4 +1,4 @@
-"""From a run's product to what the package ships: fp16 weights and their model card."""
+"""A run's product → the files that the package ships: fp16 weights and their model card."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Job:
     data: Path | None = None
     """Folder of images; None trains on synthetic ones alone."""
     checkpoint: Path | None = None
-    """What to go on from in place of the folder's own checkpoint."""
+    """Checkpoint to go on from, in place of the folder's own."""
 
 
 def run_stage(

@@ -1,4 +1,4 @@
-"""Grey textures ``[side, side]`` of mean about 0 and deviation about 1: what surfaces look like."""
+"""Grey textures ``[side, side]`` of mean about 0 and deviation about 1, like those of surfaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured on photos while a stage trains: the curve beside the loss."""
+"""Metrics measured on photos while a stage trains: the curve beside the loss."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tinysr.training.spectral import Array
 __all__ = ["CONSTANT", "Watcher"]
 
 CONSTANT = ", v constant"
-"""What follows a measure's name where the transformer's prediction is averaged over the image."""
+"""Suffix of a measure's name where the transformer's prediction is averaged over the image."""
 
 
 class Watcher:

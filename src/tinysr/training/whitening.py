@@ -20,7 +20,7 @@ from tinysr.training.wiring import LATENTS, PATTERNS, PHASES, PIXELS
 __all__ = ["as_latents", "pixel_covariance", "whiten_tokens"]
 
 _DEVIATION = 0.25
-"""Of a pixel's values in [0, 1]."""
+"""Deviation of a pixel's values in [0, 1]."""
 
 _NEIGHBOURS = 0.985
 """Correlation of neighbouring pixels; it falls exponentially with their distance."""
@@ -35,7 +35,8 @@ _SPARE = 0.05
 """Deviation of the latents that carry no pixels."""
 
 _GAIN = 2.5
-"""Of a token's features, beside a position table of about 0.7: photos vary less than the model."""
+"""Gain of a token's features, beside a position table of about 0.7: photos vary less than the
+model."""
 
 
 def whiten_tokens(projection: nn.Conv2d, generator: torch.Generator) -> None:

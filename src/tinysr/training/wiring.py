@@ -46,7 +46,7 @@ _AT_HALF = (*range(PIXELS), ONE, *RIGHT, *LOWER, *COLOUR)
 _SMOOTH = (ONE, *COLOUR, LEFT_RIGHT, TOP_BOTTOM)
 
 FAINT = 0.01
-"""What the last convolution and the spare latents start at, of their He features."""
+"""Initial scale of the last convolution and of the spare latents, relative to their He features."""
 
 
 def wire_pattern(bias: Tensor) -> None:

@@ -19,10 +19,11 @@ from tinysr.export.plans.quantization import QuantizationPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.models.checkpoints import save_single_file
-from tinysr.parity import eager_reference, suite
+from tinysr.parity import eager_reference
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Session
+from tinysr.suite import suite
 
 Run = Callable[..., tuple[int, str, str]]
 

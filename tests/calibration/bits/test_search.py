@@ -17,8 +17,9 @@ from tinysr.calibration.ranges.images import degraded_photos
 from tinysr.export import BakedTinySR
 from tinysr.export.plans.quantization import QUANTIZED, Format
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle, suite
+from tinysr.parity import eager_reference, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

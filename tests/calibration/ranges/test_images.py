@@ -12,7 +12,7 @@ from tests.support.calibrating import SUITE
 from tests.support.tiny_models import TILE
 from tinysr.calibration import calibration_images
 from tinysr.errors import CalibrationError, ImageError
-from tinysr.parity import suite
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,7 +17,7 @@ from tinysr.calibration.ranges import measure as measuring
 from tinysr.calibration.ranges.histogram import Measured, see
 from tinysr.errors import CalibrationError
 from tinysr.models import Loaded
-from tinysr.parity import suite
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,7 +14,7 @@ from tinysr.export.model.apply_plan import apply_plan
 from tinysr.export.model.typed import units
 from tinysr.export.plans.precision import KeptModule, PrecisionPlan
 from tinysr.models import Loaded
-from tinysr.parity import suite
+from tinysr.suite import suite
 
 ATTENTION = "transformer.transformer_blocks.1.attn"
 FEED_FORWARD = "transformer.transformer_blocks.1.ff"

@@ -24,10 +24,11 @@ from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import Stage, read_manifest
 from tinysr.models import Loaded
 from tinysr.models.accounting import stage_costs
-from tinysr.parity import eager_reference, gate_bundle, suite
+from tinysr.parity import eager_reference, gate_bundle
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.backends.openvino import FixedShapesSession, OpenVinoBackend
 from tinysr.runtime.openvino_cpu import multiplies_bytes
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -56,7 +56,7 @@ def test_of_a_file_of_another_size_nothing_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a.png").write_bytes(PIXELS * 2)
-    monkeypatch.setattr("tinysr.runtime.folder.log.sha256_file", lambda _: pytest.fail("was read"))
+    monkeypatch.setattr("tinysr.runtime.folder.log.file_sha256", lambda _: pytest.fail("was read"))
     assert "not the file" in str(why_stale(folder))
 
 

@@ -1,4 +1,4 @@
-"""Which layout a path has."""
+"""Layouts in the order in which a path is tried against them."""
 
 from __future__ import annotations
 

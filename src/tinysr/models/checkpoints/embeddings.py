@@ -27,7 +27,7 @@ class _Kind:
     """Kind of embedding."""
 
     what: str
-    """As messages call it."""
+    """Name of the kind in messages."""
     names: frozenset[str]
     """Names under which it lies in a file of several tensors."""
     axes: tuple[str, ...]

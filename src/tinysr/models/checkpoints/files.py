@@ -22,7 +22,6 @@ from tinysr.models.checkpoints.damage import describe_cut, describe_stand_in, he
 
 __all__ = [
     "check_finite",
-    "file_sha256",
     "is_safetensors",
     "read_json",
     "read_safetensors",
@@ -137,12 +136,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: expected a JSON object, found a {type(data).__name__}")
     return data
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:

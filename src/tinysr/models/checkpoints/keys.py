@@ -1,4 +1,4 @@
-"""From named tensors to a model: every key accounted for, nothing allocated twice."""
+"""Named tensors → a model: every key accounted for, nothing allocated twice."""
 
 from __future__ import annotations
 

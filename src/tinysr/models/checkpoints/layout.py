@@ -1,4 +1,4 @@
-"""What every layout gives: a config, tensors under our own names, and what they came from."""
+"""A checkpoint as read: a config, tensors under our own names, and the layout it came from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     """fp32, under the names of :class:`tinysr.models.TinySR`, LoRA merged."""
     lora_sha256: str | None = None
-    """Of the LoRA's file."""
+    """Hash of the LoRA's file; None without a LoRA."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,9 +29,9 @@ class Layout:
     """A way in which checkpoints lie on disk."""
 
     name: str
-    """As it is written in a manifest."""
+    """Name of the layout, as a manifest has it."""
     sign: str
-    """What the layout is recognised by, for messages."""
+    """Sign by which the layout is recognised, for messages."""
     matches: Callable[[Path], bool]
     """Tells whether a path looks like this layout, from names alone."""
     read: Callable[[Path, Sequence[int] | None], Checkpoint]

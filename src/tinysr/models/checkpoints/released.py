@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.hashing import file_sha256
 from tinysr.models.checkpoints.embeddings import read_pooled, read_positions
-from tinysr.models.checkpoints.files import file_sha256
 from tinysr.models.checkpoints.layout import Checkpoint, Layout
 from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import POSITIONS, join, read_transformer, read_vae

@@ -14,7 +14,7 @@ from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_s
 __all__ = ["read_tensors"]
 
 _MOST_BYTES = 1 << 30
-"""Of a pickled file; feature networks and image teachers have some megabytes."""
+"""Largest pickled file that is read; feature networks and image teachers have some megabytes."""
 
 
 def read_tensors(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:

@@ -86,7 +86,7 @@ class _Set:
     """Files that hold the same weights once."""
 
     variant: str
-    """As it stands in the files' names; empty for the plain files."""
+    """Variant in the files' names, such as ``fp16``; empty for the plain files."""
     files: set[str] = field(default_factory=set)
     """Names of those that lie here."""
     indices: list[Path] = field(default_factory=list)

@@ -31,7 +31,7 @@ class TsdSrConfig:
 
     vae: KlConfig = field(default_factory=KlConfig)
     transformer: TransformerConfig = field(default_factory=lambda: TransformerConfig(depth=24))
-    """Of the image stream; the text's follows from it."""
+    """Configuration of the image stream; the text stream's follows from it."""
     prompt_tokens: int = TEXT_TOKENS
     prompt_channels: int = TEXT_CHANNELS
     timestep: float = 1000.0

@@ -1,4 +1,4 @@
-"""What will happen to one item, drawn from its seed alone."""
+"""Plan of one item's degradation, drawn from the item's seed alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ItemPlan:
 
     rounds: tuple[RoundPlan, RoundPlan]
     last_mode: Mode
-    """Of the resize to the low resolution."""
+    """Mode of the resize to the low resolution."""
     last_kernel: Tensor
     """A sinc filter, or the identity."""
     jpeg_first: bool

@@ -1,12 +1,11 @@
-"""How strong a degradation is, as data."""
+"""Settings of a degradation: its strengths and probabilities, as data."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from tinysr.errors import choices
+from tinysr.records import StrictRecord
 
 __all__ = ["DEGRADATIONS", "KernelName", "Range", "Round", "Settings", "settings_named"]
 
@@ -16,11 +15,7 @@ Range = tuple[float, float]
 KernelName = Literal["iso", "aniso", "generalized", "generalized_aniso", "plateau", "plateau_aniso"]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Round(_Table):
+class Round(StrictRecord):
     """One round of blur, resize, noise and JPEG."""
 
     blur: float = 1.0
@@ -56,7 +51,7 @@ class Round(_Table):
     """JPEG's, in 1 to 100."""
 
 
-class Settings(_Table):
+class Settings(StrictRecord):
     """How high-resolution images become low-resolution ones."""
 
     first: Round
@@ -148,7 +143,8 @@ _MILD = Settings(
 )
 
 DEGRADATIONS: dict[str, Settings] = {"mild": _MILD, "real-esrgan": _REAL_ESRGAN}
-"""By the name that configs give: what a small model can undo, and the published strengths."""
+"""Degradations by the name that configs give: what a small model can undo, and the published
+strengths."""
 
 
 def settings_named(name: str) -> Settings:

@@ -1,4 +1,4 @@
-"""What a run shows: a bar with the time left, and TensorBoard's logs."""
+"""Display of a run: a bar with the time left, and TensorBoard's logs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinysr.errors import require
 from tinysr.terminal import Output
 from tinysr.terminal.bars import bars
 from tinysr.training.engine.checkpoint import Progress
-from tinysr.training.engine.loop import Report
+from tinysr.training.engine.session import Report
 
 __all__ = ["LOGS", "shown"]
 

@@ -6,17 +6,15 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tinysr.training.config import RunConfig
+from tinysr.training.engine.session import Session
 from tinysr.training.engine.stage import Batch, Batches, Raw
 from tinysr.training.engine.team import Team
-
-if TYPE_CHECKING:
-    from tinysr.training.engine.loop import Session
 
 __all__ = ["Parts", "loaded"]
 

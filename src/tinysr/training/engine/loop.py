@@ -6,8 +6,7 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +18,13 @@ from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.training.config import RunConfig
 from tinysr.training.engine.checkpoint import CHECKPOINT, Progress, State, load_state, save_state
 from tinysr.training.engine.loading import Parts, loaded
+from tinysr.training.engine.session import Session
 from tinysr.training.engine.signals import stop_requests
 from tinysr.training.engine.stage import Batch, Batches, Stage, named_trained, trained
 from tinysr.training.engine.state import averaged, copy_into, new_state
 from tinysr.training.engine.team import Team, quiet
 
-__all__ = ["Report", "Session", "Watch", "train"]
-
-Watch = Callable[[Stage], Mapping[str, float]]
-"""Returns measures of the stage, by name, on images that the training doesn't see: ``psnr`` in dB,
-and others."""
-
-Report = Callable[[Progress, Mapping[str, float]], None]
-"""Called after each step with the progress and the step's losses and rate by name."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
-    """How a session of a run works; none of it changes what the run computes."""
-
-    save_every: float = 180.0
-    """Seconds between checkpoints."""
-    keep_every: int = 0
-    """Steps between checkpoints that stay, under a name with their step; 0 keeps none."""
-    watch_every: int = 500
-    """Steps between measurements, of which the last step is one; 0 measures nothing."""
-    workers: int = 0
-    """Processes that load batches ahead; 0 loads them between the steps."""
-    watch: Watch | None = None
-    report: Report | None = None
+__all__ = ["train"]
 
 
 def train(

@@ -1,4 +1,4 @@
-"""What a stage of the recipe is, and the batches it learns from.
+"""Interface of a stage of the recipe, and the batches it learns from.
 
 A stage says what trains, what is minimised and what it hands on. The engine owns the rest:
 optimizers, schedule, average, precision, processes, checkpoints, logs.
@@ -85,7 +85,7 @@ class Stage(ABC):
     """
 
     model: nn.Module
-    """On the training's device; checkpoints hold those of its parameters that train."""
+    """Model on the training's device; checkpoints hold those of its parameters that train."""
     critic: nn.Module | None = None
     """The discriminator, the second player of a GAN loss."""
     may_skip: bool = True

@@ -1,4 +1,4 @@
-"""What an image teacher is shown, as data: with its weights, it determines the crops."""
+"""Inputs of an image teacher, as data: with its weights, they determine the crops."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from tinysr.errors import UnsupportedError
-from tinysr.training.config import Data, Phase, Strict, first_problem, read_table
+from tinysr.records import StrictRecord
+from tinysr.training.config import Data, Phase, first_problem, read_table
 
 __all__ = ["TEACH", "TeachConfig", "read_teach_config"]
 
@@ -17,7 +18,7 @@ TEACH = "teach"
 """The stage's name in configs and recipes."""
 
 
-class TeachConfig(Strict):
+class TeachConfig(StrictRecord):
     """A TOML file with ``stage = "teach"``."""
 
     stage: Literal["teach"] = "teach"
@@ -31,7 +32,7 @@ class TeachConfig(Strict):
     batch: int = Field(ge=1)
     """Crops that the teacher enlarges at a time."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    """What the teacher computes in; bf16 pays on CPUs that multiply it in tiles (AMX)."""
+    """Type in which the teacher computes; bf16 pays on CPUs that multiply it in tiles (AMX)."""
     data: Data = Data()
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from tinysr.training.image_teachers.rrdbnet import RRDBNet, Shape
 __all__ = ["load_image_teacher"]
 
 _WITHIN = ("params_ema", "params")
-"""Where releases keep the tensors: the averaged weights before the others."""
+"""Names under which releases keep the tensors: the averaged weights before the others."""
 
 _BLOCK = re.compile(r"^body\.(\d+)\.")
 _MOST_BLOCKS = 64

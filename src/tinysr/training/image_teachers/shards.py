@@ -10,7 +10,6 @@ Each shard names in its metadata what made it, so that a run that goes on knows 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from torch import Tensor
 from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
+from tinysr.hashing import file_sha256
 from tinysr.models import SCALE
 
 __all__ = [
@@ -64,7 +64,7 @@ class Taught:
     shards: tuple[str, ...]
     """File names, in order."""
     crops: int
-    """In each shard."""
+    """Number of crops in each shard."""
     patch: int
     """Side of a crop at high resolution, in pixels."""
 
@@ -157,8 +157,7 @@ def _sizes(path: Path) -> tuple[int, int]:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise CheckpointError(f"{path}: can't be read: {error.strerror}") from error
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tinysr import paths
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.files import file_sha256
+from tinysr.hashing import file_sha256
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Team
 from tinysr.training.engine.signals import stop_requests

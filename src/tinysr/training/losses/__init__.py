@@ -1,4 +1,4 @@
-"""What stages minimise."""
+"""Losses that stages minimise."""
 
 from tinysr.training.losses.gan import PatchCritic, UNetCritic, critic_hinge, fool
 from tinysr.training.losses.perceptual import PerceptualName, perceptual

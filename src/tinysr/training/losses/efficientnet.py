@@ -26,10 +26,10 @@ _TAPS = (0, 2, 4, 7, 10)
 """Blocks whose results are compared: 1/2, 1/4, 1/8, 1/16 and 1/16 of the image's side."""
 
 _STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1)
-"""Of the blocks up to the last tap; their other sizes are those of the weights."""
+"""Strides of the blocks up to the last tap; their other sizes are those of the weights."""
 
 _EPSILON = 1e-3
-"""Of every batch norm."""
+"""Epsilon of every batch norm."""
 
 _PARTS = ("weight", "bias", "running_mean", "running_var")
 

@@ -23,10 +23,10 @@ from tinysr.models.checkpoints.files import read_safetensors
 __all__ = ["DEVIATION", "MEAN", "FeatureDistance", "to_unit_length"]
 
 MEAN = (0.485, 0.456, 0.406)
-"""Of ImageNet's images in [0, 1], by channel."""
+"""Mean of ImageNet's images in [0, 1], by channel."""
 
 DEVIATION = (0.229, 0.224, 0.225)
-"""Of ImageNet's images in [0, 1], by channel."""
+"""Deviation of ImageNet's images in [0, 1], by channel."""
 
 _LINEAR = re.compile(r"^lins?\.?(\d+)\.(?:model\.1\.)?weight$")
 

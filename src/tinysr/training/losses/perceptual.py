@@ -1,4 +1,4 @@
-"""Which perceptual loss a config asks for."""
+"""The perceptual loss that a config asks for."""
 
 from __future__ import annotations
 

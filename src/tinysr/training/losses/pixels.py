@@ -8,7 +8,7 @@ from torch import Tensor
 __all__ = ["log_squared", "smooth_l1", "squared"]
 
 _KNEE = 0.002
-"""Under half a step of 8 bits the distance turns quadratic."""
+"""Distance below which the loss turns quadratic: under half a step of 8 bits."""
 
 _ROUNDING = (1 / 255) ** 2 / 12
 """Mean square of what rounding to 8 bits adds to any image: better than that is not needed."""

@@ -22,7 +22,7 @@ class Evidence:
     loss: Callable[[Kept], float]
     """The task loss of a mask, without any training."""
     influence: Callable[[], Sequence[float]]
-    """How much each layer changes its input: 1 - the mean cosine of its input and output."""
+    """Influence of each layer on its input: 1 - the mean cosine of its input and output."""
     learn: Callable[[bool], Kept]
     """Mask learning, with or without trades between blocks."""
     seed: int = 80
@@ -82,4 +82,4 @@ METHODS: Mapping[str, Method] = {
     "tinyfusion": tinyfusion,
     "tinysr": activation,
 }
-"""By the names that tables and commands use, the paper's own last."""
+"""Methods by the names that tables and commands use, the paper's own last."""

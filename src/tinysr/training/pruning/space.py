@@ -21,21 +21,17 @@ Kept = tuple[int, ...]
 """The numbers of the layers that stay, rising."""
 
 Pairing = Literal["disjoint", "neighbours"]
-"""Which blocks may trade a layer.
-
-``disjoint``: blocks 0 and 1, 2 and 3, …: each block trades with one partner at most. It is the
-paper's: the depth of *each pair* is constant there, and the probability of a mask is a product of
-terms of one pair (equation 6), neither of which holds where a block is part of two pairs. With an
-odd number of blocks the last one trades with none.
-
+"""Pairs of blocks that may trade a layer. ``disjoint``: blocks 0 and 1, 2 and 3, …: each block
+trades with one partner at most. It is the paper's: the depth of *each pair* is constant there, and
+the probability of a mask is a product of terms of one pair (equation 6), neither of which holds
+where a block is part of two pairs. With an odd number of blocks the last one trades with none.
 ``neighbours``: blocks 0 and 1, 1 and 2, …, one border after the other. It reaches more masks, and
-serves an odd number of blocks; only the depth of the whole is constant.
-"""
+serves an odd number of blocks; only the depth of the whole is constant."""
 
 PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
 STAY, FORWARD, BACKWARD = range(3)
-"""What a border does: nothing; its first block grows and its second shrinks; the reverse."""
+"""Moves of a border: nothing; its first block grows and its second shrinks; the reverse."""
 
 _CHANGES = {STAY: (0, 0), FORWARD: (1, -1), BACKWARD: (-1, 1)}
 

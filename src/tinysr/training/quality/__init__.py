@@ -1,4 +1,4 @@
-"""How good upscaled images are: fidelity always, perception where its networks are given."""
+"""Quality of upscaled images: fidelity always, perception where its networks are given."""
 
 from tinysr.training.quality.dists import Dists
 from tinysr.training.quality.measure import METRICS, Measured, Metrics, measure

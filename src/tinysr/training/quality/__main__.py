@@ -1,4 +1,4 @@
-"""Measure models on photos they never saw: `python -m tinysr.training.quality MODEL …`."""
+"""The command `python -m tinysr.training.quality MODEL …`: models measured on held-out photos."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from tinysr.training.spectral import Array
 __all__ = ["METRICS", "Measured", "Metrics", "measure"]
 
 METRICS = ("psnr", "ssim", "features", "lpips", "dists", "niqe")
-"""In dB and without a unit; of PSNR and SSIM more is better, of the others less."""
+"""Names of the metrics: PSNR in dB, the others without a unit; of PSNR and SSIM more is better, of
+the others less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,14 +61,14 @@ class Measured:
     """A model's means over all photos and degradations; None is not measured."""
 
     psnr: float
-    """In dB."""
+    """Mean PSNR, in dB."""
     ssim: float
     features: float | None
     """Distance in the features of EfficientNet-Lite0."""
     lpips: float | None
     dists: float | None
     niqe: float | None
-    """Over the photos that have two patches of 96² pixels or more."""
+    """Mean NIQE over the photos that have two patches of 96² pixels or more."""
 
 
 def measure(upscale: Upscale, pairs: Sequence[Pair], metrics: Metrics) -> Measured:

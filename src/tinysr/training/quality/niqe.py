@@ -23,7 +23,7 @@ from tinysr.models.checkpoints.files import read_safetensors
 __all__ = ["FEATURES", "Niqe", "natural_features"]
 
 FEATURES = 36
-"""Per patch: 18 at each of two scales."""
+"""Number of features of a patch: 18 at each of two scales."""
 
 _PATCH = 96
 _LUMA = (65.481, 128.553, 24.966)

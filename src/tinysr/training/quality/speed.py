@@ -1,4 +1,4 @@
-"""What a model costs: its products, and the time that ONNX Runtime takes, all models in turns.
+"""Costs of a model: its products, and the time that ONNX Runtime takes, all models in turns.
 
 Each model is exported by PyTorch's own exporter as it is, with modulation as constants where it has
 any, so that the figures compare networks and not toolchains.

@@ -37,13 +37,13 @@ SOURCES: dict[str, dict[str, str]] = {
     "distil": {"student": "autoencoder", "taught": "teach"},
     "pixels": {"student": "distil", "taught": "teach"},
 }
-"""For each stage, by the role of its inputs, the stage whose product that is."""
+"""Stages whose product another stage takes: by that stage, and by the role of its inputs."""
 
 STARTS: dict[str, dict[str, str]] = {"natural": {"start": "tinysr-nano"}}
-"""What a recipe starts from where the user names nothing else: presets, by role."""
+"""Presets that a recipe starts from where the user names nothing else, by role."""
 
 GUEST_SOURCES: dict[str, dict[str, str]] = {"prune": {"vae": "vae-decoder"}}
-"""What stages need besides when the teacher is the user's: its autoencoder may be one that no
+"""Further inputs of stages when the teacher is the user's: its autoencoder may be one that no
 student can have."""
 
 

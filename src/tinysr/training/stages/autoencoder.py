@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tinysr.models import ModelConfig, TinySR, TransformerConfig
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Stage
 from tinysr.training.init import initialise
 from tinysr.training.stages.joined import with_autoencoder
@@ -26,7 +26,7 @@ VAE = "vae"
 """Role of the model whose encoder and decoder it starts from; without one they start wired."""
 
 
-class AutoencoderOptions(Strict):
+class AutoencoderOptions(StrictRecord):
     """The table ``[options]`` of an autoencoder's config."""
 
     model: Shape

@@ -1,4 +1,4 @@
-"""How a stage is made from its config: its own options, and what earlier stages hand on."""
+"""Kinds of stages: how one is made from its config, and what earlier stages hand on to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR, load, load_teacher
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Stage
 
 __all__ = ["Context", "StageKind"]
@@ -60,7 +60,7 @@ class StageKind:
     """A kind of stage that configs name."""
 
     name: str
-    options: type[Strict]
+    options: type[StrictRecord]
     """The table ``[options]`` of its configs."""
     make: Callable[[Any, Context], Stage]
     """Builds the stage from its options."""

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.losses import (
     PatchCritic,
     PerceptualName,
@@ -27,7 +27,7 @@ FEATURES = "features"
 """Role of LPIPS's network among a stage's inputs."""
 
 
-class Weights(Strict):
+class Weights(StrictRecord):
     """The weights of a loss on images; a weight of 0 leaves its term out."""
 
     l1: float = Field(default=0.0, ge=0)

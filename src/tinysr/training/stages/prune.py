@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.lora import RANK, lora_parameters, shared_copy, with_lora
 from tinysr.training.losses import squared
@@ -31,7 +31,7 @@ from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 __all__ = ["PRUNE", "PruneOptions", "PruneStage", "hard_mask"]
 
 
-class PruneOptions(Strict):
+class PruneOptions(StrictRecord):
     """The table ``[options]`` of a pruning's config."""
 
     block: int = Field(default=4, ge=2)
@@ -47,7 +47,7 @@ class PruneOptions(Strict):
     hot: float = Field(default=4.0, gt=0)
     cold: float = Field(default=0.1, gt=0)
     rank: int = Field(default=RANK, ge=1)
-    """Of the LoRA."""
+    """Rank of the LoRA."""
     logit_scale: float = Field(default=100.0, gt=0)
     """Factor of the logits, so that one learning rate suits them and the LoRA."""
     logit_factor: float = Field(default=1.0, gt=0)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.engine.stage import trained
 from tinysr.training.lora import merge_adapters, shared_copy, with_lora
@@ -28,11 +28,11 @@ __all__ = ["RESTORE", "RestoreOptions", "RestoreStage"]
 Part = Literal["encoder", "transformer", "decoder"]
 
 
-class RestoreOptions(Strict):
+class RestoreOptions(StrictRecord):
     """The table ``[options]`` of a restoration's config."""
 
     parts: tuple[Part, ...] = Field(default=("transformer",), min_length=1)
-    """What trains."""
+    """Parts of the model that train."""
     lora_rank: int = Field(default=0, ge=0)
     """Rank of the transformer's LoRA; 0 trains the transformer in full."""
     latents: float = Field(default=0.0, ge=0)
@@ -40,8 +40,9 @@ class RestoreOptions(Strict):
     image: Weights = Weights()
     """Weights of the losses on the upscaled image."""
     target: Literal["truth", "taught"] = "truth"
-    """What images, and latents without a teacher's, are held against: the originals, or an image
-    teacher's images, which are a function of the input and so leave nothing to average."""
+    """Images that the output is compared with, and latents too without a teacher's: the originals,
+    or an image teacher's images, which are a function of the input and so leave nothing to
+    average."""
     transformer_factor: float = Field(default=1.0, ge=0)
     """Factor for the transformer's learning rate."""
     velocity_factor: float = Field(default=1.0, ge=0)

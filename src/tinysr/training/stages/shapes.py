@@ -1,16 +1,16 @@
-"""What the models of a recipe are made of, as a table of a config."""
+"""Shapes of a recipe's models, as a table of a config."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 from tinysr.models import ModelConfig, TransformerConfig, VaeConfig
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 
 __all__ = ["Autoencoder", "Shape"]
 
 
-class Autoencoder(Strict):
+class Autoencoder(StrictRecord):
     """A tiny autoencoder: TAESD's layout, no attention."""
 
     width: int = Field(ge=1)

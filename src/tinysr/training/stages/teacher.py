@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from tinysr.models import TinySR
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Group, Stage
 from tinysr.training.init import initialise
 from tinysr.training.stages.kind import Context, StageKind
@@ -32,7 +32,7 @@ _PATTERN = "transformer.proj_out.bias"
 """The wiring's phase pattern: it works, and learns, with the decoder."""
 
 
-class TeacherOptions(Strict):
+class TeacherOptions(StrictRecord):
     """The table ``[options]`` of a teacher's config."""
 
     model: Shape

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tinysr.models import ModelConfig, OneStep, TinySR
-from tinysr.training.config import Strict
+from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, Stage
 from tinysr.training.init import initialise_autoencoder
 from tinysr.training.lora import shared_copy
@@ -27,19 +27,19 @@ from tinysr.training.stages.shapes import Autoencoder
 __all__ = ["VAE_DECODER", "VAE_ENCODER", "DecoderStage", "EncoderStage"]
 
 
-class EncoderOptions(Strict):
+class EncoderOptions(StrictRecord):
     """The table ``[options]`` of an encoder's config."""
 
     model: Autoencoder
 
 
-class DecoderOptions(Strict):
+class DecoderOptions(StrictRecord):
     """The table ``[options]`` of a decoder's config."""
 
     latents: Literal["encoded", "restored"] = "encoded"
-    """What the decoder learns from: the teacher's latents of the truth, as in the paper, or those
-    that its transformer restores. A teacher that was trained from pixels alone, as the nano one,
-    need not give the truth and the restored image the same latents."""
+    """Latents that the decoder learns from: the teacher's latents of the truth, as in the paper, or
+    those that its transformer restores. A teacher that was trained from pixels alone, as the nano
+    one, need not give the truth and the restored image the same latents."""
     loss: Weights
 
 

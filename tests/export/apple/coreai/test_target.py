@@ -15,9 +15,10 @@ from tinysr.export import BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
+from tinysr.parity import eager_reference, gate_bundle, seam_reference
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.backends.coreai import CoreAISession
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,9 +18,9 @@ from tinysr.export.apple.coreml.unsupported import unsupported
 from tinysr.export.apple.ports import FUNCTIONS
 from tinysr.export.plans.quantization import Format
 from tinysr.models import Loaded
-from tinysr.parity import suite
 from tinysr.runtime.mil import Interpreter, load_program
 from tinysr.runtime.mil.program import Operation
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -18,10 +18,11 @@ from tinysr.export.apple.coreml.prepare import prepared
 from tinysr.export.model.typed import units
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle, suite
+from tinysr.parity import eager_reference, gate_bundle
 from tinysr.runtime import create
-from tinysr.runtime.backends import coreml_plan
+from tinysr.runtime.mil import compute_plan as coreml_plan
 from tinysr.runtime.mil import load_program, residency
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

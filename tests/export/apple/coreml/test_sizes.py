@@ -17,9 +17,10 @@ from tinysr.export.apple.coreml.sizes import any_size
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
-from tinysr.parity import SuiteImage, eager_reference, further_references, gate_bundle, suite
+from tinysr.parity import eager_reference, further_references, gate_bundle
 from tinysr.runtime import Bundle, create
 from tinysr.runtime.mil import load_program
+from tinysr.suite import SuiteImage, suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

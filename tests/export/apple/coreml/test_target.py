@@ -24,10 +24,11 @@ from tinysr.export.plans.quantization import KeptLayer, QuantizationPlan
 from tinysr.export.target import Build
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle, seam_reference, suite
+from tinysr.parity import eager_reference, gate_bundle, seam_reference
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.mil import load_program
 from tinysr.runtime.mil.program import Constant
+from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

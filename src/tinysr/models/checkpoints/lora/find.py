@@ -1,4 +1,4 @@
-"""Where a checkpoint's LoRA lies: in a file of its own name, or as peft and diffusers save it."""
+"""The file of a checkpoint's LoRA: a name of its own, or the one peft and diffusers give it."""
 
 from __future__ import annotations
 

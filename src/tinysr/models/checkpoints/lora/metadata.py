@@ -1,4 +1,4 @@
-"""What the metadata of a LoRA's file says of its strength.
+"""Strength of a LoRA as the metadata of its file states it.
 
 Three dialects: a config of peft as one text in JSON, which diffusers writes; texts of their own,
 under peft's names with a namespace or without; and kohya's, which begin with ``ss_``.

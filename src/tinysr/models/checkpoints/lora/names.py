@@ -63,7 +63,7 @@ class Pair:
     up: Tensor
     """B, ``[O, rank]`` or ``[O, rank, 1, 1]``."""
     alpha: Tensor | None
-    """What the file states beside them, of any shape."""
+    """Alpha that the file states beside the two, of any shape; None if it states none."""
 
 
 def is_alpha(key: str) -> bool:

@@ -1,4 +1,4 @@
-"""What one source says of a LoRA's strength, and what it comes to for a module."""
+"""One source's statement of a LoRA's strength, and the factor it gives a module."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Statement:
     """What one source says of a LoRA's strength."""
 
     source: str
-    """As messages call it."""
+    """Name of the source in messages."""
     alpha: float | None = None
-    """Of all modules that ``alphas`` does not name."""
+    """Alpha of all modules that ``alphas`` does not name; None if it is not stated."""
     rank: int | None = None
-    """Of all modules that ``ranks`` does not name."""
+    """Rank of all modules that ``ranks`` does not name; None if it is not stated."""
     alphas: Mapping[str, float] = field(default_factory=dict)
-    """By the names of modules or their ends; an exact name begins with ``^``."""
+    """Alphas by the names of modules or their ends; an exact name begins with ``^``."""
     ranks: Mapping[str, float] = field(default_factory=dict)
-    """As ``alphas``."""
+    """Ranks by the names of modules or their ends, as in ``alphas``."""
     rank_stabilised: bool = False
     """Whether alpha is divided by √rank in place of the rank."""
     rounding: float = 1e-6

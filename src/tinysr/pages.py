@@ -10,7 +10,7 @@ from tinysr.errors import require
 
 __all__ = ["page"]
 
-_LOOKS = "report.css.j2"
+_LOOKS = "pages.css.j2"
 
 
 def page(

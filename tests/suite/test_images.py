@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from tinysr.errors import ImageError
-from tinysr.parity.images import PHOTOS, fit, suite, user_images
-from tinysr.parity.photos import CROPS, write_photos
+from tinysr.suite.images import PHOTOS, fit, suite, user_images
+from tinysr.suite.photos import CROPS, write_photos
 
 SMOOTH = ("black", "white", "grey", "orange", "gradient")
 
@@ -55,9 +55,9 @@ def test_what_is_thinner_than_a_tile_is_mirrored_outwards() -> None:
 
 
 def test_the_photos_are_small_and_each_has_its_origin() -> None:
-    import tinysr.parity
+    import tinysr.suite
 
-    folder = Path(tinysr.parity.__file__).parent / "photos"
+    folder = Path(tinysr.suite.__file__).parent / "photos"
     files = sorted(folder.iterdir())
     assert [file.stem for file in files] == sorted(PHOTOS) == sorted(CROPS)
     assert sum(file.stat().st_size for file in files) < 300_000

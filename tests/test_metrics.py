@@ -11,8 +11,8 @@ import skimage.metrics
 from numpy.typing import NDArray
 
 from tinysr.errors import UnsupportedError
+from tinysr.metrics import Metrics, cosine, measure
 from tinysr.parity.gates import DEPARTURE, GATES_DB, departure, gate_db
-from tinysr.parity.metrics import Metrics, cosine, measure
 
 Image = NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""How far an array is from the one it should be."""
+"""Metrics of agreement: how far an array is from its reference."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from tinysr.decibels import psnr_of_mse
 from tinysr.errors import UnsupportedError, require
+from tinysr.records import StrictRecord
 
 __all__ = ["Metrics", "cosine", "measure", "psnr_db", "ssim", "value_range"]
 
@@ -18,20 +19,18 @@ Array = NDArray[np.floating[Any]]
 _SSIM_WINDOW = 7  # scikit-image's default, and the smallest side that it can measure
 
 
-class Metrics(BaseModel):
+class Metrics(StrictRecord):
     """One array held against its reference.
 
     All numbers are null when the array is not finite: none of them would mean anything.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     finite: bool
     """No value is NaN or infinite. Checked first; nothing passes without it."""
     identical: bool
     """Equal bit for bit."""
     peak: float
-    """What PSNR is relative to: 1 for images, the reference's range for latents."""
+    """Range that PSNR is relative to: 1 for images, the reference's range for latents."""
     psnr_db: float | None = None
     """Null when identical (it would be infinite) or not finite."""
     max_abs: float | None = None
@@ -96,7 +95,7 @@ def measure(
 def psnr_db(found: Array, expected: Array, peak: float) -> float | None:
     """Return the peak signal-to-noise ratio in dB; None when the two are equal."""
     mse = float(np.mean(np.square(found.astype(np.float64) - expected.astype(np.float64))))
-    return None if mse == 0 else 10 * math.log10(peak * peak / mse)
+    return None if mse == 0 else psnr_of_mse(mse, peak)
 
 
 def cosine(found: Array, expected: Array) -> float:

@@ -83,7 +83,7 @@ _GENTLE = Stage(
 )
 
 MIXED = Degradation(light=0.4, first=_FIRST, resize=(0.45, 1.2), last=_LAST, gentle=_GENTLE)
-"""What calibration draws from."""
+"""Degradations that calibration draws from."""
 
 LIGHT = Degradation(light=1, first=_FIRST, resize=(0.45, 1.2), last=_LAST, gentle=_GENTLE)
 SEVERE = Degradation(light=0, first=_FIRST, resize=(0.45, 1.2), last=_LAST, gentle=_GENTLE)

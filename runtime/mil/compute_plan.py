@@ -1,4 +1,4 @@
-"""Where Core ML means to run a package's operations: MLComputePlan, on a Mac."""
+"""Compute units that Core ML chooses for a package's operations: MLComputePlan, on a Mac."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tinysr.errors import BundleError, require
 
-from ..mil.residency import Finding, Residency
+from .residency import Finding, Residency
 
 __all__ = ["LABEL", "planned_residency"]
 

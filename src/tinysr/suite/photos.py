@@ -1,4 +1,4 @@
-"""Where the suite's photos are from, and how they were made: `python -m tinysr.parity.photos`.
+"""Sources of the suite's photos, and how they were made: `python -m tinysr.suite.photos`.
 
 All are images that scikit-image's wheel carries (``skimage.data``), in the public domain:
 
@@ -24,8 +24,7 @@ from PIL import Image
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import ImageError, require
-
-from .images import TILE
+from tinysr.suite.images import TILE
 
 __all__ = ["CROPS", "Crop", "write_photos"]
 

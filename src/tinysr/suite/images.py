@@ -38,7 +38,7 @@ TILE = 128
 """Side of the tiles that the photos are stored at, in pixels."""
 
 PHOTOS = ("astronaut", "camera", "chelsea", "coffee", "hubble", "rocket")
-"""The photos in the package; :mod:`tinysr.parity.photos` says where they are from."""
+"""The photos in the package; :mod:`tinysr.suite.photos` says where they are from."""
 
 _SEED = 80
 _LOG = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ def user_image(path: Path, tile: int) -> SuiteImage:
 
 def photo(name: str, side: int) -> Pixels:
     """Return one of :data:`PHOTOS` at a size, ``[3, side, side]``."""
-    with resources.as_file(resources.files("tinysr.parity") / "photos" / f"{name}.png") as path:
+    with resources.as_file(resources.files("tinysr.suite") / "photos" / f"{name}.png") as path:
         return fit(_read(path), side)
 
 

@@ -1,0 +1,34 @@
+"""How a session of a run works: saving, measuring, reporting."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tinysr.training.engine.checkpoint import Progress
+from tinysr.training.engine.stage import Stage
+
+__all__ = ["Report", "Session", "Watch"]
+
+Watch = Callable[[Stage], Mapping[str, float]]
+"""Returns measures of the stage, by name, on images that the training doesn't see: ``psnr`` in dB,
+and others."""
+
+Report = Callable[[Progress, Mapping[str, float]], None]
+"""Callback, called after each step with the progress and the step's losses and rate by name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """How a session of a run works; none of it changes what the run computes."""
+
+    save_every: float = 180.0
+    """Seconds between checkpoints."""
+    keep_every: int = 0
+    """Steps between checkpoints that stay, under a name with their step; 0 keeps none."""
+    watch_every: int = 500
+    """Steps between measurements, of which the last step is one; 0 measures nothing."""
+    workers: int = 0
+    """Processes that load batches ahead; 0 loads them between the steps."""
+    watch: Watch | None = None
+    report: Report | None = None

@@ -1,0 +1,137 @@
+"""Export of a model: its plans are found, its artifacts are gated, and then it gets its name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinysr.errors import GateError
+from tinysr.export import (
+    PRECISIONS,
+    ExportOptions,
+    bake,
+    check_target,
+    export_bundle,
+    targets_for,
+)
+from tinysr.manifest import Manifest
+from tinysr.models import Loaded, load_checkpoint
+from tinysr.parity import (
+    ParityReport,
+    eager_reference,
+    further_references,
+    gate_bundle,
+    seam_reference,
+)
+from tinysr.progress import Progress, silent
+from tinysr.runtime.bundle import Bundle
+from tinysr.suite import suite
+
+from .backends import choose_backends
+from .plans import add_missing_plans
+
+__all__ = ["Exported", "export_gated"]
+
+Told = Callable[[ParityReport], None]
+"""Function that is called with the gate's report, also when the gate fails."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """Bundle that an export made."""
+
+    folder: Path
+    manifest: Manifest
+    origins: Mapping[str, str]
+    """Origin of each precision's plan, in words."""
+    report: ParityReport | None
+    """Report of the gate; None where it was left out."""
+    gate_seconds: float
+    """Seconds that the gate took, which a caller's own time includes."""
+
+
+def export_gated(
+    model: str,
+    folder: Path,
+    options: ExportOptions,
+    *,
+    layers: Sequence[int] | None = None,
+    gate: bool = True,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    told: Told | None = None,
+) -> Exported:
+    """Export a preset or a checkpoint to a bundle, and hold every artifact against the model.
+
+    Missing plans are those that come with TinySR, or are found first, which takes minutes.
+
+    Args:
+        model: a preset's name, or the path of a checkpoint's folder or .safetensors file.
+        folder: the bundle's.
+        options: targets, precision, plans, and sizes.
+        layers: transformer layers to keep of a full SD3 checkpoint; all if None.
+        gate: whether artifacts are held against the eager model before the bundle gets its name.
+        overwrite: whether a bundle that is there may be replaced.
+        progress: called as the export goes on.
+        told: called with the gate's report before a failure is raised.
+
+    Raises:
+        GateError: an artifact fails its gate, or no plan holds; the bundle is ``FOLDER.rejected``.
+        TinySRError: the model, an option or the folder can't be used.
+    """
+    for chosen in targets_for(options.targets):
+        chosen.check(options.settings, PRECISIONS[options.precision])
+    check_target(folder, overwrite=overwrite)  # before minutes are spent, not after
+    progress("reading the model", 0, 1)
+    loaded = load_checkpoint(model, layers=layers)
+    options, origins = add_missing_plans(loaded, options, progress)
+    hold = _Hold(loaded, options.tile, progress, told)
+    manifest = export_bundle(
+        loaded,
+        folder,
+        options,
+        gate=hold if gate else None,
+        overwrite=overwrite,
+        progress=lambda text: progress(text, 0, 1),
+    )
+    return Exported(
+        folder=folder,
+        manifest=manifest,
+        origins=origins,
+        report=hold.report,
+        gate_seconds=hold.seconds,
+    )
+
+
+class _Hold:
+    """The gate of one export."""
+
+    def __init__(self, loaded: Loaded, tile: int, progress: Progress, told: Told | None) -> None:
+        self._loaded, self._tile, self._progress, self._told = loaded, tile, progress, told
+        self.report: ParityReport | None = None
+        self.seconds = 0.0
+
+    def __call__(self, folder: Path) -> None:
+        """Hold a finished bundle against the model.
+
+        Raises:
+            GateError: an artifact fails.
+        """
+        start = time.perf_counter()
+        model, bundle = self._loaded.model, Bundle(folder)
+        report = gate_bundle(
+            folder,
+            eager_reference(model, suite(self._tile), self._progress),
+            backends=choose_backends(bundle),
+            seam=seam_reference(bundle, model),
+            further=further_references(model, bundle.manifest, suite, self._progress),
+            baked=lambda: bake(model, self._tile),
+            progress=self._progress,
+        )
+        self.report, self.seconds = report, time.perf_counter() - start
+        if self._told:
+            self._told(report)
+        if not report.passed:
+            raise GateError(report.failure)

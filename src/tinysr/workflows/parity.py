@@ -1,0 +1,95 @@
+"""Check of a bundle that is there: every artifact against the eager model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from tinysr.export import bake
+from tinysr.models import load_source
+from tinysr.parity import (
+    ParityReport,
+    Reference,
+    SeamReference,
+    eager_reference,
+    further_references,
+    gate_bundle,
+    seam_reference,
+)
+from tinysr.progress import Progress, silent
+from tinysr.runtime.bundle import Bundle
+from tinysr.runtime.session import Backend
+from tinysr.suite import SuiteImage, suite, user_images
+
+from .backends import choose_backends
+
+__all__ = ["check_parity"]
+
+
+def check_parity(
+    bundle: Bundle,
+    *,
+    backends: Sequence[str] = (),
+    model: Path | None = None,
+    images: Path | None = None,
+    html: Path | None = None,
+    json: Path | None = None,
+    progress: Progress = silent,
+) -> ParityReport:
+    """Hold every artifact of a bundle against the eager model, and record the verdicts in it.
+
+    Args:
+        bundle: opened, with its artifacts' hashes not checked yet.
+        backends: names; without any, all that can run the bundle here.
+        model: the checkpoint that the bundle was made from, when it was no preset.
+        images: a folder of images beside the suite's.
+        html: where the report's page goes too.
+        json: where the report goes too.
+        progress: called as the check goes on.
+
+    Raises:
+        TinySRError: a backend, the bundle, the model or an image can't be used.
+    """
+    chosen = choose_backends(bundle, backends)
+    _check_artifacts(bundle, chosen)
+    references, seam, further = _references(bundle, model, images, progress)
+    return gate_bundle(
+        bundle.folder,
+        references,
+        backends=chosen,
+        baked=lambda: _bake_again(bundle, model),
+        seam=seam,
+        further=further,
+        progress=progress,
+        html=html,
+        json=json,
+    )
+
+
+def _references(
+    bundle: Bundle, model: Path | None, images: Path | None, progress: Progress
+) -> tuple[tuple[Reference, ...], SeamReference, dict[int, tuple[Reference, ...]]]:
+    """Run the eager model; it is freed on return, before any artifact is opened."""
+
+    def every(side: int) -> tuple[SuiteImage, ...]:
+        return (*suite(side), *(user_images(images, side) if images else ()))
+
+    manifest = bundle.manifest
+    own = every(manifest.tile)  # before the model: a folder may be refused
+    loaded = load_source(manifest.source, model)
+    references = eager_reference(loaded.model, own, progress)
+    further = further_references(loaded.model, manifest, every, progress)
+    return references, seam_reference(bundle, loaded.model), further
+
+
+def _bake_again(bundle: Bundle, model: Path | None) -> nn.Module:
+    return bake(load_source(bundle.manifest.source, model).model, bundle.manifest.tile)
+
+
+def _check_artifacts(bundle: Bundle, backends: Sequence[Backend]) -> None:
+    """Refuse damaged artifacts before the eager model is run, not after."""
+    for backend in backends:
+        for artifact in bundle.artifacts(backend.target):
+            bundle.path(artifact)
