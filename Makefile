@@ -10,11 +10,12 @@ BIN := .venv/bin
 TINYSR := $(BIN)/tinysr
 STAMP := .venv/.installed
 TEACH := .venv/.teach
+DOCS := .venv/.docs
 ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-isa test-slow fuzz lint typecheck showcase recoverability golden wheel clean links
+.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-isa test-slow fuzz lint typecheck showcase recoverability docs golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,7 +54,7 @@ coreml: setup  ## Export MODEL as a CoreML package in fp16 (or PRECISION), gate 
 	$(TINYSR) export '$(MODEL)' -o '$(BUNDLE)-coreml' -t coreml --overwrite \
 		--precision '$(if $(filter file,$(origin PRECISION)),fp16,$(PRECISION))'
 
-parity: setup  ## Hold every artifact of BUNDLE against the eager model again
+parity: setup  ## Compare every artifact of BUNDLE with the eager model again
 	$(TINYSR) parity '$(BUNDLE)'
 
 calibrate: setup  ## Measure MODEL's ranges and find its precision plan
@@ -83,10 +84,10 @@ bench-full: setup  ## Measure all that the report shows, small and full size (ab
 	$(TINYSR) export tinysr -o bundles/tinysr-bench -t openvino --overwrite --no-gate
 	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-nano-bench --device '$(DEVICE)' --growth
 	$(BIN)/python -m tinysr.benchmarks.device bundles/tinysr-bench --device '$(DEVICE)'
-	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
+	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --documents .
 
 bench-report: setup  ## Draw all measured devices: tables, plots and a page, in build/bench
-	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --readme README.md
+	$(BIN)/python -m tinysr.benchmarks.report -o build/bench --documents .
 
 # Files alone: an image teacher, features, ncnn and NIQE's statistics, with none of their imports.
 $(TEACH): $(STAMP)
@@ -103,7 +104,7 @@ test: setup  ## Run the tests (under 12 minutes on 2 cores)
 test-isa: setup  ## Run the numeric tests as on other CPUs: under each of CAPS (avx2, …, amx: all)
 	$(BIN)/python -m tests.isa $(CAPS:%=--cap %)
 
-test-slow: $(TEACH)  ## Run the full-size checks (some minutes, 6 GB)
+test-slow: $(TEACH) $(DOCS) links  ## Run the full-size checks (some minutes, 6 GB)
 	$(BIN)/pytest -m slow
 
 fuzz: setup  ## Read damaged image files for MINUTES (10)
@@ -126,14 +127,24 @@ links:  # type checkers and import-linter can't follow the folder mapping; links
 	@cd $(TYPING) && ln -s ../../../src/tinysr/* . \
 		&& for room in $(ROOMS); do ln -s ../../../$$room $$room; done
 
-showcase: setup  ## Draw the README's picture and write its figures, from the current weights
+showcase: setup  ## Draw the README's picture and write all documents' figures, from the current weights
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano --overwrite
 	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-fp16 --precision fp16 --overwrite
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-all --precision all --overwrite
 	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared
 	cp build/compared/compare.json benchmarks/results/precisions.json
-	$(BIN)/python -m tinysr.benchmarks.report.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
+	$(BIN)/python -m tinysr.benchmarks.report.figures bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
+
+# What builds the pages comes on demand: nothing else needs it.
+$(DOCS): $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS) links  ## Build the pages as a site in build/docs, options and Python API included
+	@# The variable keeps the theme's advertisement of its successor out of the output.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/docs/index.html"
 
 golden: setup  ## Write what the runtime computes, for TinySRKit's tests to compute again
 	$(BIN)/python -m tests.support.golden_swift

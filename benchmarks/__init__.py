@@ -1,1 +1,1 @@
-"""Measurements: what the parts cost, and the figures of the README."""
+"""Measurements: what the parts cost, and the figures of the documents."""

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinysr.errors import UnsupportedError
-from tinysr.progress import Progress, progress_bar, silent
+from tinysr.progress import Progress, ignore_progress, show_progress
 from tinysr.runtime import Bundle
 from tinysr.runtime.registry import BACKENDS
 from tinysr.terminal import Output, program
 
-from .latency.bench import Options, bench, contenders
+from .latency.bench import Options, bench, find_contenders
 from .latency.growth import measure as measure_growth
 from .record import RESULTS, write_record
 from .report.devices import result_path
 from .rows import write_measured
-from .timing import rules_named
+from .timing import find_rules
 from .versus.side_by_side import measure as measure_sides
 
 __all__ = ["main", "measure_device"]
@@ -35,7 +35,7 @@ def measure_device(
     *,
     growth: bool,
     sides: bool,
-    tell: Progress = silent,
+    tell: Progress = ignore_progress,
 ) -> list[Path]:
     """Measure a bundle on this machine; return the files that were written.
 
@@ -44,17 +44,17 @@ def measure_device(
     """
     bundle = Bundle(folder)
     here = [b for kind in BACKENDS if not kind.reference and (b := kind()).status().ready]
-    wanted = contenders(bundle, here)
+    wanted = find_contenders(bundle, here)
     if not wanted:
         raise UnsupportedError(f"{folder}: nothing of it runs here; see `tinysr doctor`")
-    found = bench(bundle, wanted, Options(rules=rules_named(rules), device=device), tell)
+    found = bench(bundle, wanted, Options(rules=find_rules(rules), device=device), tell)
     name, model = found.device.name, found.model
     written = [result_path(name, model, results)]
     write_measured(written[0], found)
     stem = written[0].name.removeprefix("bench-")
     if sides:
         written.append(results / f"side-by-side-{stem}")
-        compared = measure_sides(folder, rules_named(rules), tell=tell)
+        compared = measure_sides(folder, find_rules(rules), tell=tell)
         write_record(written[-1], compared.model_dump(mode="json"))
     if growth:
         written.append(results / f"growth-{stem}")
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--growth", action="store_true", help="measure up to 64 megapixels, too")
     parser.add_argument("--no-sides", action="store_true", help="leave the comparison out")
     options = parser.parse_args(arguments)
-    with progress_bar() as tell:
+    with show_progress() as tell:
         written = measure_device(
             options.bundle, options.device, options.rules, options.results,
             growth=options.growth, sides=not options.no_sides, tell=tell,

@@ -10,7 +10,7 @@ from tinysr import paths
 from tinysr.errors import UnsupportedError
 from tinysr.terminal import run_child
 
-__all__ = ["Energy", "commit", "peak_mb", "usable_cores"]
+__all__ = ["Energy", "peak_mb", "read_commit", "usable_cores"]
 
 _STATUS = Path("/proc/self/status")
 _PEAK = "VmHWM:"
@@ -44,7 +44,7 @@ class Energy:
     """The processor packages' energy between two moments."""
 
     def __init__(self, root: Path = _RAPL) -> None:
-        zones = paths.matching(root, "intel-rapl:?", UnsupportedError)
+        zones = paths.find_matching(root, "intel-rapl:?", UnsupportedError)
         self._counters = [zone / "energy_uj" for zone in zones]
         self._start = self._read()
 
@@ -54,7 +54,7 @@ class Energy:
         if self._start is None or now is None:
             return None
         pairs = zip(self._counters, self._start, now, strict=True)
-        return sum(_used(path, before, after) for path, before, after in pairs) / 1e6
+        return sum(_count_used(path, before, after) for path, before, after in pairs) / 1e6
 
     def _read(self) -> list[int] | None:
         try:
@@ -63,14 +63,14 @@ class Energy:
             return None
 
 
-def _used(counter: Path, before: int, after: int) -> int:
+def _count_used(counter: Path, before: int, after: int) -> int:
     """Return microjoules; a counter that ran over begins at zero."""
     if after >= before:
         return after - before
     return int((counter.parent / "max_energy_range_uj").read_text()) - before + after
 
 
-def commit() -> str:
+def read_commit() -> str:
     """Return the commit of this checkout, marked if files were changed; "" outside of one."""
     # `git describe --dirty` would write into the checkout's index; this only reads it.
     git = ["git", "-C", str(Path(__file__).parent), "--no-optional-locks"]

@@ -69,7 +69,7 @@ class Peaks(StrictRecord):
         memory = f"{_number(self.gbps, '.0f')} GB/s of memory"
         return f"{speeds} TOP/s in products of matrices, {memory}{no_limits}"
 
-    def held_against(self, reached: Iterable[tuple[str, float]]) -> Peaks:
+    def hold_against(self, reached: Iterable[tuple[str, float]]) -> Peaks:
         """Return the peaks without those that something exceeded.
 
         Args:
@@ -82,7 +82,7 @@ class Peaks(StrictRecord):
                 tops[precision], exceeded[precision] = None, (peak, found)
         return self.model_copy(update={"tops": tops, "exceeded": exceeded})
 
-    def or_better(self, other: Peaks) -> Peaks:
+    def take_better(self, other: Peaks) -> Peaks:
         """Return the better of two measurements, each for itself."""
         tops, by = dict(self.tops), dict(self.by)
         for precision, found in other.tops.items():
@@ -98,17 +98,17 @@ UNMEASURED = Peaks(tops={"fp32": None, "bf16": None, "int8": None}, gbps=None, b
 def measure_peaks() -> Peaks:
     """Measure this machine's CPU, on all its cores; takes some seconds."""
     tops, by = dict(UNMEASURED.tops), dict(UNMEASURED.by)
-    with _all_cores():
+    with _use_all_cores():
         for size in _SIZES:
             for precision, library, call in _products(*size):
-                speed = 2.0 * size[0] * size[1] * size[2] / _best(call) / 1e12
+                speed = 2.0 * size[0] * size[1] * size[2] / _time_best(call) / 1e12
                 if speed > (tops[precision] or 0.0):
                     tops[precision], by[precision] = speed, library
         return Peaks(tops=tops, gbps=_bandwidth(), by=by)
 
 
 @contextmanager
-def _all_cores() -> Iterator[None]:
+def _use_all_cores() -> Iterator[None]:
     """Let PyTorch use every core for the time of a block, whatever its environment says."""
     try:
         torch: Any = require("torch", extra="bench")
@@ -178,10 +178,10 @@ def _bandwidth() -> float | None:
     except MissingBackendError:
         return None
     a, b, c = (torch.ones(_BYTES // 4) for _ in range(3))
-    return 3 * _BYTES / _best(lambda: torch.add(a, b, out=c)) / 1e9
+    return 3 * _BYTES / _time_best(lambda: torch.add(a, b, out=c)) / 1e9
 
 
-def _best(call: Callable[[], Any]) -> float:
+def _time_best(call: Callable[[], Any]) -> float:
     """Return the shortest time of a call, in seconds, after one that does not count."""
     call()
     best, tries, start = float("inf"), 0, time.perf_counter()

@@ -14,10 +14,10 @@ from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 
-__all__ = ["RESULTS", "cpu_name", "provenance", "read_record", "write_record"]
+__all__ = ["RESULTS", "cpu_name", "describe_provenance", "read_record", "write_record"]
 
 RESULTS = Path(__file__).parent / "results"
-"""Folder of the measurements that the README shows."""
+"""Folder of the measurements that the documents show."""
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _TOOLS = ("tinysr", "onnxruntime", "numpy", "pyvips")
@@ -58,7 +58,7 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def provenance(record: dict[str, Any]) -> str:
+def describe_provenance(record: dict[str, Any]) -> str:
     """Return where and when a record was measured, in words."""
     host = record["host"]
     return (

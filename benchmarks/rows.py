@@ -16,8 +16,8 @@ from .peaks import Peaks
 from .timing import Latency, Ratio, Rules
 
 __all__ = [
+    "BenchRun",
     "Device",
-    "Measured",
     "Row",
     "StageRow",
     "find_row",
@@ -133,7 +133,7 @@ class Row(StrictRecord):
         return share_of(sum(limits), self.single.p50)
 
 
-class Measured(StrictRecord):
+class BenchRun(StrictRecord):
     """A run of `tinysr bench`."""
 
     schema_version: int = 1
@@ -156,13 +156,13 @@ class Measured(StrictRecord):
         return min(self.rows, key=lambda row: row.single.p90)
 
 
-def find_row(measured: Measured, backend: str, precision: str) -> Row | None:
+def find_row(measured: BenchRun, backend: str, precision: str) -> Row | None:
     """Return a row, if it was measured."""
     rows: Iterable[Row] = measured.rows
     return next((r for r in rows if (r.backend, r.precision) == (backend, precision)), None)
 
 
-def write_measured(path: Path, measured: Measured) -> None:
+def write_measured(path: Path, measured: BenchRun) -> None:
     """Write a run, whole or not at all.
 
     Raises:
@@ -171,14 +171,14 @@ def write_measured(path: Path, measured: Measured) -> None:
     write_atomically(path, measured.model_dump_json(indent=1) + "\n", UnsupportedError)
 
 
-def read_measured(path: Path) -> Measured:
+def read_measured(path: Path) -> BenchRun:
     """Read a run.
 
     Raises:
         UnsupportedError: it is missing or no such file.
     """
     try:
-        return Measured.model_validate_json(path.read_bytes())
+        return BenchRun.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UnsupportedError(
             f"{path}: {error.strerror}; `tinysr bench --json` makes one"

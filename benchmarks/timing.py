@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from tinysr.errors import choices
-from tinysr.progress import Progress, silent
+from tinysr.errors import choice_error
+from tinysr.progress import Progress, ignore_progress
 from tinysr.records import StrictRecord
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "Latency",
     "Ratio",
     "Rules",
-    "in_turns",
-    "latency",
-    "ratio",
-    "rules_named",
+    "compare_runs",
+    "find_rules",
+    "summarise",
+    "time_in_turns",
 ]
 
 
@@ -56,14 +56,14 @@ QUICK = Rules(name="quick", warmup=1, least_count=3, least_seconds=0.0, peaks=Fa
 PRESETS = {rules.name: rules for rules in (FULL, QUICK)}
 
 
-def rules_named(name: str) -> Rules:
+def find_rules(name: str) -> Rules:
     """Return rules by their name.
 
     Raises:
         UnsupportedError: there are none of this name.
     """
     if name not in PRESETS:
-        raise choices("preset of rules", name, PRESETS)
+        raise choice_error("preset of rules", name, PRESETS)
     return PRESETS[name]
 
 
@@ -90,7 +90,7 @@ class Ratio(StrictRecord):
     """Upper quartile."""
 
 
-def latency(seconds: Sequence[float], warmup: int) -> Latency:
+def summarise(seconds: Sequence[float], warmup: int) -> Latency:
     """Sum runs up; ``seconds`` are those that count."""
     ms = np.asarray(seconds) * 1e3
     low, p50, high, p90, p99 = np.percentile(ms, (25, 50, 75, 90, 99)).tolist()
@@ -100,7 +100,7 @@ def latency(seconds: Sequence[float], warmup: int) -> Latency:
     )  # fmt: skip
 
 
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> Ratio:
+def compare_runs(slow: Sequence[float], fast: Sequence[float]) -> Ratio:
     """Compare runs of the same rounds, pair by pair."""
     pairs = [a / b for a, b in zip(slow, fast, strict=True)]
     low, median, high = np.percentile(pairs, (25, 50, 75)).tolist()
@@ -111,10 +111,10 @@ _REST = 0.1
 """Seconds before another's call: threads of the one before may still wait for work by spinning."""
 
 
-def in_turns(
+def time_in_turns(
     calls: Mapping[str, Callable[[], Any]],
     rules: Rules,
-    tell: Progress = silent,
+    tell: Progress = ignore_progress,
 ) -> dict[str, list[float]]:
     """Time calls in turns, until there are enough rounds and enough time has passed.
 
@@ -125,25 +125,25 @@ def in_turns(
     seconds: dict[str, list[float]] = {name: [] for name in names}
     rest = _REST if len(names) > 1 and rules.least_seconds else 0.0
     start, turn = time.perf_counter(), 0
-    while not _enough(seconds[names[0]], rules, time.perf_counter() - start):
+    while not _is_enough(seconds[names[0]], rules, time.perf_counter() - start):
         if turn == rules.warmup:
             start = time.perf_counter()
         tell("latency", max(0, turn - rules.warmup), rules.least_count)
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             time.sleep(rest)
-            took = _timed(calls[name])
+            took = _time(calls[name])
             if turn >= rules.warmup:
                 seconds[name].append(took)
         turn += 1
     return seconds
 
 
-def _enough(counted: Sequence[float], rules: Rules, passed: float) -> bool:
+def _is_enough(counted: Sequence[float], rules: Rules, passed: float) -> bool:
     return len(counted) >= rules.least_count and passed >= rules.least_seconds
 
 
-def _timed(call: Callable[[], Any]) -> float:
+def _time(call: Callable[[], Any]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

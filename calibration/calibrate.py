@@ -8,22 +8,22 @@ from pathlib import Path
 
 from tinysr.errors import CalibrationError
 from tinysr.export import bake
-from tinysr.export.model.typed import units
+from tinysr.export.model.typed import find_units
 from tinysr.export.plans.precision import DEFAULT_MARGIN, PrecisionPlan, check_margin
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
 from tinysr.progress import Progress
 from tinysr.records import StrictRecord
 
-from .bits.evaluate import Evaluation, evaluate, truths
-from .bits.finder import PRECISION, find_plan, large_weights, too_large
+from .bits.evaluate import Evaluation, compute_truths, evaluate
+from .bits.finder import PRECISION, find_large_weights, find_plan, find_too_large
 from .ranges.images import SEED, CalibrationImage, calibration_images
 from .ranges.measure import Measurement, measure_ranges
 from .ranges.record import ModuleRange, Ranges
-from .ranges.state import State
+from .ranges.state import MeasuredFolder
 from .traced.trace import Trace, trace
 
-__all__ = ["Calibration", "CalibrationOptions", "Verdict", "calibrate", "check"]
+__all__ = ["Calibration", "CalibrationOptions", "PlanVerdict", "calibrate", "check"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class CalibrationOptions:
             raise CalibrationError(str(error)) from error
 
 
-class Verdict(StrictRecord):
+class PlanVerdict(StrictRecord):
     """Whether a plan holds."""
 
     margin: float
@@ -65,8 +65,12 @@ class Verdict(StrictRecord):
     def failure(self) -> str:
         """What is wrong, in one line."""
         parts = [f"'{m.module}' reaches {m.absmax:g} at `{m.op}`" for m in self.short[:1]]
-        parts = [f"no margin of {self.margin:g}: {parts[0]}{_more(self.short)}"] if parts else []
-        parts += [f"{self.weights[0]}{_more(self.weights)}"] if self.weights else []
+        parts = (
+            [f"expected a margin of {self.margin:g}: {parts[0]}{_count_more(self.short)}"]
+            if parts
+            else []
+        )
+        parts += [f"{self.weights[0]}{_count_more(self.weights)}"] if self.weights else []
         if not self.evaluation.passed:
             worst = self.evaluation.worst
             found = f"{worst.psnr_db:.1f} dB" if worst.finite else "NaN or infinity"
@@ -83,7 +87,7 @@ class Calibration:
 
     ranges: Ranges
     plan: PrecisionPlan
-    verdict: Verdict
+    verdict: PlanVerdict
 
 
 def calibrate(
@@ -103,7 +107,7 @@ def calibrate(
         model.baked,
         model.trace,
         ranges,
-        truths(model.trace, options.tile, progress, measured.upscaled),
+        compute_truths(model.trace, options.tile, progress, measured.upscaled),
         margin=options.margin,
         progress=progress,
     )
@@ -130,12 +134,12 @@ def check(
             f"{options.tile}"
         )
     model = _Subject(loaded, options)
-    wide = plan.wide(model.trace.units)
+    wide = plan.list_wide(model.trace.units)
     measured = model.measure(progress)
     evaluation = evaluate(
         model.trace,
         wide,
-        truths(model.trace, options.tile, progress, measured.upscaled),
+        compute_truths(model.trace, options.tile, progress, measured.upscaled),
         gate_db(PRECISION),
         progress,
     )
@@ -158,7 +162,7 @@ class _Subject:
         options = self._options
         state = None
         if options.state is not None:
-            state = State(
+            state = MeasuredFolder(
                 options.state,
                 self.trace.ops,
                 model_sha256=self._source.sha256,
@@ -177,14 +181,14 @@ class _Subject:
 
 def _verdict(
     model: _Subject, ranges: Ranges, plan: PrecisionPlan, evaluation: Evaluation
-) -> Verdict:
-    wide = plan.wide(units(model.baked))
-    short = [module for module in too_large(ranges, plan.margin) if module.module not in wide]
-    large = [text for path, text in large_weights(model.baked).items() if path not in wide]
-    return Verdict(
+) -> PlanVerdict:
+    wide = plan.list_wide(find_units(model.baked))
+    short = [module for module in find_too_large(ranges, plan.margin) if module.module not in wide]
+    large = [text for path, text in find_large_weights(model.baked).items() if path not in wide]
+    return PlanVerdict(
         margin=plan.margin, short=tuple(short), weights=tuple(large), evaluation=evaluation
     )
 
 
-def _more(found: Sequence[object]) -> str:
+def _count_more(found: Sequence[object]) -> str:
     return f" (and {len(found) - 1} more)" if len(found) > 1 else ""

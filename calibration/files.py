@@ -10,7 +10,7 @@ from tinysr.export.plans.files import plan_name
 from tinysr.export.plans.precision import plan_text
 
 from .calibrate import Calibration
-from .report import html_text, plot_png
+from .report import draw_headroom_png, render_html
 
 __all__ = ["PLAN", "PLOT", "RANGES", "REPORT", "write_calibration"]
 
@@ -27,11 +27,11 @@ def write_calibration(folder: Path, found: Calibration, *, plan: bool = True) ->
         CalibrationError: a file can't be written.
         MissingBackendError: matplotlib or jinja2 is not installed.
     """
-    plot = plot_png(found)
+    plot = draw_headroom_png(found)
     write_atomically(
         folder / RANGES, found.ranges.model_dump_json(indent=1) + "\n", CalibrationError
     )
     write_atomically(folder / PLOT, plot, CalibrationError)
-    write_atomically(folder / REPORT, html_text(found, plot), CalibrationError)
+    write_atomically(folder / REPORT, render_html(found, plot), CalibrationError)
     if plan:
         write_atomically(folder / PLAN, plan_text(found.plan), CalibrationError)

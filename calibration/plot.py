@@ -11,7 +11,7 @@ from tinysr.errors import require
 
 from .ranges.record import ModuleRange
 
-__all__ = ["headroom_png"]
+__all__ = ["draw_headroom"]
 
 _COLOURS = {"encoder": "#2f7ed8", "transformer": "#8a56c2", "decoder": "#2a9d74"}
 _KEPT = "#d1493f"
@@ -20,7 +20,7 @@ _WIDTH = 9.0  # inches
 _ROW = 0.085  # inches of a module's bar
 
 
-def headroom_png(modules: Sequence[ModuleRange], kept: Sequence[str], margin: float) -> bytes:
+def draw_headroom(modules: Sequence[ModuleRange], kept: Sequence[str], margin: float) -> bytes:
     """Draw a bar per module, in the model's order: powers of two up to fp16's largest value.
 
     Args:

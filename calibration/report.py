@@ -7,24 +7,24 @@ import base64
 from tinysr.pages import page
 
 from .calibrate import Calibration
-from .plot import headroom_png
+from .plot import draw_headroom
 from .ranges.record import PERCENTS
 
-__all__ = ["html_text", "plot_png"]
+__all__ = ["draw_headroom_png", "render_html"]
 
 
-def html_text(found: Calibration, plot: bytes) -> str:
+def render_html(found: Calibration, plot: bytes) -> str:
     """Return the page. Every name in it is escaped: image files and checkpoints are the user's.
 
     Args:
         found: the calibration.
-        plot: from :func:`.plot.headroom_png`.
+        plot: from :func:`.plot.draw_headroom`.
 
     Raises:
         MissingBackendError: jinja2 is not installed.
     """
     values = {
-        "kept": _kept(found),
+        "kept": _list_kept(found),
         "modules": sorted(found.ranges.modules, key=lambda module: module.headroom),
         "ops": sorted(found.ranges.ops, key=lambda op: -op.absmax),
         "percents": PERCENTS,
@@ -37,14 +37,14 @@ def html_text(found: Calibration, plot: bytes) -> str:
     return page("tinysr.calibration", "report.html.j2", values, filters, extra="calibrate")
 
 
-def plot_png(found: Calibration) -> bytes:
+def draw_headroom_png(found: Calibration) -> bytes:
     """Return the headroom's plot."""
-    return headroom_png(found.ranges.modules, _kept(found), found.plan.margin)
+    return draw_headroom(found.ranges.modules, _list_kept(found), found.plan.margin)
 
 
-def _kept(found: Calibration) -> list[str]:
+def _list_kept(found: Calibration) -> list[str]:
     """Return the modules that the plan keeps, ``.*`` written out."""
-    return list(found.plan.wide([module.module for module in found.ranges.modules]))
+    return list(found.plan.list_wide([module.module for module in found.ranges.modules]))
 
 
 def _number(value: float) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from tinysr.export.apple.coreml.prepare import prepared
-from tinysr.export.apple.coreml.rounding import ladder, rounded, stored_bits
+from tinysr.export.apple.coreml.prepare import prepare
+from tinysr.export.apple.coreml.rounding import count_stored_bits, list_formats, round_weight
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.integers import quantize_layer
 from tinysr.export.plans.quantization import Format, PlanTarget
@@ -38,18 +38,18 @@ _ONNX_LADDERS: dict[Format, tuple[Format, ...]] = {
 }
 
 
-def _dequantized(layer: nn.Module, form: Format) -> Tensor:
-    return quantize_layer(layer, form).dequantized()
+def _dequantize(layer: nn.Module, form: Format) -> Tensor:
+    return quantize_layer(layer, form).dequantize()
 
 
-def _more_bits(layer: nn.Module, form: Format, larger: Format | None) -> float:
-    return stored_bits(layer, larger) - stored_bits(layer, form)
+def _count_more_bits(layer: nn.Module, form: Format, larger: Format | None) -> float:
+    return count_stored_bits(layer, larger) - count_stored_bits(layer, form)
 
 
 ONNX = Scheme(
     target="onnx",
     form=lambda model: model,
-    rounded=_dequantized,
+    rounded=_dequantize,
     ladder=lambda _, form: _ONNX_LADDERS[form],
     cost=lambda *_: 1.0,  # the fewest layers are kept
 )
@@ -58,9 +58,9 @@ SCHEMES: dict[PlanTarget, Scheme] = {
     "onnx": ONNX,
     "coreml": Scheme(
         target="coreml",
-        form=prepared,  # it reorders outputs, which then share other palettes
-        rounded=rounded,
-        ladder=ladder,
-        cost=_more_bits,  # the smallest package
+        form=prepare,  # it reorders outputs, which then share other palettes
+        rounded=round_weight,
+        ladder=list_formats,
+        cost=_count_more_bits,  # the smallest package
     ),
 }

@@ -8,10 +8,10 @@ from pathlib import Path
 from tinysr.export.options import Plan
 from tinysr.export.plans.files import load_any_plan
 
-__all__ = ["shipped_plan", "shipped_plans"]
+__all__ = ["find_shipped_plan", "read_shipped_plans"]
 
 
-def shipped_plans() -> dict[str, Plan]:
+def read_shipped_plans() -> dict[str, Plan]:
     """Return all of them, by ``preset/file``; `make plans` writes them anew."""
     found: dict[str, Plan] = {}
     for preset in sorted(_folder().iterdir()):
@@ -20,7 +20,7 @@ def shipped_plans() -> dict[str, Plan]:
     return found
 
 
-def shipped_plan(model_sha256: str, name: str, tile: int) -> Plan | None:
+def find_shipped_plan(model_sha256: str, name: str, tile: int) -> Plan | None:
     """Return the plan of a model; None when it was not found before.
 
     Args:
@@ -28,7 +28,7 @@ def shipped_plan(model_sha256: str, name: str, tile: int) -> Plan | None:
         name: fp16, int8, w8 or w4; or coreml-w8, coreml-w6 or coreml-w4.
         tile: side in low-resolution pixels.
     """
-    for plan in shipped_plans().values():
+    for plan in read_shipped_plans().values():
         if (plan.model_sha256, plan.name, plan.tile) == (model_sha256, name, tile):
             return plan
     return None

@@ -7,7 +7,7 @@ from .gate import Gate
 from .model.bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .model.baked import BakedTinySR
 from .options import PRECISIONS, ExportOptions
-from .targets import TARGETS, targets_for
+from .targets import TARGETS, find_targets
 
 __all__ = [
     "BAKE_TOLERANCE",
@@ -22,6 +22,6 @@ __all__ = [
     "check_target",
     "export_bundle",
     "extend_bundle",
+    "find_targets",
     "prove_baked",
-    "targets_for",
 ]

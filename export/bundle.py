@@ -22,18 +22,18 @@ from tinysr.manifest import (
 from tinysr.models import SCALE, Loaded
 from tinysr.models.receptive_field import feature_bytes, halo
 
-from .files import atomic_folder, file_entry
+from .files import describe_file, replace_whole
 from .gate import Gate, hold
 from .model.apply_plan import apply_plan
 from .model.bake import bake, prove_baked
 from .model.baked import BakedTinySR
-from .model.equalise import equalised
+from .model.equalise import equalise
 from .onnx.graph import example_input
-from .options import PRECISIONS, ExportOptions, Finish, Progress
+from .options import PRECISIONS, ExportOptions, Finish, TellStep
 from .plans.files import any_plan_text, plan_name
 from .plans.quantization import PLANNED, QuantizationPlan
 from .target import Build, GraphBuild, Target
-from .targets import targets_for
+from .targets import find_targets
 
 __all__ = ["export_bundle"]
 
@@ -55,7 +55,7 @@ def export_bundle(
     *,
     gate: Gate | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda _: None,
+    progress: TellStep = lambda _: None,
 ) -> Manifest:
     """Make a bundle. It is complete under its name, or absent.
 
@@ -74,17 +74,17 @@ def export_bundle(
         UnsupportedError: an option is unknown, or a precision is asked for without a plan.
         CalibrationError: the plan is another model's, or names modules that this one lacks.
     """
-    targets = targets_for(options.targets)
+    targets = find_targets(options.targets)
     for chosen in targets:
         chosen.check(options.settings, PRECISIONS[options.precision])
-    if missing := options.missing():
+    if missing := options.list_missing():
         raise UnsupportedError(
             f"{missing[0]} needs a precision plan, found none: make one with `tinysr calibrate`"
         )
     for plan in options.plans:
         plan.for_model(loaded.source.sha256)
-    with atomic_folder(target, overwrite=overwrite) as work:
-        _build(loaded, work, paths.shown_name(target), options, progress)
+    with replace_whole(target, overwrite=overwrite) as work:
+        _build(loaded, work, paths.show_name(target), options, progress)
         if gate is not None:
             hold(gate, work, target)
         for made in targets:
@@ -94,18 +94,18 @@ def export_bundle(
 
 
 def _build(
-    loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: Progress
+    loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: TellStep
 ) -> None:
     progress("baking the constants")
     baked = bake(loaded.model, options.tile)
-    progress("holding the baked model against the eager one")
+    progress("comparing the baked model with the eager one")
     proof = prove_baked(loaded.model, baked, example_input(baked, "upscale", options.tile, 1))
     plans = _write_plans(work, options)
-    targets = targets_for(options.targets)
+    targets = find_targets(options.targets)
     finishes: list[Finish] = []
     for precision in PRECISIONS[options.precision]:
         build = Build(
-            model=_in_types(baked, options, precision),
+            model=_cast(baked, options, precision),
             baked=baked,
             bundle=work,
             options=options,
@@ -141,10 +141,10 @@ def _build(
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
 
 
-def _in_types(baked: BakedTinySR, options: ExportOptions, precision: str) -> BakedTinySR:
+def _cast(baked: BakedTinySR, options: ExportOptions, precision: str) -> BakedTinySR:
     plan = options.plan_for(precision)
     if isinstance(plan, QuantizationPlan):
-        baked = equalised(baked, plan.equalise)
+        baked = equalise(baked, plan.equalise)
     half = options.plan if precision in _HALF else None
     return apply_plan(baked, half) if half else baked
 
@@ -156,7 +156,7 @@ def _write_plans(work: Path, options: ExportOptions) -> dict[str, FileEntry]:
         path = work / _PLANS / plan_name(plan.name)
         path.parent.mkdir(exist_ok=True)
         path.write_text(any_plan_text(plan), encoding="utf-8")
-        entries[plan.name] = file_entry(work, path)
+        entries[plan.name] = describe_file(work, path)
     return entries
 
 

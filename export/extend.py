@@ -24,14 +24,14 @@ from tinysr.manifest import (
     to_json,
 )
 from tinysr.runtime.bundle import Bundle
-from tinysr.runtime.integrity import fault_of
+from tinysr.runtime.integrity import find_fault
 
-from .files import atomic_folder
+from .files import replace_whole
 from .gate import Gate, hold
-from .options import PRECISIONS, Plan, Progress, Settings, check_precision
+from .options import PRECISIONS, Plan, TargetSettings, TellStep, check_precision
 from .plans.files import load_any_plan
 from .target import GraphBuild, Target
-from .targets import targets_for
+from .targets import find_targets
 
 __all__ = ["Extension", "extend_bundle"]
 
@@ -44,7 +44,7 @@ class Extension:
     """Names of targets that are built from graphs."""
     precision: str
     """One of :data:`PRECISIONS`: the bundle has its graphs."""
-    settings: Settings
+    settings: TargetSettings
 
     def __post_init__(self) -> None:
         check_precision(self.precision)
@@ -57,7 +57,7 @@ def extend_bundle(
     *,
     gate: Gate | None = None,
     overwrite: bool = False,
-    progress: Progress = lambda _: None,
+    progress: TellStep = lambda _: None,
 ) -> Manifest:
     """Make a bundle with more formats. It is complete under its name, or absent.
 
@@ -75,14 +75,14 @@ def extend_bundle(
         GateError: an artifact failed a check. When it was the gate's, the bundle is kept as
             ``<place>.rejected``.
     """
-    targets = _from_graphs(extension.targets)
+    targets = _select_targets(extension.targets)
     for target in targets:
         target.check(extension.settings, PRECISIONS[extension.precision])
-    graphs = _checked_graphs(bundle, extension.precision)
+    graphs = _check_graphs(bundle, extension.precision)
     names = {target.name for target in targets}
-    with atomic_folder(place, overwrite=overwrite) as work:
+    with replace_whole(place, overwrite=overwrite) as work:
         kept = tuple(a for a in bundle.artifacts() if a.target not in names)
-        _share(bundle, work, kept)
+        _share_files(bundle, work, kept)
         build = GraphBuild(
             bundle=work,
             source=bundle.manifest.source.name,
@@ -92,7 +92,7 @@ def extend_bundle(
             settings=extension.settings,
             progress=progress,
         )
-        new = tuple(a for target in targets for a in (target.from_graphs or _nothing)(build))
+        new = tuple(a for target in targets for a in (target.from_graphs or _build_nothing)(build))
         manifest = bundle.manifest.model_copy(update={"artifacts": (*kept, *new)})
         (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
         if gate is not None:
@@ -100,12 +100,12 @@ def extend_bundle(
     return read_manifest(place)
 
 
-def _nothing(_: GraphBuild) -> tuple[Artifact, ...]:
+def _build_nothing(_: GraphBuild) -> tuple[Artifact, ...]:
     return ()
 
 
-def _from_graphs(names: Sequence[str]) -> list[Target]:
-    wanted = [target for target in targets_for(names) if target.name in names]
+def _select_targets(names: Sequence[str]) -> list[Target]:
+    wanted = [target for target in find_targets(names) if target.name in names]
     for target in wanted:
         if target.from_graphs is None:
             raise UnsupportedError(
@@ -115,7 +115,7 @@ def _from_graphs(names: Sequence[str]) -> list[Target]:
     return wanted
 
 
-def _checked_graphs(bundle: Bundle, precision: str) -> tuple[Artifact, ...]:
+def _check_graphs(bundle: Bundle, precision: str) -> tuple[Artifact, ...]:
     """Return the graphs of a precision, once their files are as described and none has failed."""
     have = bundle.artifacts("onnx")
     found = tuple(a for a in have if a.precision in PRECISIONS[precision])
@@ -145,26 +145,26 @@ def _plans(bundle: Bundle, precision: str) -> dict[str, Plan]:
     if manifest.precision_plan is not None:
         entries["fp16"] = manifest.precision_plan
     return {
-        name: load_any_plan(_checked(bundle, entry))
+        name: load_any_plan(_check_source(bundle, entry))
         for name, entry in entries.items()
         if name in PRECISIONS[precision]
     }
 
 
-def _checked(bundle: Bundle, entry: FileEntry) -> Path:
+def _check_source(bundle: Bundle, entry: FileEntry) -> Path:
     path = bundle.folder / entry.path
-    if fault := fault_of(bundle.folder, entry):
+    if fault := find_fault(bundle.folder, entry):
         raise BundleError(f"{path}: {fault.words}")
     return path
 
 
-def _share(bundle: Bundle, work: Path, artifacts: Sequence[Artifact]) -> None:
+def _share_files(bundle: Bundle, work: Path, artifacts: Sequence[Artifact]) -> None:
     """Put the old bundle's files into the new one; on one disk they are the same files."""
     manifest = bundle.manifest
     plans = [manifest.precision_plan, *manifest.quantization_plans.values()]
     entries = {e.path for a in artifacts for e in (a.file, *a.data)}
     entries |= {entry.path for entry in (*plans, *manifest.documents) if entry is not None}
-    reports = paths.matching(bundle.folder / "reports", "*", BundleError)
+    reports = paths.find_matching(bundle.folder / "reports", "*", BundleError)
     entries |= {
         report.relative_to(bundle.folder).as_posix()
         for report in reports

@@ -12,10 +12,10 @@ from tinysr.errors import BundleError
 from tinysr.hashing import file_sha256
 from tinysr.manifest import MANIFEST_NAME, FileEntry
 
-__all__ = ["atomic_folder", "check_target", "file_entry"]
+__all__ = ["check_target", "describe_file", "replace_whole"]
 
 
-def file_entry(bundle: Path, path: Path) -> FileEntry:
+def describe_file(bundle: Path, path: Path) -> FileEntry:
     """Describe a file of a bundle: its relative path, hash and size."""
     return FileEntry(
         path=path.relative_to(bundle).as_posix(),
@@ -25,7 +25,7 @@ def file_entry(bundle: Path, path: Path) -> FileEntry:
 
 
 @contextlib.contextmanager
-def atomic_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
+def replace_whole(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a folder beside ``target`` that takes its place when the block ends without error.
 
     Args:
@@ -58,7 +58,7 @@ def check_target(target: Path, *, overwrite: bool) -> None:
         raise BundleError(f"{target}: expected a folder to make, with a name")
     places.check_creatable(target, BundleError)
     if paths.is_folder(target, BundleError) and not paths.is_link(target):
-        if not paths.listing(target, BundleError):
+        if not paths.list_folder(target, BundleError):
             return
         if paths.is_file(target / MANIFEST_NAME, BundleError):
             if overwrite:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tinysr import paths, places
 from tinysr.errors import BundleError, GateError
 
-from .files import atomic_folder
+from .files import replace_whole
 
 __all__ = ["Gate", "hold"]
 
@@ -34,7 +34,7 @@ def hold(gate: Gate, work: Path, target: Path) -> None:
     try:
         gate(work)
     except GateError as error:
-        kept = _reject(work, places.fitting_name(target, REJECTED))
+        kept = _reject(work, places.fit_name(target, REJECTED))
         raise GateError(f"{error}; {kept}") from error
 
 
@@ -45,8 +45,8 @@ def _reject(work: Path, rejected: Path) -> str:
         What became of it, for the message: the failed gate is what matters.
     """
     try:
-        with atomic_folder(rejected, overwrite=True) as folder:
-            for item in paths.listing(work, BundleError):
+        with replace_whole(rejected, overwrite=True) as folder:
+            for item in paths.list_folder(work, BundleError):
                 item.rename(folder / item.name)
     except BundleError as error:
         return f"the bundle is not kept: {error}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 from tinysr.manifest import Artifact
 
 from .model.bake import DEFAULT_TILE
@@ -18,8 +18,8 @@ __all__ = [
     "ExportOptions",
     "Finish",
     "Plan",
-    "Progress",
-    "Settings",
+    "TargetSettings",
+    "TellStep",
     "check_precision",
 ]
 
@@ -43,14 +43,14 @@ _COREML = "coreml"
 weights are in, and needs the plan for it."""
 
 
-Progress = Callable[[str], None]
+TellStep = Callable[[str], None]
 """Callback, called with a few words when a step begins."""
 
 Finish = Callable[[], tuple[Artifact, ...]]
 """The part of a build that needs the PyTorch model no more; by then its memory is free."""
 
 
-Settings = Mapping[str, object]
+TargetSettings = Mapping[str, object]
 """Options of single targets, by the target's name; a target knows its own kind."""
 
 
@@ -61,7 +61,7 @@ def check_precision(name: str) -> None:
         UnsupportedError: it is none of :data:`PRECISIONS`.
     """
     if name not in PRECISIONS:
-        raise choices("precision", name, PRECISIONS)
+        raise choice_error("precision", name, PRECISIONS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ class ExportOptions:
     """Side of a tile in low-resolution pixels."""
     batch: int | None = 1
     """Tiles that the transformer and upscale graphs take at once; any number when None."""
-    settings: Settings = field(default_factory=dict)
+    settings: TargetSettings = field(default_factory=dict)
     """Settings that only one of the targets is asked."""
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class ExportOptions:
         name = own.get(precision, precision)
         return next((plan for plan in self.plans if plan.name == name), None)
 
-    def missing(self) -> tuple[str, ...]:
+    def list_missing(self) -> tuple[str, ...]:
         """Return the names of the plans that are still needed."""
         have = {plan.name for plan in self.plans}
         return tuple(name for name in self._needed if name not in have)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tinysr.manifest import Artifact
 
 from .model.baked import BakedTinySR
-from .options import ExportOptions, Finish, Plan, Progress, Settings
+from .options import ExportOptions, Finish, Plan, TargetSettings, TellStep
 
 __all__ = ["Build", "GraphBuild", "Target"]
 
@@ -31,7 +31,7 @@ class Build:
     """One of the bundle's precisions."""
     metadata: Mapping[str, str]
     """Texts for the metadata of what is built."""
-    progress: Progress
+    progress: TellStep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +48,8 @@ class GraphBuild:
     """Graphs in all precisions that were asked for, their files in the bundle."""
     plans: Mapping[str, Plan]
     """Plans by their names, which are those of precisions, except for Core ML's own."""
-    settings: Settings
-    progress: Progress
+    settings: TargetSettings
+    progress: TellStep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +64,7 @@ class Target:
     hold. None for what is built from graphs alone."""
     from_graphs: Callable[[GraphBuild], tuple[Artifact, ...]] | None = None
     """Builder, called once, after the ONNX graphs; also for a bundle that has them already."""
-    check: Callable[[Settings, Sequence[str]], None] = lambda settings, precisions: None
+    check: Callable[[TargetSettings, Sequence[str]], None] = lambda settings, precisions: None
     """Refuses settings and precisions before minutes are spent."""
     documents: Callable[[Path], object] | None = None
     """Writer of what people read, called with the bundle when its manifest has the gate's

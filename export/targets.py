@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tinysr.errors import choices
+from tinysr.errors import choice_error
 
 from .apple.coreai.target import COREAI
 from .apple.coreml.target import COREML
@@ -13,7 +13,7 @@ from .openvino.target import OPENVINO
 from .target import Target
 from .tensorrt.target import TENSORRT
 
-__all__ = ["TARGETS", "targets_for"]
+__all__ = ["TARGETS", "find_targets"]
 
 TARGETS: tuple[Target, ...] = (
     ONNX,  # first: others are made from its graphs
@@ -24,7 +24,7 @@ TARGETS: tuple[Target, ...] = (
 )
 
 
-def targets_for(names: Iterable[str]) -> tuple[Target, ...]:
+def find_targets(names: Iterable[str]) -> tuple[Target, ...]:
     """Return targets by their names, with the targets that they need, in the order to build them.
 
     Raises:
@@ -34,6 +34,6 @@ def targets_for(names: Iterable[str]) -> tuple[Target, ...]:
     wanted: set[str] = set()
     for name in names:
         if name not in known:
-            raise choices("target", name, known)
+            raise choice_error("target", name, known)
         wanted |= {name, *known[name].needs}
     return tuple(target for target in TARGETS if target.name in wanted)

@@ -7,8 +7,8 @@ import math
 from tinysr.errors import ImageError
 
 from .footprint import Footprint
-from .geometry import Plan
-from .headroom import headroom
+from .geometry import SizePlan
+from .headroom import measure_headroom
 from .network import MEMORY_MB
 
 __all__ = ["check_memory", "check_result", "default_memory_mb"]
@@ -22,13 +22,13 @@ _LEAST_MEMORY_MB = 100.0
 
 def default_memory_mb() -> float:
     """Return :data:`MEMORY_MB`, or half of what is free here, in a container too, where less is."""
-    free = headroom().memory
+    free = measure_headroom().memory
     if free is None:
         return MEMORY_MB
     return max(_LEAST_MEMORY_MB, min(MEMORY_MB, free * _SHARE / 1e6))
 
 
-def check_result(sizes: Plan, most: float) -> None:
+def check_result(sizes: SizePlan, most: float) -> None:
     """Refuse a result of more than ``most`` 10⁶ pixels.
 
     Raises:
@@ -39,12 +39,12 @@ def check_result(sizes: Plan, most: float) -> None:
     if size > most:
         raise ImageError(
             f"{width}×{height} pixels would become {across}×{down}, {size:.5g} megapixels: results "
-            f"of at most {most:g} are made; --max-megapixels {_rounded_up(size)} (max_megapixels) "
+            f"of at most {most:g} are made; --max-megapixels {_round_up(size)} (max_megapixels) "
             "allows it"
         )
 
 
-def check_memory(sizes: Plan, taken: Footprint, latents: int, room: int | None) -> None:
+def check_memory(sizes: SizePlan, taken: Footprint, latents: int, room: int | None) -> None:
     """Refuse an image that takes more memory than can be had, swapped or not.
 
     Args:
@@ -64,7 +64,7 @@ def check_memory(sizes: Plan, taken: Footprint, latents: int, room: int | None) 
         )
 
 
-def _rounded_up(megapixels: float) -> str:
+def _round_up(megapixels: float) -> str:
     """Return a limit that lets a size through, short enough to be typed."""
     steps = 100 if megapixels < 10 else 1
     return f"{math.ceil(megapixels * steps) / steps:.10g}"

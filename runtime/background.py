@@ -9,7 +9,7 @@ from tinysr.errors import UnsupportedError
 
 from .raster import Pixels, Raster
 
-__all__ = ["Colour", "has_transparency", "on_background", "parsed_colour"]
+__all__ = ["Colour", "has_transparency", "parse_colour", "put_on_background"]
 
 Colour = tuple[int, int, int]
 """Red, green and blue from 0 to 255."""
@@ -19,7 +19,7 @@ _BAND = 64
 """Rows that are blended at a time."""
 
 
-def parsed_colour(text: str) -> Colour:
+def parse_colour(text: str) -> Colour:
     """Return a colour by a name of CSS such as white, or as #rrggbb or rgb(255, 0, 0).
 
     Raises:
@@ -44,7 +44,7 @@ def has_transparency(pixels: Pixels) -> bool:
     return bool((pixels[..., -1] != _white(pixels)).any())
 
 
-def on_background(raster: Raster, colour: Colour) -> Raster:
+def put_on_background(raster: Raster, colour: Colour) -> Raster:
     """Return an opaque image: what is transparent shows the colour, as viewers blend it.
 
     The values are blended as they are, gamma-encoded and in the space of the image's own profile.
@@ -57,10 +57,10 @@ def on_background(raster: Raster, colour: Colour) -> Raster:
     if grey and len({*colour}) > 1:
         pixels, grey = pixels[..., [0, 0, 0, 1]], False
     behind = np.array(colour[:1] if grey else colour, np.float32) / np.float32(_OPAQUE)
-    return Raster(pixels=_blended(pixels, behind), metadata=raster.metadata)
+    return Raster(pixels=_blend(pixels, behind), metadata=raster.metadata)
 
 
-def _blended(pixels: Pixels, behind: Pixels) -> Pixels:
+def _blend(pixels: Pixels, behind: Pixels) -> Pixels:
     white = np.float32(_white(pixels))
     rounding = np.float32(0 if pixels.dtype == np.float32 else 0.5)  # the cast rounds down
     result: Pixels = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), pixels.dtype)

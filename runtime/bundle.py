@@ -7,7 +7,7 @@ from pathlib import Path
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, FileEntry, Manifest, Stage, read_manifest
 
-from .integrity import fault_of
+from .integrity import find_fault
 
 __all__ = ["Bundle"]
 
@@ -51,6 +51,6 @@ class Bundle:
     def _check(self, entry: FileEntry, artifact: Artifact) -> None:
         if entry.path in self._checked:
             return
-        if fault := fault_of(self.folder, entry):
+        if fault := find_fault(self.folder, entry):
             raise BundleError(f"{artifact.label}: {self.folder / entry.path}: {fault.words}")
         self._checked.add(entry.path)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from tinysr.errors import choices
+from tinysr.errors import choice_error
 
 from .geometry import SCALE, Planes
 from .rows import Rows
@@ -55,7 +55,7 @@ def color_fix(name: str) -> Fix:
     """
     fixes: dict[str, Fix] = {"adain": Adain, "wavelet": Wavelet, "none": lambda output, _: output}
     if name not in fixes:
-        raise choices("color fix", name, fixes)
+        raise choice_error("color fix", name, fixes)
     return fixes[name]
 
 
@@ -106,7 +106,7 @@ class Wavelet:
         """Return rows with the source's low band."""
         first, last = max(0, start - _HALO), min(self.shape[1], stop + _HALO)
         image = self._output.take(first, last)
-        low = self._enlarged(first, last)
+        low = self._enlarge(first, last)
         low -= image
         for plane in low:
             _blur(plane)
@@ -115,7 +115,7 @@ class Wavelet:
         image += low
         return image[:, start - first : stop - first]
 
-    def _enlarged(self, first: int, last: int) -> Planes:
+    def _enlarge(self, first: int, last: int) -> Planes:
         top = max(0, first // SCALE - _REACH)
         bottom = -(-last // SCALE) + _REACH
         rows = upscale_bicubic(self._source[:, top:bottom])

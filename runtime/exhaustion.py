@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tinysr.errors import OutOfMemoryError
 
-__all__ = ["MORE_ROOM", "ran_out", "reported_exhaustion"]
+__all__ = ["MORE_ROOM", "is_exhaustion", "report_exhaustion"]
 
 MORE_ROOM = "close other programs, or use a machine with more memory"
 """Advice where no option of ours helps."""
@@ -27,7 +27,7 @@ _WORDS = (
 the C library."""
 
 
-def ran_out(error: BaseException | None) -> bool:
+def is_exhaustion(error: BaseException | None) -> bool:
     """Tell whether an error, or one that it was raised from, is a lack of memory."""
     while error is not None:
         words = str(error).lower()
@@ -38,7 +38,7 @@ def ran_out(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def reported_exhaustion(what: str, remedy: str) -> Iterator[None]:
+def report_exhaustion(what: str, remedy: str) -> Iterator[None]:
     """Raise one error for every library's lack of memory; all other errors pass.
 
     Args:
@@ -51,6 +51,6 @@ def reported_exhaustion(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not ran_out(error):
+        if not is_exhaustion(error):
             raise
         raise OutOfMemoryError(f"{what}: out of memory; {remedy}") from error

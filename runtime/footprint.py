@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .geometry import SCALE, Plan, Size
+from .geometry import SCALE, ImageSize, SizePlan
 
-__all__ = ["Footprint", "footprint", "is_compact"]
+__all__ = ["Footprint", "estimate_footprint", "is_compact"]
 
 _LARGE = 2**24
 """Pixels above which a result of 8 bits waits in 16 bits for its colour fix."""
@@ -41,8 +41,8 @@ class Footprint:
         return self.pixels + self.planes + max(latents + self.store, self.result)
 
 
-def footprint(
-    sizes: Plan, *, channels: int, value_bytes: int, planes: int | None = None
+def estimate_footprint(
+    sizes: SizePlan, *, channels: int, value_bytes: int, planes: int | None = None
 ) -> Footprint:
     """Return what an image takes.
 
@@ -64,10 +64,10 @@ def footprint(
     )
 
 
-def is_compact(made: Size, value_bytes: int) -> bool:
+def is_compact(made: ImageSize, value_bytes: int) -> bool:
     """Tell whether what the network makes of an image waits in 16 bits."""
     return value_bytes == 1 and _area(made) > _LARGE
 
 
-def _area(size: Size) -> int:
+def _area(size: ImageSize) -> int:
     return size[0] * size[1]

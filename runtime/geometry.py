@@ -17,7 +17,17 @@ from PIL import Image
 from tinysr.errors import ImageError
 from tinysr.manifest import LATENT_STRIDE
 
-__all__ = ["LATENT_STRIDE", "MULTIPLE", "SCALE", "Plan", "Planes", "Size", "pad", "plan", "resize"]
+__all__ = [
+    "LATENT_STRIDE",
+    "MULTIPLE",
+    "SCALE",
+    "ImageSize",
+    "Planes",
+    "SizePlan",
+    "pad",
+    "plan",
+    "resize",
+]
 
 SCALE = 4
 """Output side over input side."""
@@ -32,25 +42,25 @@ gigantic."""
 Planes = NDArray[np.float32]
 """An image as planes, ``[C, H, W]``, RGB, about [0, 1]."""
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """Width and height, in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class SizePlan:
     """What is done to one image's size. All sizes but the result's are low-resolution ones."""
 
-    size: Size
+    size: ImageSize
     """The image as it came."""
-    scaled: Size
+    scaled: ImageSize
     """Size after enlarging an image that is smaller than a tile; otherwise :attr:`size`."""
-    padded: Size
+    padded: ImageSize
     """Size after repeating the right and bottom edge: what the encoder sees."""
-    output: Size
+    output: ImageSize
     """Size of the result."""
 
     @property
-    def latents(self) -> Size:
+    def latents(self) -> ImageSize:
         """Size of the latents."""
         return self.padded[0] // LATENT_STRIDE, self.padded[1] // LATENT_STRIDE
 
@@ -66,7 +76,7 @@ class Plan:
         return self.output != (self.scaled[0] * SCALE, self.scaled[1] * SCALE)
 
 
-def plan(width: int, height: int, tile: int, scale: float = SCALE) -> Plan:
+def plan(width: int, height: int, tile: int, scale: float = SCALE) -> SizePlan:
     """Plan the sizes of an image.
 
     1. An image whose smaller side is under ``tile`` is enlarged until it is ``tile``. If it is
@@ -89,13 +99,13 @@ def plan(width: int, height: int, tile: int, scale: float = SCALE) -> Plan:
     short, long = sorted((width, height))
     scaled = (width, height)
     if short < tile and long <= LONGEST_ASPECT * short:
-        scaled = _scaled(width, tile, short), _scaled(height, tile, short)
-    padded = _padded(scaled[0], tile), _padded(scaled[1], tile)
+        scaled = _scale_side(width, tile, short), _scale_side(height, tile, short)
+    padded = _pad_side(scaled[0], tile), _pad_side(scaled[1], tile)
     output = max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))
-    return Plan(size=(width, height), scaled=scaled, padded=padded, output=output)
+    return SizePlan(size=(width, height), scaled=scaled, padded=padded, output=output)
 
 
-def pad(image: Planes, size: Size) -> Planes:
+def pad(image: Planes, size: ImageSize) -> Planes:
     """Repeat the right and bottom edge of ``[C, H, W]`` up to ``size``; no copy if it fits."""
     right, bottom = size[0] - image.shape[2], size[1] - image.shape[1]
     if right == 0 and bottom == 0:
@@ -103,7 +113,7 @@ def pad(image: Planes, size: Size) -> Planes:
     return np.pad(image, ((0, 0), (0, bottom), (0, right)), mode="edge")
 
 
-def resize(image: Planes, size: Size) -> Planes:
+def resize(image: Planes, size: ImageSize) -> Planes:
     """Resample ``[C, H, W]`` to ``size`` with Pillow's antialiased bicubic, clipped to [0, 1]."""
     if (image.shape[2], image.shape[1]) == size:
         return image
@@ -114,9 +124,9 @@ def resize(image: Planes, size: Size) -> Planes:
     return np.clip(result, 0.0, 1.0, out=result)
 
 
-def _scaled(side: int, tile: int, short: int) -> int:
+def _scale_side(side: int, tile: int, short: int) -> int:
     return max(tile, (side * tile * 2 + short) // (short * 2))  # rounded to the nearest
 
 
-def _padded(side: int, tile: int) -> int:
+def _pad_side(side: int, tile: int) -> int:
     return -(-max(side, tile) // MULTIPLE) * MULTIPLE

@@ -15,12 +15,12 @@ import re
 import time
 from pathlib import Path
 
-from tinysr.atomic import replaced
+from tinysr.atomic import replace_atomically
 from tinysr.errors import TinySRError
 from tinysr.hashing import file_sha256
 from tinysr.user_cache import cache_folder
 
-__all__ = ["LARGE", "known_sha256"]
+__all__ = ["LARGE", "look_up_sha256"]
 
 LARGE = 32 * 2**20
 """Bytes from which a file's hash is remembered; smaller ones are read in no time."""
@@ -34,7 +34,7 @@ _KEPT = 256
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
-def known_sha256(path: Path) -> str:
+def look_up_sha256(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal; of a large one, perhaps from memory.
 
     Raises:
@@ -82,7 +82,7 @@ def _recall(record: Path) -> str | None:
 
 def _remember(record: Path, found: str) -> None:
     record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with replaced(record, TinySRError) as new:
+    with replace_atomically(record, TinySRError) as new:
         new.chmod(0o600)
         new.write_text(found, encoding="ascii")
     old = sorted(record.parent.glob("*.txt"), key=lambda path: path.stat().st_mtime)[:-_KEPT]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Headroom", "headroom"]
+__all__ = ["Headroom", "measure_headroom"]
 
 _ROOT = Path("/")
 _UNLIMITED = 2**60
@@ -28,7 +28,7 @@ class Headroom:
     """Free memory with what lies in memory moved to the disk, in bytes: possible, and slow."""
 
 
-def headroom(root: Path = _ROOT) -> Headroom:
+def measure_headroom(root: Path = _ROOT) -> Headroom:
     """Return what can still be taken by this process.
 
     Args:
@@ -73,13 +73,13 @@ def _groups(root: Path) -> Iterator[int]:
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if "memory" in controllers.split(","):
-            yield from _up(root / "sys/fs/cgroup/memory", path, _left_in_version_1)
+            yield from _walk_up(root / "sys/fs/cgroup/memory", path, _read_version_1)
         elif not controllers:
             for mount in ("sys/fs/cgroup", "sys/fs/cgroup/unified"):
-                yield from _up(root / mount, path, _left_in_version_2)
+                yield from _walk_up(root / mount, path, _read_version_2)
 
 
-def _up(mount: Path, path: str, left: Callable[[Path], int | None]) -> Iterator[int]:
+def _walk_up(mount: Path, path: str, left: Callable[[Path], int | None]) -> Iterator[int]:
     """Yield what the group at a path leaves, and its parents.
 
     In a container the path may be the host's, and not be there: the mount is the group then.
@@ -91,18 +91,18 @@ def _up(mount: Path, path: str, left: Callable[[Path], int | None]) -> Iterator[
             yield found
 
 
-def _left_in_version_2(group: Path) -> int | None:
+def _read_version_2(group: Path) -> int | None:
     limit = _number(group / "memory.max")
-    return _left(limit, _number(group / "memory.current"), _fields(group / "memory.stat"))
+    return _read_left(limit, _number(group / "memory.current"), _fields(group / "memory.stat"))
 
 
-def _left_in_version_1(group: Path) -> int | None:
+def _read_version_1(group: Path) -> int | None:
     limit = _number(group / "memory.limit_in_bytes")
     used = _number(group / "memory.usage_in_bytes")
-    return _left(limit, used, _fields(group / "memory.stat"))
+    return _read_left(limit, used, _fields(group / "memory.stat"))
 
 
-def _left(limit: int | None, used: int | None, stat: Mapping[str, int]) -> int | None:
+def _read_left(limit: int | None, used: int | None, stat: Mapping[str, int]) -> int | None:
     """Return a limit less what is used; pages of files that nobody needs are given up."""
     if limit is None or limit >= _UNLIMITED:
         return None

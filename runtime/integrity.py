@@ -13,7 +13,7 @@ from tinysr.manifest import FileEntry
 
 from . import hashes
 
-__all__ = ["Fault", "fault_of"]
+__all__ = ["Fault", "find_fault"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class Fault:
     """Words for an error line, behind the file's path."""
 
 
-def fault_of(
+def find_fault(
     folder: Path, entry: FileEntry, digest_of: Callable[[Path], str] | None = None
 ) -> Fault | None:
     """Compare a bundle's file with its entry; None if all is well.
@@ -44,7 +44,7 @@ def fault_of(
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):  # a device or a pipe might be read without end
             return Fault(kind="changed", words="expected a regular file, found something else")
-        digest = (digest_of or hashes.known_sha256)(path) if found.st_size == entry.size else ""
+        digest = (digest_of or hashes.look_up_sha256)(path) if found.st_size == entry.size else ""
     except (OSError, ValueError) as problem:
         absent = isinstance(problem, FileNotFoundError | NotADirectoryError)
         kind: Literal["missing", "unreadable"] = "missing" if absent else "unreadable"
@@ -56,8 +56,8 @@ def fault_of(
 
 def _difference(folder: Path, entry: FileEntry, size: int, digest: str) -> str:
     path = folder / entry.path
-    if not paths.real(path).is_relative_to(paths.real(folder)):
-        where = f"is a link to {paths.real(path)}"
+    if not paths.follow_links(path).is_relative_to(paths.follow_links(folder)):
+        where = f"is a link to {paths.follow_links(path)}"
         return f"{where}, which is not the file that the manifest describes; get the bundle again"
     if size != entry.size:
         return f"expected {entry.size} bytes, found {size}; export the bundle again"

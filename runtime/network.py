@@ -16,10 +16,10 @@ from .latents import latent_channels, latent_sides, latent_tile, longest_latents
 from .pace import Pace, measure_pace
 from .session import Array, Session
 from .store import Store
-from .tiling import Grid, blend, grid
-from .windows import Layout, Window, lay_out, lay_out_fixed, lay_out_squares, run_windows
+from .tiling import Grid, blend, lay_grid
+from .windows import Window, WindowLayout, lay_out, lay_out_fixed, lay_out_squares, run_windows
 
-__all__ = ["MEMORY_MB", "Network", "Work"]
+__all__ = ["MEMORY_MB", "ImageWork", "Network"]
 
 MEMORY_MB = 1200.0
 """Memory for one image beside the model, the process and the result, in 10⁶ bytes, unless more is
@@ -37,10 +37,10 @@ _ONE_TILE = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class ImageWork:
     """One image, divided among runs."""
 
-    layout: Layout
+    layout: WindowLayout
     """The windows of the autoencoder."""
     tiles: Grid
     """The tiles of the transformer."""
@@ -102,7 +102,7 @@ class Network:
         if joined is not None:
             joined.close()
 
-    def divide(self, width: int, height: int, held: int) -> Work:
+    def divide(self, width: int, height: int, held: int) -> ImageWork:
         """Divide an image among runs.
 
         Args:
@@ -112,7 +112,7 @@ class Network:
                 less those of the result.
         """
         width, height = width // LATENT_STRIDE, height // LATENT_STRIDE
-        tiles = grid(height, width, self._tile, self._manifest.overlap)
+        tiles = lay_grid(height, width, self._tile, self._manifest.overlap)
         if self._sides:
             layout = lay_out_fixed(height, width, halo=self._halo, sides=self._sides)
         elif self._window is not None:
@@ -124,10 +124,14 @@ class Network:
             layout = lay_out(height, width, halo=self._halo, area=area)
             if self._limit is not None and layout.longest > self._limit:
                 layout = lay_out_squares(height, width, halo=self._halo, side=self._limit)
-        return Work(layout=layout, tiles=tiles)
+        return ImageWork(layout=layout, tiles=tiles)
 
     def run(
-        self, image: Planes, work: Work, store: Store, done: Callable[[int], Any] = lambda _: None
+        self,
+        image: Planes,
+        work: ImageWork,
+        store: Store,
+        done: Callable[[int], Any] = lambda _: None,
     ) -> None:
         """Map an image ``[3, H, W]`` to the result ``[3, 4H, 4W]``.
 
@@ -158,7 +162,7 @@ class Network:
         """Return the bytes of the latents of an image of these sides, in low-resolution pixels."""
         return (width // LATENT_STRIDE) * (height // LATENT_STRIDE) * 4 * self._latent_channels
 
-    def _encode(self, image: Array, layout: Layout, done: Callable[[int], Any]) -> Array:
+    def _encode(self, image: Array, layout: WindowLayout, done: Callable[[int], Any]) -> Array:
         whole: list[Array] = []
 
         def put(window: Window, part: Array) -> None:
@@ -183,7 +187,7 @@ class Network:
         return whole[0]
 
     def _decode(
-        self, latents: Array, layout: Layout, store: Store, done: Callable[[int], Any]
+        self, latents: Array, layout: WindowLayout, store: Store, done: Callable[[int], Any]
     ) -> None:
         def put(window: Window, part: Array) -> None:
             self._put(store, window, part[0])

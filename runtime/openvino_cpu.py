@@ -26,7 +26,7 @@ def multiplies_bytes() -> bool:
     size, largest = 64, np.float32(127 / 128)
     given = _operations().parameter([1, size], np.float32)
     weights = _operations().constant(np.full((size, size), largest))
-    compiled = _compiled_product(_in_bytes(given), _in_bytes(weights), given, "f32")
+    compiled = _compile_product(_round_to_bytes(given), _round_to_bytes(weights), given, "f32")
     (found,) = compiled([np.full((1, size), largest)]).values()
     expected = size * largest**2
     return bool(np.abs(found - expected).max() < expected / 100)
@@ -42,7 +42,7 @@ def compiles_in(name: str) -> bool:
     given = _operations().parameter([1, 16], np.float32)
     weights = _operations().constant(np.ones((16, 16), np.float32))
     try:
-        made = _compiled_product(given, weights, given, name)
+        made = _compile_product(given, weights, given, name)
     except RuntimeError:
         return False
     return bool(made.get_property("INFERENCE_PRECISION_HINT").get_type_name() == name)
@@ -52,14 +52,14 @@ def _operations() -> Any:
     return require("openvino.opset13", extra=EXTRA)
 
 
-def _compiled_product(left: Any, right: Any, given: Any, name: str) -> Any:
+def _compile_product(left: Any, right: Any, given: Any, name: str) -> Any:
     """Compile the product of two nodes, the right one transposed, in a type."""
     ov: Any = require("openvino", extra=EXTRA)
     model = ov.Model([_operations().matmul(left, right, False, True)], [given])
     return ov.Core().compile_model(model, DEVICE, {"INFERENCE_PRECISION_HINT": name})
 
 
-def _in_bytes(node: Any) -> Any:
+def _round_to_bytes(node: Any) -> Any:
     """Round a node's values in [-1, 1] to signed bytes."""
     ops = _operations()
     low, high = (ops.constant(np.float32(end)) for end in (-1, 127 / 128))

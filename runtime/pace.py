@@ -43,14 +43,14 @@ def measure_pace(run: Callable[[Stage, Array], Array], *, side: int, tile: int, 
     """
     pixels = side * LATENT_STRIDE
     image = np.full((1, 3, pixels, pixels), 0.5, np.float32)
-    latents, encoding = _timed(run, "encoder", image)
-    _, decoding = _timed(run, "decoder", latents)
+    latents, encoding = _time(run, "encoder", image)
+    _, decoding = _time(run, "decoder", latents)
     tiles = np.zeros((batch, latents.shape[1], tile, tile), np.float32)
-    _, predicting = _timed(run, "transformer", tiles)
+    _, predicting = _time(run, "transformer", tiles)
     return Pace(latent=(encoding + decoding) / side**2, tile=predicting / batch)
 
 
-def _timed(run: Callable[[Stage, Array], Array], stage: Stage, array: Array) -> tuple[Array, float]:
+def _time(run: Callable[[Stage, Array], Array], stage: Stage, array: Array) -> tuple[Array, float]:
     result = run(stage, array)
     start = time.perf_counter()
     count = 0

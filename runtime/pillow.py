@@ -7,8 +7,8 @@ from PIL import Image
 
 from tinysr.errors import ImageError
 
-from .metadata import sized_metadata, upright_raster
-from .raster import Metadata, Pixels, Raster, eight_bit
+from .metadata import resize_metadata, turn_upright
+from .raster import Metadata, Pixels, Raster, to_eight_bit
 
 __all__ = ["pil_from_raster", "raster_from_pil"]
 
@@ -45,7 +45,7 @@ def raster_from_pil(image: Image.Image) -> Raster:
         xmp=info.get("xmp") or None,
         dpi=(float(dpi[0]), float(dpi[1])) if dpi else None,
     )
-    return upright_raster(pixels, metadata, orientation if orientation in range(1, 9) else None)
+    return turn_upright(pixels, metadata, orientation if orientation in range(1, 9) else None)
 
 
 def pil_from_raster(raster: Raster, mode: str | None = None) -> Image.Image:
@@ -61,11 +61,11 @@ def pil_from_raster(raster: Raster, mode: str | None = None) -> Image.Image:
     pixels = raster.pixels
     channels = pixels.shape[2]
     if channels > 1 and pixels.dtype != np.uint8:
-        pixels = eight_bit(pixels)
+        pixels = to_eight_bit(pixels)
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if channels == 1 else pixels))
     if mode is not None and image.mode != mode:
         image = image.convert(mode)
-    metadata = sized_metadata(raster)
+    metadata = resize_metadata(raster)
     for key in ("icc_profile", "exif", "xmp", "dpi"):
         value = getattr(metadata, key)
         if value is not None:

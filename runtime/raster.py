@@ -21,9 +21,9 @@ __all__ = [
     "Pixels",
     "Raster",
     "check_pixels",
-    "eight_bit",
-    "sixteen_bit",
-    "within_range",
+    "clip_rounding",
+    "to_eight_bit",
+    "to_sixteen_bit",
 ]
 
 Pixels = NDArray[Any]
@@ -93,7 +93,7 @@ def check_pixels(pixels: Pixels) -> None:
             )
 
 
-def within_range(pixels: Pixels) -> Pixels:
+def clip_rounding(pixels: Pixels) -> Pixels:
     """Return floats that leave [0, 1] by rounding alone inside it; all other pixels as they are."""
     if pixels.dtype != np.float32 or pixels.size == 0:
         return pixels
@@ -103,21 +103,27 @@ def within_range(pixels: Pixels) -> Pixels:
     return pixels.clip(0.0, 1.0) if near and not inside else pixels
 
 
-def eight_bit(pixels: Pixels) -> Pixels:
+def to_eight_bit(pixels: Pixels) -> Pixels:
     """Return pixels as uint8, each rounded to the nearest value."""
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.uint16:
-        return _by_bands(pixels, np.uint8, lambda band: (band.astype(np.uint32) + 128) // 257)
-    return _by_bands(pixels, np.uint8, lambda band: band * np.float32(255) + np.float32(0.5))
+        return _convert_by_bands(
+            pixels, np.uint8, lambda band: (band.astype(np.uint32) + 128) // 257
+        )
+    return _convert_by_bands(
+        pixels, np.uint8, lambda band: band * np.float32(255) + np.float32(0.5)
+    )
 
 
-def sixteen_bit(pixels: Pixels) -> Pixels:
+def to_sixteen_bit(pixels: Pixels) -> Pixels:
     """Return float pixels as uint16, each rounded to the nearest value."""
-    return _by_bands(pixels, np.uint16, lambda band: band * np.float32(65535) + np.float32(0.5))
+    return _convert_by_bands(
+        pixels, np.uint16, lambda band: band * np.float32(65535) + np.float32(0.5)
+    )
 
 
-def _by_bands(pixels: Pixels, dtype: type, convert: Callable[[Pixels], Pixels]) -> Pixels:
+def _convert_by_bands(pixels: Pixels, dtype: type, convert: Callable[[Pixels], Pixels]) -> Pixels:
     """Convert some rows at a time, so that what is between is never as large as the image."""
     result: Pixels = np.empty(pixels.shape, dtype)
     for top in range(0, len(pixels), _BAND):

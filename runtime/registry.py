@@ -9,7 +9,7 @@ from tinysr.errors import (
     MissingBackendError,
     TinySRError,
     UnsupportedError,
-    choices,
+    choice_error,
 )
 from tinysr.manifest import Stage, Verdict
 
@@ -64,7 +64,7 @@ def create(name: str, options: RunOptions | None = None) -> Backend:
     for backend in BACKENDS:
         if backend.name == name:
             return backend(options)
-    raise choices("backend", name, (AUTO, *(backend.name for backend in BACKENDS)))
+    raise choice_error("backend", name, (AUTO, *(backend.name for backend in BACKENDS)))
 
 
 def choose(
@@ -92,21 +92,23 @@ def choose(
     """
     options = options or RunOptions()
     if name == AUTO:
-        return _automatic(bundle, precision, options)
+        return _choose_automatically(bundle, precision, options)
     backend = create(name, options)
-    found, verdict = _best(bundle, backend, precision)
+    found, verdict = _find_best(bundle, backend, precision)
     if verdict.result == "fail":
         raise BundleError(
-            f"{bundle.folder}: {name} {found} {_said(verdict)}: "
+            f"{bundle.folder}: {name} {found} {_describe_verdict(verdict)}: "
             "export it again, or choose another backend or precision"
         )
-    said = "it is the reference" if backend.reference else f"it {_said(verdict)}"
+    said = "it is the reference" if backend.reference else f"it {_describe_verdict(verdict)}"
     reason = f"asked for by name; {said}"
     backend.demand()
-    return backend, Choice(backend=name, precision=found, reason=_on(backend, reason))
+    return backend, Choice(
+        backend=name, precision=found, reason=_describe_provider(backend, reason)
+    )
 
 
-def _automatic(
+def _choose_automatically(
     bundle: Bundle, precision: str | None, options: RunOptions
 ) -> tuple[Backend, Choice]:
     if options.model is not None:
@@ -116,12 +118,12 @@ def _automatic(
     candidates = [kind for kind in everything if bundle.artifacts(kind.target)] or everything
     providers = {provider for kind in everything for provider in kind.providers}
     if options.provider is not None and options.provider not in providers:
-        raise choices("provider", options.provider, providers)
+        raise choice_error("provider", options.provider, providers)
     others: list[str] = []
     missing = False
     for kind in candidates:
         try:
-            backend, choice = _qualified(bundle, kind(options), precision)
+            backend, choice = _qualify(bundle, kind(options), precision)
         except TinySRError as error:
             others.append(f"{kind.name}: {error}")
             missing |= isinstance(error, MissingBackendError)
@@ -134,17 +136,19 @@ def _automatic(
     )
 
 
-def _qualified(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[Backend, Choice]:
+def _qualify(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[Backend, Choice]:
     """Return the choice of a backend that `auto` may take, or raise why it may not."""
-    found, verdict = _best(bundle, backend, precision)
+    found, verdict = _find_best(bundle, backend, precision)
     if verdict.result != "pass":
-        raise BundleError(f"{found} {_said(verdict)}")
+        raise BundleError(f"{found} {_describe_verdict(verdict)}")
     backend.demand()
-    reason = f"the first that works here and {_said(verdict)}"
-    return backend, Choice(backend=backend.name, precision=found, reason=_on(backend, reason))
+    reason = f"the first that works here and {_describe_verdict(verdict)}"
+    return backend, Choice(
+        backend=backend.name, precision=found, reason=_describe_provider(backend, reason)
+    )
 
 
-def _best(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[str, Verdict]:
+def _find_best(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[str, Verdict]:
     """Return a precision and its stages' worst verdict: the one asked for, or the best."""
     have = backend.precisions(bundle, STAGES)
     wanted = have if precision is None else (precision,)
@@ -155,7 +159,7 @@ def _best(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[str,
             f"{bundle.folder}: the backend {backend.name} needs {asked} of the stages "
             f"{', '.join(STAGES)}: found {found}; make them with `tinysr export`"
         )
-    verdicts = {name: _worst(bundle, backend, name) for name in wanted}
+    verdicts = {name: _find_worst(bundle, backend, name) for name in wanted}
     best = min(wanted, key=lambda name: _RANK[verdicts[name].result])
     return best, verdicts[best]
 
@@ -163,7 +167,7 @@ def _best(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[str,
 _RANK = {"pass": 0, "not run": 1, "fail": 2}
 
 
-def _worst(bundle: Bundle, backend: Backend, precision: str) -> Verdict:
+def _find_worst(bundle: Bundle, backend: Backend, precision: str) -> Verdict:
     """Return the worst verdict of the stages; among equals, that of the lowest PSNR."""
     verdicts = [backend.artifact(bundle, stage, precision).parity for stage in STAGES]
 
@@ -174,9 +178,9 @@ def _worst(bundle: Bundle, backend: Backend, precision: str) -> Verdict:
     return min(verdicts, key=badness)
 
 
-def _said(verdict: Verdict) -> str:
+def _describe_verdict(verdict: Verdict) -> str:
     if verdict.result == "not run":
-        return "was never put to `tinysr parity`"
+        return "was never checked by `tinysr parity`"
     words = f"{verdict.result}ed parity"
     if verdict.gate_db is None:
         return words
@@ -185,5 +189,5 @@ def _said(verdict: Verdict) -> str:
     return f"{words} ({worst}{image}, the gate is {verdict.gate_db:g} dB)"
 
 
-def _on(backend: Backend, reason: str) -> str:
+def _describe_provider(backend: Backend, reason: str) -> str:
     return f"on {backend.provider}; {reason}" if backend.provider else reason

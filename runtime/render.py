@@ -7,22 +7,26 @@ from collections.abc import Callable
 import numpy as np
 
 from .color import Fix
-from .footprint import footprint, is_compact
-from .geometry import SCALE, Plan, Planes, pad, resize
+from .footprint import estimate_footprint, is_compact
+from .geometry import SCALE, Planes, SizePlan, pad, resize
 from .network import Network
 from .planes import planes_from_pixels
 from .raster import Pixels
 from .rows import Clamped, Resampled, Rows, Solid, Straight
 from .store import Store
 
-__all__ = ["Progress", "render"]
+__all__ = ["CountProgress", "render"]
 
-Progress = Callable[[int, int], None]
+CountProgress = Callable[[int, int], None]
 """Callback, called after each step with the number of steps done, and of all of them."""
 
 
 def render(
-    pixels: Pixels, sizes: Plan, network: Network, fix: Fix, progress: Progress | None = None
+    pixels: Pixels,
+    sizes: SizePlan,
+    network: Network,
+    fix: Fix,
+    progress: CountProgress | None = None,
 ) -> Rows:
     """Return the result's rows, ``[C, H, W]`` about [0, 1], with as many channels as the pixels.
 
@@ -47,7 +51,7 @@ def render(
         color *= alpha
         images.append(alpha)
     stores = [_store(image, sizes, pixels) for image in images]
-    taken = footprint(
+    taken = estimate_footprint(
         sizes,
         channels=pixels.shape[2],
         value_bytes=pixels.itemsize,
@@ -58,17 +62,17 @@ def render(
     sources = [resize(image, sizes.scaled) for image in images]
     for source, store in zip(sources, stores, strict=True):
         network.run(_rgb(pad(source, sizes.padded)), work, store, step)
-    rows = _sized(fix(stores[0], sources[0]), sizes)
+    rows = _resize(fix(stores[0], sources[0]), sizes)
     if alpha is None:
         return rows
     if varies:
-        opacity = _sized(Clamped(stores[1], sources[1]), sizes)
+        opacity = _resize(Clamped(stores[1], sources[1]), sizes)
     else:
         opacity = Solid((1, *rows.shape[1:]), float(alpha.flat[0]))
     return Straight(rows, opacity, premultiplied=varies)
 
 
-def _store(image: Planes, sizes: Plan, pixels: Pixels) -> Store:
+def _store(image: Planes, sizes: SizePlan, pixels: Pixels) -> Store:
     width, height = (side * SCALE for side in sizes.scaled)
     compact = is_compact((width, height), pixels.itemsize)
     return Store(image.shape[0], height, width, compact=compact)
@@ -78,14 +82,14 @@ def _rgb(image: Planes) -> Planes:
     return image if len(image) == 3 else np.broadcast_to(image, (3, *image.shape[1:]))
 
 
-def _sized(rows: Rows, sizes: Plan) -> Rows:
+def _resize(rows: Rows, sizes: SizePlan) -> Rows:
     return Resampled(rows, sizes.output) if sizes.resampled else rows
 
 
 class _Steps:
     """Counts steps for a progress callback."""
 
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: CountProgress | None, total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0
 
     def __call__(self, count: int) -> None:

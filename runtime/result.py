@@ -8,7 +8,7 @@ import numpy as np
 
 from tinysr.errors import UnsupportedError
 
-from .exhaustion import MORE_ROOM, reported_exhaustion
+from .exhaustion import MORE_ROOM, report_exhaustion
 from .planes import pixels_from_rows
 from .raster import Pixels
 from .rows import Rows
@@ -31,5 +31,5 @@ class Result:
         rows, self._rows = self._rows, None
         if rows is None:
             raise UnsupportedError("a result gives its pixels once; keep them")
-        with reported_exhaustion("finishing the result", MORE_ROOM):
+        with report_exhaustion("finishing the result", MORE_ROOM):
             return pixels_from_rows(rows, self._dtype)

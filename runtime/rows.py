@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from .geometry import Planes, Size
+from .geometry import ImageSize, Planes
 
 __all__ = ["Clamped", "Resampled", "Rows", "Solid", "Straight"]
 
@@ -43,7 +43,7 @@ class Rows(Protocol):
 class Resampled:
     """Rows at another size, with Pillow's antialiased bicubic filter, clipped to [0, 1]."""
 
-    def __init__(self, inner: Rows, size: Size) -> None:
+    def __init__(self, inner: Rows, size: ImageSize) -> None:
         self._inner = inner
         self.shape = (inner.shape[0], size[1], size[0])
         self._step = inner.shape[1] / size[1]
@@ -81,17 +81,17 @@ class Clamped:
         """
         self._inner = inner
         self.shape = (1, *inner.shape[1:])
-        self._low, self._high = (_around(source[0], f) for f in (np.minimum, np.maximum))
+        self._low, self._high = (_reduce_around(source[0], f) for f in (np.minimum, np.maximum))
         self._scale = inner.shape[1] // source.shape[1]
 
     def take(self, start: int, stop: int) -> Planes:
         """Return the clamped mean of the channels."""
         rows: Planes = self._inner.take(start, stop).mean(axis=0)
-        low, high = (self._enlarged(bound, start, stop) for bound in (self._low, self._high))
+        low, high = (self._enlarge(bound, start, stop) for bound in (self._low, self._high))
         clamped: Planes = np.clip(rows, low, high, out=rows)
         return clamped[None]
 
-    def _enlarged(self, bound: Planes, start: int, stop: int) -> Planes:
+    def _enlarge(self, bound: Planes, start: int, stop: int) -> Planes:
         rows = np.arange(start, stop) // self._scale
         enlarged: Planes = bound[rows].repeat(self._scale, axis=1)
         return enlarged
@@ -128,7 +128,7 @@ class Straight:
         return np.concatenate([color, alpha])
 
 
-def _around(plane: Planes, pick: Callable[[Planes, Planes], Planes]) -> Planes:
+def _reduce_around(plane: Planes, pick: Callable[[Planes, Planes], Planes]) -> Planes:
     """Return the least or largest value of each pixel's 3×3 neighbourhood, ``[H, W]``."""
     padded = np.pad(plane, 1, mode="edge")
     across = pick(pick(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])

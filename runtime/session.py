@@ -16,11 +16,11 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.errors import MissingBackendError, UnsupportedError, choices
+from tinysr.errors import MissingBackendError, UnsupportedError, choice_error
 from tinysr.manifest import Artifact, Stage
 
 from .bundle import Bundle
-from .exhaustion import MORE_ROOM, reported_exhaustion
+from .exhaustion import MORE_ROOM, report_exhaustion
 from .ports import check_feeds
 
 __all__ = [
@@ -103,7 +103,7 @@ class Session(ABC):
             raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
         check_feeds(self.artifact, feeds)
         start = time.perf_counter()
-        with reported_exhaustion(self.artifact.label, MORE_ROOM):
+        with report_exhaustion(self.artifact.label, MORE_ROOM):
             results = self._run(feeds)
         if self.on_run:
             self.on_run(feeds, time.perf_counter() - start)
@@ -158,7 +158,7 @@ class Backend(ABC):
         self.options = options or RunOptions()
         provider = self.options.provider
         if provider is not None and provider not in self.providers:
-            raise choices(
+            raise choice_error(
                 f"provider of the backend {self.name}", provider, self.providers or ["none at all"]
             )
         if self.options.model is not None and not self.reference:
@@ -199,7 +199,7 @@ class Backend(ABC):
             words = " ".join(str(error).split())[:200]
             return Availability(
                 ready=False,
-                detail=f"it failed when it was asked: {type(error).__name__}: {words}",
+                detail=f"the check of it failed: {type(error).__name__}: {words}",
                 remedy=f"repair what {self.name} needs, or choose another backend",
             )
 
@@ -216,7 +216,7 @@ class Backend(ABC):
                 f"the backend {self.name} can't run{where} here ({found.detail}): {found.remedy}"
             )
 
-    def unfit(self, bundle: Bundle, artifact: Artifact) -> str:
+    def explain_unfit(self, bundle: Bundle, artifact: Artifact) -> str:
         """Return why an artifact does not run on this machine, where the backend does; or ""."""
         return ""
 

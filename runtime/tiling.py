@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "blend", "gaussian", "grid", "starts"]
+__all__ = ["Grid", "blend", "gaussian", "lay_grid", "place_tiles"]
 
 VARIANCE = 0.01
 """Variance of the Gaussian weight, in units of the tile's side squared."""
@@ -38,7 +38,7 @@ class Grid:
         return len(self.corners)
 
 
-def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
+def place_tiles(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     """Return where tiles start along a side: every ``tile - overlap``, the last one flush.
 
     Args:
@@ -49,9 +49,9 @@ def starts(length: int, tile: int, overlap: int) -> tuple[int, ...]:
     return (*range(0, length - tile, tile - overlap), length - tile)
 
 
-def grid(height: int, width: int, tile: int, overlap: int) -> Grid:
+def lay_grid(height: int, width: int, tile: int, overlap: int) -> Grid:
     """Lay tiles over latents of ``height`` × ``width``, both at least ``tile``."""
-    corners = product(starts(height, tile, overlap), starts(width, tile, overlap))
+    corners = product(place_tiles(height, tile, overlap), place_tiles(width, tile, overlap))
     return Grid(tile=tile, corners=tuple(corners))
 
 

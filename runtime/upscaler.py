@@ -18,20 +18,20 @@ from tinysr.manifest import Stage
 from .admission import check_memory, check_result, default_memory_mb
 from .bundle import Bundle
 from .color import color_fix
-from .exhaustion import MORE_ROOM, reported_exhaustion
-from .footprint import footprint
-from .geometry import SCALE, Plan, Size, plan
-from .headroom import headroom
+from .exhaustion import MORE_ROOM, report_exhaustion
+from .footprint import estimate_footprint
+from .geometry import SCALE, ImageSize, SizePlan, plan
+from .headroom import measure_headroom
 from .network import Network
 from .pace import Pace
 from .pillow import pil_from_raster, raster_from_pil
 from .raster import Pixels, Raster, check_pixels
 from .registry import AUTO, STAGES, Choice, choose
-from .render import Progress, render
+from .render import CountProgress, render
 from .result import Result
 from .session import RunOptions, Session
 
-__all__ = ["MAX_MEGAPIXELS", "SCALES", "Progress", "Upscaler"]
+__all__ = ["MAX_MEGAPIXELS", "SCALES", "CountProgress", "Upscaler"]
 
 MAX_MEGAPIXELS = 1024.0
 """Largest result that is made unless more is asked for, in 10⁶ pixels: four times the sides of a
@@ -110,7 +110,7 @@ class Upscaler:
         with ExitStack() as opening:
             for stage in STAGES:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
-                with reported_exhaustion(f"opening {artifact.label}", MORE_ROOM):
+                with report_exhaustion(f"opening {artifact.label}", MORE_ROOM):
                     session = opener.open(self.bundle, artifact)
                 self.sessions[stage] = opening.enter_context(session)
             network = Network(
@@ -119,14 +119,16 @@ class Upscaler:
             self._network = opening.enter_context(closing(network))
             self._open = opening.pop_all()
         # Now, while no image is in work: later, the one before would count against the next.
-        self._room = headroom().with_swap
+        self._room = measure_headroom().with_swap
 
     @overload
-    def upscale(self, image: Image.Image, progress: Progress | None = None) -> Image.Image: ...
+    def upscale(self, image: Image.Image, progress: CountProgress | None = None) -> Image.Image: ...
     @overload
-    def upscale(self, image: NDArray[Any], progress: Progress | None = None) -> NDArray[Any]: ...
     def upscale(
-        self, image: Image.Image | NDArray[Any], progress: Progress | None = None
+        self, image: NDArray[Any], progress: CountProgress | None = None
+    ) -> NDArray[Any]: ...
+    def upscale(
+        self, image: Image.Image | NDArray[Any], progress: CountProgress | None = None
     ) -> Image.Image | NDArray[Any]:
         """Return a larger image of the same type.
 
@@ -168,7 +170,7 @@ class Upscaler:
         result = self.infer(pixels, progress).pixels().astype(image.dtype, copy=False)
         return result[..., 0] if image.ndim == 2 else result
 
-    def output_size(self, width: int, height: int) -> Size:
+    def output_size(self, width: int, height: int) -> ImageSize:
         """Return width and height of the result for an image."""
         return self._plan(width, height).output
 
@@ -198,7 +200,7 @@ class Upscaler:
         """
         sizes = self._plan(width, height)
         check_result(sizes, self._limit)
-        taken = footprint(sizes, channels=channels, value_bytes=value_bytes)
+        taken = estimate_footprint(sizes, channels=channels, value_bytes=value_bytes)
         check_memory(sizes, taken, self._network.latent_bytes(*sizes.padded), self._room)
 
     def expected_seconds(self, width: int, height: int, *, channels: int = 3) -> float:
@@ -210,12 +212,12 @@ class Upscaler:
         if self._pace is None:
             self._pace = self._network.pace()
         sizes = self._plan(width, height)
-        taken = footprint(sizes, channels=channels, value_bytes=1)
+        taken = estimate_footprint(sizes, channels=channels, value_bytes=1)
         work = self._network.divide(*sizes.padded, taken.held)
         images = 1 if channels in (1, 3) else 2  # opacity goes through by itself
         return images * self._pace.seconds(work.layout.area * len(work.layout), len(work.tiles))
 
-    def infer(self, pixels: Pixels, progress: Progress | None = None) -> Result:
+    def infer(self, pixels: Pixels, progress: CountProgress | None = None) -> Result:
         """Run the network on an image ``[H, W, 1 to 4]``; what it gives is still to be finished.
 
         Args:
@@ -231,10 +233,10 @@ class Upscaler:
         self.check_size(width, height, channels=channels, value_bytes=pixels.itemsize)
         sizes = self._plan(width, height)
         remedy = f"--memory (memory_mb) below {self.memory_mb:.0f} takes less; {MORE_ROOM}"
-        with reported_exhaustion(f"an image of {width}×{height}", remedy):
+        with report_exhaustion(f"an image of {width}×{height}", remedy):
             return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
 
-    def _plan(self, width: int, height: int) -> Plan:
+    def _plan(self, width: int, height: int) -> SizePlan:
         return plan(width, height, self.bundle.manifest.tile, self.scale)
 
     def close(self) -> None:

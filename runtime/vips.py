@@ -13,7 +13,7 @@ import numpy as np
 
 from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 
-from .exhaustion import ran_out
+from .exhaustion import is_exhaustion
 from .raster import Pixels
 
 os.environ.setdefault("VIPS_WARNING", "0")  # silences libvips once pyvips no longer listens
@@ -21,13 +21,13 @@ os.environ.setdefault("VIPS_WARNING", "0")  # silences libvips once pyvips no lo
 import pyvips
 
 __all__ = [
-    "calling",
     "damage",
     "image_from_pixels",
     "pixels_from_image",
     "pyvips",
     "srgb_from_cmyk",
-    "warnings",
+    "take_warnings",
+    "use_vips",
 ]
 
 # What matters is raised. Warnings would go to stderr, past whoever reads one line there: pyvips
@@ -50,7 +50,7 @@ _ONE_CALLER = threading.RLock()
 
 
 @contextmanager
-def calling() -> Iterator[None]:
+def use_vips() -> Iterator[None]:
     """Have libvips to oneself, and its errors with it.
 
     The buffer that libvips collects the words of errors in is the process's. A decoder leaves
@@ -65,8 +65,8 @@ def calling() -> Iterator[None]:
             pyvips.vips_lib.vips_error_clear()
 
 
-def warnings() -> str:
-    """Return what decoders had to say, since :func:`calling` began, of what they read."""
+def take_warnings() -> str:
+    """Return what decoders had to say, since :func:`use_vips` began, of what they read."""
     words: bytes = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
     return words.decode("ascii", "replace")
 
@@ -129,7 +129,7 @@ header tells of."""
 
 def damage(error: Any) -> TinySRError:
     """Return libvips's words in one line, which are of damage or of a lack of memory."""
-    if ran_out(error) and _ABSURD not in error.detail:
+    if is_exhaustion(error) and _ABSURD not in error.detail:
         return OutOfMemoryError("libvips could not allocate what the image takes")
     lines = dict.fromkeys(line.strip() for line in error.detail.splitlines())
     words = ascii("; ".join(line for line in lines if line))[1:-1] or "it can't be decoded"

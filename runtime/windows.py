@@ -16,7 +16,15 @@ from tinysr.errors import UnsupportedError
 
 from .session import Array
 
-__all__ = ["Layout", "Span", "Window", "lay_out", "lay_out_fixed", "lay_out_squares", "run_windows"]
+__all__ = [
+    "Span",
+    "Window",
+    "WindowLayout",
+    "lay_out",
+    "lay_out_fixed",
+    "lay_out_squares",
+    "run_windows",
+]
 
 _HALOS = 4
 """A window may always be this many halos wide, so that half of each side is of use."""
@@ -45,7 +53,7 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class WindowLayout:
     """The windows of one image, row by row. Together their kept parts are the image, once."""
 
     rows: tuple[Span, ...]
@@ -71,7 +79,7 @@ class Layout:
         return (y.stop - y.start) * (x.stop - x.start)
 
 
-def lay_out(height: int, width: int, *, halo: int, area: int) -> Layout:
+def lay_out(height: int, width: int, *, halo: int, area: int) -> WindowLayout:
     """Cover an image with the windows that cost least in all.
 
     Args:
@@ -94,12 +102,12 @@ def lay_out(height: int, width: int, *, halo: int, area: int) -> Layout:
     return _layout(height, width, best, halo)
 
 
-def lay_out_squares(height: int, width: int, *, halo: int, side: int) -> Layout:
+def lay_out_squares(height: int, width: int, *, halo: int, side: int) -> WindowLayout:
     """Cover an image with windows of at most ``side``, more than two halos, along each side."""
     return _layout(height, width, (_count(height, side, halo), _count(width, side, halo)), halo)
 
 
-def lay_out_fixed(height: int, width: int, *, halo: int, sides: Sequence[int]) -> Layout:
+def lay_out_fixed(height: int, width: int, *, halo: int, sides: Sequence[int]) -> WindowLayout:
     """Cover an image with square windows of one of these sides: the one that costs least in all.
 
     Args:
@@ -119,12 +127,14 @@ def lay_out_fixed(height: int, width: int, *, halo: int, sides: Sequence[int]) -
             f"surroundings are {2 * halo}: expected a graph that takes another size"
         )
     _, side, rows, columns = min(options)
-    return Layout(rows=_spans(height, rows, side, halo), columns=_spans(width, columns, side, halo))
+    return WindowLayout(
+        rows=_spans(height, rows, side, halo), columns=_spans(width, columns, side, halo)
+    )
 
 
 def run_windows(
     array: Array,
-    layout: Layout,
+    layout: WindowLayout,
     run: Callable[[Array], Array],
     put: Callable[[Window, Array], None],
     *,
@@ -162,9 +172,9 @@ def _side(length: int, count: int, halo: int) -> int:
     return length if count == 1 else -(-(length - 2 * halo) // count) + 2 * halo
 
 
-def _layout(height: int, width: int, counts: tuple[int, int], halo: int) -> Layout:
+def _layout(height: int, width: int, counts: tuple[int, int], halo: int) -> WindowLayout:
     rows, columns = counts
-    return Layout(
+    return WindowLayout(
         rows=_spans(height, rows, _side(height, rows, halo), halo),
         columns=_spans(width, columns, _side(width, columns, halo), halo),
     )

@@ -69,9 +69,9 @@ def baked(loaded: Loaded) -> BakedTinySR:
 def ranges(baked: BakedTinySR) -> dict[str, float]:
     """Return the range of every layer's input, for plans of integers."""
     from tinysr.calibration.ranges.images import calibration_images
-    from tinysr.calibration.ranges.inputs import METHODS, layer_inputs
+    from tinysr.calibration.ranges.inputs import METHODS, measure_layer_inputs
 
-    seen = layer_inputs(baked, calibration_images(TILE, limit=15))
+    seen = measure_layer_inputs(baked, calibration_images(TILE, limit=15))
     return {path: METHODS["min-max"](found) for path, found in seen.items()}
 
 

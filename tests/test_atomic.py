@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinysr.atomic import replaced, write_atomically
+from tinysr.atomic import replace_atomically, write_atomically
 from tinysr.errors import BundleError, CalibrationError
 
 
@@ -51,10 +51,10 @@ def test_a_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
 
 def test_what_another_library_writes_is_whole_too(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
-    with pytest.raises(ZeroDivisionError), replaced(path) as temporary:
+    with pytest.raises(ZeroDivisionError), replace_atomically(path) as temporary:
         temporary.write_text(str(1 / 0))
     assert list(path.parent.iterdir()) == []
-    with replaced(path, CalibrationError) as temporary:
+    with replace_atomically(path, CalibrationError) as temporary:
         temporary.write_text("whole")
         assert not path.exists()
     assert path.read_text() == "whole"
@@ -64,7 +64,7 @@ def test_what_another_library_writes_is_whole_too(tmp_path: Path) -> None:
 def test_an_error_of_the_system_meanwhile_is_of_the_kind_asked_for(tmp_path: Path) -> None:
     with (
         pytest.raises(CalibrationError, match="file: can't be written: No space left"),
-        replaced(tmp_path / "file", CalibrationError),
+        replace_atomically(tmp_path / "file", CalibrationError),
     ):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []

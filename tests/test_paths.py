@@ -21,8 +21,8 @@ QUESTIONS: dict[str, Callable[[Path, type[TinySRError]], object]] = {
     "is_file": paths.is_file,
     "is_folder": paths.is_folder,
     "size": paths.size,
-    "listing": paths.listing,
-    "matching": lambda path, error: paths.matching(path, "*", error),
+    "listing": paths.list_folder,
+    "matching": lambda path, error: paths.find_matching(path, "*", error),
     "files_below": paths.files_below,
     "read_limited": lambda path, error: paths.read_limited(path, 10, error),
     "check_creatable": places.check_creatable,
@@ -76,7 +76,7 @@ def test_what_is_not_there_is_no_error(tmp_path: Path) -> None:
         assert not paths.is_folder(absent, ImageError)
         assert paths.size(absent, ImageError) == 0
         assert paths.read_limited(absent, 10, ImageError) is None
-        assert paths.matching(absent, "*", ImageError) == []
+        assert paths.find_matching(absent, "*", ImageError) == []
 
 
 def test_odd_names_that_can_be_are_taken(tmp_path: Path) -> None:
@@ -104,11 +104,11 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x" * LONGEST, "画" * 85, "short"])
 def test_a_suffix_fits_behind_every_name(name: str, tmp_path: Path) -> None:
-    made = places.fitting_name(tmp_path / name, ".rejected")
+    made = places.fit_name(tmp_path / name, ".rejected")
     made.mkdir()
     assert made.name.endswith(".rejected")
     assert made.name[:5] == name[:5]
-    assert places.fitting_name(tmp_path / f"{name[:-1]}y", ".rejected") != made
+    assert places.fit_name(tmp_path / f"{name[:-1]}y", ".rejected") != made
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from tests.support.bundles import make_bundle
-from tinysr.atomic import replaced, write_atomically
+from tinysr.atomic import replace_atomically, write_atomically
 from tinysr.errors import BundleError, GateError, ImageError, TinySRError
-from tinysr.export.files import atomic_folder, check_target
+from tinysr.export.files import check_target, replace_whole
 from tinysr.export.gate import hold
 from tinysr.manifest import MANIFEST_NAME
 from tinysr.runtime import Upscaler
-from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, Item, plan_work, run_jobs
 
 LONGEST = 255
 """Bytes of a name, on the file systems that tests run on."""
@@ -35,10 +35,10 @@ class Quiet:
     def __init__(self) -> None:
         self.items: list[Item] = []
 
-    def started(self, item: Item) -> None: ...
-    def stepped(self, done: int, total: int) -> None: ...
-    def stopping(self) -> None: ...
-    def finished(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None: ...
+    def on_step(self, done: int, total: int) -> None: ...
+    def on_stop(self) -> None: ...
+    def on_finish(self, item: Item) -> None:
         self.items.append(item)
 
 
@@ -57,7 +57,7 @@ def upscaled(upscaler: Upscaler, source: Path, output: Path | None) -> TinySRErr
     """Upscale a file; return its error."""
     work = plan_work([str(source)], None if output is None else str(output))
     seen = Quiet()
-    run_jobs(upscaler, work.jobs, Settings(), seen)
+    run_jobs(upscaler, work.jobs, FolderSettings(), seen)
     (item,) = seen.items
     return item.error
 
@@ -123,10 +123,10 @@ def test_files_and_folders_of_all_kinds_take_names_of_any_length(
     length: int, tmp_path: Path
 ) -> None:
     write_atomically(tmp_path / named(length, ".json"), "text")
-    with replaced(tmp_path / named(length, ".bin")) as temporary:
+    with replace_atomically(tmp_path / named(length, ".bin")) as temporary:
         temporary.write_bytes(b"bytes")
     for _ in range(2):  # the second replaces the first
-        with atomic_folder(tmp_path / named(length, ""), overwrite=True) as work:
+        with replace_whole(tmp_path / named(length, ""), overwrite=True) as work:
             (work / MANIFEST_NAME).write_text("{}")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         named(length, suffix) for suffix in (".json", ".bin", "")

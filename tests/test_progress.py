@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tinysr.progress import QUIET_SECONDS, progress_bar
+from tinysr.progress import QUIET_SECONDS, show_progress
 
 
 def test_a_log_gets_a_line_now_and_then(
@@ -14,7 +14,7 @@ def test_a_log_gets_a_line_now_and_then(
 ) -> None:
     now = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    with progress_bar() as tell:
+    with show_progress() as tell:
         for step in range(7):
             tell("upscale fp16", step, 7)
             now += QUIET_SECONDS / 2
@@ -27,6 +27,6 @@ def test_a_log_gets_a_line_now_and_then(
 
 
 def test_short_work_leaves_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bar() as tell:
+    with show_progress() as tell:
         tell("quick", 0, 2)
     assert not capsys.readouterr().err

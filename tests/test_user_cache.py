@@ -17,8 +17,8 @@ from tests.support.strangers import as_unknown
 from tinysr import user_cache
 from tinysr.hashing import file_sha256
 from tinysr.runtime import hashes
-from tinysr.runtime.hashes import known_sha256
-from tinysr.runtime.tensorrt.runtime_cache import cache_for
+from tinysr.runtime.hashes import look_up_sha256
+from tinysr.runtime.tensorrt.runtime_cache import find_cache
 from tinysr.user_cache import cache_folder
 
 needs_linux = pytest.mark.skipif(
@@ -82,9 +82,9 @@ def test_without_a_home_there_is_no_cache_and_one_notice(
     (homeless / "file").write_bytes(b"weights")
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            assert known_sha256(homeless / "file") == file_sha256(homeless / "file")
+            assert look_up_sha256(homeless / "file") == file_sha256(homeless / "file")
             assert cache_folder("tensorrt") is None
-        assert cache_for("0" * 64)._path is None
+        assert find_cache("0" * 64)._path is None
     assert [record.message[:23] for record in caplog.records] == ["no home folder is known"]
     assert [path.name for path in homeless.iterdir()] == ["file"]
 

@@ -25,24 +25,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check")
     parser.add_argument("bundles", type=Path, nargs="*", default=list(BUNDLES))
     parser.add_argument("--precision", default="fp16")
-    parser.add_argument("--model", type=Path, help="the checkpoint, when it was no preset")
+    parser.add_argument("--model", type=Path, help="the checkpoint, if it was not a preset")
     parser.add_argument("--json", type=Path, default=Path("gpu-check.json"))
     words = parser.parse_args(arguments)
     require("torch", extra="models")  # before imports that take it for granted
-    from .check import machine  # noqa: PLC0415
+    from .check import describe_machine  # noqa: PLC0415
 
     record = {
         "schema_version": 1,
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine(),
-        "bundles": [_checked(folder, words) for folder in words.bundles],
+        "machine": describe_machine(),
+        "bundles": [_check(folder, words) for folder in words.bundles],
     }
     write_atomically(words.json, json.dumps(record, indent=1) + "\n", UnsupportedError)
     Output().line(f"Wrote {words.json}")
     return 0
 
 
-def _checked(folder: Path, words: argparse.Namespace) -> dict[str, object]:
+def _check(folder: Path, words: argparse.Namespace) -> dict[str, object]:
     from .check import check_bundle  # noqa: PLC0415
 
     try:

@@ -15,22 +15,22 @@ from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.export.extend import Extension, extend_bundle
 from tinysr.manifest import Artifact
 from tinysr.models import Loaded, load_source
-from tinysr.parity import eager_reference, run_parity
+from tinysr.parity import compute_references, run_parity
 from tinysr.runtime import RunOptions, create
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.bundle import Bundle
-from tinysr.runtime.tensorrt.device import gpu, no_gpu
+from tinysr.runtime.tensorrt.device import explain_no_gpu, find_gpu
 from tinysr.runtime.tensorrt.engine import load_engine
 from tinysr.runtime.tensorrt.inspection import layer_types
 from tinysr.suite import suite
-from tinysr.versions import installed
+from tinysr.versions import find_versions
 
 from .eager import eager_rows
 from .engines import engine_rows, tile_shape
-from .latency import Latency, measured
-from .rows import Row, row
+from .latency import GpuLatency, measure
+from .rows import GpuRow, make_row
 
-__all__ = ["check_bundle", "machine", "with_engines"]
+__all__ = ["check_bundle", "describe_machine", "with_engines"]
 
 _PACKAGES = ("tinysr", "tensorrt", "tensorrt_rtx", "cuda-bindings", "torch", "onnxruntime", "numpy")
 
@@ -39,17 +39,17 @@ _PROVIDERS = ("cuda", "rtx")
 Tell = Callable[[str], None]
 
 
-def machine() -> dict[str, Any]:
+def describe_machine() -> dict[str, Any]:
     """Describe the GPU, the host and the versions.
 
     Raises:
         MissingBackendError: there is no GPU.
     """
-    found = gpu()
+    found = find_gpu()
     if found is None:
         raise MissingBackendError(
-            f"the check needs an NVIDIA GPU, found none ({no_gpu()}): run it on a machine with "
-            "one; `make gpu-check-folder` gathers what it needs there"
+            f"the check needs an NVIDIA GPU, found none ({explain_no_gpu()}): run it on a machine "
+            "with one; `make gpu-check-folder` gathers what it needs there"
         )
     return {
         "gpu": found.name,
@@ -58,7 +58,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": found.memory,
         "system": platform.platform(),
         "python": platform.python_version(),
-        "tools": installed(_PACKAGES),
+        "tools": find_versions(_PACKAGES),
     }
 
 
@@ -69,7 +69,7 @@ def with_engines(bundle: Bundle, precision: str, tell: Tell) -> tuple[Bundle, li
     """
     backend = TensorRTBackend()
     own = [a for a in bundle.artifacts("tensorrt") if a.precision == precision]
-    unfit = list(dict.fromkeys(filter(None, (backend.unfit(bundle, a) for a in own))))
+    unfit = list(dict.fromkeys(filter(None, (backend.explain_unfit(bundle, a) for a in own))))
     if own and not unfit:
         return bundle, []
     place = bundle.folder.with_name(f"{bundle.folder.name}.here")
@@ -100,7 +100,7 @@ def check_bundle(folder: Path, precision: str, tell: Tell, model: Path | None) -
     result["layers"] = _layers(bundle, precision)
     tell(f"parity of {folder.name}")
     result["parity"] = _parity(bundle, loaded)
-    rows: list[Row] = []
+    rows: list[GpuRow] = []
     for found in _rows(bundle, loaded, precision):
         tell(f"{found.model} {found.stage}: {found.method}")
         rows.append(found)
@@ -108,12 +108,12 @@ def check_bundle(folder: Path, precision: str, tell: Tell, model: Path | None) -
     return result
 
 
-def _rows(bundle: Bundle, loaded: Loaded, precision: str) -> Iterator[Row]:
+def _rows(bundle: Bundle, loaded: Loaded, precision: str) -> Iterator[GpuRow]:
     yield from engine_rows(bundle, precision)
     for provider in _PROVIDERS:
         for artifact in bundle.artifacts("onnx"):
             if artifact.precision == precision:
-                yield row(
+                yield make_row(
                     partial(_onnxruntime, bundle, artifact, provider),
                     model=bundle.manifest.source.name,
                     stage=artifact.stage,
@@ -140,7 +140,7 @@ def _layers(bundle: Bundle, precision: str) -> dict[str, Any]:
 
 def _parity(bundle: Bundle, loaded: Loaded) -> dict[str, Any]:
     """Hold engines, and the graphs on CUDA where that is there, against the eager model."""
-    references = eager_reference(loaded.model, suite(bundle.manifest.tile))
+    references = compute_references(loaded.model, suite(bundle.manifest.tile))
     found: dict[str, Any] = {}
     backends = {"tensorrt": create("tensorrt")}
     for provider in _PROVIDERS:
@@ -157,12 +157,12 @@ def _parity(bundle: Bundle, loaded: Loaded) -> dict[str, Any]:
     return found
 
 
-def _onnxruntime(bundle: Bundle, artifact: Artifact, provider: str) -> Latency:
+def _onnxruntime(bundle: Bundle, artifact: Artifact, provider: str) -> GpuLatency:
     shape = tile_shape(artifact, bundle.manifest.tile)
     port = artifact.inputs[0]
     feed = {port.name: np.random.default_rng(0).random(shape, np.float32).astype(port.dtype)}
     with create("onnxruntime", RunOptions(provider=provider)).open(bundle, artifact) as session:
-        return measured(lambda: session.run(feed), _host_timer)
+        return measure(lambda: session.run(feed), _host_timer)
 
 
 def _host_timer(work: Callable[[], object]) -> float:

@@ -8,15 +8,15 @@ from typing import Any
 
 from tinysr.errors import MissingBackendError, require
 
-from .latency import Latency, TorchTimer, measured
-from .rows import Row, row
+from .latency import GpuLatency, TorchTimer, measure
+from .rows import GpuRow, make_row
 
-__all__ = ["METHODS", "eager_rows", "example", "stage_calls"]
+__all__ = ["METHODS", "eager_rows", "make_example", "stage_calls"]
 
 METHODS = ("eager", "torch.compile", "eager with CUDA graph")
 
 
-def eager_rows(name: str, model: Any, tile: int, precision: str) -> Iterator[Row]:
+def eager_rows(name: str, model: Any, tile: int, precision: str) -> Iterator[GpuRow]:
     """Measure the model's stages and the whole.
 
     Args:
@@ -27,8 +27,8 @@ def eager_rows(name: str, model: Any, tile: int, precision: str) -> Iterator[Row
     """
     for stage in ("encoder", "transformer", "decoder", "upscale"):
         for method in METHODS:
-            yield row(
-                partial(_measured, model, stage, method, tile=tile, precision=precision),
+            yield make_row(
+                partial(_measure, model, stage, method, tile=tile, precision=precision),
                 model=name,
                 stage=stage,
                 method=method,
@@ -51,7 +51,7 @@ def stage_calls(model: Any) -> dict[str, Callable[[Any], Any]]:
     }
 
 
-def example(model: Any, stage: str, tile: int) -> Any:
+def make_example(model: Any, stage: str, tile: int) -> Any:
     """Return seeded noise in the shape of a stage's input, in fp32 on the CPU."""
     torch: Any = require("torch", extra="models")
     shape = (1, 3, tile, tile)
@@ -60,19 +60,19 @@ def example(model: Any, stage: str, tile: int) -> Any:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
-def _measured(model: Any, stage: str, method: str, *, tile: int, precision: str) -> Latency:
+def _measure(model: Any, stage: str, method: str, *, tile: int, precision: str) -> GpuLatency:
     torch: Any = require("torch", extra="models")
     if not torch.cuda.is_available():
         raise MissingBackendError(f"PyTorch {torch.__version__} here has no CUDA")
     dtype = {"fp16": torch.float16, "fp32": torch.float32}[precision]
-    source = example(model, stage, tile).to("cuda", dtype)
+    source = make_example(model, stage, tile).to("cuda", dtype)
     call = stage_calls(model.to("cuda", dtype))[stage]
     with torch.inference_mode():
         if method == "torch.compile":
             call = torch.compile(call)
         if method == "eager with CUDA graph":
-            return measured(_graph(torch, call, source).replay, TorchTimer(torch))
-        return measured(lambda: call(source), TorchTimer(torch))
+            return measure(_graph(torch, call, source).replay, TorchTimer(torch))
+        return measure(lambda: call(source), TorchTimer(torch))
 
 
 def _graph(torch: Any, call: Callable[[Any], Any], source: Any) -> Any:

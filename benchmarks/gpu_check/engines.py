@@ -12,17 +12,17 @@ from tinysr.manifest import Artifact, Stage
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.registry import STAGES
-from tinysr.runtime.tensorrt.chain import Chain
+from tinysr.runtime.tensorrt.chain import DeviceChain
 from tinysr.runtime.tensorrt.cuda import Cuda
 from tinysr.runtime.tensorrt.device import cuda_runtime
 
-from .latency import EventTimer, Latency, measured
-from .rows import Row, row
+from .latency import EventTimer, GpuLatency, measure
+from .rows import GpuRow, make_row
 
 __all__ = ["engine_rows", "tile_shape"]
 
 
-def engine_rows(bundle: Bundle, precision: str) -> Iterator[Row]:
+def engine_rows(bundle: Bundle, precision: str) -> Iterator[GpuRow]:
     """Measure the replay of each engine's CUDA graph, one tile at a time.
 
     Args:
@@ -32,14 +32,14 @@ def engine_rows(bundle: Bundle, precision: str) -> Iterator[Row]:
     name = bundle.manifest.source.name
     for artifact in bundle.artifacts("tensorrt"):
         if artifact.precision == precision:
-            yield row(
+            yield make_row(
                 partial(_engine, bundle, artifact),
                 model=name,
                 stage=artifact.stage,
                 method="engine",
                 precision=precision,
             )
-    yield row(
+    yield make_row(
         partial(_chain, bundle, precision),
         model=name,
         stage="upscale",
@@ -56,16 +56,16 @@ def tile_shape(artifact: Artifact, tile: int) -> tuple[int, ...]:
     return tuple(int(size) for size in sizes)
 
 
-def _engine(bundle: Bundle, artifact: Artifact) -> Latency:
+def _engine(bundle: Bundle, artifact: Artifact) -> GpuLatency:
     with TensorRTBackend().open(bundle, artifact) as session, ExitStack() as opened:
         execution = session.execution
         execution.prepare(tile_shape(artifact, bundle.manifest.tile))
         timer = EventTimer(execution.cuda, execution.stream)
         opened.callback(timer.close)
-        return measured(execution.launch, timer)
+        return measure(execution.launch, timer)
 
 
-def _chain(bundle: Bundle, precision: str) -> Latency:
+def _chain(bundle: Bundle, precision: str) -> GpuLatency:
     backend = TensorRTBackend()
     with ExitStack() as opened:
         stages: dict[Stage, Any] = {}
@@ -73,9 +73,9 @@ def _chain(bundle: Bundle, precision: str) -> Latency:
             artifact = bundle.artifact("tensorrt", stage, precision)
             stages[stage] = opened.enter_context(backend.open(bundle, artifact)).execution
         cuda = Cuda(cuda_runtime())
-        chain = Chain(cuda, stages, importlib.import_module("cuda.bindings.driver"))
+        chain = DeviceChain(cuda, stages, importlib.import_module("cuda.bindings.driver"))
         opened.callback(chain.close)
         chain.prepare(tile_shape(stages["encoder"].artifact, bundle.manifest.tile))
         timer = EventTimer(cuda, chain.stream)
         opened.callback(timer.close)
-        return measured(chain.launch, timer)
+        return measure(chain.launch, timer)

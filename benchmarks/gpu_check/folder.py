@@ -25,7 +25,7 @@ from .__main__ import BUNDLES
 
 __all__ = ["SCRIPT", "gather", "main"]
 
-ROOT = paths.real(Path(__file__)).parents[2]
+ROOT = paths.follow_links(Path(__file__)).parents[2]
 
 _BESIDE = ("onnx", "onnxscript", "onnxsim", "jinja2", "scikit-image", "safetensors")
 """Packages that parity and builds take beside PyTorch, which the machine has in its own version."""
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.gpu_check.folder")
     parser.add_argument("target", type=Path)
     parser.add_argument("bundles", type=Path, nargs="*", default=list(BUNDLES))
-    parser.add_argument("--python", default=sys.executable, help="of the version there")
+    parser.add_argument("--python", default=sys.executable, help="a Python of the version there")
     words = parser.parse_args(arguments)
     gather(words.target, words.bundles, words.python)
     made = paths.files_below(words.target, BundleError)

@@ -14,10 +14,10 @@ __all__ = [
     "REPEATS",
     "WARM_UP",
     "EventTimer",
-    "Latency",
+    "GpuLatency",
     "Timer",
     "TorchTimer",
-    "measured",
+    "measure",
     "percentile",
 ]
 
@@ -26,7 +26,7 @@ WARM_UP = 20
 REPEATS = 200
 
 
-class Latency(StrictRecord):
+class GpuLatency(StrictRecord):
     """Milliseconds of one run, over many."""
 
     p50_ms: float
@@ -86,9 +86,9 @@ class TorchTimer:
         return float(self._start.elapsed_time(self._stop))
 
 
-def measured(
+def measure(
     work: Callable[[], object], timer: Timer, *, warm_up: int = WARM_UP, repeats: int = REPEATS
-) -> Latency:
+) -> GpuLatency:
     """Return the latency of a piece of work.
 
     Args:
@@ -100,7 +100,7 @@ def measured(
     for _ in range(warm_up):
         timer(work)
     times = sorted(timer(work) for _ in range(repeats))
-    return Latency(
+    return GpuLatency(
         p50_ms=percentile(times, 50),
         p90_ms=percentile(times, 90),
         p99_ms=percentile(times, 99),

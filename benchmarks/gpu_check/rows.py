@@ -7,12 +7,12 @@ from collections.abc import Callable
 from tinysr.errors import TinySRError
 from tinysr.records import StrictRecord
 
-from .latency import Latency
+from .latency import GpuLatency
 
-__all__ = ["Row", "row"]
+__all__ = ["GpuRow", "make_row"]
 
 
-class Row(StrictRecord):
+class GpuRow(StrictRecord):
     """One measurement."""
 
     model: str
@@ -20,14 +20,14 @@ class Row(StrictRecord):
     method: str
     """engine, chain of engines, eager, torch.compile, eager with CUDA graph, onnxruntime cuda."""
     precision: str
-    latency: Latency | None = None
+    latency: GpuLatency | None = None
     why_not: str = ""
     """Reason why it was not measured; empty if it was."""
 
 
-def row(
-    measure: Callable[[], Latency], *, model: str, stage: str, method: str, precision: str
-) -> Row:
+def make_row(
+    measure: Callable[[], GpuLatency], *, model: str, stage: str, method: str, precision: str
+) -> GpuRow:
     """Return a measurement as a row; one that fails says why, and the others go on."""
     latency, why = None, ""
     try:
@@ -35,7 +35,7 @@ def row(
     # RuntimeError is what PyTorch says of CUDA; OSError, of a compiler that is missing.
     except (TinySRError, RuntimeError, ImportError, OSError) as error:
         why = " ".join(str(error).split())[:300] or type(error).__name__
-    return Row(
+    return GpuRow(
         model=model,
         stage=stage,
         method=method,

@@ -11,24 +11,24 @@ from dataclasses import dataclass
 
 from tinysr.errors import BundleError
 from tinysr.manifest import Artifact, Stage
-from tinysr.progress import Progress, silent
+from tinysr.progress import Progress, ignore_progress
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.registry import STAGES
 from tinysr.runtime.session import Backend
-from tinysr.versions import installed
+from tinysr.versions import find_versions
 
-from ..machine import commit
+from ..machine import read_commit
 from ..peaks import UNMEASURED, Peaks, measure_peaks
 from ..record import cpu_name
-from ..rows import Device, Measured, Row
-from ..timing import FULL, Latency, Ratio, Rules, in_turns, latency, ratio
-from .limits import reached, stage_rows
-from .offline import offline
+from ..rows import BenchRun, Device, Row
+from ..timing import FULL, Latency, Ratio, Rules, compare_runs, summarise, time_in_turns
+from .limits import list_reached, stage_rows
+from .offline import measure_offline
 from .probe import Probe, probe
 from .stages import Split, photo_like
-from .work import Work, count_work
+from .work import StageWork, count_work
 
-__all__ = ["Contender", "Options", "bench", "contenders"]
+__all__ = ["Contender", "Options", "bench", "find_contenders"]
 
 _TOOLS = ("tinysr", "numpy", "onnxruntime", "openvino", "torch", "tensorrt-rtx", "coremltools")
 
@@ -58,7 +58,7 @@ class Contender:
         return f"{self.backend} {self.precision}"
 
 
-def contenders(
+def find_contenders(
     bundle: Bundle, backends: Sequence[Backend], precisions: Sequence[str] = ()
 ) -> list[Contender]:
     """Return what a bundle has for these backends, that this machine runs.
@@ -70,7 +70,7 @@ def contenders(
         Contender(backend=backend.name, precision=precision)
         for backend in backends
         for precision in backend.precisions(bundle, STAGES)
-        if not any(backend.unfit(bundle, a) for a in _stages(bundle, backend, precision))
+        if not any(backend.explain_unfit(bundle, a) for a in _stages(bundle, backend, precision))
     ]
     have = {contender.precision for contender in found}
     for precision in precisions:
@@ -83,8 +83,8 @@ def contenders(
 
 
 def bench(
-    bundle: Bundle, wanted: Sequence[Contender], options: Options, tell: Progress = silent
-) -> Measured:
+    bundle: Bundle, wanted: Sequence[Contender], options: Options, tell: Progress = ignore_progress
+) -> BenchRun:
     """Measure contenders in turns; what a process can tell only once, in a process each.
 
     Raises:
@@ -98,22 +98,24 @@ def bench(
         tell(f"{one.name} in a process of its own", done, len(wanted))
         probes[one] = probe(bundle.folder, one.backend, one.precision, side, options.threads)
     with ExitStack() as stack:
-        splits = {one: stack.enter_context(_opened(bundle, one, options)) for one in wanted}
-        rounds = in_turns({one.name: split for one, split in splits.items()}, options.rules, tell)
-        peaks = peaks.or_better(_peaks(options.rules, tell))  # clouds have faster minutes
+        splits = {one: stack.enter_context(_open_watched(bundle, one, options)) for one in wanted}
+        rounds = time_in_turns(
+            {one.name: split for one, split in splits.items()}, options.rules, tell
+        )
+        peaks = peaks.take_better(_peaks(options.rules, tell))  # clouds have faster minutes
         work = {stage: count_work(bundle, stage, side) for stage in STAGES}
         times = {one: split.times(options.rules) for one, split in splits.items()}
         for one, found in times.items():
             artifacts = _stages(bundle, create(one.backend), one.precision)
-            peaks = peaks.held_against(reached(found, artifacts, work))
+            peaks = peaks.hold_against(list_reached(found, artifacts, work))
         setting = _Setting(bundle=bundle, work=work, times=times, peaks=peaks, options=options)
         base = rounds[wanted[0].name]
         rows: list[Row] = []
         for one, split in splits.items():
             tell(f"{one.name} offline", len(rows), len(splits))
-            against = None if one is wanted[0] else ratio(rounds[one.name], base)
+            against = None if one is wanted[0] else compare_runs(rounds[one.name], base)
             rows.append(_row(setting, one, split, rounds[one.name], probes[one], against))
-    return _measured(bundle, tuple(rows), peaks, options)
+    return _collect(bundle, tuple(rows), peaks, options)
 
 
 def _peaks(rules: Rules, tell: Progress) -> Peaks:
@@ -128,13 +130,13 @@ def _stages(bundle: Bundle, backend: Backend, precision: str) -> list[Artifact]:
 
 
 @contextmanager
-def _opened(bundle: Bundle, one: Contender, options: Options) -> Iterator[Split]:
+def _open_watched(bundle: Bundle, one: Contender, options: Options) -> Iterator[Split]:
     """Open an upscaler with watched sessions, for the time of a block."""
     with Upscaler(
         bundle, backend=one.backend, precision=one.precision, threads=options.threads
     ) as upscaler:
         split = Split(upscaler, photo_like(bundle.manifest.tile, options.rules.seed))
-        with split.watching():
+        with split.watch():
             yield split
 
 
@@ -143,7 +145,7 @@ class _Setting:
     """What all rows of a run share."""
 
     bundle: Bundle
-    work: Mapping[Stage, Work]
+    work: Mapping[Stage, StageWork]
     times: Mapping[Contender, Mapping[str, Latency]]
     peaks: Peaks
     options: Options
@@ -161,11 +163,11 @@ def _row(  # noqa: PLR0917
     artifacts = _stages(setting.bundle, create(one.backend), one.precision)
     files = {f.path: f.size for a in artifacts for f in (a.file, *a.data)}
     verdicts = {a.parity.result for a in artifacts}
-    rate, joules = offline(split, rules)
+    rate, joules = measure_offline(split, rules)
     return Row(
         backend=one.backend,
         precision=one.precision,
-        single=latency(seconds, rules.warmup),
+        single=summarise(seconds, rules.warmup),
         stages=stage_rows(setting.times[one], artifacts, setting.work, setting.peaks),
         offline=rate,
         bytes=sum(files.values()),
@@ -176,11 +178,11 @@ def _row(  # noqa: PLR0917
     )
 
 
-def _measured(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Options) -> Measured:
+def _collect(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Options) -> BenchRun:
     manifest = bundle.manifest
-    return Measured(
+    return BenchRun(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
-        commit=commit(),
+        commit=read_commit(),
         device=Device(
             name=options.device or f"{cpu_name()}, {os.cpu_count()} cores",
             kind="cpu",
@@ -195,5 +197,5 @@ def _measured(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Opti
         rules=options.rules,
         target_ms=options.target_ms,
         rows=rows,
-        tools=installed(_TOOLS),
+        tools=find_versions(_TOOLS),
     )

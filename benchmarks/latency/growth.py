@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinysr.progress import Progress, silent
+from tinysr.progress import Progress, ignore_progress
 from tinysr.records import StrictRecord
 from tinysr.runtime import Upscaler
 from tinysr.terminal import Output, program
@@ -25,7 +25,7 @@ from ..record import write_record
 from ..runtime.memory import measure as measure_size
 from .stages import photo_like
 
-__all__ = ["Growth", "Point", "departure", "main", "measure"]
+__all__ = ["Growth", "Point", "main", "measure", "measure_departure"]
 
 MEGAPIXELS = (0.25, 1.0, 4.0, 16.0, 64.0)
 """Size of the result, in 10⁶ pixels."""
@@ -56,7 +56,7 @@ def measure(
     bundle: str,
     megapixels: Sequence[float] = MEGAPIXELS,
     images: Sequence[int] = IMAGES,
-    tell: Progress = silent,
+    tell: Progress = ignore_progress,
 ) -> Growth:
     """Measure both curves.
 
@@ -77,7 +77,7 @@ def measure(
         return Growth(backend=str(upscaler.choice), sizes=tuple(sizes), images=many)
 
 
-def departure(points: Sequence[Point]) -> float:
+def measure_departure(points: Sequence[Point]) -> float:
     """Return how far seconds are from a straight line, as a share, at the worst point.
 
     The line is fitted to shares, so that small sizes count as much as large ones.
@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for point in points:
             memory = "" if point.peak_mb is None else f", {point.peak_mb:.0f} MB beside the result"
             Output().line(f"{point.size:.2f} {name}: {point.seconds:.2f} s{memory}")
-        Output().line(f"{name}: at most {departure(points):.0%} from a straight line")
+        Output().line(f"{name}: at most {measure_departure(points):.0%} from a straight line")
     return 0
 
 

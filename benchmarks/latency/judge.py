@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from tinysr.errors import BundleError, GateError
 
-from ..rows import Measured, Row, find_row
+from ..rows import BenchRun, Row, find_row
 from ..timing import Latency
 
-__all__ = ["check_target", "regressions"]
+__all__ = ["check_target", "find_regressions"]
 
 _NOISE = 0.05
 """Share by which a median may rise without being called slower, however steady both runs were."""
 
 
-def check_target(measured: Measured) -> None:
+def check_target(measured: BenchRun) -> None:
     """Hold the fastest row's 90th percentile, MLPerf's single-stream figure, against the target.
 
     Raises:
@@ -27,7 +27,7 @@ def check_target(measured: Measured) -> None:
         )
 
 
-def regressions(now: Measured, before: Measured) -> list[str]:
+def find_regressions(now: BenchRun, before: BenchRun) -> list[str]:
     """Return what became slower by more than the noise of both runs, in words.
 
     The noise is the interquartile ranges of both, as a share, and never less than 5 %.
@@ -45,12 +45,12 @@ def regressions(now: Measured, before: Measured) -> list[str]:
     found = []
     for row in now.rows:
         old = find_row(before, row.backend, row.precision)
-        if old is not None and (said := _slower(row, old)):
+        if old is not None and (said := _describe_slower(row, old)):
             found.append(said)
     return found
 
 
-def _slower(row: Row, old: Row) -> str:
+def _describe_slower(row: Row, old: Row) -> str:
     noise = max(_NOISE, _share(row.single) + _share(old.single))
     rise = row.single.p50 / old.single.p50 - 1
     if rise <= noise:

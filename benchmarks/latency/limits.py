@@ -12,12 +12,12 @@ from tinysr.manifest import Artifact, Stage
 from ..peaks import Peaks
 from ..rows import StageRow
 from ..timing import Latency
-from .work import Work, limit, moved_bytes
+from .work import StageWork, count_moved_bytes, find_limit
 
-__all__ = ["computed_in", "reached", "stage_rows"]
+__all__ = ["find_computed_type", "list_reached", "stage_rows"]
 
 
-def computed_in(artifact: Artifact) -> str | None:
+def find_computed_type(artifact: Artifact) -> str | None:
     """Return the type in which the CPU computes an artifact's products, None if it computes none.
 
     ONNX Runtime computes them in fp32, whatever the precision of the weights.
@@ -31,12 +31,12 @@ def computed_in(artifact: Artifact) -> str | None:
     return {"f32": "fp32"}.get(str(artifact.options["inference_precision"]), "bf16")
 
 
-def reached(
-    times: Mapping[str, Latency], artifacts: Sequence[Artifact], work: Mapping[Stage, Work]
+def list_reached(
+    times: Mapping[str, Latency], artifacts: Sequence[Artifact], work: Mapping[Stage, StageWork]
 ) -> Iterator[tuple[str, float]]:
     """Yield the type of each stage, and 10¹² operations per second that it reached."""
     for artifact in artifacts:
-        computed, ms = computed_in(artifact), times[artifact.stage].p50
+        computed, ms = find_computed_type(artifact), times[artifact.stage].p50
         if computed is not None and ms:
             yield computed, work[artifact.stage].operations / ms / 1e9
 
@@ -44,7 +44,7 @@ def reached(
 def stage_rows(
     times: Mapping[str, Latency],
     artifacts: Sequence[Artifact],
-    work: Mapping[Stage, Work],
+    work: Mapping[Stage, StageWork],
     peaks: Peaks,
 ) -> tuple[StageRow, ...]:
     """Return all parts of an image's time, stages with their limits.
@@ -65,18 +65,18 @@ def stage_rows(
     )
 
 
-def _stage_row(found: Latency, artifact: Artifact, work: Work, peaks: Peaks) -> StageRow:
-    computed = computed_in(artifact)
+def _stage_row(found: Latency, artifact: Artifact, work: StageWork, peaks: Peaks) -> StageRow:
+    computed = find_computed_type(artifact)
     if computed is None or not found.p50:  # a backend that joins stages runs none of them alone
         return StageRow(name=artifact.stage, ms=found.p50, spread=found.spread)
-    least = limit(work, computed, peaks)
+    least = find_limit(work, computed, peaks)
     limits = {"limit_ms": least.least, "unfused_ms": least.unfused} if least else {}
     return StageRow(
         name=artifact.stage,
         ms=found.p50,
         spread=found.spread,
         tops=work.operations / found.p50 / 1e9,
-        intensity=work.operations / moved_bytes(work, computed),
+        intensity=work.operations / count_moved_bytes(work, computed),
         bound=least.bound if least else "",
         **limits,
     )

@@ -11,13 +11,13 @@ from ..machine import Energy
 from ..timing import Rules
 from .stages import Split
 
-__all__ = ["offline"]
+__all__ = ["measure_offline"]
 
 _FEWEST = 3
 """Images of the offline scenario, at least."""
 
 
-def offline(split: Split, rules: Rules) -> tuple[float, float | None]:
+def measure_offline(split: Split, rules: Rules) -> tuple[float, float | None]:
     """Return images per second when all of them wait, and joules of each.
 
     As in a folder, an image is finished while the next one is in the network.

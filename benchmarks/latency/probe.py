@@ -58,13 +58,17 @@ def probe(
 def main(arguments: Sequence[str]) -> int:
     """Measure in this process; return the exit code."""
     folder, backend, precision, side, *threads = arguments
-    found = _here(folder, backend, precision, int(side), int(threads[0]) if threads else None)
+    found = _measure_here(
+        folder, backend, precision, int(side), int(threads[0]) if threads else None
+    )
     Output().write(json.dumps(found.model_dump()))
     return 0
 
 
-def _here(folder: str, backend: str, precision: str, side: int, threads: int | None) -> Probe:
-    with _hashing() as hashed:
+def _measure_here(
+    folder: str, backend: str, precision: str, side: int, threads: int | None
+) -> Probe:
+    with _time_hashing() as hashed:
         before, start = _read_bytes(), time.perf_counter()
         upscaler = Upscaler(folder, backend=backend, precision=precision, threads=threads)
         load, after = time.perf_counter() - start, _read_bytes()
@@ -84,22 +88,22 @@ def _here(folder: str, backend: str, precision: str, side: int, threads: int | N
 
 
 @contextmanager
-def _hashing() -> Iterator[list[float]]:
+def _time_hashing() -> Iterator[list[float]]:
     """Note what every check of a hash takes."""
-    own = hashes.known_sha256
+    own = hashes.look_up_sha256
     seconds: list[float] = []
 
-    def timed(path: Path) -> str:
+    def time_hash(path: Path) -> str:
         start = time.perf_counter()
         digest = own(path)
         seconds.append(time.perf_counter() - start)
         return digest
 
-    hashes.known_sha256 = timed
+    hashes.look_up_sha256 = time_hash
     try:
         yield seconds
     finally:
-        hashes.known_sha256 = own
+        hashes.look_up_sha256 = own
 
 
 def _read_bytes() -> int | None:

@@ -13,7 +13,7 @@ from tinysr.runtime import Upscaler
 from tinysr.runtime.raster import Pixels
 from tinysr.runtime.session import Array
 
-from ..timing import Latency, Rules, latency
+from ..timing import Latency, Rules, summarise
 
 __all__ = ["COLOR", "COPIES", "PARTS", "Split", "photo_like"]
 
@@ -57,12 +57,12 @@ class Split:
     def times(self, rules: Rules) -> dict[str, Latency]:
         """Return what each part took in the calls until now, warm-up left out."""
         return {
-            part: latency(seconds[rules.warmup :], rules.warmup)
+            part: summarise(seconds[rules.warmup :], rules.warmup)
             for part, seconds in self.parts.items()
         }
 
     @contextmanager
-    def watching(self) -> Iterator[Split]:
+    def watch(self) -> Iterator[Split]:
         """Count the time of the upscaler's sessions within the block."""
         sessions = self.upscaler.sessions.values()
         for session in sessions:

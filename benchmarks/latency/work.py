@@ -13,14 +13,14 @@ from tinysr.runtime import Bundle
 
 from ..peaks import Peaks
 
-__all__ = ["Limit", "Work", "count_work", "limit", "moved_bytes"]
+__all__ = ["Limit", "StageWork", "count_moved_bytes", "count_work", "find_limit"]
 
 _WIDTHS = {"fp32": 4, "bf16": 2, "int8": 1}
 """Bytes of a weight and of a value between operations, by the type that they are computed in; the
 least that it may be."""
 
 
-class Work(StrictRecord):
+class StageWork(StrictRecord):
     """What a stage does for one tile or image."""
 
     operations: float
@@ -55,7 +55,7 @@ class Limit(StrictRecord):
         return "compute" if self.compute >= self.memory else "memory"
 
 
-def count_work(bundle: Bundle, stage: Stage, side: int) -> Work:
+def count_work(bundle: Bundle, stage: Stage, side: int) -> StageWork:
     """Count a stage's fp32 graph for one input of a low-resolution image of ``side``² pixels.
 
     Raises:
@@ -72,7 +72,7 @@ def count_work(bundle: Bundle, stage: Stage, side: int) -> Work:
         raise BundleError(f"{artifact.label}: its shapes can't be inferred ({error})") from error
     shapes = _shapes(graph)
     weights = {tensor.name: prod(tensor.dims) for tensor in graph.initializer}
-    return Work(
+    return StageWork(
         operations=sum(_operations(node, shapes) for node in graph.node),
         weights=sum(weights.values()),
         ports=sum(prod(shapes[value.name]) for value in (*graph.input, *graph.output)),
@@ -85,13 +85,13 @@ def count_work(bundle: Bundle, stage: Stage, side: int) -> Work:
     )
 
 
-def moved_bytes(work: Work, precision: str) -> int:
+def count_moved_bytes(work: StageWork, precision: str) -> int:
     """Return the bytes that a stage has to move at least: weights, input and output once."""
     # Images and latents are fp32 at every border, whatever is inside.
     return work.weights * _WIDTHS[precision] + work.ports * 4
 
 
-def limit(work: Work, precision: str, peaks: Peaks) -> Limit | None:
+def find_limit(work: StageWork, precision: str, peaks: Peaks) -> Limit | None:
     """Return how fast a machine could be at most; None where its peaks were not measured."""
     speed, width = peaks.operations(precision), _WIDTHS[precision]
     if speed is None or peaks.gbps is None:
@@ -99,7 +99,7 @@ def limit(work: Work, precision: str, peaks: Peaks) -> Limit | None:
     bandwidth = peaks.gbps * 1e9
     return Limit(
         compute=work.operations / speed * 1e3,
-        memory=moved_bytes(work, precision) / bandwidth * 1e3,
+        memory=count_moved_bytes(work, precision) / bandwidth * 1e3,
         unfused=(work.weights + work.between) * width / bandwidth * 1e3,
     )
 

@@ -21,21 +21,21 @@ from pathlib import Path
 import torch
 
 from tinysr.atomic import write_atomically
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 from tinysr.export import bake
 from tinysr.manifest import Source
 from tinysr.models import SCALE, Loaded, ModelConfig, TinySR, load_checkpoint
-from tinysr.models.accounting import Cost, meta_model, stage_costs
+from tinysr.models.accounting import Cost, count_stage_costs, meta_model
 from tinysr.terminal import Output, program
-from tinysr.training.evaluate import PHOTOS, Pair, bicubic, mean_psnr, photo_pairs
+from tinysr.training.evaluate import PHOTOS, PhotoPair, mean_psnr, photo_pairs, upscale_bicubic
 from tinysr.training.pruning import METHODS
 
-from ..record import provenance, read_record, write_record
-from ..timing import PRESETS, Rules, in_turns, latency, rules_named
+from ..record import describe_provenance, read_record, write_record
+from ..timing import PRESETS, Rules, find_rules, summarise, time_in_turns
 from .recoverability_report import TEACHER, Costs, Results, Student, markdown_lines
-from .recovery import CONFIG, Plan, Trial, fidelity_of, quality_of
+from .recovery import CONFIG, RecoveryConfig, Trial, fidelity_of, quality_of
 
-__all__ = ["main", "measured"]
+__all__ = ["main", "measure"]
 
 TILE = 128
 """Side of the image that costs and latency are of, unless told otherwise: the paper's."""
@@ -43,7 +43,7 @@ TILE = 128
 _STUDENT = "student"
 
 
-def measured(
+def measure(
     trial: Trial,
     source: Source,
     methods: Sequence[str],
@@ -80,7 +80,7 @@ def measured(
         tile=tile,
         torch=torch.__version__,
         threads=torch.get_num_threads(),
-        bicubic_psnr=mean_psnr(bicubic, trial.pairs),
+        bicubic_psnr=mean_psnr(upscale_bicubic, trial.pairs),
         seconds=time.perf_counter() - start,
         teacher_quality=quality_of(trial, teacher),
         rows=rows,
@@ -100,8 +100,8 @@ def _costs(models: Mapping[str, TinySR], rules: Rules, tile: int) -> dict[str, C
     image = torch.rand(1, 3, tile, tile, generator=torch.Generator().manual_seed(rules.seed))
     baked = {name: bake(model, tile) for name, model in models.items()}
     calls = {name: lambda model=model: model(image) for name, model in baked.items()}
-    seconds = in_turns(calls, rules)
-    counted = {model.config: _counted(model.config, tile) for model in models.values()}
+    seconds = time_in_turns(calls, rules)
+    counted = {model.config: _count(model.config, tile) for model in models.values()}
     found = {}
     for name, model in models.items():
         cost = counted[model.config]
@@ -110,18 +110,20 @@ def _costs(models: Mapping[str, TinySR], rules: Rules, tile: int) -> dict[str, C
             parameters=cost.parameters,
             macs=cost.macs,
             attention_macs=cost.attention_macs,
-            latency=latency(seconds[name], rules.warmup),
+            latency=summarise(seconds[name], rules.warmup),
         )
     return found
 
 
-def _counted(config: ModelConfig, tile: int) -> Cost:
+def _count(config: ModelConfig, tile: int) -> Cost:
     baked = bake(meta_model(config), tile)
-    stages = stage_costs(baked.encoder, baked.transformer, baked.decoder, config=config, side=tile)
+    stages = count_stage_costs(
+        baked.encoder, baked.transformer, baked.decoder, config=config, side=tile
+    )
     return sum(stages.values(), Cost(parameters=0, macs=0))
 
 
-def _cropped(pairs: Sequence[Pair], side: int) -> list[Pair]:
+def _crop(pairs: Sequence[PhotoPair], side: int) -> list[PhotoPair]:
     """Return the middles of photos, ``side`` low-resolution pixels wide at most."""
     cropped = []
     for pair in pairs:
@@ -139,7 +141,7 @@ def _cropped(pairs: Sequence[Pair], side: int) -> list[Pair]:
 def _methods(names: Sequence[str]) -> list[str]:
     for name in names:
         if name not in METHODS:
-            raise choices("method", name, METHODS)
+            raise choice_error("method", name, METHODS)
     return [name for name in METHODS if name in names]
 
 
@@ -147,7 +149,7 @@ def _say(line: str) -> None:
     Output().write(line)
 
 
-def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.pruning.recoverability")
     parser.add_argument("teacher", help="a preset or a checkpoint")
     parser.add_argument("--student", help="what the whole recipe made of it, to stand beside it")
@@ -155,35 +157,35 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=CONFIG, help="a plan: TOML")
     parser.add_argument("--data", type=Path, help="a folder of images to train on")
     parser.add_argument("--features", type=Path, help="LPIPS's network, if the plan asks for it")
-    parser.add_argument("--photos", nargs="+", default=list(PHOTOS), help="to measure on")
-    parser.add_argument("--side", type=int, default=64, help="of their middles, in pixels")
+    parser.add_argument("--photos", nargs="+", default=list(PHOTOS), help="photos to measure on")
+    parser.add_argument("--side", type=int, default=64, help="side of their middles, in pixels")
     parser.add_argument("--tile", type=int, default=TILE, help="side of the timed image")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
-    parser.add_argument("--rules", default="quick", help=f"of timing: {', '.join(PRESETS)}")
+    parser.add_argument("--rules", default="quick", help=f"rules of timing: {', '.join(PRESETS)}")
     return parser.parse_args(arguments)
 
 
 @program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write both files; return the exit code."""
-    options = _parsed(arguments)
-    methods, rules = _methods(options.methods), rules_named(options.rules)
+    options = _parse(arguments)
+    methods, rules = _methods(options.methods), find_rules(options.rules)
     if unknown := sorted(set(options.photos) - set(PHOTOS)):
-        raise choices("photo", unknown[0], PHOTOS)
+        raise choice_error("photo", unknown[0], PHOTOS)
     if options.side < 16 or options.side % 4:
         raise UnsupportedError(f"--side expects 16 or more that divides by 4, found {options.side}")
-    plan = Plan.read(options.config, photos=options.data, features=options.features)
+    plan = RecoveryConfig.read(options.config, photos=options.data, features=options.features)
     loaded = load_checkpoint(options.teacher)
     student = load_checkpoint(options.student) if options.student else None
-    pairs = _cropped(photo_pairs(options.photos), options.side)
+    pairs = _crop(photo_pairs(options.photos), options.side)
     with tempfile.TemporaryDirectory(prefix="recoverability-") as runs:
         trial = Trial(loaded.model, plan, pairs, Path(runs), _say)
-        results = measured(
+        results = measure(
             trial, loaded.source, methods, rules=rules, tile=options.tile, student=student
         )
     path = options.output / "recoverability.json"
     write_record(path, results.model_dump(mode="json"))
-    page = [*markdown_lines(results), "", f"({provenance(read_record(path))})", ""]
+    page = [*markdown_lines(results), "", f"({describe_provenance(read_record(path))})", ""]
     write_atomically(path.with_suffix(".md"), "\n".join(page), UnsupportedError)
     _say("\n".join(page))
     return 0

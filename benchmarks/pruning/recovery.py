@@ -19,11 +19,11 @@ from tinysr.models import TinySR
 from tinysr.records import StrictRecord
 from tinysr.training.config import RunConfig, parse_config
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import Batch, Session, Stage, train
-from tinysr.training.evaluate import Pair, evaluate, psnr, upscaled
-from tinysr.training.losses import squared
+from tinysr.training.engine import Batch, SessionSettings, TrainingStage, train
+from tinysr.training.evaluate import PhotoPair, evaluate, psnr, upscale_array
+from tinysr.training.losses import squared_error
 from tinysr.training.photos import Photos
-from tinysr.training.pruning import METHODS, Evidence, Kept
+from tinysr.training.pruning import METHODS, Evidence, KeptLayers
 from tinysr.training.pruning.masked import block_influence, prune
 from tinysr.training.stages import Context
 from tinysr.training.stages.pixel_loss import FEATURES, ImageLoss
@@ -33,9 +33,9 @@ from tinysr.training.stages.restore import RestoreOptions, RestoreStage
 __all__ = [
     "CONFIG",
     "Fidelity",
-    "Plan",
     "Quality",
     "Recovered",
+    "RecoveryConfig",
     "Trial",
     "fidelity_of",
     "quality_of",
@@ -48,7 +48,7 @@ _CALIBRATION = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class RecoveryConfig:
     """How layers are searched for, and how what is left is tuned."""
 
     search: RunConfig
@@ -59,7 +59,9 @@ class Plan:
     """LPIPS's network, where the search's losses ask for it."""
 
     @classmethod
-    def read(cls, path: Path, *, photos: Path | None = None, features: Path | None = None) -> Plan:
+    def read(
+        cls, path: Path, *, photos: Path | None = None, features: Path | None = None
+    ) -> RecoveryConfig:
         """Read a TOML file with the tables ``search`` and ``tune``.
 
         Raises:
@@ -68,7 +70,7 @@ class Plan:
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UnsupportedError(f"{path}: no plan of pruning: {error}") from error
+            raise UnsupportedError(f"{path}: not a pruning plan: {error}") from error
         if data.keys() != {"search", "tune"}:
             raise UnsupportedError(f"{path}: expected the tables [search] and [tune] alone")
         search, tune = (parse_config(data[part], f"{path}: {part}") for part in ("search", "tune"))
@@ -118,8 +120,8 @@ class Trial:
     def __init__(
         self,
         teacher: TinySR,
-        plan: Plan,
-        pairs: Sequence[Pair],
+        plan: RecoveryConfig,
+        pairs: Sequence[PhotoPair],
         folder: Path,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -146,7 +148,7 @@ class Trial:
         batches = self._batches["search"]
         self._calibration = [batches.finish(batches.load(step)) for step in range(_CALIBRATION)]
         # Equal layers, tuned alike, are equal models: tuned once.
-        self.tuned = functools.cache(self._tuned)
+        self.tuned = functools.cache(self._tune)
 
     def recover(self, method: str) -> Recovered:
         """Choose layers by a method, and measure them before and after tuning."""
@@ -172,27 +174,27 @@ class Trial:
         )
 
     @torch.no_grad()
-    def _task_loss(self, kept: Kept) -> float:
+    def _task_loss(self, kept: KeptLayers) -> float:
         mask = hard_mask(kept, self.judge.space.layers)
         terms = [self.judge.losses(batch, mask) for batch in self._calibration]
         tasks = [sum(v for name, v in row.items() if name != "distillation") for row in terms]
         return float(np.mean([float(task) for task in tasks]))
 
     def _influence(self) -> list[float]:
-        rows = [block_influence(self.teacher, self._encoded(b)) for b in self._calibration]
+        rows = [block_influence(self.teacher, self._encode(b)) for b in self._calibration]
         return [float(value) for value in np.mean(rows, axis=0)]
 
     @torch.no_grad()
-    def _encoded(self, batch: Batch) -> Tensor:
+    def _encode(self, batch: Batch) -> Tensor:
         return self.teacher.encode(batch.low)
 
-    def _learn(self, trades: bool) -> Kept:
+    def _learn(self, trades: bool) -> KeptLayers:
         options = self._options.model_copy(update={"trades": trades})
         stage = self._searcher(options)
         self._train(stage, "search", "trades" if trades else "local")
         return stage.decision
 
-    def _tuned(self, kept: Kept) -> TinySR:
+    def _tune(self, kept: KeptLayers) -> TinySR:
         student = prune(self.teacher, kept)
         options = RestoreOptions.model_validate(self.plan.tune.options)
         task = ImageLoss(options.image, self._context)
@@ -204,9 +206,9 @@ class Trial:
         task = ImageLoss(options.image, self._context)
         return PruneStage(self.teacher, options, task, self.plan.search.seed)
 
-    def _train(self, stage: Stage, part: Literal["search", "tune"], name: str) -> None:
+    def _train(self, stage: TrainingStage, part: Literal["search", "tune"], name: str) -> None:
         config = self.plan.search if part == "search" else self.plan.tune
-        folder, session = self._folder / f"{part}-{name}", Session(watch_every=0)
+        folder, session = self._folder / f"{part}-{name}", SessionSettings(watch_every=0)
         progress = train(stage, config, self._batches[part], folder, session=session)
         if progress.step < config.optim.steps:
             raise UnsupportedError(
@@ -227,10 +229,12 @@ def quality_of(trial: Trial, model: TinySR) -> Quality:
 
 
 @torch.no_grad()
-def fidelity_of(model: TinySR, teacher: TinySR, pairs: Sequence[Pair]) -> Fidelity:
+def fidelity_of(model: TinySR, teacher: TinySR, pairs: Sequence[PhotoPair]) -> Fidelity:
     """Measure any model against the truth, and against the teacher's images."""
     scores = evaluate(model, pairs)
-    agreed = [psnr(upscaled(model, pair.low), upscaled(teacher, pair.low)) for pair in pairs]
+    agreed = [
+        psnr(upscale_array(model, pair.low), upscale_array(teacher, pair.low)) for pair in pairs
+    ]
     return Fidelity(
         psnr=float(np.mean([score.psnr for score in scores])),
         ssim=float(np.mean([score.ssim for score in scores])),
@@ -238,10 +242,10 @@ def fidelity_of(model: TinySR, teacher: TinySR, pairs: Sequence[Pair]) -> Fideli
     )
 
 
-def _distances(trial: Trial, model: TinySR, pair: Pair) -> tuple[float, float]:
+def _distances(trial: Trial, model: TinySR, pair: PhotoPair) -> tuple[float, float]:
     """Return the search's losses on a photo, and the distance from the teacher's velocity."""
     low, high = (torch.from_numpy(x).permute(2, 0, 1)[None] for x in (pair.low, pair.high))
     z = trial.teacher.encode(low)
     expected, v = trial.teacher.predict(z), model.predict(z)
-    terms = trial.judge.weighted(v, expected, model.decode(z - v), high)
-    return float(sum(terms.values())), float(squared(v, expected))
+    terms = trial.judge.weigh(v, expected, model.decode(z - v), high)
+    return float(sum(terms.values())), float(squared_error(v, expected))

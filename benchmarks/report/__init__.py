@@ -1,1 +1,1 @@
-"""Committed figures as tables, plots, pages and the README's lines."""
+"""Committed figures as tables, plots, pages and the documents' lines."""

@@ -13,9 +13,9 @@ from tinysr.errors import UnsupportedError
 from tinysr.records import StrictRecord
 
 from ..record import RESULTS
-from ..rows import Measured, read_measured
+from ..rows import BenchRun, read_measured
 
-__all__ = ["DEVICES", "Wanted", "measured_runs", "result_path", "wanted_devices"]
+__all__ = ["DEVICES", "Wanted", "read_measured_runs", "read_wanted", "result_path"]
 
 DEVICES = Path(__file__).parent / "devices.toml"
 
@@ -35,7 +35,7 @@ class Wanted(StrictRecord):
     note: str = ""
 
 
-def wanted_devices(path: Path = DEVICES) -> tuple[Wanted, ...]:
+def read_wanted(path: Path = DEVICES) -> tuple[Wanted, ...]:
     """Return the list.
 
     Raises:
@@ -58,11 +58,11 @@ def result_path(device: str, model: str, folder: Path = RESULTS) -> Path:
     return folder / f"{_PREFIX}{'-'.join(filter(None, name.split('-')))}.json"
 
 
-def measured_runs(folder: Path = RESULTS) -> tuple[Measured, ...]:
+def read_measured_runs(folder: Path = RESULTS) -> tuple[BenchRun, ...]:
     """Return all runs that lie in a folder, in the order of their names.
 
     Raises:
         UnsupportedError: one is damaged.
     """
-    found = paths.matching(folder, f"{_PREFIX}*.json", UnsupportedError)
+    found = paths.find_matching(folder, f"{_PREFIX}*.json", UnsupportedError)
     return tuple(read_measured(path) for path in found)

@@ -18,13 +18,13 @@ from tinysr.pages import page
 from tinysr.terminal import Output, program
 
 from ..latency.growth import Growth
-from ..record import RESULTS, provenance, read_record
-from ..rows import Measured, Row
+from ..record import RESULTS, describe_provenance, read_record
+from ..rows import BenchRun, Row
 from ..versus.side_by_side import SideBySide, line
-from .devices import measured_runs, wanted_devices
+from .devices import read_measured_runs, read_wanted
+from .documents import fill_documents
 from .paper import PaperRow, paper_rows
-from .plots import growth_png, latency_png, roofline_png
-from .readme import filled
+from .plots import draw_growth, draw_latency, draw_roofline
 
 __all__ = ["HEAD", "device_lines", "main", "side_lines", "write_report"]
 
@@ -46,8 +46,8 @@ _MISSING = "not measured"
 
 def device_lines(folder: Path = RESULTS) -> list[str]:
     """Return the table of all devices as Markdown; where nobody measured, it says so."""
-    rows = [f"| {' | '.join(cells)} |" for cells in _table(measured_runs(folder))]
-    said = [_said(run) for run in measured_runs(folder)]
+    rows = [f"| {' | '.join(cells)} |" for cells in _table(read_measured_runs(folder))]
+    said = [_describe(run) for run in read_measured_runs(folder)]
     text = (
         " ".join(said) + " Times are of one 128×128 image, end to end; *of the limit* is the share "
     )
@@ -68,7 +68,7 @@ def side_lines(path: Path) -> list[str]:
     lines = [wrapped for side in found.sides for wrapped in textwrap.wrap(
         f"- {line(side)}", 100, subsequent_indent="  ", break_on_hyphens=False)]  # fmt: skip
     rounds = next(side.single.count for side in found.sides if side.single)
-    text = f"({provenance(record)}; `{found.model}`, {rounds} rounds in turns.)"
+    text = f"({describe_provenance(record)}; `{found.model}`, {rounds} rounds in turns.)"
     return [*lines, "", *textwrap.wrap(text, 100)]
 
 
@@ -78,29 +78,29 @@ def write_report(folder: Path, results: Path = RESULTS) -> Path:
     Raises:
         UnsupportedError: nothing was measured, or a file is damaged.
     """
-    runs = measured_runs(results)
+    runs = read_measured_runs(results)
     if not runs:
         raise UnsupportedError(
             f"{results}: expected a measured device, found none: `make bench-device`"
         )
     target = runs[0].target_ms
-    plots = {"latency": latency_png(runs, target)}
+    plots = {"latency": draw_latency(runs, target)}
     for run in runs:
-        plots[f"roofline, {run.model} on {run.device.name}"] = roofline_png(run)
-    for path in paths.matching(results, "growth-*.json", UnsupportedError):
-        plots[path.stem] = growth_png(Growth.model_validate(read_record(path)["figures"]))
+        plots[f"roofline, {run.model} on {run.device.name}"] = draw_roofline(run)
+    for path in paths.find_matching(results, "growth-*.json", UnsupportedError):
+        plots[path.stem] = draw_growth(Growth.model_validate(read_record(path)["figures"]))
     write_atomically(folder / LATENCY, plots["latency"], UnsupportedError)
     for number, run in enumerate(runs):
-        write_atomically(folder / f"roofline-{number}.png", roofline_png(run), UnsupportedError)
+        write_atomically(folder / f"roofline-{number}.png", draw_roofline(run), UnsupportedError)
     write_atomically(folder / TABLE, "\n".join(device_lines(results)) + "\n", UnsupportedError)
     values = {
         "head": HEAD,
         "rows": _table(runs),
-        "said": [_said(run) for run in runs],
+        "said": [_describe(run) for run in runs],
         "paper": [_paper_cells(row) for row in paper_rows()],
         "sides": [
             text
-            for path in paths.matching(results, "side-by-side-*.json", UnsupportedError)
+            for path in paths.find_matching(results, "side-by-side-*.json", UnsupportedError)
             for text in side_lines(path)
         ],
         "plots": {name: base64.b64encode(png).decode() for name, png in plots.items()},
@@ -110,14 +110,14 @@ def write_report(folder: Path, results: Path = RESULTS) -> Path:
     return folder / PAGE
 
 
-def _table(runs: Sequence[Measured]) -> list[tuple[str, ...]]:
+def _table(runs: Sequence[BenchRun]) -> list[tuple[str, ...]]:
     measured = {run.device.name for run in runs}
     rows = [_cells(run, row) for run in runs for row in run.rows]
-    absent = [device.name for device in wanted_devices() if device.name not in measured]
+    absent = [device.name for device in read_wanted() if device.name not in measured]
     return rows + [(name, *(_MISSING,) * (len(HEAD) - 1)) for name in absent]
 
 
-def _cells(run: Measured, row: Row) -> tuple[str, ...]:
+def _cells(run: BenchRun, row: Row) -> tuple[str, ...]:
     share = row.share_of_limit
     peak = _MISSING if row.peak_mb is None else f"{row.peak_mb:.0f}"
     return (
@@ -132,7 +132,7 @@ def _cells(run: Measured, row: Row) -> tuple[str, ...]:
     )
 
 
-def _said(run: Measured) -> str:
+def _describe(run: BenchRun) -> str:
     tools = ", ".join(
         f"{name} {run.tools[name]}" for name in ("onnxruntime", "openvino") if name in run.tools
     )
@@ -144,7 +144,7 @@ def _said(run: Measured) -> str:
     )
 
 
-def _unknown_limits(run: Measured) -> str:
+def _unknown_limits(run: BenchRun) -> str:
     if not run.rules.peaks:
         return "; these rules measure no peaks"
     if types := run.device.peaks.exceeded:
@@ -162,21 +162,18 @@ def _paper_cells(row: PaperRow) -> tuple[str, ...]:
     )
 
 
-def _write_into(document: Path, lines: Sequence[str]) -> None:
-    text = filled(document.read_text(encoding="utf-8"), "devices", ["", *lines, ""])
-    write_atomically(document, text, UnsupportedError)
-
-
 @program
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the report; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.report")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/bench"))
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of figures")
-    parser.add_argument("--readme", type=Path, help="a document whose table is written anew")
+    parser.add_argument(
+        "--documents", type=Path, help="the project's folder, whose documents get the table"
+    )
     options = parser.parse_args(arguments)
     path = write_report(options.output, options.results)
-    if options.readme is not None:
-        _write_into(options.readme, device_lines(options.results))
+    if options.documents is not None:
+        fill_documents(options.documents, {"devices": device_lines(options.results)})
     Output().write("\n".join(device_lines(options.results)) + f"\n\nreport: {path}")
     return 0

@@ -18,7 +18,7 @@ from tinysr.errors import UnsupportedError
 from tinysr.records import StrictRecord
 from tinysr.terminal import program
 
-__all__ = ["PAPER", "PaperRow", "main", "paper_rows", "parsed"]
+__all__ = ["PAPER", "PaperRow", "main", "paper_rows", "parse"]
 
 PAPER = Path(__file__).parent / "paper.csv"
 
@@ -43,7 +43,7 @@ def paper_rows(path: Path = PAPER) -> tuple[PaperRow, ...]:
         return tuple(PaperRow.model_validate(row) for row in csv.DictReader(file))
 
 
-def parsed(text: str) -> tuple[PaperRow, ...]:
+def parse(text: str) -> tuple[PaperRow, ...]:
     """Return the table that a paper's text has.
 
     Raises:
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
     file = io.StringIO()
     writer = csv.DictWriter(file, list(PaperRow.model_fields), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(row.model_dump() for row in parsed(Path(source).read_text(encoding="utf-8")))
+    writer.writerows(row.model_dump() for row in parse(Path(source).read_text(encoding="utf-8")))
     write_atomically(PAPER, file.getvalue(), UnsupportedError)
     return 0
 

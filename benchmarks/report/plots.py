@@ -11,15 +11,15 @@ import numpy as np
 from tinysr.errors import require
 
 from ..latency.growth import Growth
-from ..rows import Measured
+from ..rows import BenchRun
 
-__all__ = ["growth_png", "latency_png", "roofline_png"]
+__all__ = ["draw_growth", "draw_latency", "draw_roofline"]
 
 _COLORS = ("#2f7ed8", "#d1493f", "#0f7b4f", "#8a5bd1", "#c98a14", "#5b6472")
 _GRID = {"color": "#dddddd", "linewidth": 0.6}
 
 
-def latency_png(runs: Sequence[Measured], target_ms: float) -> bytes:
+def draw_latency(runs: Sequence[BenchRun], target_ms: float) -> bytes:
     """Draw every row's median, with its 90th percentile, beside the target."""
     figure, axes = _figure(width=9, height=1.2 + 0.35 * sum(len(run.rows) for run in runs))
     names, medians, tails = [], [], []
@@ -39,7 +39,7 @@ def latency_png(runs: Sequence[Measured], target_ms: float) -> bytes:
     return _png(figure, axes)
 
 
-def roofline_png(run: Measured) -> bytes:
+def draw_roofline(run: BenchRun) -> bytes:
     """Draw a run's stages under the roofs of its machine: reached speed against intensity."""
     figure, axes = _figure(width=7, height=4.5)
     peaks = run.device.peaks
@@ -69,7 +69,7 @@ def roofline_png(run: Measured) -> bytes:
     return _png(figure, axes)
 
 
-def growth_png(found: Growth) -> bytes:
+def draw_growth(found: Growth) -> bytes:
     """Draw seconds and memory against size, and seconds against images."""
     figures: Any = require("matplotlib.figure", extra="bench")
     figure = figures.Figure(figsize=(10, 3.2), dpi=150, layout="constrained")
@@ -84,7 +84,7 @@ def growth_png(found: Growth) -> bytes:
         axes.set_ylabel(y, fontsize=9)
         axes.set_ylim(bottom=0)
         axes.grid(**_GRID)
-    return _saved(figure)
+    return _save(figure)
 
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
@@ -98,10 +98,10 @@ def _png(figure: Any, axes: Any) -> bytes:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    return _saved(figure)
+    return _save(figure)
 
 
-def _saved(figure: Any) -> bytes:
+def _save(figure: Any) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", metadata={"Software": None})
     return file.getvalue()

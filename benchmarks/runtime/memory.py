@@ -92,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one is not None:
-        Output().write(json.dumps(asdict(_here(options.bundle, options.one))))
+        Output().write(json.dumps(asdict(_measure_here(options.bundle, options.one))))
         return 0
     uses = [measure(options.bundle, size) for size in options.megapixels]
     if options.json is not None:
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(max(use.beside_mb for use in held) > LIMIT_MB) if held else 0
 
 
-def _here(bundle: str, megapixels: float) -> Use:
+def _measure_here(bundle: str, megapixels: float) -> Use:
     """Upscale in this process."""
     if not paths.exists(_STATUS, UnsupportedError):
         raise UnsupportedError(f"expected a system that counts peak memory in {_STATUS}")

@@ -27,7 +27,7 @@ from tinysr import paths
 from tinysr.errors import ImageError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.files import decode
-from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, Item, plan_work, run_jobs
 from tinysr.runtime.raster import Pixels
 from tinysr.terminal import Output, program
 
@@ -68,7 +68,7 @@ class Throughput:
 
 def make_photos(folder: Path, count: int) -> None:
     """Write photos of several sizes and formats, cut from those of the parity suite."""
-    files = paths.matching(ORIGINALS, "*.png", ImageError)
+    files = paths.find_matching(ORIGINALS, "*.png", ImageError)
     originals = [Image.open(path).convert("RGB") for path in files]
     turns = zip(range(count), *map(itertools.cycle, (originals, SIZES, SUFFIXES)), strict=False)
     for number, original, size, suffix in turns:
@@ -95,10 +95,10 @@ def measure(
     Raises:
         TinySRError: a photo can't be upscaled.
     """
-    files = paths.listing(folder, ImageError)
+    files = paths.list_folder(folder, ImageError)
     photos = [decode(p.read_bytes(), str(p), max_megapixels=1e3).raster.pixels for p in files]
     pairs = [
-        _pair(upscaler, photos, folder, Settings(color=color), swap=bool(turn % 2))
+        _pair(upscaler, photos, folder, FolderSettings(color=color), swap=bool(turn % 2))
         for turn in range(warmup + repeats)
     ][warmup:]
     sizes = [upscaler.output_size(photo.shape[1], photo.shape[0]) for photo in photos]
@@ -149,38 +149,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Strict:
     """A watcher for which no image may fail."""
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         """Say nothing."""
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         """Say nothing."""
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         """Say nothing."""
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         """Raise what went wrong."""
         if item.error is not None:
             raise item.error
 
 
 def _pair(
-    upscaler: Upscaler, photos: Sequence[Pixels], folder: Path, settings: Settings, *, swap: bool
+    upscaler: Upscaler,
+    photos: Sequence[Pixels],
+    folder: Path,
+    settings: FolderSettings,
+    *,
+    swap: bool,
 ) -> tuple[float, float]:
     """Return seconds of inference alone, and of the whole folder."""
-    first = _whole(upscaler, folder, settings) if swap else None
-    alone = _alone(upscaler, photos)
-    return alone, _whole(upscaler, folder, settings) if first is None else first
+    first = _time_folder(upscaler, folder, settings) if swap else None
+    alone = _time_inference(upscaler, photos)
+    return alone, _time_folder(upscaler, folder, settings) if first is None else first
 
 
-def _alone(upscaler: Upscaler, photos: Sequence[Pixels]) -> float:
+def _time_inference(upscaler: Upscaler, photos: Sequence[Pixels]) -> float:
     start = time.perf_counter()
     for photo in photos:
         upscaler.infer(photo)
     return time.perf_counter() - start
 
 
-def _whole(upscaler: Upscaler, folder: Path, settings: Settings) -> float:
+def _time_folder(upscaler: Upscaler, folder: Path, settings: FolderSettings) -> float:
     with tempfile.TemporaryDirectory() as output:
         start = time.perf_counter()
         run_jobs(upscaler, plan_work([str(folder)], output).jobs, settings, _Strict())

@@ -27,15 +27,15 @@ from tinysr.records import StrictRecord
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
-__all__ = ["Comparison", "Row", "compare"]
+__all__ = ["Comparison", "PrecisionRow", "compare"]
 
-Pixels = NDArray[np.float32]
+ImageArray = NDArray[np.float32]
 
 REPEATS = 11
 WARMUP = 2
 
 
-class Row(StrictRecord):
+class PrecisionRow(StrictRecord):
     """One precision."""
 
     precision: str
@@ -67,7 +67,7 @@ class Comparison(StrictRecord):
     backend: str
     images: int
     photos: int
-    rows: tuple[Row, ...]
+    rows: tuple[PrecisionRow, ...]
     repeats: int
     warmup: int
     threads: int
@@ -81,7 +81,7 @@ def compare(
     bundle: Bundle,
     backend: Backend,
     references: Sequence[Reference],
-    photos: Sequence[tuple[Pixels, Pixels]],
+    photos: Sequence[tuple[ImageArray, ImageArray]],
     *,
     repeats: int = REPEATS,
     warmup: int = WARMUP,
@@ -116,7 +116,7 @@ def compare(
             quality = _quality(session, references, photos)
             speed = _speed(times[precision])
             size = _bytes(bundle.artifacts(backend.target), precision)
-            rows.append(Row(precision=precision, bytes=size, **quality, **speed))
+            rows.append(PrecisionRow(precision=precision, bytes=size, **quality, **speed))
     manifest = bundle.manifest
     return Comparison(
         bundle=manifest.name,
@@ -135,7 +135,9 @@ def compare(
 
 
 def _quality(
-    session: Session, references: Sequence[Reference], photos: Sequence[tuple[Pixels, Pixels]]
+    session: Session,
+    references: Sequence[Reference],
+    photos: Sequence[tuple[ImageArray, ImageArray]],
 ) -> dict[str, Any]:
     gate = GATES_DB[session.artifact.precision]
     held = [
@@ -143,7 +145,7 @@ def _quality(
         for r in references
     ]
     worst, name = min(held, key=lambda pair: pair[0].rank)
-    truths = [measure(_clamped(_run(session, low)), high, peak=1.0) for low, high in photos]
+    truths = [measure(_clamp(_run(session, low)), high, peak=1.0) for low, high in photos]
     return {
         "gate_db": gate,
         "worst_db": worst.psnr_db,
@@ -154,7 +156,7 @@ def _quality(
     }
 
 
-def _clamped(found: Pixels) -> Pixels:
+def _clamp(found: ImageArray) -> ImageArray:
     """Clamp to [0, 1] what is finite: it would make 1 of infinity."""
     return found.clip(0, 1) if np.isfinite(found).all() else found
 
@@ -168,7 +170,7 @@ def _mean_db(found: Sequence[Metrics]) -> float | None:
 
 
 def _times(
-    sessions: Mapping[str, Session], pixels: Pixels, repeats: int, warmup: int, tell: Progress
+    sessions: Mapping[str, Session], pixels: ImageArray, repeats: int, warmup: int, tell: Progress
 ) -> dict[str, list[float]]:
     """Return milliseconds of each precision's rounds."""
     names = list(sessions)
@@ -189,10 +191,10 @@ def _speed(times: Sequence[float]) -> dict[str, float]:
     return {"milliseconds": statistics.median(times), "spread": high - low}
 
 
-def _run(session: Session, pixels: Pixels) -> Pixels:
+def _run(session: Session, pixels: ImageArray) -> ImageArray:
     (source,), (sink,) = session.artifact.inputs, session.artifact.outputs
     batch = source.shape[0] if isinstance(source.shape[0], int) else 1
-    found: Pixels = session.run({source.name: np.stack([pixels] * batch)})[sink.name][0]
+    found: ImageArray = session.run({source.name: np.stack([pixels] * batch)})[sink.name][0]
     return found
 
 

@@ -10,14 +10,14 @@ from typing import Any
 from tinysr.errors import require
 from tinysr.pages import page
 
-from .compare import Comparison, Row
+from .compare import Comparison, PrecisionRow
 
-__all__ = ["HEAD", "caption", "cells", "comparison_png", "html_text", "markdown_lines"]
+__all__ = ["HEAD", "caption", "cells", "draw_comparison", "markdown_lines", "render_html"]
 
 HEAD = ("precision", "size", "worst vs eager", "gate", "mean vs eager", "vs truth", "ms per tile")
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: PrecisionRow) -> tuple[str, ...]:
     """Return a row as it is told, in the order of :data:`HEAD`."""
     return (
         row.precision,
@@ -41,7 +41,7 @@ def markdown_lines(found: Comparison) -> list[str]:
     ]
 
 
-def comparison_png(found: Comparison) -> bytes:
+def draw_comparison(found: Comparison) -> bytes:
     """Draw quality against size, and against speed: a point for each precision.
 
     Raises:
@@ -72,12 +72,12 @@ def comparison_png(found: Comparison) -> bytes:
     return file.getvalue()
 
 
-def html_text(found: Comparison, plot: bytes) -> str:
+def render_html(found: Comparison, plot: bytes) -> str:
     """Return a page that needs nothing but itself. What comes from a bundle is escaped.
 
     Args:
         found: the comparison.
-        plot: from :func:`comparison_png`.
+        plot: from :func:`draw_comparison`.
 
     Raises:
         MissingBackendError: jinja2 is not installed.

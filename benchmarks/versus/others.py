@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from tinysr import paths
-from tinysr.errors import UnsupportedError, choices, require
+from tinysr.errors import UnsupportedError, choice_error, require
 from tinysr.manifest import Stage
 from tinysr.runtime import Bundle, create
 from tinysr.runtime.registry import STAGES
 
-__all__ = ["OTHERS", "opener", "plain_onnx"]
+__all__ = ["OTHERS", "export_plain_onnx", "open_contender"]
 
 OTHERS = ("plain onnx fp32", "eager fp32", "eager bf16", "torch.compile fp32")
 """The unbaked model: through PyTorch's own exporter on ONNX Runtime, eager, and compiled."""
 
 _OPSET = 20
 
-Run = Callable[[Any], Any]
+Enlarge = Callable[[Any], Any]
 """Maps an image ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``, both fp32 arrays."""
 
 
-def opener(
+def open_contender(
     bundle: Bundle, name: str, plain: Path, opened: ExitStack, model: Path | None = None
-) -> Run:
+) -> Enlarge:
     """Open a contender.
 
     Args:
@@ -42,17 +42,17 @@ def opener(
     """
     backend, _, precision = name.rpartition(" ")
     if name == OTHERS[0]:
-        return _plain(bundle, plain, model)
+        return _open_plain(bundle, plain, model)
     if backend == "eager":
-        return _eager(_model(bundle, model), precision)
+        return _open_eager(_model(bundle, model), precision)
     if backend == "torch.compile":
-        return _compiled(_model(bundle, model))
+        return _open_compiled(_model(bundle, model))
     if backend in ("onnxruntime", "openvino"):
-        return _ours(bundle, backend, precision, opened)
-    raise choices("contender", name, OTHERS)
+        return _open_ours(bundle, backend, precision, opened)
+    raise choice_error("contender", name, OTHERS)
 
 
-def plain_onnx(bundle: Bundle, path: Path, checkpoint: Path | None = None) -> None:
+def export_plain_onnx(bundle: Bundle, path: Path, checkpoint: Path | None = None) -> None:
     """Export the unbaked model in one graph, as PyTorch's documentation says."""
     torch: Any = require("torch", extra="bench")
     model, tile = _model(bundle, checkpoint), bundle.manifest.tile
@@ -75,28 +75,28 @@ def _model(bundle: Bundle, checkpoint: Path | None) -> Any:
     return load_source(bundle.manifest.source, checkpoint).model
 
 
-def _plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Run:
+def _open_plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Enlarge:
     if not paths.exists(path, UnsupportedError):
-        plain_onnx(bundle, path, checkpoint)
+        export_plain_onnx(bundle, path, checkpoint)
     ort: Any = require("onnxruntime", extra="bench")
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})[0]
 
 
-def _eager(model: Any, precision: str) -> Run:
+def _open_eager(model: Any, precision: str) -> Enlarge:
     torch: Any = require("torch", extra="bench")
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16}
     if precision not in dtypes:
-        raise choices("contender", f"eager {precision}", OTHERS)
+        raise choice_error("contender", f"eager {precision}", OTHERS)
     return _torch_run(model.to(dtypes[precision]), dtypes[precision])
 
 
-def _compiled(model: Any) -> Run:
+def _open_compiled(model: Any) -> Enlarge:
     torch: Any = require("torch", extra="bench")
     return _torch_run(torch.compile(model), torch.float32)
 
 
-def _torch_run(model: Any, dtype: Any) -> Run:
+def _torch_run(model: Any, dtype: Any) -> Enlarge:
     torch: Any = require("torch", extra="bench")
 
     def run(image: Any) -> Any:
@@ -106,7 +106,7 @@ def _torch_run(model: Any, dtype: Any) -> Run:
     return run
 
 
-def _ours(bundle: Bundle, name: str, precision: str, opened: ExitStack) -> Run:
+def _open_ours(bundle: Bundle, name: str, precision: str, opened: ExitStack) -> Enlarge:
     """Open the stages, as the runtime does; for one tile there is nothing to blend."""
     backend = create(name)
     sessions = {

@@ -20,15 +20,15 @@ from typing import Any
 import numpy as np
 
 from tinysr.errors import CheckpointError, TinySRError, UnsupportedError
-from tinysr.progress import Progress, silent
+from tinysr.progress import Progress, ignore_progress
 from tinysr.records import StrictRecord
 from tinysr.runtime import Bundle
 from tinysr.terminal import Output, program, run_child
 
 from ..machine import peak_mb
 from ..record import write_record
-from ..timing import Latency, Ratio, Rules, in_turns, latency, ratio, rules_named
-from .others import OTHERS, opener
+from ..timing import Latency, Ratio, Rules, compare_runs, find_rules, summarise, time_in_turns
+from .others import OTHERS, open_contender
 
 __all__ = ["BASE", "Side", "SideBySide", "main", "measure"]
 
@@ -61,7 +61,7 @@ def measure(
     bundle: Path,
     rules: Rules,
     only: Sequence[str] = (),
-    tell: Progress = silent,
+    tell: Progress = ignore_progress,
     model: Path | None = None,
 ) -> SideBySide:
     """Measure all contenders, or some of them and the base.
@@ -88,8 +88,8 @@ def measure(
         plain = Path(folder) / "plain.onnx"
         tell("opening all", 0, 1)
         with ExitStack() as stack:
-            calls, failed = _opened(opened, names, plain, rules, stack=stack, model=model)
-            seconds = in_turns(calls, rules, tell)
+            calls, failed = _open_all(opened, names, plain, rules, stack=stack, model=model)
+            seconds = time_in_turns(calls, rules, tell)
             calls.clear()
         peaks: dict[str, float | None] = {}
         for name in seconds:
@@ -110,7 +110,7 @@ def names_for(bundle: Bundle) -> list[str]:
 _BACKENDS = {"onnx": "onnxruntime", "openvino": "openvino"}
 
 
-def _opened(
+def _open_all(
     bundle: Bundle,
     names: Sequence[str],
     plain: Path,
@@ -126,7 +126,7 @@ def _opened(
     failed: dict[str, str] = {}
     for name in names:
         try:
-            run = opener(bundle, name, plain, stack, model)
+            run = open_contender(bundle, name, plain, stack, model)
             run(image)
         except CheckpointError:  # not this machine's doing: nothing could be compared
             raise
@@ -154,8 +154,8 @@ def _side(
         return Side(name=name, single=None, speedup=None, peak_mb=None, reason=failed[name])
     return Side(
         name=name,
-        single=latency(seconds[name], rules.warmup),
-        speedup=ratio(seconds[BASE], seconds[name]),
+        single=summarise(seconds[name], rules.warmup),
+        speedup=compare_runs(seconds[BASE], seconds[name]),
         peak_mb=peaks[name],
     )
 
@@ -177,7 +177,7 @@ def _run_one(bundle: Path, name: str, plain: Path, model: Path | None) -> None:
     tile = opened.manifest.tile
     image = np.zeros((1, 3, tile, tile), np.float32)
     with ExitStack() as stack:
-        run = opener(opened, name, plain, stack, model)
+        run = open_contender(opened, name, plain, stack, model)
         run(image)
         run(image)
     Output().line(f"{peak_mb()}")
@@ -191,14 +191,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rules", default="full")
     parser.add_argument("--json", type=Path, help="a file for the measurement")
     parser.add_argument("--only", action="append", default=[], help="a contender")
-    parser.add_argument("--model", type=Path, help="the checkpoint, when it was no preset")
+    parser.add_argument("--model", type=Path, help="the checkpoint, if it was not a preset")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--plain", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.one:
         _run_one(options.bundle, options.one, options.plain, options.model)
         return 0
-    rules = rules_named(options.rules)
+    rules = find_rules(options.rules)
     found = measure(options.bundle, rules, options.only, model=options.model)
     if options.json is not None:
         write_record(options.json, found.model_dump(mode="json"))

@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from tinysr.export.model.baked import BakedTinySR
-from tinysr.export.model.equalise import equalised
-from tinysr.export.model.integers import layers
+from tinysr.export.model.equalise import equalise
+from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.quantization import QuantizationPlan
 from tinysr.metrics import measure
 from tinysr.progress import Progress
 from tinysr.suite import suite
 
-from ..ranges.images import DegradedPhoto, degraded_photos
+from ..ranges.images import DegradedPhoto, degrade_photos
 from ..schemes import Scheme
-from ..traced.fake import fake_quantized
+from ..traced.fake import fake_quantize
 
-__all__ = ["LOST_DB", "Budget", "BudgetResult"]
+__all__ = ["LOST_DB", "BudgetResult", "PlanJudge"]
 
 LOST_DB = 0.3
 """PSNR against the ground truth of degraded photos that int8 may lose, on average."""
@@ -59,7 +59,7 @@ class BudgetResult:
         )
 
 
-class Budget:
+class PlanJudge:
     """The suite and degraded photos in fp32, to hold plans against."""
 
     def __init__(
@@ -83,20 +83,20 @@ class Budget:
             tell: told about every image.
         """
         self.gate, self._baked, self._tell, self._scheme = gate, baked, tell, scheme
-        self._photos = degraded_photos(tile, seed)
+        self._photos = degrade_photos(tile, seed)
         self._images = suite(tile)
         self._expected = [_stages(baked, image.pixels) for image in self._images]
         self._fp32 = self._truth(baked)
 
-    def result(self, plan: QuantizationPlan) -> BudgetResult:
+    def run_plan(self, plan: QuantizationPlan) -> BudgetResult:
         """Run everything under a plan; stages with the inputs that fp32 gives them."""
-        model = equalised(self._baked, plan.equalise)
-        formats = plan.formats(layers(model))
-        fake = fake_quantized(model, formats, plan.ranges, self._scheme)
+        model = equalise(self._baked, plan.equalise)
+        formats = plan.formats(find_layers(model))
+        fake = fake_quantize(model, formats, plan.ranges, self._scheme)
         worst, name = float("inf"), ""
         for done, (image, expected) in enumerate(zip(self._images, self._expected, strict=True)):
             self._tell(f"{plan.precision} of {image.name}", done, len(self._images))
-            for what, found, truth, peak in _held(fake, image.pixels, expected):
+            for what, found, truth, peak in _compare_stages(fake, image.pixels, expected):
                 metrics = measure(found, truth, peak=peak)
                 if metrics.rank < worst:
                     worst, name = metrics.rank, f"'{image.name}' ({what})"
@@ -126,7 +126,7 @@ def _stages(model: BakedTinySR, pixels: Array) -> dict[str, Array]:
     return {"z": z.numpy(), "v": v.numpy(), "image": image.numpy()}
 
 
-def _held(
+def _compare_stages(
     fake: BakedTinySR, pixels: Array, expected: Mapping[str, Array]
 ) -> list[tuple[str, Any, Any, float | None]]:
     """Return each stage's output, and the whole model's, with what it should be."""

@@ -20,10 +20,10 @@ from ..traced.half import HalfWalker
 from ..traced.trace import Trace
 from ..traced.walk import Walker
 
-__all__ = ["Evaluation", "Score", "Truth", "evaluate", "score", "truths"]
+__all__ = ["Evaluation", "ImageScore", "Truth", "compute_truths", "evaluate", "score"]
 
 
-class Score(StrictRecord):
+class ImageScore(StrictRecord):
     """One image under a plan, held against fp32."""
 
     image: str
@@ -44,10 +44,10 @@ class Evaluation(StrictRecord):
     """All images under one plan."""
 
     gate_db: float
-    scores: tuple[Score, ...]
+    scores: tuple[ImageScore, ...]
 
     @property
-    def worst(self) -> Score:
+    def worst(self) -> ImageScore:
         """The image with the lowest PSNR."""
         return min(self.scores, key=lambda score: score.rank)
 
@@ -70,7 +70,7 @@ class Truth:
     """``[3, 4T, 4T]``."""
 
 
-def truths(
+def compute_truths(
     trace: Trace,
     tile: int,
     progress: Progress | None = None,
@@ -109,11 +109,11 @@ def evaluate(
     return Evaluation(gate_db=gate_db, scores=scores)
 
 
-def score(trace: Trace, wide: Collection[str], truth: Truth, gate_db: float) -> Score:
+def score(trace: Trace, wide: Collection[str], truth: Truth, gate_db: float) -> ImageScore:
     """Run one image with all modules but the ``wide`` ones in true fp16."""
     found = _run(HalfWalker(trace, wide), truth.image)
     metrics: Metrics = measure(found, truth.upscaled, peak=1.0)
-    return Score(
+    return ImageScore(
         image=truth.image.name,
         finite=metrics.finite,
         psnr_db=metrics.psnr_db,
@@ -127,7 +127,7 @@ def _scores(
     expected: Sequence[Truth],
     gate_db: float,
     progress: Progress | None,
-) -> Iterable[Score]:
+) -> Iterable[ImageScore]:
     for done, truth in enumerate(expected):
         if progress:
             progress(f"fp16 of {truth.image.name}", done, len(expected))

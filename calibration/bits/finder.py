@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Sequence
 from torch import nn
 
 from tinysr.errors import CalibrationError
-from tinysr.export.model.typed import units
+from tinysr.export.model.typed import find_units
 from tinysr.export.plans.precision import KeptModule, PrecisionPlan
 from tinysr.parity import gate_db
 from tinysr.progress import Progress
@@ -22,14 +22,14 @@ from tinysr.progress import Progress
 from ..ranges.record import ModuleRange, Ranges
 from ..traced.half import FP16_MAX
 from ..traced.trace import Trace
-from .evaluate import Evaluation, Score, Truth, evaluate, score
+from .evaluate import Evaluation, ImageScore, Truth, evaluate, score
 
-__all__ = ["PRECISION", "find_plan", "grouped", "large_weights", "too_large"]
+__all__ = ["PRECISION", "find_large_weights", "find_plan", "find_too_large", "group_paths"]
 
 PRECISION = "fp16"
 
 
-def too_large(ranges: Ranges, margin: float) -> list[ModuleRange]:
+def find_too_large(ranges: Ranges, margin: float) -> list[ModuleRange]:
     """Return the modules that fp16 has not the margin for, in the model's order."""
     return [module for module in ranges.modules if module.absmax * margin > FP16_MAX]
 
@@ -56,13 +56,15 @@ def find_plan(
     Raises:
         CalibrationError: not even fp32 throughout passes the gate.
     """
-    reasons = large_weights(model) | {m.module: _said(m) for m in too_large(ranges, margin)}
+    reasons = find_large_weights(model) | {
+        m.module: _describe(m) for m in find_too_large(ranges, margin)
+    }
     suite = _Suite(trace, expected, progress)
     added: dict[str, str] = {}
     while not (evaluation := suite.evaluate({**reasons, **added})).passed:
-        added |= _most_helpful(suite, {**reasons, **added}, evaluation.worst)
+        added |= _find_most_helpful(suite, {**reasons, **added}, evaluation.worst)
     if added:
-        added, evaluation = _needed(suite, reasons, added, evaluation)
+        added, evaluation = _drop_unneeded(suite, reasons, added, evaluation)
     kept = reasons | added
     plan = PrecisionPlan(
         model_sha256=ranges.source.sha256,
@@ -87,14 +89,14 @@ class _Suite:
         truths = tuple(self._expected.values())
         return evaluate(self._trace, wide, truths, self.gate, self._progress)
 
-    def score(self, wide: Collection[str], image: str, what: str) -> Score:
+    def score(self, wide: Collection[str], image: str, what: str) -> ImageScore:
         """Run one image, to see ``what`` helps it."""
         if self._progress:
             self._progress(f"keeping {what} in fp32", 0, 1)
         return score(self._trace, wide, self._expected[image], self.gate)
 
 
-def grouped(paths: Iterable[str], parent: str) -> dict[str, list[str]]:
+def group_paths(paths: Iterable[str], parent: str) -> dict[str, list[str]]:
     """Return paths below a parent by the next part of their names; a path of its own is alone."""
     groups: dict[str, list[str]] = {}
     for path in paths:
@@ -105,7 +107,7 @@ def grouped(paths: Iterable[str], parent: str) -> dict[str, list[str]]:
     return groups
 
 
-def _most_helpful(suite: _Suite, kept: Collection[str], worst: Score) -> dict[str, str]:
+def _find_most_helpful(suite: _Suite, kept: Collection[str], worst: ImageScore) -> dict[str, str]:
     """Return the module whose keeping helps an image most, and the reason to keep it.
 
     Found by going down the tree of modules, into the part that helps most when all of it is kept.
@@ -119,7 +121,7 @@ def _most_helpful(suite: _Suite, kept: Collection[str], worst: Score) -> dict[st
         )
     parent = ""
     while len(left) > 1:
-        groups = grouped(left, parent)
+        groups = group_paths(left, parent)
         if len(groups) > 1:
             helps = {
                 name: suite.score({*wide, *members}, worst.image, name)
@@ -136,7 +138,7 @@ def _most_helpful(suite: _Suite, kept: Collection[str], worst: Score) -> dict[st
     }
 
 
-def _needed(
+def _drop_unneeded(
     suite: _Suite, reasons: dict[str, str], added: dict[str, str], evaluation: Evaluation
 ) -> tuple[dict[str, str], Evaluation]:
     """Let go, one by one, of what was kept for the gate and is not needed for it.
@@ -155,10 +157,10 @@ def _needed(
     return added, evaluation
 
 
-def large_weights(model: nn.Module) -> dict[str, str]:
+def find_large_weights(model: nn.Module) -> dict[str, str]:
     """Return the modules with weights that fp16 can't hold, and what they reach."""
     reasons = {}
-    for path, module in units(model).items():
+    for path, module in find_units(model).items():
         own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         for name, tensor in own:
             largest = float(tensor.detach().abs().max())
@@ -167,7 +169,7 @@ def large_weights(model: nn.Module) -> dict[str, str]:
     return reasons
 
 
-def _said(module: ModuleRange) -> str:
+def _describe(module: ModuleRange) -> str:
     reads = "reads " if module.read else ""
     return f"{reads}absmax {_number(module.absmax)} at `{module.op}` on '{module.image}'"
 
@@ -176,7 +178,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}".replace(",", " ") if value >= 100 else f"{value:.3g}"
 
 
-def _db(found: Score) -> str:
+def _db(found: ImageScore) -> str:
     if not found.finite:
         return "NaN or infinity"
     return "no error" if found.psnr_db is None else f"{found.psnr_db:.1f} dB"

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from tinysr.errors import GateError
 from tinysr.export import bake
 from tinysr.export.model.baked import BakedTinySR
-from tinysr.export.model.equalise import equalisable, equalised
-from tinysr.export.model.integers import layers
+from tinysr.export.model.equalise import equalise, find_equalisable
+from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.quantization import (
     KEPT_IN,
     Equalised,
     Format,
-    Kept,
     KeptLayer,
+    KeptPrecision,
     PlanTarget,
     QuantizationPlan,
 )
@@ -40,13 +40,22 @@ from tinysr.progress import Progress
 from tinysr.suite import suite
 
 from ..ranges.images import SEED, calibration_images
-from ..ranges.inputs import METHODS, exponents, layer_inputs
+from ..ranges.inputs import METHODS, exponents, measure_layer_inputs
 from ..schemes import SCHEMES
-from ..traced.fake import fake_quantized
-from .budget import Budget, BudgetResult
-from .sensitivity import STAGES, Example, Shares, errors, example, promote, shares, worst_db
+from ..traced.fake import fake_quantize
+from .budget import BudgetResult, PlanJudge
+from .sensitivity import (
+    STAGES,
+    Example,
+    Shares,
+    errors,
+    make_example,
+    measure_shares,
+    promote,
+    worst_db,
+)
 
-__all__ = ["find_quantization", "held_to_budget"]
+__all__ = ["find_quantization", "hold_to_budget"]
 
 ROOM_DB = 2.0
 """Margin of the first plan under the gate, in dB: errors of stages add up, and examples are few."""
@@ -92,16 +101,18 @@ def find_quantization(
     tell = progress or (lambda *_: None)
     scheme = SCHEMES[target]
     baked = scheme.form(bake(loaded.model, tile))
-    found = _Ranges.none() if precision != "int8" else _ranges(baked, tile, seed, tell)
-    model = equalised(baked, found.equalise)
+    found = _Ranges.empty() if precision != "int8" else _ranges(baked, tile, seed, tell)
+    model = equalise(baked, found.equalise)
     examples = _examples(model, tile)
-    own = layers(model)
+    own = find_layers(model)
     wanted = {path: scheme.ladder(layer, precision) for path, layer in own.items()}
     name = _cache_name(loaded.source.sha256, precision, tile, found, target)
     cache = state and state / name
-    measured = shares(model, found.values, wanted, examples, tell=tell, cache=cache, scheme=scheme)
+    measured = measure_shares(
+        model, found.values, wanted, examples, tell=tell, cache=cache, scheme=scheme
+    )
     gate = gate_db(precision)
-    budget = Budget(baked, scheme, gate=gate, tile=tile, seed=seed, tell=tell)
+    budget = PlanJudge(baked, scheme, gate=gate, tile=tile, seed=seed, tell=tell)
     wanted_db = gate + ROOM_DB
 
     def cost(path: str, form: Format, larger: Format | None) -> float:
@@ -117,19 +128,19 @@ def find_quantization(
             precision=precision,
             target=target,
             method=found.method,
-            keep=tuple(_kept(precision, formats, measured, examples, target)),
+            keep=tuple(_list_kept(precision, formats, measured, examples, target)),
             ranges={p: found.values[p] for p, f in formats.items() if f == "int8"},
             equalise=tuple(e for e in found.equalise if formats[e.module] == "int8"),
         )
         tell(f"holding the plan for {precision} against its budget", 0, 1)
-        result = budget.result(plan)
+        result = budget.run_plan(plan)
         if result.passed:
             return plan, result
         wanted_db += max(_STEP_DB, budget.gate - result.worst_db)
     raise GateError(f"no plan for {plan.name} holds: {result.said}")
 
 
-def held_to_budget(
+def hold_to_budget(
     loaded: Loaded, plan: QuantizationPlan, *, seed: int = SEED, progress: Progress | None = None
 ) -> BudgetResult:
     """Say what a plan, perhaps edited by hand, makes of the suite and of degraded photos.
@@ -142,8 +153,8 @@ def held_to_budget(
     baked = scheme.form(bake(loaded.model, plan.tile))
     tell = progress or (lambda *_: None)
     gate = gate_db(plan.precision)
-    budget = Budget(baked, scheme, gate=gate, tile=plan.tile, seed=seed, tell=tell)
-    return budget.result(plan)
+    budget = PlanJudge(baked, scheme, gate=gate, tile=plan.tile, seed=seed, tell=tell)
+    return budget.run_plan(plan)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +166,7 @@ class _Ranges:
     equalise: tuple[Equalised, ...]
 
     @classmethod
-    def none(cls) -> _Ranges:
+    def empty(cls) -> _Ranges:
         return cls(method="", values={}, equalise=())
 
 
@@ -163,15 +174,15 @@ def _ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> _Ranges
     """Return the best method's ranges, with equalisation in the stages that it helps."""
     images = calibration_images(tile, seed=seed, limit=_CALIBRATION_IMAGES)
     examples = _examples(baked, tile)
-    seen = layer_inputs(baked, images, tell)
+    seen = measure_layer_inputs(baked, images, tell)
     entries = tuple(
         Equalised(module=path, exponents=exponents(seen[path], baked.get_submodule(path)))
-        for path in equalisable(baked)
+        for path in find_equalisable(baked)
         if path in seen
     )
     entries = tuple(e for e in entries if any(e.exponents))
-    even = equalised(baked, entries)
-    evenly_seen = layer_inputs(even, images, tell)
+    even = equalise(baked, entries)
+    evenly_seen = measure_layer_inputs(even, images, tell)
     values: dict[str, float] = {}
     taken: list[Equalised] = []
     methods = []
@@ -181,7 +192,7 @@ def _ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> _Ranges
             own = {path: i for path, i in inputs.items() if path.startswith(f"{stage}.")}
             for name, method in METHODS.items():
                 ranges = {path: method(i) or 1.0 for path, i in own.items()}
-                fake = fake_quantized(model, dict.fromkeys(ranges, "int8"), ranges)
+                fake = fake_quantize(model, dict.fromkeys(ranges, "int8"), ranges)
                 # The middle example and not the worst, which a single layer may decide.
                 score = float(np.median(np.log(errors(fake, stage, examples[stage]) + 1e-30)))
                 tried[name, equal] = score, ranges
@@ -220,11 +231,11 @@ def _examples(model: BakedTinySR, tile: int) -> dict[Stage, list[Example]]:
                 "decoder": (latents, model.decoder(latents)),
             }
         for stage, (given, expected) in ends.items():
-            found[stage].append(example(image.name, given.numpy(), expected.numpy(), stage))
+            found[stage].append(make_example(image.name, given.numpy(), expected.numpy(), stage))
     return found
 
 
-def _kept(
+def _list_kept(
     precision: Format,
     formats: Mapping[str, Format | None],
     measured: Shares,
@@ -248,12 +259,12 @@ def _kept(
             image = next(iter(examples.values()))[int(squares.argmax())].image
             reason = f"{worst_db(squares):.1f} dB on '{image}' when it alone is in {tried}"
         entries.append(
-            KeptLayer(module=path, precision=_kept_in(form, precision, target), reason=reason)
+            KeptLayer(module=path, precision=_choose_kept(form, precision, target), reason=reason)
         )
     return entries
 
 
-def _kept_in(form: Format | None, precision: Format, target: PlanTarget) -> Kept:
+def _choose_kept(form: Format | None, precision: Format, target: PlanTarget) -> KeptPrecision:
     """Return what stands in a plan for a layer's format; the first choice is for none."""
     choices = KEPT_IN[target][precision]
     return next((choice for choice in choices if choice == form), choices[0])

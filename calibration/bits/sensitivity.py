@@ -26,15 +26,15 @@ from tinysr.manifest import Stage
 from tinysr.metrics import value_range
 
 from ..schemes import ONNX, Scheme
-from ..traced.fake import fake_quantized
+from ..traced.fake import fake_quantize
 
-__all__ = ["STAGES", "Example", "Shares", "errors", "promote", "shares", "worst_db"]
+__all__ = ["STAGES", "Example", "Shares", "errors", "measure_shares", "promote", "worst_db"]
 
 STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
 Array = NDArray[np.float32]
 
-Cost = Callable[[str, Format, Format | None], float]
+StoredBits = Callable[[str, Format, Format | None], float]
 """Cost of a larger format for a layer, by its path; None is the largest format."""
 
 _CACHED = TypeAdapter(dict[str, dict[Format, list[float]]])
@@ -73,7 +73,7 @@ def worst_db(squares: NDArray[np.float64]) -> float:
     return psnr_of_mse(max(float(squares.max()), 1e-30))
 
 
-def shares(
+def measure_shares(
     model: BakedTinySR,
     ranges: Mapping[str, float],
     wanted: Mapping[str, Sequence[Format]],
@@ -97,16 +97,14 @@ def shares(
     Raises:
         CalibrationError: the file can't be written.
     """
-    found = _cached(cache)
+    found = _read_cache(cache)
     for done, (path, formats) in enumerate(wanted.items()):
         if found.get(path, {}).keys() == set(formats):
             continue
         tell(f"rounding {path} alone", done, len(wanted))
         stage = stage_of(path)
         found[path] = {
-            form: errors(
-                fake_quantized(model, {path: form}, ranges, scheme), stage, examples[stage]
-            )
+            form: errors(fake_quantize(model, {path: form}, ranges, scheme), stage, examples[stage])
             for form in formats
         }
         if cache is not None:
@@ -115,7 +113,7 @@ def shares(
     return {path: found[path] for path in wanted}
 
 
-def _cached(file: Path | None) -> dict[str, dict[Format, NDArray[np.float64]]]:
+def _read_cache(file: Path | None) -> dict[str, dict[Format, NDArray[np.float64]]]:
     """Return what a file holds; one that is missing or damaged counts as empty."""
     try:
         data = _CACHED.validate_json(file.read_bytes()) if file else {}
@@ -125,7 +123,7 @@ def _cached(file: Path | None) -> dict[str, dict[Format, NDArray[np.float64]]]:
 
 
 def promote(
-    measured: Shares, stage: Stage, target_db: float, cost: Cost = lambda *_: 1.0
+    measured: Shares, stage: Stage, target_db: float, cost: StoredBits = lambda *_: 1.0
 ) -> dict[str, Format | None]:
     """Return a format for each layer of a stage, so that the errors' sum is within the target.
 
@@ -162,7 +160,7 @@ def stage_of(path: str) -> Stage:
     return next(stage for stage in STAGES if path.startswith(f"{stage}."))
 
 
-def example(image: str, given: Array, expected: Array, stage: Stage) -> Example:
+def make_example(image: str, given: Array, expected: Array, stage: Stage) -> Example:
     """Return an example, with the peak that parity measures its PSNR with."""
     peak = 1.0 if stage == "decoder" else value_range(expected)
     return Example(image=image, given=given, expected=expected, peak=peak)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..traced.half import FP16_OVERFLOWS
 
-__all__ = ["BINS", "Measured", "Seen", "bin_edges", "percentile", "see", "share_between"]
+__all__ = ["BINS", "ImageRanges", "Seen", "bin_edges", "percentile", "see", "share_between"]
 
 _SUB_BITS = 3
 _SHIFT = 23 - _SUB_BITS
@@ -45,7 +45,7 @@ class Seen:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
+class ImageRanges:
     """What was seen of every operation on one image, a row for each.
 
     Arrays that are allocated once: thousands of small ones, kept between the large tensors of a
@@ -59,7 +59,7 @@ class Measured:
     """``[operations, BINS]``."""
 
     @classmethod
-    def empty(cls, rows: int) -> Measured:
+    def empty(cls, rows: int) -> ImageRanges:
         """Return room for so many operations, nothing seen."""
         return cls(
             absmax=np.zeros(rows),

@@ -23,7 +23,7 @@ __all__ = [
     "CalibrationImage",
     "DegradedPhoto",
     "calibration_images",
-    "degraded_photos",
+    "degrade_photos",
     "image_sha256",
 ]
 
@@ -55,7 +55,7 @@ class DegradedPhoto:
     """The ground truth: ``[3, 4·tile, 4·tile]``, in [0, 1]."""
 
 
-def degraded_photos(tile: int, seed: int = SEED) -> tuple[DegradedPhoto, ...]:
+def degrade_photos(tile: int, seed: int = SEED) -> tuple[DegradedPhoto, ...]:
     """Return one degraded version of each of the suite's photos, with its ground truth.
 
     None of them is among :func:`calibration_images`: what plans are held against is not what they
@@ -86,8 +86,10 @@ def calibration_images(
     """
     if limit is not None and limit < 1:
         raise CalibrationError(f"expected a limit of at least 1 image, found {limit}")
-    own = [CalibrationImage(name=image.name, load=partial(_itself, image)) for image in suite(tile)]
-    more = _degraded(tile, seed) if folder is None else _files(folder, tile)
+    own = [
+        CalibrationImage(name=image.name, load=partial(_keep_as_is, image)) for image in suite(tile)
+    ]
+    more = _degrade_all(tile, seed) if folder is None else _files(folder, tile)
     return tuple(islice(chain(own, more), limit))
 
 
@@ -98,7 +100,7 @@ def image_sha256(image: SuiteImage) -> str:
     return digest.hexdigest()
 
 
-def _itself(image: SuiteImage) -> SuiteImage:
+def _keep_as_is(image: SuiteImage) -> SuiteImage:
     return image
 
 
@@ -108,7 +110,7 @@ def _files(folder: Path, tile: int) -> Iterator[CalibrationImage]:
         yield CalibrationImage(name=path.name, load=partial(user_image, path, tile))
 
 
-def _degraded(tile: int, seed: int) -> list[CalibrationImage]:
+def _degrade_all(tile: int, seed: int) -> list[CalibrationImage]:
     return [
         CalibrationImage(
             name=f"{name}, degraded {version}",

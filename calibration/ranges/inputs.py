@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinysr.export.model.baked import BakedTinySR, MatMulLinear
-from tinysr.export.model.integers import INT8_MAX, layers
+from tinysr.export.model.integers import INT8_MAX, find_layers
 from tinysr.progress import Progress
 
 from .histogram import BINS, Counts, bin_edges, percentile, see
 from .images import CalibrationImage
 
-__all__ = ["METHODS", "LayerInput", "layer_inputs"]
+__all__ = ["METHODS", "LayerInput", "measure_layer_inputs"]
 
 _PERCENT = 99.99
 
@@ -37,7 +37,7 @@ class LayerInput:
     """A histogram of sizes: :mod:`.histogram`."""
 
 
-def layer_inputs(
+def measure_layer_inputs(
     model: BakedTinySR, images: Sequence[CalibrationImage], progress: Progress | None = None
 ) -> dict[str, LayerInput]:
     """Run a model in fp32, image by image, and see what its layers read.
@@ -47,8 +47,8 @@ def layer_inputs(
     """
     seen: dict[str, LayerInput] = {}
     hooks = [
-        layer.register_forward_pre_hook(_seeing(path, seen))
-        for path, layer in layers(model).items()
+        layer.register_forward_pre_hook(_make_hook(path, seen))
+        for path, layer in find_layers(model).items()
     ]
     try:
         for done, entry in enumerate(images):
@@ -62,7 +62,7 @@ def layer_inputs(
     return seen
 
 
-def _seeing(path: str, seen: dict[str, LayerInput]) -> Any:
+def _make_hook(path: str, seen: dict[str, LayerInput]) -> Any:
     def hook(layer: nn.Module, inputs: tuple[Tensor]) -> None:
         value = inputs[0]
         axis = 1 if isinstance(layer, nn.Conv2d) else value.ndim - 1

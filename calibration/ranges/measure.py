@@ -17,10 +17,10 @@ from tinysr.progress import Progress
 
 from ..traced.trace import Op, Trace
 from ..traced.walk import Walker
-from .histogram import Measured, see
+from .histogram import ImageRanges, see
 from .images import CalibrationImage, image_sha256
 from .record import ImageEntry, Ranges, Totals, module_ranges
-from .state import State
+from .state import MeasuredFolder
 
 __all__ = ["Measurement", "measure_ranges"]
 
@@ -41,9 +41,9 @@ class _Measuring(Walker):
     def __init__(self, trace: Trace) -> None:
         super().__init__(trace)
         self._rows = {op.name: row for row, op in enumerate(trace.ops)}
-        self.measured = Measured.empty(len(trace.ops))
+        self.measured = ImageRanges.empty(len(trace.ops))
 
-    def computed(self, op: Op, value: Tensor) -> Tensor:
+    def convert_output(self, op: Op, value: Tensor) -> Tensor:
         self.measured.put(self._rows[op.name], see(value))
         return value
 
@@ -55,7 +55,7 @@ def measure_ranges(
     source: Source,
     tile: int,
     seed: int,
-    state: State | None = None,
+    state: MeasuredFolder | None = None,
     progress: Progress | None = None,
 ) -> Measurement:
     """Measure every operation on every image, one image at a time.
@@ -83,7 +83,7 @@ def measure_ranges(
         measured = state.get(digest) if state else None
         if measured is None:
             pixels = torch.from_numpy(image.pixels)[None]
-            measured, upscaled[digest] = _measured(trace, pixels, entry.name)
+            measured, upscaled[digest] = _measure_image(trace, pixels, entry.name)
             if state:
                 state.put(digest, measured)
         totals.add(ImageEntry(name=entry.name, sha256=digest), measured)
@@ -99,7 +99,9 @@ def measure_ranges(
     return Measurement(ranges=ranges, upscaled=upscaled)
 
 
-def _measured(trace: Trace, image: Tensor, name: str) -> tuple[Measured, NDArray[np.floating[Any]]]:
+def _measure_image(
+    trace: Trace, image: Tensor, name: str
+) -> tuple[ImageRanges, NDArray[np.floating[Any]]]:
     walker = _Measuring(trace)
     upscaled = walker(image)[0].numpy()
     for op, finite in zip(trace.ops, np.isfinite(walker.measured.absmax), strict=True):

@@ -16,7 +16,7 @@ from tinysr.records import StrictRecord
 
 from ..traced.half import FP16_MAX
 from ..traced.trace import Op
-from .histogram import BINS, Measured, bin_edges, percentile, share_between
+from .histogram import BINS, ImageRanges, bin_edges, percentile, share_between
 
 __all__ = [
     "PERCENTS",
@@ -130,7 +130,7 @@ class Totals:
         self._counts = np.zeros((len(ops), BINS), np.int64)
         self.images: list[ImageEntry] = []
 
-    def add(self, image: ImageEntry, measured: Measured) -> None:
+    def add(self, image: ImageEntry, measured: ImageRanges) -> None:
         """Add an image."""
         larger = measured.absmax > self._absmax
         self._absmax[larger] = measured.absmax[larger]

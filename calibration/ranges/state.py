@@ -19,9 +19,9 @@ from tinysr.errors import CalibrationError
 from tinysr.records import StrictRecord
 
 from ..traced.trace import Op
-from .histogram import Measured
+from .histogram import ImageRanges
 
-__all__ = ["State"]
+__all__ = ["MeasuredFolder"]
 
 _HEAD = "state.json"
 _FOLDER = "measured"
@@ -35,7 +35,7 @@ class _Head(StrictRecord):
     """Hash of the names of all operations: another version may take a model apart differently."""
 
 
-class State:
+class MeasuredFolder:
     """A folder with one measured file for each image's hash."""
 
     def __init__(self, folder: Path, ops: Sequence[Op], *, model_sha256: str, tile: int) -> None:
@@ -58,12 +58,12 @@ class State:
             return
         write_atomically(path, head.model_dump_json(indent=2) + "\n", CalibrationError)
 
-    def get(self, image_sha256: str) -> Measured | None:
+    def get(self, image_sha256: str) -> ImageRanges | None:
         """Return what was seen on an image; None when it is still to be measured.
 
         A file that is damaged counts as none.
         """
-        empty = Measured.empty(0)
+        empty = ImageRanges.empty(0)
         try:
             with np.load(self._path(image_sha256), allow_pickle=False) as data:
                 arrays = {key: data[key] for key in _KEYS}
@@ -73,9 +73,9 @@ class State:
             like: NDArray[np.generic] = getattr(empty, key)
             if array.shape != (self._count, *like.shape[1:]) or array.dtype != like.dtype:
                 return None
-        return Measured(**arrays)
+        return ImageRanges(**arrays)
 
-    def put(self, image_sha256: str, measured: Measured) -> None:
+    def put(self, image_sha256: str, measured: ImageRanges) -> None:
         """Keep what was seen on an image; the file is complete or absent."""
         buffer = io.BytesIO()
         arrays = {key: getattr(measured, key) for key in _KEYS}

@@ -10,16 +10,16 @@ from torch import nn
 
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.integers import INT8_MAX
-from tinysr.export.model.rewrite import sharing_copy
+from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.plans.quantization import Format
 
 from ..schemes import ONNX, Scheme
 
-__all__ = ["fake_quantized"]
+__all__ = ["fake_quantize"]
 
 
 @torch.no_grad()
-def fake_quantized(
+def fake_quantize(
     model: BakedTinySR,
     formats: Mapping[str, Format],
     ranges: Mapping[str, float],
@@ -33,16 +33,16 @@ def fake_quantized(
         ranges: largest inputs of the layers in int8.
         scheme: whose formats they are.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     for path, form in formats.items():
         layer = model.get_submodule(path)
         layer.weight = nn.Parameter(scheme.rounded(layer, form), requires_grad=False)
         if form == "int8":
-            layer.register_forward_pre_hook(_rounding(ranges[path] / INT8_MAX))
+            layer.register_forward_pre_hook(_make_rounding(ranges[path] / INT8_MAX))
     return model
 
 
-def _rounding(scale: float) -> Any:
+def _make_rounding(scale: float) -> Any:
     def hook(_: nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
         # QuantizeLinear rounds half to even, as torch does, and its lowest integer is -128.
         return ((inputs[0] / scale).round().clamp(-INT8_MAX - 1, INT8_MAX) * scale,)

@@ -30,25 +30,25 @@ class HalfWalker(Walker):
     """Runs a model in fp16, all but the modules that a plan keeps."""
 
     def __init__(self, trace: Trace, wide: Collection[str]) -> None:
-        """Take the kept modules: ``PrecisionPlan.wide``'s keys."""
+        """Take the kept modules: ``PrecisionPlan.list_wide``'s keys."""
         super().__init__(trace)
         self._wide = frozenset(wide)
 
-    def reading(self, op: Op, source: fx.Node, value: Tensor) -> Tensor:
+    def convert_input(self, op: Op, source: fx.Node, value: Tensor) -> Tensor:
         """Cast at an island's border; weights are stored in their module's type."""
-        return _rounded(value) if self._narrow(op) and not self._rounded_before(source) else value
+        return _round(value) if self._is_narrow(op) and not self._was_rounded(source) else value
 
-    def computed(self, op: Op, value: Tensor) -> Tensor:
+    def convert_output(self, op: Op, value: Tensor) -> Tensor:
         """Round a result to its module's type."""
-        return _rounded(value) if self._narrow(op) else value
+        return _round(value) if self._is_narrow(op) else value
 
-    def _narrow(self, op: Op) -> bool:
+    def _is_narrow(self, op: Op) -> bool:
         return op.unit is not None and op.unit not in self._wide
 
-    def _rounded_before(self, node: fx.Node) -> bool:
+    def _was_rounded(self, node: fx.Node) -> bool:
         steps = self.trace.steps.get(node)
-        return steps is not None and self._narrow(steps[OUTPUT])
+        return steps is not None and self._is_narrow(steps[OUTPUT])
 
 
-def _rounded(value: Tensor) -> Tensor:
+def _round(value: Tensor) -> Tensor:
     return value.half().float()

@@ -14,7 +14,7 @@ from torch import Tensor, fx
 from torch.export.graph_signature import InputKind
 
 from tinysr.export.model.baked import BakedTinySR
-from tinysr.export.model.typed import units
+from tinysr.export.model.typed import find_units
 
 from .inner import OUTPUT, WRITTEN_OUT
 
@@ -95,7 +95,7 @@ def trace(model: BakedTinySR, tile: int) -> Trace:
     if [s.kind for s in specs].index(InputKind.USER_INPUT) != len(specs) - 1:
         raise RuntimeError("expected the image as the graph's last input")
     tensors = {**program.state_dict, **program.constants}
-    known = tuple(units(model))
+    known = tuple(find_units(model))
     ops, steps = _operations(program.graph_module.graph, frozenset(known))
     return Trace(
         graph=program.graph_module,

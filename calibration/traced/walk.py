@@ -29,7 +29,7 @@ class Walker(fx.Interpreter):
         result: Tensor = upscaled
         return result
 
-    def reading(self, op: Op, source: fx.Node, value: Tensor) -> Tensor:
+    def convert_input(self, op: Op, source: fx.Node, value: Tensor) -> Tensor:
         """Return a value as an operation reads it.
 
         Args:
@@ -39,7 +39,7 @@ class Walker(fx.Interpreter):
         """
         return value
 
-    def computed(self, op: Op, value: Tensor) -> Tensor:
+    def convert_output(self, op: Op, value: Tensor) -> Tensor:
         """Return a value as it goes on after it was computed."""
         return value
 
@@ -55,12 +55,12 @@ class Walker(fx.Interpreter):
         written = WRITTEN_OUT.get(n.target)
         if written is not None:
             return written.compute(partial(self._step, steps), *args, **kwargs)
-        return self.computed(steps[OUTPUT], n.target(*args, **kwargs))  # type: ignore[operator]
+        return self.convert_output(steps[OUTPUT], n.target(*args, **kwargs))  # type: ignore[operator]
 
     def _read(self, op: Op, node: Any, value: Any) -> Any:
         if isinstance(node, fx.Node) and isinstance(value, Tensor) and value.is_floating_point():
-            return self.reading(op, self.trace.source(node), value)
+            return self.convert_input(op, self.trace.source(node), value)
         return value
 
     def _step(self, steps: Mapping[str, Op], label: str, value: Tensor) -> Tensor:
-        return self.computed(steps[label], value)
+        return self.convert_output(steps[label], value)

@@ -12,7 +12,7 @@ from tinysr.atomic import write_atomically
 from tinysr.errors import BundleError
 from tinysr.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest, to_json
 
-from ..files import file_entry
+from ..files import describe_file
 from .page import mobile_page
 
 __all__ = ["add_mobile_documents", "copy_swift_package"]
@@ -39,11 +39,11 @@ def add_mobile_documents(bundle: Path) -> Manifest:
     """
     manifest = read_manifest(bundle)
     page = mobile_page(manifest)
-    others = tuple(entry for entry in manifest.documents if not _ours(entry))
+    others = tuple(entry for entry in manifest.documents if not _is_ours(entry))
     try:
         path = bundle / _FOLDER / _PAGE
         write_atomically(path, page)
-        documents = (*others, file_entry(bundle, path), *copy_swift_package(bundle))
+        documents = (*others, describe_file(bundle, path), *copy_swift_package(bundle))
         manifest = manifest.model_copy(update={"documents": documents})
         write_atomically(bundle / MANIFEST_NAME, to_json(manifest))
     except OSError as error:
@@ -71,7 +71,7 @@ def copy_swift_package(bundle: Path) -> tuple[FileEntry, ...]:
             _copy(source / part, target / part)
     except OSError as error:
         raise BundleError(f"{target}: can't be written: {error.strerror or error}") from error
-    return tuple(file_entry(bundle, path) for path in paths.files_below(target, BundleError))
+    return tuple(describe_file(bundle, path) for path in paths.files_below(target, BundleError))
 
 
 def _copy(source: Traversable, target: Path) -> None:
@@ -88,5 +88,5 @@ def _exists(item: Traversable) -> bool:
     return item.is_file() or item.is_dir()
 
 
-def _ours(entry: FileEntry) -> bool:
+def _is_ours(entry: FileEntry) -> bool:
     return entry.path == f"{_FOLDER}/{_PAGE}" or entry.path.startswith(f"{_FOLDER}/{_KIT}/")

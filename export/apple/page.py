@@ -79,8 +79,8 @@ def mobile_page(manifest: Manifest) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(system=_system, named=_named)
-    environment.filters["wrapped"] = _wrapped
+    environment.globals.update(system=_system, named=_name_argument)
+    environment.filters["wrapped"] = _wrap
     groups = _packages(manifest)
     packages = [_row(folder, group) for folder, group in groups.items()]
     halo = manifest.halo.latents
@@ -91,7 +91,7 @@ def mobile_page(manifest: Manifest) -> str:
         manifest=manifest,
         packages=packages,
         first=packages[0],
-        measured=_measured(groups),
+        measured=_describe_verdicts(groups),
         staged=staged,
         halo=halo,
         inner=inner,
@@ -137,12 +137,12 @@ def _row(folder: str, group: list[Artifact]) -> _Package:
         system=str(group[0].options.get("minimum_deployment_target", "iOS17")),
         megabytes=f"{sum(files.values()) / 1e6:.1f}",
         functions=", ".join(str(a.options.get("function", a.stage)) for a in group),
-        worst=_worst([a.parity for a in group]),
+        worst=_find_worst([a.parity for a in group]),
         gate=f"{max(gates):.0f} dB" if gates else "not measured",
     )
 
 
-def _worst(verdicts: Iterable[Verdict]) -> str:
+def _find_worst(verdicts: Iterable[Verdict]) -> str:
     verdicts = list(verdicts)
     failed = [verdict for verdict in verdicts if verdict.result == "fail"]
     mark = ", **failed**" if failed else ""
@@ -158,7 +158,7 @@ def _worst(verdicts: Iterable[Verdict]) -> str:
     return f"{worst.worst_db:.1f} dB ({worst.worst_image}){mark}"
 
 
-def _measured(groups: dict[str, list[Artifact]]) -> list[str]:
+def _describe_verdicts(groups: dict[str, list[Artifact]]) -> list[str]:
     """Say of each package what its verdicts rest on."""
     lines: list[str] = []
     for folder, group in groups.items():
@@ -186,9 +186,9 @@ def _system(name: str) -> str:
     return _SYSTEMS.get(name, name)
 
 
-def _named(name: str) -> str:
+def _name_argument(name: str) -> str:
     return "" if name == _NAME else f'named: "{name}"'
 
 
-def _wrapped(text: str, indent: str = "") -> str:
+def _wrap(text: str, indent: str = "") -> str:
     return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_on_hyphens=False)

@@ -9,8 +9,8 @@ from tinysr.errors import GateError
 
 from ..plans.precision import PrecisionPlan
 from .baked import BakedTinySR
-from .rewrite import sharing_copy
-from .typed import Typed, units, with_types
+from .rewrite import copy_tree
+from .typed import Typed, find_units, with_types
 
 __all__ = ["apply_plan"]
 
@@ -27,10 +27,10 @@ def apply_plan(model: BakedTinySR, plan: PrecisionPlan) -> BakedTinySR:
         CalibrationError: the plan names modules that the model does not have.
         GateError: a weight of a module that is not kept overflows.
     """
-    wide = plan.wide(units(model))
-    model = sharing_copy(model)
+    wide = plan.list_wide(find_units(model))
+    model = copy_tree(model)
     with_types(model)
-    for path, module in units(model).items():
+    for path, module in find_units(model).items():
         if path not in wide and isinstance(module, Typed):
             _to_half(path, module)
     return model
@@ -39,13 +39,13 @@ def apply_plan(model: BakedTinySR, plan: PrecisionPlan) -> BakedTinySR:
 def _to_half(path: str, module: Typed) -> None:
     module.compute = torch.float16
     for name, parameter in list(module.named_parameters(recurse=False)):
-        half = _half(f"{path}.{name}", parameter)
+        half = _round_to_half(f"{path}.{name}", parameter)
         setattr(module, name, nn.Parameter(half, requires_grad=False))
     for name, buffer in list(module.named_buffers(recurse=False)):
-        setattr(module, name, _half(f"{path}.{name}", buffer))
+        setattr(module, name, _round_to_half(f"{path}.{name}", buffer))
 
 
-def _half(name: str, tensor: Tensor) -> Tensor:
+def _round_to_half(name: str, tensor: Tensor) -> Tensor:
     half = tensor.detach().half()
     if not torch.isfinite(half).all():
         raise GateError(

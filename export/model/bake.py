@@ -12,7 +12,7 @@ from tinysr.manifest import BakeProof
 from tinysr.models import SCALE, TinySR
 
 from . import passes
-from .baked import BakedTinySR, unfolded
+from .baked import BakedTinySR, list_unfolded
 
 __all__ = ["BAKE_TOLERANCE", "DEFAULT_TILE", "PIPELINE", "bake", "prove_baked"]
 
@@ -71,7 +71,7 @@ def bake(model: TinySR, tile: int = DEFAULT_TILE) -> BakedTinySR:
     baked = _run_pass(first, passes.freeze_conditioning.__name__, done)
     for fold in PIPELINE:
         baked = _run_pass(partial(fold, baked), fold.__name__, done)
-    left = list(unfolded(baked))
+    left = list(list_unfolded(baked))
     if left:
         raise RuntimeError(f"baking left {', '.join(left)}, after {', '.join(done)}")
     return baked

@@ -2,7 +2,7 @@
 
 The module tree mirrors the eager model's, so that a value in an exported graph can be named
 after the module that made it. What a pass still has to fold away is an attribute that is not
-``None``; a fully baked model has none left (:func:`unfolded` lists them).
+``None``; a fully baked model has none left (:func:`list_unfolded` lists them).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
     "MatMulLinear",
     "Modulated",
     "SplitAttention",
-    "unfolded",
+    "list_unfolded",
 ]
 
 TANH_LIMIT = 3.0
@@ -51,7 +51,7 @@ class MatMulLinear(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[…, inputs]`` to ``[…, outputs]``."""
-        return self.own(x) @ self.weight + self.bias
+        return self.cast_input(x) @ self.weight + self.bias
 
 
 Affine = nn.Linear | MatMulLinear
@@ -71,7 +71,7 @@ class Modulated(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        x = F.layer_norm(self.own(x), (self.dim,), eps=NORM_EPS)
+        x = F.layer_norm(self.cast_input(x), (self.dim,), eps=NORM_EPS)
         if self.scale is not None:
             x = x * self.scale
         return x if self.shift is None else x + self.shift
@@ -86,7 +86,7 @@ class BakedFeedForward(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        y: Tensor = self.proj_out(F.gelu(self.own(self.proj_in(x)), approximate="tanh"))
+        y: Tensor = self.proj_out(F.gelu(self.cast_input(self.proj_in(x)), approximate="tanh"))
         return y
 
 
@@ -114,7 +114,7 @@ class JoinedAttention(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        q, k, v = self.own(self.to_qkv(x)).chunk(3, dim=2)
+        q, k, v = self.cast_input(self.to_qkv(x)).chunk(3, dim=2)
         out: Tensor = self.to_out(_attend(q, k, v, None))
         return out
 
@@ -139,9 +139,9 @@ class BakedBlock(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        y = _gated(self.attn(self.norm_attn(x)), self.gate_attn)
-        x = self.own(x) + self.own(y)
-        return x + self.own(_gated(self.ff(self.norm_ff(x)), self.gate_ff))
+        y = _gate(self.attn(self.norm_attn(x)), self.gate_attn)
+        x = self.cast_input(x) + self.cast_input(y)
+        return x + self.cast_input(_gate(self.ff(self.norm_ff(x)), self.gate_ff))
 
 
 class BakedPatchEmbed(Typed):
@@ -157,7 +157,7 @@ class BakedPatchEmbed(Typed):
         """Map ``[N, C, h, w]`` to ``[N, h/patch · w/patch, dim]``."""
         tokens: Tensor = self.proj(z)
         length, dim = self.positions.shape[1:]
-        return self.own(tokens.reshape(-1, dim, length).transpose(1, 2)) + self.positions
+        return self.cast_input(tokens.reshape(-1, dim, length).transpose(1, 2)) + self.positions
 
 
 class BakedTransformer(nn.Module):
@@ -238,7 +238,7 @@ class BakedDecoder(Typed):
         """Map ``[N, C, h, w]`` to ``[N, 3, 8h, 8w]``."""
         if self.gain is not None:
             z = z / self.gain
-        z = self.own(z)
+        z = self.cast_input(z)
         x = torch.tanh(z) if self.limit is None else self.limit * torch.tanh(z / self.limit)
         image: Tensor = self.layers(x)
         return as_type(((image * 2 - 1) + 1) / 2 if self.range_map else image, BORDER)
@@ -265,7 +265,7 @@ class BakedTinySR(nn.Module):
 _TO_FOLD = ("scale", "shift", "gate_attn", "gate_ff", "logit_scale", "range_map", "gain", "limit")
 
 
-def unfolded(model: nn.Module) -> Iterator[str]:
+def list_unfolded(model: nn.Module) -> Iterator[str]:
     """Yield what no pass has folded yet, as dotted names."""
     for path, module in model.named_modules():
         for name in _TO_FOLD:
@@ -287,5 +287,5 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
     return (logits.softmax(dim=-1) @ v).transpose(1, 2).reshape(-1, length, dim)
 
 
-def _gated(x: Tensor, gate: Tensor | None) -> Tensor:
+def _gate(x: Tensor, gate: Tensor | None) -> Tensor:
     return x if gate is None else x * gate

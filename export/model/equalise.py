@@ -12,16 +12,16 @@ from tinysr.models.vae import ResidualBlock
 
 from ..plans.quantization import Equalised
 from .baked import BakedBlock, BakedTinySR, JoinedAttention, MatMulLinear, Modulated
-from .rewrite import sharing_copy
+from .rewrite import copy_tree
 
-__all__ = ["equalisable", "equalised"]
+__all__ = ["equalise", "find_equalisable"]
 
 
 @torch.no_grad()
-def equalised(model: BakedTinySR, entries: Iterable[Equalised]) -> BakedTinySR:
+def equalise(model: BakedTinySR, entries: Iterable[Equalised]) -> BakedTinySR:
     """Divide channels that layers read, and multiply the weights that read them.
 
-    Given: a fully baked model in fp32, and layers of :func:`equalisable`.
+    Given: a fully baked model in fp32, and layers of :func:`find_equalisable`.
     Result: the same function, bit for bit unless a value leaves fp32's range; what
     a layer reads is closer to one size. The division is folded into the layer before, or stands
     after the norm, where there is none.
@@ -32,8 +32,8 @@ def equalised(model: BakedTinySR, entries: Iterable[Equalised]) -> BakedTinySR:
     entries = tuple(entries)
     if not entries:
         return model
-    model = sharing_copy(model)
-    before = equalisable(model)
+    model = copy_tree(model)
+    before = find_equalisable(model)
     for entry in entries:
         if entry.module not in before:
             raise CalibrationError(
@@ -55,7 +55,7 @@ def equalised(model: BakedTinySR, entries: Iterable[Equalised]) -> BakedTinySR:
     return model
 
 
-def equalisable(model: nn.Module) -> dict[str, nn.Module]:
+def find_equalisable(model: nn.Module) -> dict[str, nn.Module]:
     """Return layers whose input channels can be divided, and the module before that does it."""
     found: dict[str, nn.Module] = {}
     for path, module in model.named_modules():
@@ -65,11 +65,13 @@ def equalisable(model: nn.Module) -> dict[str, nn.Module]:
             found[f"{path}.attn.to_out"] = module.attn.to_qkv
             found[f"{path}.ff.proj_in"] = module.norm_ff
         elif isinstance(module, ResidualBlock):
-            _pairs(f"{path}.conv", module.conv, found)
+            _find_pairs(f"{path}.conv", module.conv, found)
     return found
 
 
-def _pairs(path: str, chain: Sequence[nn.Module] | nn.Module, found: dict[str, nn.Module]) -> None:
+def _find_pairs(
+    path: str, chain: Sequence[nn.Module] | nn.Module, found: dict[str, nn.Module]
+) -> None:
     """Find convolutions with only a ReLU between: it lets positive factors pass."""
     parts = list(chain.named_children()) if isinstance(chain, nn.Module) else []
     for (_, first), (_, between), (name, last) in zip(parts, parts[1:], parts[2:], strict=False):

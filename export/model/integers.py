@@ -18,7 +18,14 @@ from torch import Tensor, nn
 from ..plans.quantization import Format
 from .baked import MatMulLinear
 
-__all__ = ["INT8_MAX", "QuantizedWeight", "layers", "quantize", "quantize_int8", "quantize_layer"]
+__all__ = [
+    "INT8_MAX",
+    "QuantizedWeight",
+    "find_layers",
+    "quantize",
+    "quantize_int8",
+    "quantize_layer",
+]
 
 INT8_MAX = 127
 _INT4_MAX = 7
@@ -54,7 +61,7 @@ class QuantizedWeight:
     """Weights that share a scale; 0 for one scale per output."""
     bits: int
 
-    def dequantized(self) -> Tensor:
+    def dequantize(self) -> Tensor:
         """Return the weight in fp32, as it is computed with."""
         if not self.block:
             shape = [1] * self.integers.ndim
@@ -70,7 +77,7 @@ class QuantizedWeight:
         return integers, self.scales.numpy()
 
 
-def layers(model: nn.Module) -> dict[str, nn.Module]:
+def find_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Return the layers that can be quantized, by their paths, in the model's order.
 
     Depthwise convolutions and other layers with few weights can't.

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from .baked import BakedBlock, SplitAttention
 
-__all__ = ["convolution", "given", "linear", "sharing_copy", "split"]
+__all__ = ["copy_tree", "make_convolution", "make_linear", "require_constant", "split"]
 
 M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
 
 
-def sharing_copy(model: M) -> M:
+def copy_tree(model: M) -> M:
     """Return a copy of the module tree whose parameters and buffers are the same tensors.
 
     A pass puts new tensors in the copy's modules and leaves the shared ones as they are, so that
@@ -25,15 +25,15 @@ def sharing_copy(model: M) -> M:
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
-def linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+def make_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
     """Return a linear with a ``weight`` ``[outputs, inputs]`` and ``bias`` ``[outputs]``."""
     outputs, inputs = weight.shape
     layer = nn.Linear(inputs, outputs, device="meta")
-    layer.weight, layer.bias = _frozen(weight), _frozen(bias)
+    layer.weight, layer.bias = _freeze(weight), _freeze(bias)
     return layer
 
 
-def convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+def make_convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
     """Return a convolution as ``like``, with other weights of the same shapes."""
     layer = nn.Conv2d(
         like.in_channels,
@@ -45,12 +45,12 @@ def convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv
         bias=bias is not None,
         device="meta",
     )
-    layer.weight = _frozen(weight)
-    layer.bias = None if bias is None else _frozen(bias)
+    layer.weight = _freeze(weight)
+    layer.bias = None if bias is None else _freeze(bias)
     return layer
 
 
-def given(constant: T | None) -> T:
+def require_constant(constant: T | None) -> T:
     """Return a constant that a pass folds away.
 
     Raises:
@@ -72,5 +72,5 @@ def split(block: BakedBlock) -> SplitAttention:
     return block.attn
 
 
-def _frozen(tensor: Tensor) -> nn.Parameter:
+def _freeze(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor.detach().contiguous(), requires_grad=False)

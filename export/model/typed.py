@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tinysr.models.vae import ResidualBlock
 
-__all__ = ["BORDER", "Typed", "TypedConv2d", "TypedResidual", "as_type", "units"]
+__all__ = ["BORDER", "Typed", "TypedConv2d", "TypedResidual", "as_type", "find_units"]
 
 BORDER = torch.float32
 """The type of every stage's input and output, whatever is inside: runtimes feed one type."""
@@ -31,7 +31,7 @@ class Typed(nn.Module):
 
     compute: torch.dtype = torch.float32
 
-    def own(self, x: Tensor) -> Tensor:
+    def cast_input(self, x: Tensor) -> Tensor:
         """Return a value as this module's own operations read it."""
         return as_type(x, self.compute)
 
@@ -41,7 +41,7 @@ class TypedConv2d(Typed, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
-        return nn.Conv2d.forward(self, self.own(x))
+        return nn.Conv2d.forward(self, self.cast_input(x))
 
 
 class TypedResidual(Typed):
@@ -53,11 +53,11 @@ class TypedResidual(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, width, H, W]`` to the same shape."""
-        y: Tensor = self.fuse(self.own(self.conv(x)) + self.own(x))
+        y: Tensor = self.fuse(self.cast_input(self.conv(x)) + self.cast_input(x))
         return y
 
 
-def units(model: nn.Module) -> dict[str, nn.Module]:
+def find_units(model: nn.Module) -> dict[str, nn.Module]:
     """Return the modules that compute something themselves, by their dotted paths."""
     kinds = (Typed, nn.Conv2d, ResidualBlock)
     return {path: module for path, module in model.named_modules() if isinstance(module, kinds)}
@@ -65,16 +65,16 @@ def units(model: nn.Module) -> dict[str, nn.Module]:
 
 def with_types(model: nn.Module) -> None:
     """Give every unit a type to be set: replace, in place, the ones that know none."""
-    for path, module in units(model).items():
+    for path, module in find_units(model).items():
         if isinstance(module, Typed):
             continue
         owner, _, name = path.rpartition(".")
         parent = model.get_submodule(owner)
-        typed = TypedResidual(module) if isinstance(module, ResidualBlock) else _typed(module)
+        typed = TypedResidual(module) if isinstance(module, ResidualBlock) else _make_typed(module)
         setattr(parent, name, typed)
 
 
-def _typed(layer: nn.Module) -> TypedConv2d:
+def _make_typed(layer: nn.Module) -> TypedConv2d:
     old = cast(nn.Conv2d, layer)
     new = TypedConv2d(
         old.in_channels,

@@ -29,7 +29,7 @@ def upscale_graph(stages: Sequence[StageGraph], *, tile: int, batch: int | None)
         [_HR_LATENTS],
         name="upscale/step",
     )
-    tail = [_reading(node, stage_input("decoder"), _HR_LATENTS) for node in decoder.node]
+    tail = [_redirect(node, stage_input("decoder"), _HR_LATENTS) for node in decoder.node]
     weights = tuple(sorted({name for stage in stages for name in stage.weights}))
     size: int | str = "batch" if batch is None else batch
     weight_inputs = {
@@ -66,7 +66,7 @@ def _image(name: str, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
 
 
-def _reading(node: onnx.NodeProto, old: str, new: str) -> onnx.NodeProto:
+def _redirect(node: onnx.NodeProto, old: str, new: str) -> onnx.NodeProto:
     """Return a copy of the node that reads ``new`` where it read ``old``."""
     copy = onnx.NodeProto()
     copy.CopyFrom(node)

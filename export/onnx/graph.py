@@ -33,8 +33,8 @@ __all__ = [
     "OPSET",
     "StageGraph",
     "example_input",
+    "export_stage",
     "node_module",
-    "stage_graph",
     "stage_input",
     "stage_output",
 ]
@@ -100,7 +100,7 @@ def example_input(model: BakedTinySR, stage: Stage, tile: int, batch: int) -> Te
     return torch.rand(shape, generator=generator)
 
 
-def stage_graph(model: BakedTinySR, stage: Stage, *, tile: int, batch: int | None) -> StageGraph:
+def export_stage(model: BakedTinySR, stage: Stage, *, tile: int, batch: int | None) -> StageGraph:
     """Export one stage.
 
     Args:
@@ -117,7 +117,7 @@ def stage_graph(model: BakedTinySR, stage: Stage, *, tile: int, batch: int | Non
     # Two tiles, or tracing takes the batch for the constant one.
     example = example_input(model, stage, tile, 2 if 0 in axes else batch or 1)
     dynamic = ({axis: torch.export.Dim(name) for axis, name in axes.items()},) if axes else None
-    with _quiet():
+    with _silence():
         program = torch.onnx.export(
             _Stage(model, stage).eval(),
             (example,),
@@ -132,7 +132,7 @@ def stage_graph(model: BakedTinySR, stage: Stage, *, tile: int, batch: int | Non
         raise RuntimeError("torch.onnx.export returned nothing")
     paths = {name for name, _ in model.named_modules() if name}
     _name_values(program.model.graph, stage, paths)
-    weights = _weights_to_inputs(program.model.graph, set(model.state_dict()))
+    weights = _move_weights_to_inputs(program.model.graph, set(model.state_dict()))
     proto = ir.to_proto(program.model)
     _clean(proto, _output_shape(model, stage, axes))
     return StageGraph(stage=stage, model=proto, weights=weights)
@@ -145,7 +145,7 @@ def _name_values(graph: ir.Graph, stage: Stage, paths: set[str]) -> None:
     ports = {*graph.inputs, *graph.outputs}
     last: dict[str, ir.Value] = {}
     for index, node in enumerate(graph):
-        scopes = _scopes(node) & paths
+        scopes = _find_scopes(node) & paths
         node.name = f"{max(scopes, key=len, default=stage)}/{index}"
         for value in node.outputs:
             if value not in ports:
@@ -158,12 +158,12 @@ def _name_values(graph: ir.Graph, stage: Stage, paths: set[str]) -> None:
             last[path].name = path
 
 
-def _scopes(node: ir.Node) -> set[str]:
+def _find_scopes(node: ir.Node) -> set[str]:
     text = node.metadata_props.get(_SCOPES, "")
     return {part.strip().strip("'\"") for part in text.strip("[]").split(",")}
 
 
-def _weights_to_inputs(graph: ir.Graph, names: set[str]) -> tuple[str, ...]:
+def _move_weights_to_inputs(graph: ir.Graph, names: set[str]) -> tuple[str, ...]:
     weights = tuple(sorted(names & graph.initializers.keys()))
     for name in weights:
         value = graph.initializers.pop(name)
@@ -205,7 +205,7 @@ def _clean(proto: onnx.ModelProto, output_shape: tuple[int | str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _silence() -> Iterator[None]:
     """Keep the exporter's chatter about packages we don't use off the user's screen."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

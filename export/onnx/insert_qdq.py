@@ -57,13 +57,13 @@ def int8_graph(
         The graph, and the tensors that it reads.
     """
     own = {path: r for path, r in ranges.items() if f"{path}.weight" in graph.weights}
-    model, state = _with_weights(graph, tensors)
+    model, state = _add_weights(graph, tensors)
     types = {path: tensors[f"{path}.weight"].numpy().dtype for path in own}
-    sources = _apart(model, types)
-    found = _quantized(model, own, types) if own else model
-    _joined(found, sources)
+    sources = _separate_inputs(model, types)
+    found = _quantize(model, own, types) if own else model
+    _join_inputs(found, sources)
     _rescale(found, tensors, types)
-    names = _large(found, state)
+    names = _find_large(found, state)
     weights = {i.name: numpy_helper.to_array(i) for i in found.graph.initializer if i.name in names}
     kept = [i for i in found.graph.initializer if i.name not in names]
     del found.graph.initializer[:]
@@ -79,7 +79,7 @@ def int8_graph(
     return result, weights
 
 
-def _with_weights(
+def _add_weights(
     graph: StageGraph, tensors: Mapping[str, Tensor]
 ) -> tuple[onnx.ModelProto, set[str]]:
     model = onnx.ModelProto()
@@ -95,7 +95,7 @@ def _with_weights(
     return model, names
 
 
-def _apart(model: onnx.ModelProto, types: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
+def _separate_inputs(model: onnx.ModelProto, types: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
     """Give every layer a name of its own for its input: other readers must not see it rounded."""
     sources: dict[str, str] = {}
     nodes = list(model.graph.node)
@@ -119,7 +119,7 @@ def _layer(node: onnx.NodeProto) -> str:
     return node.input[1].removesuffix(".weight") if reads else ""
 
 
-def _quantized(
+def _quantize(
     model: onnx.ModelProto, ranges: Mapping[str, float], types: Mapping[str, np.dtype[Any]]
 ) -> onnx.ModelProto:
     ort: Any = require("onnxruntime.quantization", extra="export")
@@ -149,8 +149,8 @@ def _quantized(
     return found
 
 
-def _joined(model: onnx.ModelProto, sources: Mapping[str, str]) -> None:
-    """Take out the nodes that :func:`_apart` put in."""
+def _join_inputs(model: onnx.ModelProto, sources: Mapping[str, str]) -> None:
+    """Take out the nodes that :func:`_separate_inputs` put in."""
     nodes = [n for n in model.graph.node if not (n.op_type == "Identity" and n.name in sources)]
     for node in nodes:
         for index, name in enumerate(node.input):
@@ -177,7 +177,7 @@ def _rescale(
             held[name].CopyFrom(numpy_helper.from_array(array, name))
 
 
-def _large(model: onnx.ModelProto, state: set[str]) -> set[str]:
+def _find_large(model: onnx.ModelProto, state: set[str]) -> set[str]:
     """Return the tensors that go into the file of weights: the state's, and what became of it."""
     return {
         i.name

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..model.baked import BakedTinySR
-from ..model.integers import layers, quantize_layer
+from ..model.integers import find_layers, quantize_layer
 from ..plans.quantization import QuantizationPlan
 from .graph import StageGraph
 from .insert_qdq import int8_graph
 from .weight_only import integer_name, scale_name, weight_only_graph
 
-__all__ = ["quantized_graphs"]
+__all__ = ["quantize_graphs"]
 
 
-def quantized_graphs(
+def quantize_graphs(
     graphs: Sequence[StageGraph], baked: BakedTinySR, plan: QuantizationPlan
 ) -> tuple[list[StageGraph], dict[str, Tensor | NDArray[Any]]]:
     """Return the stages' graphs in the plan's formats, and the tensors that they read.
@@ -31,7 +31,7 @@ def quantized_graphs(
     Raises:
         CalibrationError: the plan names layers that the model does not have.
     """
-    found = layers(baked)
+    found = find_layers(baked)
     formats = plan.formats(found)
     state = baked.state_dict()
     ranges = {path: plan.ranges[path] for path, form in formats.items() if form == "int8"}

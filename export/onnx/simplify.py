@@ -13,7 +13,7 @@ from tinysr.manifest import Simplification
 
 from .graph import StageGraph
 
-__all__ = ["SIMPLIFY_TOLERANCE", "computed", "prove_simplified", "simplify"]
+__all__ = ["SIMPLIFY_TOLERANCE", "compute", "prove_simplified", "simplify"]
 
 SIMPLIFY_TOLERANCE = 1e-5
 """Largest difference of simplified against plain, relative to the output's largest value."""
@@ -42,7 +42,7 @@ def prove_simplified(
     Raises:
         GateError: they differ by more than :data:`SIMPLIFY_TOLERANCE`.
     """
-    found = computed(simplified, image)
+    found = compute(simplified, image)
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= SIMPLIFY_TOLERANCE:
         raise GateError(
@@ -54,7 +54,7 @@ def prove_simplified(
     )
 
 
-def computed(path: Path, image: np.ndarray) -> np.ndarray:
+def compute(path: Path, image: np.ndarray) -> np.ndarray:
     """Return what a graph's nodes compute, as they are, of one input in float32."""
     onnxruntime: Any = require("onnxruntime", extra="export")
 

@@ -15,14 +15,14 @@ from torch import Tensor
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import Artifact, FileEntry, Port, Simplification, Stage
 
-from ..files import file_entry
-from ..options import Finish, Settings
+from ..files import describe_file
+from ..options import Finish, TargetSettings
 from ..plans.quantization import QuantizationPlan
 from ..target import Build, Target
 from .compose import upscale_graph
-from .graph import StageGraph, example_input, stage_graph, stage_input, stage_output
-from .integer_graphs import quantized_graphs
-from .simplify import computed, prove_simplified, simplify
+from .graph import StageGraph, example_input, export_stage, stage_input, stage_output
+from .integer_graphs import quantize_graphs
+from .simplify import compute, prove_simplified, simplify
 from .weights import WeightFile, attach
 
 __all__ = ["ONNX", "onnx_path", "suffix"]
@@ -55,18 +55,18 @@ def _build(build: Build) -> Finish:
     graphs: list[StageGraph] = []
     for stage in _STAGES:
         progress(f"exporting the {stage} in {precision}")
-        graphs.append(stage_graph(baked, stage, tile=options.tile, batch=options.batch))
+        graphs.append(export_stage(baked, stage, tile=options.tile, batch=options.batch))
     plan = options.plan_for(precision)
     tensors: Mapping[str, Tensor | NDArray[Any]] = baked.state_dict()
     if isinstance(plan, QuantizationPlan):
         progress(f"quantizing to {precision}")
-        graphs, tensors = quantized_graphs([simplify(graph) for graph in graphs], baked, plan)
+        graphs, tensors = quantize_graphs([simplify(graph) for graph in graphs], baked, plan)
     weights = WeightFile(folder / f"weights{suffix(precision)}.bin", tensors)
     graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
     plainly = _Plainly(example_input(baked, "upscale", options.tile, options.batch or 1).numpy())
 
     def finish() -> tuple[Artifact, ...]:
-        data = file_entry(bundle, weights.path)
+        data = describe_file(bundle, weights.path)
         artifacts = []
         for graph in graphs:
             progress(f"simplifying the {graph.stage} graph and checking that nothing changed")
@@ -91,18 +91,18 @@ class _Plainly:
         self._image = image
         self._made: dict[Stage, np.ndarray] = {}
 
-    def given(self, stage: Stage) -> np.ndarray:
+    def make_input(self, stage: Stage) -> np.ndarray:
         """Return a stage's input."""
         if stage in ("encoder", "upscale"):
             return self._image
         z = self._made["encoder"]
         return z if stage == "transformer" else z - self._made["transformer"]
 
-    def computed(self, stage: Stage, path: Path) -> np.ndarray:
+    def compute(self, stage: Stage, path: Path) -> np.ndarray:
         """Return a stage's result; its graph lies at ``path``."""
         if stage == "upscale":  # it is the other three's nodes
             return self._made["decoder"]
-        self._made[stage] = computed(path, self.given(stage))
+        self._made[stage] = compute(path, self.make_input(stage))
         return self._made[stage]
 
 
@@ -117,7 +117,7 @@ def _write_proved(
     plain = path.with_suffix(".plain.onnx")
     onnx.save(attach(graph.model, graph.weights, weights), plain)
     _write(simplify(graph), path, weights, metadata)
-    image, expected = plainly.given(graph.stage), plainly.computed(graph.stage, plain)
+    image, expected = plainly.make_input(graph.stage), plainly.compute(graph.stage, plain)
     proof = prove_simplified(plain, path, image, expected)
     plain.unlink()
     return proof
@@ -154,7 +154,7 @@ def _artifact(
         target="onnx",
         stage=stage,
         precision=precision,
-        file=file_entry(bundle, path),
+        file=describe_file(bundle, path),
         data=(data,),
         inputs=tuple(_port(value) for value in graph.input),
         outputs=tuple(_port(value) for value in graph.output),
@@ -169,7 +169,7 @@ def _port(value: onnx.ValueInfoProto) -> Port:
     return Port.model_validate({"name": value.name, "dtype": dtype, "shape": shape})
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     if "w6" in precisions:
         raise UnsupportedError(
             "onnx has no weights in 6 bits: expected the target coreml alone, or another precision"

@@ -75,7 +75,7 @@ def _array(tensor: Tensor | NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(tensor)
 
 
-def _packed(array: NDArray[Any]) -> NDArray[Any]:
+def _pack(array: NDArray[Any]) -> NDArray[Any]:
     """Return the values as ONNX stores them: two to a byte in 4 bits, the first one low."""
     flat = array.reshape(-1)
     if array.dtype != ml_dtypes.int4:
@@ -86,7 +86,7 @@ def _packed(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _write(file: IO[bytes], array: NDArray[Any]) -> _Span:
-    values = _packed(array)
+    values = _pack(array)
     alignment = _ALIGNMENT if values.nbytes >= _SMALL else 64
     file.write(b"\0" * (-file.tell() % alignment))
     offset = file.tell()

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 from tinysr.errors import UnsupportedError, require
 from tinysr.manifest import Artifact, FileEntry
 
-from ..files import file_entry
+from ..files import describe_file
 from ..onnx.target import suffix
-from ..options import PRECISIONS, Settings
+from ..options import PRECISIONS, TargetSettings
 from ..target import GraphBuild, Target
 from .types import KEPT, keep_wide
 from .weights import SharedWeights
@@ -34,7 +34,7 @@ def openvino_folder(bundle: Path) -> Path:
     return bundle / "openvino"
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse, before anything is built, what the format has not or this machine lacks."""
     require("openvino", extra="openvino")
     if tuple(precisions) == PRECISIONS["all"]:
@@ -47,7 +47,7 @@ def _check(settings: Settings, precisions: Sequence[str]) -> None:
             )
 
 
-def _from_graphs(build: GraphBuild) -> tuple[Artifact, ...]:
+def _build_from_graphs(build: GraphBuild) -> tuple[Artifact, ...]:
     """Convert every precision that the format has."""
     _check(build.settings, ())
     artifacts: list[Artifact] = []
@@ -55,21 +55,21 @@ def _from_graphs(build: GraphBuild) -> tuple[Artifact, ...]:
         graphs = [graph for graph in build.graphs if graph.precision == precision]
         if precision in _INFERENCE:
             build.progress(f"converting {precision} to OpenVINO")
-            artifacts += _converted(build.bundle, precision, graphs)
+            artifacts += _convert(build.bundle, precision, graphs)
         else:
             build.progress(f"leaving {precision} out: openvino has none")
     return tuple(artifacts)
 
 
-def _converted(bundle: Path, precision: str, graphs: Sequence[Artifact]) -> list[Artifact]:
+def _convert(bundle: Path, precision: str, graphs: Sequence[Artifact]) -> list[Artifact]:
     folder = openvino_folder(bundle)
     folder.mkdir(exist_ok=True)
     weights = SharedWeights(folder / f"weights{suffix(precision)}.bin")
     with weights:
         paths = [_write(bundle / graph.file.path, folder, weights) for graph in graphs]
-    data = (file_entry(bundle, weights.path),)
+    data = (describe_file(bundle, weights.path),)
     return [
-        _artifact(graph, name, inference, file_entry(bundle, path), data)
+        _artifact(graph, name, inference, describe_file(bundle, path), data)
         for name, inference in _INFERENCE[precision].items()
         for graph, path in zip(graphs, paths, strict=True)
     ]
@@ -109,7 +109,7 @@ def _artifact(
 
 OPENVINO = Target(
     name="openvino",
-    from_graphs=_from_graphs,
+    from_graphs=_build_from_graphs,
     check=_check,
     needs=("onnx",),
     packages=("openvino",),

@@ -30,7 +30,7 @@ def keep_wide(graph: ElementTree[Element]) -> int:
         How many were marked; none in graphs that have no encoder.
     """
     layers = {layer.attrib["id"]: layer for layer in graph.iterfind("layers/layer")}
-    wide = _upstream(graph, {key for key, layer in layers.items() if _is_kept(layer)})
+    wide = _find_upstream(graph, {key for key, layer in layers.items() if _is_kept(layer)})
     marked = [layers[key] for key in wide if layers[key].attrib["type"] not in _NO_OPERATIONS]
     for layer in marked:
         SubElement(_notes(layer), "attribute", _ATTRIBUTE)
@@ -47,7 +47,7 @@ def _is_kept(layer: Element) -> bool:
     )
 
 
-def _upstream(graph: ElementTree[Element], found: set[str]) -> set[str]:
+def _find_upstream(graph: ElementTree[Element], found: set[str]) -> set[str]:
     """Return layers with all that they depend on."""
     sources = defaultdict(set)
     for edge in graph.iterfind("edges/edge"):

@@ -32,11 +32,11 @@ __all__ = [
     "PrecisionPlan",
     "Wide",
     "check_margin",
-    "kept_types",
+    "list_kept_types",
     "load_plan",
-    "matching",
+    "match_modules",
     "plan_text",
-    "quoted",
+    "quote",
     "read_plan",
 ]
 
@@ -131,14 +131,14 @@ class PrecisionPlan(ModelPlan):
         """The hash of :func:`plan_text`, which is what a bundle holds."""
         return hashlib.sha256(plan_text(self).encode()).hexdigest()
 
-    def wide(self, modules: Collection[str]) -> dict[str, Wide]:
+    def list_wide(self, modules: Collection[str]) -> dict[str, Wide]:
         """Return the kept modules among a model's computing ones, and their types.
 
         Raises:
             CalibrationError: the plan names a module that the model does not have, that
                 computes nothing itself, or twice in different types.
         """
-        return kept_types(((e.module, e.precision) for e in self.keep), modules)
+        return list_kept_types(((e.module, e.precision) for e in self.keep), modules)
 
 
 def load_plan(path: Path) -> PrecisionPlan:
@@ -176,33 +176,33 @@ def plan_text(plan: PrecisionPlan) -> str:
     lines = [
         _HEADER.format(precision=plan.precision),
         f"version = {plan.version}",
-        f"model_sha256 = {quoted(plan.model_sha256)}",
+        f"model_sha256 = {quote(plan.model_sha256)}",
         f"tile = {plan.tile}",
-        f"precision = {quoted(plan.precision)}",
+        f"precision = {quote(plan.precision)}",
         f"margin = {plan.margin!r}",
     ]
     for entry in plan.keep:
         lines += [
             "",
             "[[keep]]",
-            f"module = {quoted(entry.module)}",
-            f"precision = {quoted(entry.precision)}",
+            f"module = {quote(entry.module)}",
+            f"precision = {quote(entry.precision)}",
         ]
-        lines += [f"reason = {quoted(entry.reason)}"] if entry.reason else []
+        lines += [f"reason = {quote(entry.reason)}"] if entry.reason else []
     return "\n".join(lines) + "\n"
 
 
-def kept_types(
+def list_kept_types(
     entries: Iterable[tuple[str, T]], modules: Collection[str], what: str = _COMPUTES
 ) -> dict[str, T]:
     """Return the types of all modules that a plan's entries stand for, by their paths.
 
     Raises:
-        CalibrationError: one is in two types; or as :func:`matching`.
+        CalibrationError: one is in two types; or as :func:`match_modules`.
     """
     found: dict[str, T] = {}
     for name, kept in entries:
-        for path in matching(name, modules, what):
+        for path in match_modules(name, modules, what):
             if found.setdefault(path, kept) != kept:
                 raise CalibrationError(
                     f"the plan keeps '{path}' in {found[path]} and in {kept}: leave one of the two"
@@ -210,7 +210,7 @@ def kept_types(
     return found
 
 
-def matching(name: str, modules: Collection[str], what: str = _COMPUTES) -> list[str]:
+def match_modules(name: str, modules: Collection[str], what: str = _COMPUTES) -> list[str]:
     """Return the modules that a plan's name stands for.
 
     Raises:
@@ -236,6 +236,6 @@ def matching(name: str, modules: Collection[str], what: str = _COMPUTES) -> list
     )
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return a text as TOML has it."""
     return json.dumps(text, ensure_ascii=False)  # a TOML basic string is a JSON string

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tinysr.errors import CalibrationError
 
-from .precision import ModelPlan, PlanRecord, kept_types, matching, quoted, read_plan
+from .precision import ModelPlan, PlanRecord, list_kept_types, match_modules, quote, read_plan
 
 __all__ = [
     "COREML_PLANS",
@@ -28,8 +28,8 @@ __all__ = [
     "QUANTIZED",
     "Equalised",
     "Format",
-    "Kept",
     "KeptLayer",
+    "KeptPrecision",
     "PlanTarget",
     "QuantizationPlan",
     "load_quantization",
@@ -39,7 +39,7 @@ __all__ = [
 Format = Literal["int8", "w8", "w6", "w4"]
 """int8: weights and activations; the others: weights only."""
 
-Kept = Literal["fp32", "fp16", "w8", "w6"]
+KeptPrecision = Literal["fp32", "fp16", "w8", "w6"]
 
 PlanTarget = Literal["onnx", "coreml"]
 """Target whose formats a plan's layers take. onnx: integers in blocks, in graphs and in what is
@@ -50,7 +50,7 @@ FORMATS: tuple[Format, ...] = ("int8", "w8", "w6", "w4")
 QUANTIZED: tuple[Format, ...] = ("int8", "w8", "w4")
 """Those of ONNX graphs."""
 
-KEPT_IN: dict[PlanTarget, dict[Format, tuple[Kept, ...]]] = {
+KEPT_IN: dict[PlanTarget, dict[Format, tuple[KeptPrecision, ...]]] = {
     "onnx": {"int8": ("fp16",), "w8": ("fp32",), "w4": ("fp32", "w8")},
     "coreml": {"w8": ("fp16",), "w6": ("fp16", "w8"), "w4": ("fp16", "w8", "w6")},
 }
@@ -73,7 +73,7 @@ _HEADER = """\
 """
 
 
-def _positive(value: float) -> float:
+def _check_positive(value: float) -> float:
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"expected a range above 0, found {value:g}")
     return value
@@ -84,7 +84,7 @@ class KeptLayer(PlanRecord):
 
     module: str
     """A dotted path in the baked model, with ``.*`` for everything in it."""
-    precision: Kept
+    precision: KeptPrecision
     """Type in which the layer is kept: one of :data:`KEPT_IN`."""
     reason: str = ""
 
@@ -106,13 +106,15 @@ class QuantizationPlan(ModelPlan):
     method: str = ""
     """Method by which the ranges were found."""
     keep: tuple[KeptLayer, ...] = ()
-    ranges: dict[str, Annotated[float, AfterValidator(_positive)]] = Field(default_factory=dict)
+    ranges: dict[str, Annotated[float, AfterValidator(_check_positive)]] = Field(
+        default_factory=dict
+    )
     """Ranges of layers' inputs, by the layer: -range to range becomes -127 to 127. Only for
     int8."""
     equalise: tuple[Equalised, ...] = ()
 
     @model_validator(mode="after")
-    def _known(self) -> Self:
+    def _check_known(self) -> Self:
         if self.precision not in KEPT_IN[self.target]:
             known = " or ".join(KEPT_IN[self.target])
             raise ValueError(f"expected {known} for {self.target}, found {self.precision}")
@@ -145,12 +147,12 @@ class QuantizationPlan(ModelPlan):
                     f"the plan keeps '{entry.module}' in {entry.precision}: expected "
                     f"{' or '.join(allowed)} in a plan for {self.precision}"
                 )
-        kept = kept_types(((e.module, e.precision) for e in self.keep), layers, "layer")
+        kept = list_kept_types(((e.module, e.precision) for e in self.keep), layers, "layer")
         for name in (*self.ranges, *(entry.module for entry in self.equalise)):
-            matching(name, layers, "layer")
+            match_modules(name, layers, "layer")
         formats: dict[str, Format] = {}
         for path in layers:
-            precision: Kept | Format = kept.get(path, self.precision)
+            precision: KeptPrecision | Format = kept.get(path, self.precision)
             if precision == "fp32" or precision == "fp16":  # noqa: PLR1714  mypy narrows this one
                 continue
             if precision == "int8" and path not in self.ranges:
@@ -178,20 +180,20 @@ def quantization_text(plan: QuantizationPlan) -> str:
             precision=plan.precision, target="" if plan.target == "onnx" else " --target coreml"
         ),
         f"version = {plan.version}",
-        f"model_sha256 = {quoted(plan.model_sha256)}",
+        f"model_sha256 = {quote(plan.model_sha256)}",
         f"tile = {plan.tile}",
-        f"precision = {quoted(plan.precision)}",
+        f"precision = {quote(plan.precision)}",
     ]
-    lines += [f"target = {quoted(plan.target)}"] if plan.target != "onnx" else []
-    lines += [f"method = {quoted(plan.method)}"] if plan.method else []
+    lines += [f"target = {quote(plan.target)}"] if plan.target != "onnx" else []
+    lines += [f"method = {quote(plan.method)}"] if plan.method else []
     for kept in plan.keep:
-        lines += ["", "[[keep]]", f"module = {quoted(kept.module)}"]
-        lines += [f"precision = {quoted(kept.precision)}"]
-        lines += [f"reason = {quoted(kept.reason)}"] if kept.reason else []
+        lines += ["", "[[keep]]", f"module = {quote(kept.module)}"]
+        lines += [f"precision = {quote(kept.precision)}"]
+        lines += [f"reason = {quote(kept.reason)}"] if kept.reason else []
     for entry in plan.equalise:
-        lines += ["", "[[equalise]]", f"module = {quoted(entry.module)}"]
+        lines += ["", "[[equalise]]", f"module = {quote(entry.module)}"]
         lines += [f"exponents = {list(entry.exponents)}"]
     if plan.ranges:
         lines += ["", "[ranges]"]
-        lines += [f"{quoted(path)} = {float(value)!r}" for path, value in plan.ranges.items()]
+        lines += [f"{quote(path)} = {float(value)!r}" for path, value in plan.ranges.items()]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
 """ONNX graphs → TensorRT engines, with TensorRT or with TensorRT-RTX."""
 
 from .flavor import FLAVORS, Flavor, find_flavor
-from .options import AUTO, CURRENT, PORTABLE, Range, TensorRTOptions
+from .options import AUTO, CURRENT, PORTABLE, SizeRange, TensorRTOptions
 from .target import TENSORRT
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "PORTABLE",
     "TENSORRT",
     "Flavor",
-    "Range",
+    "SizeRange",
     "TensorRTOptions",
     "find_flavor",
 ]

@@ -12,10 +12,10 @@ from tinysr.atomic import write_atomically
 from tinysr.errors import MissingBackendError, UnsupportedError
 from tinysr.runtime.tensorrt.log import Messages
 
-from ..options import Progress
+from ..options import TellStep
 from .flavor import Flavor, needs_gpu
-from .isolated import isolated
-from .network import Parsed, parsed_network
+from .isolated import run_isolated
+from .network import Parsed, parse_network
 from .options import CURRENT, PORTABLE, TensorRTOptions
 from .profiles import Profile
 
@@ -47,7 +47,7 @@ class EngineBuild:
     options: TensorRTOptions
 
 
-def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: Progress) -> None:
+def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: TellStep) -> None:
     """Build an engine into a file. The bundle around it is complete or absent, so this need not be.
 
     Where no GPU is needed, the work is done in a process of its own.
@@ -60,38 +60,38 @@ def build_engine(flavor: Flavor, build: EngineBuild, target: Path, progress: Pro
 
     Raises:
         UnsupportedError: TensorRT can't build it; the message has its words.
-        MissingBackendError: this machine's memory does not suffice.
+        MissingBackendError: this machine has too little memory.
         OSError: the file can't be written.
     """
 
-    def work(tell: Progress) -> None:
-        parsed = parsed_network(flavor, build.graph, build.label)
+    def work(tell: TellStep) -> None:
+        parsed = parse_network(flavor, build.graph, build.label)
         with target.open("wb") as file:
             file.write(engine_from_network(flavor, parsed, build, tell))
 
     if needs_gpu(flavor, build.options) or not hasattr(os, "fork"):
         work(progress)  # CUDA does not survive a fork
     else:
-        isolated(work, label=build.label, progress=progress)
+        run_isolated(work, label=build.label, progress=progress)
 
 
 def engine_from_network(
-    flavor: Flavor, parsed: Parsed, build: EngineBuild, progress: Progress = lambda _: None
+    flavor: Flavor, parsed: Parsed, build: EngineBuild, progress: TellStep = lambda _: None
 ) -> memoryview:
     """Return the serialized engine of a network.
 
     Raises:
         UnsupportedError: TensorRT can't build it; the message has its words.
-        MissingBackendError: this machine's memory does not suffice, as far as TensorRT says so.
+        MissingBackendError: this machine has too little memory, as far as TensorRT says so.
     """
     config = _config(flavor, parsed.builder, build)
-    monitor = _monitor(flavor.module, build, progress)
+    monitor = _make_monitor(flavor.module, build, progress)
     config.progress_monitor = monitor
     engine = parsed.builder.build_serialized_network(parsed.network, config)
     if monitor.interruption is not None:
         raise monitor.interruption
     if engine is None:
-        raise _failure(flavor, build, parsed.messages)
+        raise _explain_failure(flavor, build, parsed.messages)
     _keep_timings(config, build.options)
     return memoryview(engine)
 
@@ -149,7 +149,7 @@ def _keep_timings(config: Any, options: TensorRTOptions) -> None:
     write_atomically(options.timing_cache, timings, UnsupportedError)
 
 
-def _monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
+def _make_monitor(module: Any, build: EngineBuild, progress: TellStep) -> Any:
     """Return TensorRT's progress monitor, which tells ours, and stops the build on Ctrl-C."""
 
     class Monitor(module.IProgressMonitor):  # type: ignore[misc]
@@ -179,10 +179,10 @@ def _monitor(module: Any, build: EngineBuild, progress: Progress) -> Any:
     return Monitor()
 
 
-def _failure(flavor: Flavor, build: EngineBuild, messages: Messages) -> Exception:
+def _explain_failure(flavor: Flavor, build: EngineBuild, messages: Messages) -> Exception:
     if messages.lack_of_memory:
         return MissingBackendError(
-            f"{build.label}: this machine's memory does not suffice for {flavor.title} to build it "
+            f"{build.label}: this machine has too little memory for {flavor.title} to build it "
             f"({messages.first}): free some, or build on a larger machine"
         )
     return UnsupportedError(f"{build.label}: {flavor.label} can't build it: {messages.first}")

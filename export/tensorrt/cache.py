@@ -69,8 +69,8 @@ class EngineCache:
         """
         sha256 = ""
         try:
-            with self._locked(key.sha256[:2]):
-                if found := self._found(key):
+            with self._lock(key.sha256[:2]):
+                if found := self._find(key):
                     share(self.folder, self._engine(key).name, target)
                     return Placed(sha256=found, cached=True)
                 self._say_why(key)
@@ -92,7 +92,7 @@ class EngineCache:
     def _record(self, key: Key) -> Path:
         return self.folder / f"{key.sha256}.json"
 
-    def _found(self, key: Key) -> str:
+    def _find(self, key: Key) -> str:
         """Return the hash of an entry that is sound, or ""; a damaged one is removed."""
         record, engine = self._record(key), self._engine(key)
         if not paths.exists(record, CacheUnusableError):
@@ -114,7 +114,7 @@ class EngineCache:
         if not others:
             _LOG.info("no engine of %s is cached yet", key.name)
             return
-        nearest = min((key.differing(parts) for parts in others), key=len)
+        nearest = min((key.list_differing(parts) for parts in others), key=len)
         _LOG.info("the cached engine of %s has another %s", key.name, ", ".join(nearest))
 
     def _keep(self, key: Key, engine: Path, sha256: str) -> None:
@@ -137,7 +137,7 @@ class EngineCache:
 
     def _trim(self, used: Key) -> None:
         """Drop the entries that were not used for longest, but never the one just used."""
-        with self._locked("all"):
+        with self._lock("all"):
             entries = sorted(self._records(), key=lambda entry: _age(entry[0]))
             total = sum(int(known.get("size", 0)) for _, known in entries)
             for record, known in entries:
@@ -156,7 +156,7 @@ class EngineCache:
                 yield path, known
 
     @contextlib.contextmanager
-    def _locked(self, name: str) -> Iterator[None]:
+    def _lock(self, name: str) -> Iterator[None]:
         filelock: Any = require("filelock", extra=_EXTRA)
         locks = self.folder / "locks"
         try:

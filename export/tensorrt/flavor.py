@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tinysr.errors import MissingBackendError, UnsupportedError, choices
-from tinysr.runtime.tensorrt.device import gpu
+from tinysr.errors import MissingBackendError, UnsupportedError, choice_error
+from tinysr.runtime.tensorrt.device import find_gpu
 from tinysr.runtime.tensorrt.library import LIBRARIES, Library
 
 from .options import AUTO, CURRENT, PORTABLE, TensorRTOptions
@@ -59,8 +59,8 @@ class Flavor:
         """
         if problem := self.lacks(options):
             raise UnsupportedError(f"{self.title} {problem}")
-        needing = _needing_gpu(self.name, options)
-        if needing and gpu() is None:
+        needing = _list_needing_gpu(self.name, options)
+        if needing and find_gpu() is None:
             raise MissingBackendError(
                 f"{self.title} builds {needing[0]} on a machine with an NVIDIA GPU, found none: "
                 "leave the option out, or build there"
@@ -78,13 +78,13 @@ def find_flavor(name: str) -> Flavor:
     """
     if name != AUTO:
         if name not in FLAVORS:
-            raise choices("flavor", name, (AUTO, *FLAVORS))
+            raise choice_error("flavor", name, (AUTO, *FLAVORS))
         found = FLAVORS[name]
         if not found.library.installed:
             raise MissingBackendError(f"{found.title} is not installed: {found.library.remedy}")
         return found
     full, rtx = FLAVORS["tensorrt"], FLAVORS["rtx"]
-    if full.library.installed and gpu() is not None:
+    if full.library.installed and find_gpu() is not None:
         return full
     if rtx.library.installed:
         return rtx
@@ -95,7 +95,7 @@ def find_flavor(name: str) -> Flavor:
 
 def needs_gpu(flavor: Flavor, options: TensorRTOptions) -> bool:
     """Say whether a GPU takes part in a build."""
-    return bool(_needing_gpu(flavor.name, options))
+    return bool(_list_needing_gpu(flavor.name, options))
 
 
 def _full_lacks(options: TensorRTOptions) -> str:
@@ -143,7 +143,7 @@ def _rtx_lacks(options: TensorRTOptions) -> str:
 _RTX_CAPABILITIES = ("SM75", "SM80", "SM86", "SM89", "SM120", "SM121")
 
 
-def _needing_gpu(flavor: str, options: TensorRTOptions) -> list[str]:
+def _list_needing_gpu(flavor: str, options: TensorRTOptions) -> list[str]:
     if flavor == "tensorrt":
         return ["engines"]
     wanted = {

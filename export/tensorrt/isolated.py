@@ -20,22 +20,22 @@ from tinysr import errors
 from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.runtime.tensorrt.log import Messages
 
-from ..options import Progress
-from .stall import STALL_SECONDS, ended_when_stalled
+from ..options import TellStep
+from .stall import STALL_SECONDS, end_when_stalled
 
-__all__ = ["isolated"]
+__all__ = ["run_isolated"]
 
-Work = Callable[[Progress], Any]
+IsolatedCall = Callable[[TellStep], Any]
 
 _WORDS = 300
 """Characters of what the process said last, in an error."""
 
 
-def isolated(
-    work: Work,
+def run_isolated(
+    work: IsolatedCall,
     *,
     label: str,
-    progress: Progress = lambda _: None,
+    progress: TellStep = lambda _: None,
     patience: float = STALL_SECONDS,
 ) -> Any:
     """Run a function in a child process.
@@ -53,21 +53,21 @@ def isolated(
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as noise, _child(work, noise) as (pid, reader):
-        with ended_when_stalled(pid, patience) as stall:
+    with tempfile.TemporaryFile() as noise, _fork(work, noise) as (pid, reader):
+        with end_when_stalled(pid, patience) as stall:
             answer = _answer(reader, progress)
         _, status = os.waitpid(pid, 0)
         if answer is None and stall.happened:
-            raise _stalled(label, patience)
+            raise _explain_stall(label, patience)
         if answer is None:
-            raise _ended(os.waitstatus_to_exitcode(status), label, noise)
+            raise _explain_end(os.waitstatus_to_exitcode(status), label, noise)
     if "result" in answer:
         return answer["result"]
-    raise _raised(answer)
+    raise _rebuild_error(answer)
 
 
 @contextmanager
-def _child(work: Work, noise: IO[bytes]) -> Iterator[tuple[int, IO[str]]]:
+def _fork(work: IsolatedCall, noise: IO[bytes]) -> Iterator[tuple[int, IO[str]]]:
     """Fork. The child never returns from here."""
     reading, writing = os.pipe()
     pid = os.fork()
@@ -88,7 +88,7 @@ def _child(work: Work, noise: IO[bytes]) -> Iterator[tuple[int, IO[str]]]:
         raise
 
 
-def _run(work: Work, pipe: IO[str]) -> None:
+def _run(work: IsolatedCall, pipe: IO[str]) -> None:
     def say(**data: Any) -> None:
         pipe.write(json.dumps(data) + "\n")
         pipe.flush()
@@ -105,7 +105,7 @@ def _run(work: Work, pipe: IO[str]) -> None:
         say(error="RuntimeError", words=traceback.format_exc())
 
 
-def _answer(reader: IO[str], progress: Progress) -> dict[str, Any] | None:
+def _answer(reader: IO[str], progress: TellStep) -> dict[str, Any] | None:
     """Return what the child ended with; None if it was ended before."""
     for line in reader:
         data: dict[str, Any] = json.loads(line)
@@ -115,7 +115,7 @@ def _answer(reader: IO[str], progress: Progress) -> dict[str, Any] | None:
     return None
 
 
-def _raised(answer: dict[str, Any]) -> BaseException:
+def _rebuild_error(answer: dict[str, Any]) -> BaseException:
     if "errno" in answer:
         return OSError(answer["errno"], answer["words"])
     kinds: dict[str, type[BaseException]] = {
@@ -125,23 +125,23 @@ def _raised(answer: dict[str, Any]) -> BaseException:
     return kinds.get(answer["error"], RuntimeError)(answer["words"])
 
 
-def _ended(code: int, label: str, noise: IO[bytes]) -> MissingBackendError:
+def _explain_end(code: int, label: str, noise: IO[bytes]) -> MissingBackendError:
     noise.seek(0)
     messages = Messages()
     messages.add(noise.read().decode(errors="replace")[-_WORDS:] or "it says nothing")
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     killed = code == -signal.SIGKILL or messages.lack_of_memory
-    why = "this machine's memory does not suffice" if killed else "TensorRT broke off"
+    why = "this machine has too little memory" if killed else "TensorRT broke off"
     return MissingBackendError(
         f"{label}: {why} to build it ({how}: {messages.first}): "
         "free memory, or build on a larger machine"
     )
 
 
-def _stalled(label: str, patience: float) -> MissingBackendError:
+def _explain_stall(label: str, patience: float) -> MissingBackendError:
     return MissingBackendError(
         f"{label}: TensorRT stopped working and was ended after {patience:.0f} s, as happens where "
-        "this machine's memory does not suffice: free memory, or build on a larger machine"
+        "the machine has too little memory: free memory, or build on a larger machine"
     )
 
 

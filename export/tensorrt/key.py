@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from tinysr.manifest import Artifact
-from tinysr.runtime.tensorrt.device import gpu
+from tinysr.runtime.tensorrt.device import find_gpu
 
 from .flavor import Flavor
 from .options import CURRENT, TensorRTOptions
@@ -36,7 +36,7 @@ class Key:
         """The hash of all parts."""
         return hashlib.sha256(json.dumps(self.parts, sort_keys=True).encode()).hexdigest()
 
-    def differing(self, others: Mapping[str, str]) -> list[str]:
+    def list_differing(self, others: Mapping[str, str]) -> list[str]:
         """Return the names of the parts that other ones don't share."""
         names = {**self.parts, **others}
         return [name for name in names if self.parts.get(name) != others.get(name)]
@@ -72,7 +72,7 @@ def engine_key(
             **_machine(flavor, options),
             "shapes": f"{profile.name} {profile}",
             "plan": plan_sha256,
-            **_chosen(options),
+            **_list_chosen(options),
             "recipe": _RECIPE,
         },
     )
@@ -82,12 +82,12 @@ def _machine(flavor: Flavor, options: TensorRTOptions) -> dict[str, str]:
     """Return what matters of this machine: nothing where engines are built ahead of time."""
     if flavor.name == "rtx" and CURRENT not in options.compute_capabilities:
         return {}
-    found = gpu()
+    found = find_gpu()
     if found is None:
         return {"GPU": "none"}
     return {"GPU": found.name, "compute capability": found.capability, "driver": found.driver}
 
 
-def _chosen(options: TensorRTOptions) -> dict[str, str]:
+def _list_chosen(options: TensorRTOptions) -> dict[str, str]:
     names = [field.name for field in fields(options) if field.name not in _NO_PART]
     return {name.replace("_", " "): str(getattr(options, name)) for name in names}

@@ -10,12 +10,12 @@ from typing import Any
 import onnx
 
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
-from tinysr.runtime.tensorrt.log import Messages, logger
+from tinysr.runtime.tensorrt.log import Messages, make_logger
 
 from ..onnx.graph import node_module
 from .flavor import Flavor
 
-__all__ = ["OPSETS", "Parsed", "parsed_network", "read_graph"]
+__all__ = ["OPSETS", "Parsed", "parse_network", "read_graph"]
 
 OPSETS = range(18, 23)
 """Opsets that both flavours read as they are meant; a later opset is read, and refused at some
@@ -26,13 +26,15 @@ def read_graph(path: Path, label: str) -> onnx.ModelProto:
     """Read a graph without its weights.
 
     Raises:
-        BundleError: it is no ONNX.
+        BundleError: it is not an ONNX file.
         UnsupportedError: its opset is none that engines are built from.
     """
     try:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf's own errors have no common base
-        raise BundleError(f"{label}: {path.name} is no ONNX: export the bundle again") from error
+        raise BundleError(
+            f"{label}: {path.name} is not an ONNX file: export the bundle again"
+        ) from error
     opset = next((entry.version for entry in model.opset_import if entry.domain == ""), 0)
     if opset not in OPSETS:
         raise UnsupportedError(
@@ -54,7 +56,7 @@ class Parsed:
     """Messages of TensorRT, from parsing on."""
 
 
-def parsed_network(flavor: Flavor, path: Path, label: str) -> Parsed:
+def parse_network(flavor: Flavor, path: Path, label: str) -> Parsed:
     """Return a strongly typed network: types are what the graph says, and nothing else.
 
     Args:
@@ -68,7 +70,7 @@ def parsed_network(flavor: Flavor, path: Path, label: str) -> Parsed:
         MissingBackendError: TensorRT does not start.
     """
     module, messages = flavor.module, Messages()
-    log = logger(module, messages)
+    log = make_logger(module, messages)
     builder = module.Builder(log)
     if not builder:
         raise MissingBackendError(f"{flavor.label} does not start: {messages.first}")

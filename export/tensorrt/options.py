@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 
-__all__ = ["AUTO", "CURRENT", "HARDWARE", "PORTABLE", "Range", "TensorRTOptions"]
+__all__ = ["AUTO", "CURRENT", "HARDWARE", "PORTABLE", "SizeRange", "TensorRTOptions"]
 
 AUTO = "auto"
 """The name that leaves the choice of the flavour to what is installed."""
@@ -29,7 +29,7 @@ TILES = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Range:
+class SizeRange:
     """Sizes that an engine takes: it is tuned for one of them."""
 
     least: int
@@ -48,11 +48,11 @@ class Range:
         """Whether it is a single size."""
         return self.least == self.most
 
-    def times(self, factor: int, over: int = 1) -> Range:
+    def times(self, factor: int, over: int = 1) -> SizeRange:
         """Return the range in another unit: each size times ``factor``, divided by ``over``."""
         sizes = (self.least, self.best, self.most)
         least, best, most = (max(1, size * factor // over) for size in sizes)
-        return Range(least=least, best=best, most=most)
+        return SizeRange(least=least, best=best, most=most)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,9 +64,9 @@ class TensorRTOptions:
     compute_capabilities: tuple[str, ...] = ()
     """GPUs to build for, as 8.6, or one of :data:`PORTABLE` and :data:`CURRENT`; empty is the
     flavour's own default."""
-    batch: Range | None = None
+    batch: SizeRange | None = None
     """Tiles that an engine takes at once, for graphs exported with any batch."""
-    sides: Range | None = None
+    sides: SizeRange | None = None
     """Sides of what the encoder takes, in low-resolution pixels; None is from 16 pixels to four
     tiles, tuned for one."""
     optimization_level: int | None = None
@@ -90,7 +90,7 @@ class TensorRTOptions:
 
     def __post_init__(self) -> None:
         if self.hardware not in HARDWARE:
-            raise choices("hardware compatibility", self.hardware, HARDWARE)
+            raise choice_error("hardware compatibility", self.hardware, HARDWARE)
         if self.optimization_level is not None and not 0 <= self.optimization_level <= 5:
             raise UnsupportedError(
                 f"expected an optimisation level from 0 to 5, found {self.optimization_level}"
@@ -102,17 +102,17 @@ class TensorRTOptions:
         alone = [name for name in (PORTABLE, CURRENT) if name in self.compute_capabilities]
         if alone and len(self.compute_capabilities) > 1:
             raise UnsupportedError(
-                f"the compute capability '{alone[0]}' stands alone: "
+                f"the compute capability '{alone[0]}' can't be combined: "
                 f"found it beside {len(self.compute_capabilities) - 1} more"
             )
 
-    def sides_for(self, tile: int) -> Range:
+    def sides_for(self, tile: int) -> SizeRange:
         """Return the sides of what the encoder takes, for a bundle's tile in pixels.
 
         Raises:
             UnsupportedError: a tile is not among them, or they are odd.
         """
-        sides = self.sides or Range(least=min(LEAST_SIDE, tile), best=tile, most=TILES * tile)
+        sides = self.sides or SizeRange(least=min(LEAST_SIDE, tile), best=tile, most=TILES * tile)
         if not sides.least <= tile <= sides.most:
             raise UnsupportedError(f"expected sides with the tile {tile} among them, found {sides}")
         if any(side % 4 for side in (sides.least, sides.best, sides.most)):

@@ -10,14 +10,14 @@ import onnx
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import Port, Stage
 
-from .options import Range, TensorRTOptions
+from .options import SizeRange, TensorRTOptions
 
-__all__ = ["Profile", "engine_ports", "profile_for", "weight_bytes"]
+__all__ = ["Profile", "choose_profile", "engine_ports", "weight_bytes"]
 
 _LATENTS_PER_PIXEL = (1, 2)
 """An encoder's latents have half the sides of its image."""
 
-_OPEN_BATCH = Range(least=1, best=1, most=8)
+_OPEN_BATCH = SizeRange(least=1, best=1, most=8)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class Profile:
     """The sizes of an engine's one input, per dimension."""
 
     name: str
-    dims: tuple[Range, ...]
+    dims: tuple[SizeRange, ...]
 
     @property
     def fixed(self) -> bool:
@@ -45,7 +45,7 @@ class Profile:
         return " ".join(str(s.best) if s.fixed else str(s) for s in self.dims)
 
 
-def profile_for(
+def choose_profile(
     port: Port, stage: Stage, options: TensorRTOptions, *, tile: int, batch: int | None
 ) -> Profile:
     """Return the sizes that an engine is built for.
@@ -65,12 +65,12 @@ def profile_for(
             f"the graphs take batches of {batch}, and engines of {options.batch} were asked for: "
             "export with --batch dynamic"
         )
-    images = (options.batch or _OPEN_BATCH) if batch is None else Range(least=1, best=1, most=1)
+    images = (options.batch or _OPEN_BATCH) if batch is None else SizeRange(least=1, best=1, most=1)
     sides = options.sides_for(tile)
     if stage == "decoder":
         sides = sides.times(*_LATENTS_PER_PIXEL)
     dims = tuple(
-        Range(least=size, best=size, most=size)
+        SizeRange(least=size, best=size, most=size)
         if isinstance(size, int)
         else (images if axis == 0 else sides)
         for axis, size in enumerate(port.shape)

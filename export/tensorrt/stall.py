@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["STALL_SECONDS", "Stall", "ended_when_stalled"]
+__all__ = ["STALL_SECONDS", "Stall", "end_when_stalled"]
 
 STALL_SECONDS = 60.0
 """Time without work after which a process is taken for stuck."""
@@ -32,7 +32,7 @@ class Stall:
 
 
 @contextmanager
-def ended_when_stalled(pid: int, seconds: float = STALL_SECONDS) -> Iterator[Stall]:
+def end_when_stalled(pid: int, seconds: float = STALL_SECONDS) -> Iterator[Stall]:
     """End a child that uses no processor; watch it as long as the context lasts.
 
     Where the system does not tell a process's time (any but Linux), nothing is watched.

@@ -15,20 +15,20 @@ from tinysr import paths
 from tinysr.errors import BundleError, GateError, UnsupportedError
 from tinysr.hashing import file_sha256
 from tinysr.manifest import Artifact, FileEntry, Verdict
-from tinysr.runtime.tensorrt.device import gpu
+from tinysr.runtime.tensorrt.device import find_gpu
 
-from ..options import Progress, Settings
+from ..options import TargetSettings, TellStep
 from ..plans.precision import PrecisionPlan
 from ..target import GraphBuild, Target
 from .build import EngineBuild, build_engine
 from .cache import EngineCache, Placed, default_folder
 from .flavor import Flavor, find_flavor, needs_gpu
-from .isolated import isolated
+from .isolated import run_isolated
 from .key import Key, engine_key
-from .network import parsed_network, read_graph
+from .network import parse_network, read_graph
 from .options import CURRENT, PORTABLE, TensorRTOptions
-from .profiles import Profile, engine_ports, profile_for, weight_bytes
-from .types import check_types, kept_modules, layers
+from .profiles import Profile, choose_profile, engine_ports, weight_bytes
+from .types import check_types, find_kept_modules, walk_layers
 
 __all__ = ["NOT_RUN", "PRECISIONS", "SAVED_SHARE", "TENSORRT", "check_sizes", "engines_from_graphs"]
 
@@ -71,7 +71,7 @@ class _Job:
         return plan.sha256 if plan else ""
 
 
-def check(settings: Settings, precisions: Sequence[str]) -> None:
+def check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse what can't be built, before minutes are spent on graphs.
 
     Raises:
@@ -135,7 +135,9 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
     label = f"{FOLDER}/{graph.stage} {graph.precision}"
     path = graphs.bundle / graph.file.path
     model = read_graph(path, graph.label)
-    profile = profile_for(graph.inputs[0], graph.stage, options, tile=graphs.tile, batch=job.batch)
+    profile = choose_profile(
+        graph.inputs[0], graph.stage, options, tile=graphs.tile, batch=job.batch
+    )
     counts = _counts(job, graph, model)
     graphs.progress(f"building {label} with {flavor.label}")
     build = EngineBuild(graph=path, label=label, profile=profile, options=options)
@@ -164,7 +166,7 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
         data=(graph.file, *graph.data) if options.strip else (),
         inputs=engine_ports(graph.inputs, profile),
         outputs=engine_ports(graph.outputs, profile),
-        options=_described(job, profile, weight_bytes(model), counts),
+        options=_describe(job, profile, weight_bytes(model), counts),
         parity=NOT_RUN,
     )
 
@@ -172,16 +174,16 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
 def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int]:
     """Walk the network before it is built, and return how many layers compute in which type."""
     label = f"{FOLDER}/{graph.stage} {graph.precision}"
-    kept = kept_modules(job.plan(graph.precision), job.whole[graph.precision])
+    kept = find_kept_modules(job.plan(graph.precision), job.whole[graph.precision])
 
-    def work(_: Progress) -> dict[str, int]:
+    def work(_: TellStep) -> dict[str, int]:
         path = job.graphs.bundle / graph.file.path
-        network = parsed_network(job.flavor, path, label).network
-        return check_types(list(layers(network, model)), graph.precision, kept, label=label)
+        network = parse_network(job.flavor, path, label).network
+        return check_types(list(walk_layers(network, model)), graph.precision, kept, label=label)
 
     if needs_gpu(job.flavor, job.options) or not hasattr(os, "fork"):
         return work(job.graphs.progress)
-    counts: dict[str, int] = isolated(work, label=label)
+    counts: dict[str, int] = run_isolated(work, label=label)
     return counts
 
 
@@ -193,7 +195,7 @@ def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> 
     return Placed(sha256=file_sha256(target), cached=False)
 
 
-def _described(
+def _describe(
     job: _Job, profile: Profile, weights: int, counts: Mapping[str, int]
 ) -> dict[str, str | int | bool]:
     """Return what the manifest says of an engine's build."""
@@ -207,7 +209,7 @@ def _described(
     return {
         "flavor": job.flavor.name,
         "version": job.flavor.version,
-        "gpu": _built_for(job.flavor, options),
+        "gpu": _describe_gpu(job.flavor, options),
         "shapes": str(profile),
         "largest_batch": profile.dims[0].most,
         "longest_side": max(profile.dims[-1].most, profile.dims[-2].most),
@@ -217,15 +219,15 @@ def _described(
     }
 
 
-def _built_for(flavor: Flavor, options: TensorRTOptions) -> str:
+def _describe_gpu(flavor: Flavor, options: TensorRTOptions) -> str:
     if flavor.name == "rtx" and CURRENT not in options.compute_capabilities:
         return " ".join(options.compute_capabilities) or PORTABLE
-    found = gpu()
+    found = find_gpu()
     here = f"{found.name} ({found.capability})" if found else "none"
     return here if options.hardware == "none" else f"{here}, {options.hardware}"
 
 
-def _options(settings: Settings) -> TensorRTOptions:
+def _options(settings: TargetSettings) -> TensorRTOptions:
     options = settings.get(FOLDER, TensorRTOptions())
     if not isinstance(options, TensorRTOptions):
         raise TypeError(f"expected TensorRTOptions for {FOLDER}, found {type(options).__name__}")

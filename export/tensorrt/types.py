@@ -19,7 +19,14 @@ from tinysr.errors import GateError
 from ..onnx.graph import node_module
 from ..plans.precision import PrecisionPlan
 
-__all__ = ["Layer", "check_types", "count_types", "kept_modules", "layers", "modules_of"]
+__all__ = [
+    "EngineLayer",
+    "check_types",
+    "count_types",
+    "find_kept_modules",
+    "modules_of",
+    "walk_layers",
+]
 
 _FOLLOWS = frozenset(
     {"Relu", "Resize", "Cast", "Reshape", "Transpose", "Split", "Concat", "Slice", "Pad"}
@@ -36,7 +43,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layer:
+class EngineLayer:
     """A layer that computes, as TensorRT sees it."""
 
     module: str
@@ -47,7 +54,7 @@ class Layer:
     """Type of the layer's result: fp32, fp16, …"""
 
 
-def layers(network: Any, graph: onnx.ModelProto) -> Iterator[Layer]:
+def walk_layers(network: Any, graph: onnx.ModelProto) -> Iterator[EngineLayer]:
     """Yield the layers that decide on a floating-point type.
 
     Args:
@@ -62,21 +69,21 @@ def layers(network: Any, graph: onnx.ModelProto) -> Iterator[Layer]:
         operation = operations.get(name, "")
         dtype = _NAMES.get(layer.get_output(0).dtype.name)
         if operation and operation not in _FOLLOWS and dtype is not None:
-            yield Layer(module=node_module(name), operation=operation, dtype=dtype)
+            yield EngineLayer(module=node_module(name), operation=operation, dtype=dtype)
 
 
-def count_types(found: list[Layer]) -> dict[str, int]:
+def count_types(found: list[EngineLayer]) -> dict[str, int]:
     """Return how many layers compute in which type."""
     return dict(sorted(Counter(layer.dtype for layer in found).items()))
 
 
 def check_types(
-    found: list[Layer], precision: str, kept: Mapping[str, str], *, label: str
+    found: list[EngineLayer], precision: str, kept: Mapping[str, str], *, label: str
 ) -> dict[str, int]:
     """Hold every layer's type against the precision and its plan.
 
     Args:
-        found: from :func:`layers`.
+        found: from :func:`walk_layers`.
         precision: of the artifact.
         kept: modules that the plan keeps in fp32.
         label: of the artifact, for messages.
@@ -88,7 +95,7 @@ def check_types(
         GateError: a layer is in another type.
     """
     if precision in ("fp32", "fp16"):
-        wrong = [x for x in found if x.dtype != _expected(x, precision, kept)]
+        wrong = [x for x in found if x.dtype != _choose_type(x, precision, kept)]
         if wrong:
             named = ", ".join(f"{x.operation} of '{x.module}' in {x.dtype}" for x in wrong[:_SHOWN])
             more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
@@ -108,16 +115,16 @@ def modules_of(graph: onnx.ModelProto) -> set[str]:
     return paths
 
 
-def kept_modules(plan: PrecisionPlan | None, whole: onnx.ModelProto) -> Mapping[str, str]:
+def find_kept_modules(plan: PrecisionPlan | None, whole: onnx.ModelProto) -> Mapping[str, str]:
     """Return the modules that a plan keeps in fp32, and the type.
 
     Args:
         plan: None keeps none.
         whole: the graph of the whole model: a plan names modules of all stages.
     """
-    return plan.wide(modules_of(whole)) if plan else {}
+    return plan.list_wide(modules_of(whole)) if plan else {}
 
 
-def _expected(layer: Layer, precision: str, kept: Mapping[str, str]) -> str:
+def _choose_type(layer: EngineLayer, precision: str, kept: Mapping[str, str]) -> str:
     # Between stages values are fp32: that is what runtimes feed, and what the joint subtracts.
     return "fp32" if layer.module == "upscale" else kept.get(layer.module, precision)

@@ -84,10 +84,10 @@ class CoreMLBackend(Backend):
         function = str(artifact.options.get("function", "main"))
         if self.provider != _INTERPRETER:
             return _NativeSession(artifact, package, function, _UNITS[self.provider])
-        return self._interpreted(artifact, package, function)
+        return self._open_interpreted(artifact, package, function)
 
-    def _interpreted(self, artifact: Artifact, package: Path, name: str) -> InterpretedSession:
-        with _quiet():
+    def _open_interpreted(self, artifact: Artifact, package: Path, name: str) -> InterpretedSession:
+        with _silence_all():
             mil = require("tinysr.runtime.mil", extra=EXTRA)
         if package not in self._programs:  # functions share weights: the file is read once
             self._programs = {package: mil.load_program(package)}
@@ -204,14 +204,14 @@ def _planes(picture: Any) -> Array:
 
 
 @cache
-def _silenced() -> None:
+def _silence() -> None:
     """Drop coremltools' words about versions it was not tested with, at its import."""
     logging.getLogger("coremltools").setLevel(logging.ERROR)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    _silenced()
+def _silence_all() -> Iterator[None]:
+    _silence()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -65,9 +65,9 @@ class OnnxRuntimeBackend(Backend):
             return Availability(
                 ready=False, detail="not installed", remedy=str(error).split(": ")[-1]
             )
-        have = ", ".join(_provided(ort))
+        have = ", ".join(_list_provided(ort))
         detail = f"onnxruntime {ort.__version__} with {have}"
-        if self.provider in _provided(ort):
+        if self.provider in _list_provided(ort):
             return Availability(ready=True, detail=detail)
         remedy = _REMEDIES[self.provider]
         return Availability(ready=False, detail=detail, remedy=remedy)
@@ -115,7 +115,7 @@ class OnnxRuntimeBackend(Backend):
         if self.provider != "cpu":
             ort.preload_dlls()
         graph = bundle.folder / artifact.file.path
-        if paths.is_text(graph) and not _linked(bundle, artifact):
+        if paths.is_text(graph) and not _is_linked(bundle, artifact):
             return ort.InferenceSession(str(graph), options, providers=chosen)
         # ONNX Runtime follows no link out of a graph's folder, and takes paths in UTF-8 alone.
         kept = _add_weights(options, bundle, artifact)
@@ -179,7 +179,7 @@ def _share_memory() -> None:
     )
 
 
-def _linked(bundle: Bundle, artifact: Artifact) -> bool:
+def _is_linked(bundle: Bundle, artifact: Artifact) -> bool:
     """Tell whether a link leads to one of a graph's files."""
     entries = (artifact.file, *artifact.data)
     return any(paths.is_linked(bundle.folder / entry.path, bundle.folder) for entry in entries)
@@ -201,7 +201,7 @@ def _add_weights(options: Any, bundle: Bundle, artifact: Artifact) -> list[Any]:
     return weights
 
 
-def _provided(ort: Any) -> list[str]:
+def _list_provided(ort: Any) -> list[str]:
     have = ort.get_available_providers()
     return [name for name, provider in _PROVIDERS.items() if provider in have]
 

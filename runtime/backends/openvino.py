@@ -47,7 +47,7 @@ class OpenVinoBackend(Backend):
         version = ov.__version__.split("-")[0]
         return Availability(ready=True, detail=f"openvino {version} on the CPU in {types}")
 
-    def unfit(self, bundle: Bundle, artifact: Artifact) -> str:
+    def explain_unfit(self, bundle: Bundle, artifact: Artifact) -> str:
         """Say why not, when this CPU does not compute in the artifact's types."""
         wanted = _inference_type(artifact)
         if not self._computes(wanted):
@@ -67,7 +67,7 @@ class OpenVinoBackend(Backend):
             MissingBackendError: OpenVINO is not here, or this CPU lacks the artifact's type.
         """
         self.demand()
-        if reason := self.unfit(bundle, artifact):
+        if reason := self.explain_unfit(bundle, artifact):
             raise MissingBackendError(f"{artifact.label}: {reason}")
         path = bundle.path(artifact)
         if len(artifact.data) != 1:
@@ -99,7 +99,7 @@ class OpenVinoBackend(Backend):
             settings["INFERENCE_NUM_THREADS"] = self.options.threads
         core = ov.Core()
 
-        def compiled(model: Any) -> Any:
+        def compile_graph(model: Any) -> Any:
             made = core.compile_model(model, DEVICE, settings)
             found = made.get_property("INFERENCE_PRECISION_HINT").get_type_name()
             if found != wanted:  # a hint is only a hint
@@ -109,7 +109,7 @@ class OpenVinoBackend(Backend):
                 )
             return made
 
-        return compiled, core.read_model(graph, weights)
+        return compile_graph, core.read_model(graph, weights)
 
     def _computes(self, name: str) -> bool:
         ov: Any = require("openvino", extra=EXTRA)

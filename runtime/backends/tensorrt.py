@@ -11,14 +11,14 @@ from tinysr.manifest import Artifact, Stage
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, Joined, Session
-from ..tensorrt.chain import Chain, why_apart
+from ..tensorrt.chain import DeviceChain, explain_apart
 from ..tensorrt.cuda import Cuda
-from ..tensorrt.device import EXTRA, cuda_runtime, gpu, no_gpu
-from ..tensorrt.engine import load_engine, why_unfit
+from ..tensorrt.device import EXTRA, cuda_runtime, explain_no_gpu, find_gpu
+from ..tensorrt.engine import explain_unfit, load_engine
 from ..tensorrt.execution import Execution
 from ..tensorrt.library import LIBRARIES
 from ..tensorrt.refit import refit
-from ..tensorrt.runtime_cache import cache_for
+from ..tensorrt.runtime_cache import find_cache
 
 __all__ = ["TensorRTBackend", "TensorRTSession"]
 
@@ -44,19 +44,19 @@ class TensorRTBackend(Backend):
                 detail=f"{detail}, no CUDA bindings",
                 remedy=str(error).split(": ")[-1],
             )
-        found = gpu()
+        found = find_gpu()
         if found is None:
             return Availability(
                 ready=False,
-                detail=f"{detail}, {no_gpu()}",
+                detail=f"{detail}, {explain_no_gpu()}",
                 remedy="install the NVIDIA driver on a machine with an NVIDIA GPU",
             )
         device = f"{found.name}, compute capability {found.capability}, CUDA {found.driver}"
         return Availability(ready=True, detail=f"{detail} on {device}")
 
-    def unfit(self, bundle: Bundle, artifact: Artifact) -> str:
+    def explain_unfit(self, bundle: Bundle, artifact: Artifact) -> str:
         """Say whether the engine was built for another GPU or version."""
-        return why_unfit(artifact, bundle.folder / artifact.file.path)
+        return explain_unfit(artifact, bundle.folder / artifact.file.path)
 
     def open(self, bundle: Bundle, artifact: Artifact) -> TensorRTSession:
         """Load an engine, after its hashes were checked and it was found to fit.
@@ -69,7 +69,7 @@ class TensorRTBackend(Backend):
         engine = load_engine(artifact, bundle.path(artifact))
         if artifact.options.get("strip"):
             refit(artifact, engine, bundle.folder)
-        kernels = cache_for(artifact.file.sha256) if engine.library.flavor == "rtx" else None
+        kernels = find_cache(artifact.file.sha256) if engine.library.flavor == "rtx" else None
         return TensorRTSession(Execution(artifact, engine, Cuda(cuda_runtime()), kernels))
 
 
@@ -90,10 +90,10 @@ class TensorRTSession(Session):
             if not isinstance(session, TensorRTSession):
                 return None
             stages[stage] = session.execution
-        if why_apart(stages):
+        if explain_apart(stages):
             return None
         driver: Any = importlib.import_module("cuda.bindings.driver")
-        return Chain(self.execution.cuda, stages, driver)
+        return DeviceChain(self.execution.cuda, stages, driver)
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         (array,), (out,) = feeds.values(), self.artifact.outputs

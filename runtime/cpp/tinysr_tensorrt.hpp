@@ -55,7 +55,7 @@ inline void check(cudaError_t error, const char* what) {
 class DeviceBuffer {
  public:
   explicit DeviceBuffer(std::size_t bytes) : bytes_(bytes) {
-    check(cudaMalloc(&address_, bytes), "the GPU's memory does not suffice");
+    check(cudaMalloc(&address_, bytes), "the GPU has too little memory");
   }
   ~DeviceBuffer() { cudaFree(address_); }
   DeviceBuffer(const DeviceBuffer&) = delete;

@@ -6,7 +6,7 @@ from .formats import (
     INPUT_SUFFIXES,
     OUTPUT_SUFFIXES,
     check_size,
-    format_named,
+    find_format,
     format_of,
 )
 from .limits import Accept, Header
@@ -28,7 +28,7 @@ __all__ = [
     "check_writable",
     "decode",
     "encode_into",
-    "format_named",
+    "find_format",
     "format_of",
     "image_suffix",
     "save",

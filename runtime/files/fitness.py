@@ -9,7 +9,7 @@ from tinysr.errors import ImageError
 
 from ..background import has_transparency
 from ..raster import Raster
-from .png_colour import only_png_says
+from .png_colour import find_unique_chunk
 
 __all__ = ["check_holds"]
 
@@ -29,7 +29,7 @@ def check_holds(file_format: str, raster: Raster) -> None:
         ImageError: only PNG can say its colours, or JPEG has no place for its transparency or
             metadata.
     """
-    colours = only_png_says(raster.metadata) if file_format != "png" else None
+    colours = find_unique_chunk(raster.metadata) if file_format != "png" else None
     if colours is not None:
         raise ImageError(
             f"only PNG can say what these colours mean ({colours}); as {file_format} they would be "

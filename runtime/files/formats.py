@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinysr.errors import ImageError, UnsupportedError, choices
+from tinysr.errors import ImageError, UnsupportedError, choice_error
 
 __all__ = [
     "FORMATS",
     "INPUT_SUFFIXES",
     "OUTPUT_SUFFIXES",
     "check_size",
-    "format_named",
+    "find_format",
     "format_of",
 ]
 
@@ -53,7 +53,7 @@ def format_of(path: Path) -> str:
     return OUTPUT_SUFFIXES[suffix]
 
 
-def format_named(name: str) -> str:
+def find_format(name: str) -> str:
     """Return a format by any of its names: jpeg, tif, PNG or .webp.
 
     Raises:
@@ -62,7 +62,7 @@ def format_named(name: str) -> str:
     known = {suffix.removeprefix("."): found for suffix, found in OUTPUT_SUFFIXES.items()}
     found = known.get(name.strip().lower().removeprefix("."))
     if found is None:
-        raise choices("format", name, FORMATS)
+        raise choice_error("format", name, FORMATS)
     return found
 
 
@@ -74,7 +74,7 @@ def check_size(file_format: str, width: int, height: int) -> None:
         ImageError: a side is longer than the format can hold.
     """
     if file_format not in FORMATS:
-        raise choices("format", file_format, FORMATS)
+        raise choice_error("format", file_format, FORMATS)
     longest = max(width, height)
     if longest > _LARGEST_SIDE[file_format]:
         others = [name for name in FORMATS if longest <= _LARGEST_SIDE[name]]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
-__all__ = ["check_whole", "ended", "unfilled"]
+__all__ = ["add_end", "check_whole", "remove_fill"]
 
 _END = b"\xff\xd9"
 _SCAN, _TABLES, _PROGRESSIVE = 0xDA, 0xC4, 0xC2
@@ -33,7 +33,7 @@ _DAMAGE = ("premature end", "bad huffman", "bad arithmetic", "instead of rst", "
 headers that say odd things."""
 
 
-def ended(data: bytes) -> bytes:
+def add_end(data: bytes) -> bytes:
     """Return a file with an end marker, where that alone may be missing.
 
     A decoder then reads the last scan to its end, or says that data is missing in it.
@@ -56,7 +56,7 @@ def ended(data: bytes) -> bytes:
     return data + _END
 
 
-def unfilled(data: bytes) -> bytes:
+def remove_fill(data: bytes) -> bytes:
     """Return a file without zeros behind the coded data of its scans.
 
     Interrupted downloads and copies leave zeros where data is missing, and some cameras pad with
@@ -78,11 +78,11 @@ def unfilled(data: bytes) -> bytes:
             if any(zeros.get(table, _END_OF_BLOCK) != _END_OF_BLOCK for table in tables):
                 hole = data.find(_HOLE, segment.end, segment.coded_end)
                 if hole >= 0:
-                    return _without(data, hole, segment.coded_end)
+                    return _remove_hole(data, hole, segment.coded_end)
     return data
 
 
-def _without(data: bytes, hole: int, end: int) -> bytes:
+def _remove_hole(data: bytes, hole: int, end: int) -> bytes:
     """Return a file without what lies from a hole to the end of a scan, if that is all zeros."""
     if data[hole:end].strip(b"\0"):
         raise ImageError("the image is damaged: a part of the file is filled with zeros")

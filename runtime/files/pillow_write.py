@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from ..metadata.exif import with_resolution
 from ..pillow import pil_from_raster
-from ..raster import Raster, eight_bit
+from ..raster import Raster, to_eight_bit
 
 __all__ = ["write_jpeg", "write_webp"]
 
@@ -20,7 +20,7 @@ def write_jpeg(raster: Raster, file: BinaryIO) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    _save(_opaque(raster), file, "JPEG", quality=95, subsampling=0)
+    _save(_drop_opacity(raster), file, "JPEG", quality=95, subsampling=0)
 
 
 def write_webp(raster: Raster, file: BinaryIO) -> None:
@@ -44,11 +44,11 @@ def _save(raster: Raster, file: BinaryIO, kind: str, **options: Any) -> None:
     if found.dpi is not None and max(found.dpi) <= _MOST_DENSITY:
         packets["dpi"] = found.dpi
     extras = {key: value for key, value in {**packets, **options}.items() if value is not None}
-    image = pil_from_raster(Raster(pixels=eight_bit(raster.pixels)))
+    image = pil_from_raster(Raster(pixels=to_eight_bit(raster.pixels)))
     image.save(file, format=kind, **extras)
 
 
-def _opaque(raster: Raster) -> Raster:
+def _drop_opacity(raster: Raster) -> Raster:
     """Return a raster without its opacity, which is 1 everywhere."""
     pixels = raster.pixels
     if pixels.shape[2] in (1, 3):

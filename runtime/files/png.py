@@ -44,13 +44,13 @@ def is_cut(data: bytes) -> bool:
 
 def frames_of(data: bytes) -> int:
     """Return how many frames a file has; animations say it in a chunk acTL."""
-    body = _found(data, b"acTL", 8)
+    body = _find_chunk(data, b"acTL", 8)
     return struct.unpack(">I", body[:4])[0] if body else 1
 
 
 def resolution_of_png(data: bytes) -> tuple[float, float] | None:
     """Return the dots per inch in a file's chunk pHYs, or none."""
-    body = _found(data, b"pHYs", 9)
+    body = _find_chunk(data, b"pHYs", 9)
     if body is None or body[8] != _METRE:
         return None
     across, down = struct.unpack(">II", body[:8])
@@ -62,7 +62,7 @@ def colour_chunks(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(
         (kind, body)
         for kind, length in _COLOURS.items()
-        if (body := _found(data, kind, length)) is not None
+        if (body := _find_chunk(data, kind, length)) is not None
     )
 
 
@@ -95,7 +95,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end + 4
 
 
-def _found(data: bytes, kind: bytes, length: int) -> bytes | None:
+def _find_chunk(data: bytes, kind: bytes, length: int) -> bytes | None:
     """Return the body of the first chunk of a kind that stands before the pixels.
 
     Only if it has the length of its kind.

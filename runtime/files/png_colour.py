@@ -6,7 +6,7 @@ import struct
 
 from ..raster import Metadata
 
-__all__ = ["only_png_says"]
+__all__ = ["find_unique_chunk"]
 
 _SRGB_CODES = b"\1\x0d\0\1"
 """Primaries of BT.709, sRGB's curve, RGB, full range: numbers of ITU-T H.273."""
@@ -22,7 +22,7 @@ _NEAR = 1000
 """Nobody sees such a difference, and programs round."""
 
 
-def only_png_says(metadata: Metadata) -> str | None:
+def find_unique_chunk(metadata: Metadata) -> str | None:
     """Return which chunk says that the values are not sRGB's, or None where no other is needed.
 
     As the standard says: cICP counts before a profile, a profile before sRGB, and that before gAMA

@@ -43,7 +43,7 @@ def packets_of_png(data: bytes) -> Packets:
             continue
         if keyword == XMP_KEYWORD:
             if "xmp" not in packets:
-                packets["xmp"] = _international(words)
+                packets["xmp"] = _read_international(words)
         elif keyword.startswith(_PROFILE):
             if keyword.removeprefix(_PROFILE) in _EXIF_PROFILES and "profile" not in packets:
                 packets["profile"] = _exif_in_profile(kind, words)
@@ -54,17 +54,17 @@ def packets_of_png(data: bytes) -> Packets:
     return Packets(exif=exif, xmp=packets.get("xmp"), texts=tuple(texts))
 
 
-def _international(words: bytes) -> bytes | None:
+def _read_international(words: bytes) -> bytes | None:
     """Return the text of a chunk iTXt, given all behind its keyword."""
     compressed, rest = words[:1] == b"\1", words[2:].split(b"\0", 2)
     if len(rest) < 3 or len(rest[2]) > MOST_METADATA:
         return None
-    return _inflated(rest[2]) if compressed else rest[2]
+    return _inflate(rest[2]) if compressed else rest[2]
 
 
 def _exif_in_profile(kind: bytes, words: bytes) -> bytes | None:
     """Return EXIF data out of lines: its name, its length, and hexadecimal digits."""
-    text = _inflated(words[1:]) if kind == b"zTXt" else words if kind == b"tEXt" else None
+    text = _inflate(words[1:]) if kind == b"zTXt" else words if kind == b"tEXt" else None
     lines = (text or b"").split(None, 2)
     try:
         block = bytes.fromhex(lines[2].decode("ascii")) if len(lines) == 3 else b""
@@ -73,7 +73,7 @@ def _exif_in_profile(kind: bytes, words: bytes) -> bytes | None:
     return block if block.startswith((_EXIF_START, b"II", b"MM")) else None
 
 
-def _inflated(packed: bytes) -> bytes | None:
+def _inflate(packed: bytes) -> bytes | None:
     """Return what was deflated; none if it is damaged or larger than any packet is."""
     stream = zlib.decompressobj()
     try:

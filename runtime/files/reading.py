@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
-from ..exhaustion import MORE_ROOM, reported_exhaustion
+from ..exhaustion import MORE_ROOM, report_exhaustion
 from ..raster import Raster
 from .bmp import read_bmp
 from .limits import Accept
@@ -27,7 +27,7 @@ _STARTS = {
 }
 
 
-def _anything(_header: object) -> None:
+def _accept_all(_header: object) -> None:
     """Accept every header."""
 
 
@@ -43,7 +43,9 @@ class Decoded:
     owner."""
 
 
-def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _anything) -> Decoded:
+def decode(
+    data: bytes, name: str, *, max_megapixels: float, accept: Accept = _accept_all
+) -> Decoded:
     """Decode the bytes of an image file.
 
     Palettes become RGB or RGBA, one bit becomes 8, CMYK becomes sRGB through its profile, YCbCr
@@ -60,7 +62,7 @@ def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _a
         ImageError: no image, damaged, too large, or of a kind that is not read.
         OutOfMemoryError: it does not fit the memory.
     """
-    data = _from_start(data)
+    data = _skip_blank_lines(data)
     file_format = _format(data)
     if file_format is None:
         found = name_of(data)
@@ -70,7 +72,7 @@ def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _a
         )
     left: tuple[str, ...] = ()
     try:
-        with reported_exhaustion(name, MORE_ROOM):
+        with report_exhaustion(name, MORE_ROOM):
             if file_format == "bmp":
                 raster = read_bmp(data, max_megapixels, accept)
             else:
@@ -82,7 +84,7 @@ def decode(data: bytes, name: str, *, max_megapixels: float, accept: Accept = _a
     return Decoded(raster=raster, format=file_format, notes=left)
 
 
-def _from_start(data: bytes) -> bytes:
+def _skip_blank_lines(data: bytes) -> bytes:
     """Return a file without the blank lines that some web servers send before a PNG or a JPEG."""
     if not data[:1].isspace():
         return data

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinysr import paths, places
-from tinysr.atomic import replaced
-from tinysr.errors import ImageError, choices
+from tinysr.atomic import replace_atomically
+from tinysr.errors import ImageError, choice_error
 
 from ..raster import Raster
 from .formats import FORMATS, format_of
@@ -34,9 +34,9 @@ def save(
     if file_format is None:
         file_format = format_of(path)
     elif file_format not in FORMATS:
-        raise choices("format", file_format, FORMATS)
+        raise choice_error("format", file_format, FORMATS)
     _check_existing(path, overwrite=overwrite)
-    with replaced(path, ImageError) as temporary:
+    with replace_atomically(path, ImageError) as temporary:
         with temporary.open("r+b") as file:
             encode_into(raster, file_format, file, str(path))
         _check_existing(path, overwrite=overwrite)

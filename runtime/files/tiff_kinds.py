@@ -63,15 +63,15 @@ def check_kind(page: Page) -> None:
     method = page.number(COMPRESSION, 1)
     if method not in _COMPRESSIONS:
         name = _OTHER_COMPRESSIONS.get(method, f"method {method}")
-        raise _unsupported(f"TIFF compressed with {name}", "with Deflate or LZW")
+        raise _describe_unsupported(f"TIFF compressed with {name}", "with Deflate or LZW")
     if PHOTOMETRIC not in page.directory.entries:
         raise ImageError("the image is damaged: the TIFF file does not say which colours it has")
     colours = page.number(PHOTOMETRIC, -1)
     if colours not in _COLOURS:
         name = _OTHER_COLOURS.get(colours, f"colours of kind {colours}")
-        raise _unsupported(f"TIFF in {name}", "as grey, RGB or CMYK")
+        raise _describe_unsupported(f"TIFF in {name}", "as grey, RGB or CMYK")
     if colours == _CMYK and page.number(_INK_SET, _INKS_OF_CMYK) != _INKS_OF_CMYK:
-        raise _unsupported("TIFF in inks other than CMYK", "as CMYK or RGB")
+        raise _describe_unsupported("TIFF in inks other than CMYK", "as CMYK or RGB")
     samples = page.number(_SAMPLES, 1)
     if samples < _CHANNELS[colours]:
         raise ImageError(
@@ -79,12 +79,12 @@ def check_kind(page: Page) -> None:
             f"{_COLOURS[colours]}, found {samples}"
         )
     _check_depth(page, colours, samples)
-    if colours == _CMYK and _OPACITY & {*_extras(page)}:
-        raise _unsupported("TIFF in CMYK with transparency", "as RGB with transparency")
+    if colours == _CMYK and _OPACITY & {*_read_extras(page)}:
+        raise _describe_unsupported("TIFF in CMYK with transparency", "as RGB with transparency")
     if colours == _YCBCR and samples > _CHANNELS[colours]:
-        raise _unsupported("TIFF in YCbCr with more channels", "as RGB")
+        raise _describe_unsupported("TIFF in YCbCr with more channels", "as RGB")
     if samples > 1 and page.number(_PLANES, 1) == _SEPARATE and page.number(_TILE_WIDTH, 0):
-        raise _unsupported("TIFF in tiles of separate planes", "with interleaved channels")
+        raise _describe_unsupported("TIFF in tiles of separate planes", "with interleaved channels")
 
 
 def colours_and_opacity(page: Page, image: Any) -> tuple[Any, str | None]:
@@ -96,7 +96,7 @@ def colours_and_opacity(page: Page, image: Any) -> tuple[Any, str | None]:
     if page.number(PHOTOMETRIC, 1) == _YCBCR and page.number(COMPRESSION, 1) != _JPEG:
         # What is subsampled libtiff converts itself, and adds an alpha channel that is opaque.
         return (image[:3] if image.bands > 3 else _rgb_of_ycbcr(page, image)), None
-    extras = _extras(page)
+    extras = _read_extras(page)
     first = image.bands - len(extras)
     opacity = [first + place for place, kind in enumerate(extras) if kind in _OPACITY]
     kept = [*range(first), *opacity[:1]]
@@ -117,7 +117,7 @@ def _check_depth(page: Page, colours: int, samples: int) -> None:
     bits, formats = {*page.numbers(_BITS)} or {1}, {*page.numbers(_FORMAT)} or {_UNSIGNED}
     name = _COLOURS[colours]
     if len(bits) > 1 or len(formats) > 1:
-        raise _unsupported("TIFF with channels of different depths", "with one depth")
+        raise _describe_unsupported("TIFF with channels of different depths", "with one depth")
     (depth,), (form,) = bits, formats
     form = _UNSIGNED if form == _VOID else form
     allowed = _DEPTHS.get((colours, form), set())
@@ -126,10 +126,10 @@ def _check_depth(page: Page, colours: int, samples: int) -> None:
         floats = " or as 32-bit floats" if (colours, _FLOAT) in _DEPTHS else ""
         best = max(_DEPTHS[colours, _UNSIGNED] & {8, 16})
         depths = "8 or 16" if best == 16 else "8"
-        raise _unsupported(f"TIFF in {name} of {values}", f"with {depths} bits{floats}")
+        raise _describe_unsupported(f"TIFF in {name} of {values}", f"with {depths} bits{floats}")
 
 
-def _extras(page: Page) -> tuple[int, ...]:
+def _read_extras(page: Page) -> tuple[int, ...]:
     """Return what each channel beside the colours is; 0 where the file does not say it.
 
     A fourth channel of RGB that nothing is said of is opacity to OpenCV, which writes it so, and to
@@ -165,5 +165,5 @@ def _rgb_of_ycbcr(page: Page, image: Any) -> Any:
     return shifted.recomb(matrix).rint().cast("uchar").copy(interpretation="srgb")
 
 
-def _unsupported(what: str, how: str) -> ImageError:
+def _describe_unsupported(what: str, how: str) -> ImageError:
     return ImageError(f"{what} is not supported: save it {how}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tinysr.errors import ImageError
 
 from ..metadata import directories
-from ..metadata.directories import RATIONAL, Directory, Layout
+from ..metadata.directories import RATIONAL, Directory, NumberLayout
 
 __all__ = ["COMPRESSION", "PHOTOMETRIC", "Page", "picture_of_tiff"]
 
@@ -39,7 +39,7 @@ class Page:
     index: int
     """Its place among the file's directories, from 0."""
     directory: Directory
-    layout: Layout
+    layout: NumberLayout
 
     def number(self, tag: int, default: int) -> int:
         """Return the one number of a tag, or its default."""
@@ -65,7 +65,7 @@ class Page:
         reduced = self.number(_OLD_KIND, 0) == _OLD_REDUCED
         return reduced or bool(self.number(_KIND, 0) & (_REDUCED | _MASK))
 
-    def tidied(self) -> bytes:
+    def tidy(self) -> bytes:
         """Return the file with usual numbers for odd ones that say nothing about pixels."""
         said = {tag: self.directory.integer(tag, self.data) for tag in _RANGES}
         odd = [t for t, number in said.items() if number is not None and number not in _RANGES[t]]
@@ -73,7 +73,7 @@ class Page:
             return self.data
         result = bytearray(self.data)
         for tag in odd:
-            directories.patched(result, self.directory.entries[tag], 1)
+            directories.patch(result, self.directory.entries[tag], 1)
         return bytes(result)
 
 
@@ -84,7 +84,7 @@ def picture_of_tiff(data: bytes) -> Page:
         ImageError: damaged, a raw photo, or several pictures.
     """
     try:
-        layout, at = directories.header(data)
+        layout, at = directories.read_header(data)
         pages = list(_pages(data, at, layout))
     except ValueError as error:
         raise ImageError(f"the image is damaged: {error}") from error
@@ -101,7 +101,7 @@ def picture_of_tiff(data: bytes) -> Page:
     return pictures[0]
 
 
-def _pages(data: bytes, at: int, layout: Layout) -> Iterator[Page]:
+def _pages(data: bytes, at: int, layout: NumberLayout) -> Iterator[Page]:
     """Yield the directories of the file's own list, in order; the first must be whole."""
     seen: set[int] = set()
     while at and at not in seen and len(seen) < _MOST_DIRECTORIES:
@@ -121,12 +121,12 @@ def _pages(data: bytes, at: int, layout: Layout) -> Iterator[Page]:
 def _is_raw(page: Page) -> bool:
     if _DNG_VERSION in page.directory.entries:
         return True
-    inner = (_inner(page, at) for at in page.numbers(_INNER)[:_MOST_INNER])
+    inner = (_find_inner(page, at) for at in page.numbers(_INNER)[:_MOST_INNER])
     colours = (found.number(PHOTOMETRIC, 0) for found in (page, *inner) if found is not None)
     return any(colour in _RAW_COLOURS for colour in colours)
 
 
-def _inner(page: Page, at: int) -> Page | None:
+def _find_inner(page: Page, at: int) -> Page | None:
     try:
         found = directories.read(page.data, at, page.layout)
     except ValueError:

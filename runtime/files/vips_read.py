@@ -9,12 +9,12 @@ from typing import Any
 
 from tinysr.errors import ImageError
 
-from ..metadata import described_parts, upright_raster
+from ..metadata import describe_parts, turn_upright
 from ..metadata.exif import resolution_of
 from ..metadata.tiff import metadata_of_page
-from ..raster import Metadata, Raster, within_range
-from ..vips import calling, damage, pixels_from_image, pyvips, srgb_from_cmyk, warnings
-from .jpeg import check_whole, ended, unfilled
+from ..raster import Metadata, Raster, clip_rounding
+from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk, take_warnings, use_vips
+from .jpeg import add_end, check_whole, remove_fill
 from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header
 from .png import colour_chunks, frames_of, resolution_of_png
 from .png_packets import packets_of_png
@@ -48,7 +48,7 @@ def read_by_vips(
     Returns:
         the image, and what of the file is not in it.
     """
-    with calling():
+    with use_vips():
         return _read(data, file_format, most, accept)
 
 
@@ -77,21 +77,21 @@ def _read(
         exif, dpi = _exif_and_dpi(data, page, file_format, image, fields)
         xmp = fields.packet("xmp-data")
         metadata = Metadata(icc_profile=profile, exif=exif, xmp=xmp, dpi=dpi)
-    pixels = within_range(pixels_from_image(image))
+    pixels = clip_rounding(pixels_from_image(image))
     if file_format == "jpg":
-        check_whole(warnings())
-    parts = (f"its {part} is left out" for part in described_parts(metadata.xmp))
-    return upright_raster(pixels, metadata, orientation), (*left, *parts)
+        check_whole(take_warnings())
+    parts = (f"its {part} is left out" for part in describe_parts(metadata.xmp))
+    return turn_upright(pixels, metadata, orientation), (*left, *parts)
 
 
 def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[str, ...]]:
     """Return a file's image, without channels that are not read, and what was left out."""
     options: dict[str, Any] = {}
     if file_format == "jpg":
-        data = ended(unfilled(data))
+        data = add_end(remove_fill(data))
     if page is not None:
         check_kind(page)
-        data, options = page.tidied(), {"page": page.index}
+        data, options = page.tidy(), {"page": page.index}
     try:
         image = pyvips.Operation.call(
             LOADERS[file_format], data, access="sequential", fail_on="error", **options

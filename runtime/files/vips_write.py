@@ -13,7 +13,7 @@ import numpy as np
 
 from ..metadata.tiff import put_metadata_in_tiff
 from ..raster import Raster
-from ..vips import calling, image_from_pixels, pyvips
+from ..vips import image_from_pixels, pyvips, use_vips
 from .png import PIXELS, metadata_chunks
 
 __all__ = ["write_png", "write_tiff"]
@@ -64,11 +64,11 @@ class _Sink:
     def save(self, operation: str, raster: Raster, **options: Any) -> None:
         image = image_from_pixels(np.ascontiguousarray(raster.pixels))
         target = pyvips.TargetCustom()
-        target.on_write(self._guarded(self.write))
-        target.on_read(self._guarded(self._file.read, failed=None))
-        target.on_seek(self._guarded(self._file.seek))
+        target.on_write(self._guard(self.write))
+        target.on_read(self._guard(self._file.read, failed=None))
+        target.on_seek(self._guard(self._file.seek))
         try:
-            with calling():
+            with use_vips():
                 pyvips.Operation.call(operation, image, target, keep=_NO_METADATA, **options)
         except pyvips.Error as error:
             raise self._error or OSError(" ".join(error.detail.split())) from error
@@ -79,7 +79,7 @@ class _Sink:
         self._file.write(data)
         return len(data)
 
-    def _guarded(self, function: Callable[..., Any], failed: Any = -1) -> Callable[..., Any]:
+    def _guard(self, function: Callable[..., Any], failed: Any = -1) -> Callable[..., Any]:
         """Return a function for libvips, through whose C code nothing can be raised."""
 
         def call(*arguments: Any) -> Any:

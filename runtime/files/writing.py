@@ -9,8 +9,8 @@ import numpy as np
 
 from tinysr.errors import ImageError
 
-from ..metadata import sized_metadata
-from ..raster import Raster, check_pixels, sixteen_bit
+from ..metadata import resize_metadata
+from ..raster import Raster, check_pixels, to_sixteen_bit
 from .fitness import check_holds
 from .formats import check_size
 from .pillow_write import write_jpeg, write_webp
@@ -48,8 +48,8 @@ def encode_into(raster: Raster, file_format: str, file: BinaryIO, name: str) -> 
         check_pixels(raster.pixels)
         pixels = raster.pixels
         if file_format == "png" and pixels.dtype == np.float32:
-            pixels = sixteen_bit(pixels)
-        sized = Raster(pixels=pixels, metadata=sized_metadata(raster))
+            pixels = to_sixteen_bit(pixels)
+        sized = Raster(pixels=pixels, metadata=resize_metadata(raster))
         check_holds(file_format, sized)
         _WRITERS[file_format](sized, file)
     except ImageError as error:

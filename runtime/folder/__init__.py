@@ -2,11 +2,11 @@
 
 from .item import FAILED, UP_TO_DATE, Item
 from .job import Job
-from .jobs import Work, plan_work
+from .jobs import FolderWork, plan_work
 from .log import LOG_NAME, MADE
 from .output import STANDARD
-from .pipeline import IN_FLIGHT, Watcher, run_jobs
-from .settings import Settings
+from .pipeline import IN_FLIGHT, FolderWatcher, run_jobs
+from .settings import FolderSettings
 
 __all__ = [
     "FAILED",
@@ -15,11 +15,11 @@ __all__ = [
     "MADE",
     "STANDARD",
     "UP_TO_DATE",
+    "FolderSettings",
+    "FolderWatcher",
+    "FolderWork",
     "Item",
     "Job",
-    "Settings",
-    "Watcher",
-    "Work",
     "plan_work",
     "run_jobs",
 ]

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["Budget", "Channel", "Closed"]
+__all__ = ["Channel", "Closed", "MegapixelBudget"]
 
 _TICK = 0.2
 """Seconds; on Windows a waiting thread sees signals only when it wakes up."""
@@ -66,7 +66,7 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
 
-class Budget:
+class MegapixelBudget:
     """Megapixels that may be under way at a time; an image of more is under way alone."""
 
     def __init__(self, limit: float) -> None:

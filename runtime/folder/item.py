@@ -14,7 +14,7 @@ from .job import Job
 from .log import MADE
 from .output import STANDARD
 
-__all__ = ["FAILED", "UP_TO_DATE", "Item", "inner"]
+__all__ = ["FAILED", "UP_TO_DATE", "Item", "locate_below"]
 
 UP_TO_DATE = "up to date"
 FAILED = "failed"
@@ -65,7 +65,7 @@ class Item:
         """Return the line of the log; paths are relative to the input and the output folder."""
         return {
             "source": self.job.name,
-            "target": inner(self.job),
+            "target": locate_below(self.job),
             "status": self.status,
             "error": None if self.error is None else " ".join(str(self.error).split()),
             "notes": list(self.notes),
@@ -80,7 +80,7 @@ class Item:
         }
 
 
-def inner(job: Job) -> str:
+def locate_below(job: Job) -> str:
     """Return the target below the output folder, with forward slashes."""
     if job.target is None:
         return STANDARD

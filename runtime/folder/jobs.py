@@ -10,17 +10,17 @@ from pathlib import Path
 from tinysr import paths
 from tinysr.errors import ImageError
 
-from ..files import INPUT_SUFFIXES, OUTPUT_SUFFIXES, format_named, with_format, with_mark
-from .conflicts import settled
+from ..files import INPUT_SUFFIXES, OUTPUT_SUFFIXES, find_format, with_format, with_mark
+from .conflicts import settle
 from .job import Job
 from .output import STANDARD, names_file
 from .walk import walk
 
-__all__ = ["STANDARD", "Job", "Work", "plan_work"]
+__all__ = ["STANDARD", "FolderWork", "Job", "plan_work"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Work:
+class FolderWork:
     """All that was asked for, in order."""
 
     jobs: tuple[Job, ...]
@@ -37,7 +37,7 @@ class Work:
 
 def plan_work(
     inputs: Sequence[str], output: str | None, *, file_format: str | None = None, scale: float = 4.0
-) -> Work:
+) -> FolderWork:
     """Pair every input image with its output.
 
     Where ``output`` names a file, which :func:`~tinysr.runtime.folder.output.names_file` tells, one
@@ -59,20 +59,20 @@ def plan_work(
         ImageError: nothing can be done, or standard input or output is asked to be more than one
             image.
     """
-    file_format = None if file_format is None else format_named(file_format)
+    file_format = None if file_format is None else find_format(file_format)
     left_out: Counter[str] = Counter()
     piped = STANDARD in (*inputs, output)
     if piped or (output is not None and names_file(output, inputs)):
-        found = [_single(inputs, output, file_format)]
+        found = [_plan_single(inputs, output, file_format)]
     else:
-        found = [*_several(inputs, output, file_format, scale, left_out)]
-    jobs = settled(found)
+        found = [*_plan_several(inputs, output, file_format, scale, left_out)]
+    jobs = settle(found)
     if len(jobs) == 1 and jobs[0].problem is not None:
         raise ImageError(jobs[0].problem)
-    return Work(jobs=tuple(jobs), left_out=left_out)
+    return FolderWork(jobs=tuple(jobs), left_out=left_out)
 
 
-def _several(
+def _plan_several(
     inputs: Sequence[str],
     output: str | None,
     file_format: str | None,
@@ -81,14 +81,14 @@ def _several(
 ) -> Iterator[Job]:
     for name in inputs:
         path = Path(name)
-        problem = _unreachable(path)
+        problem = _explain_unreachable(path)
         if problem is None and paths.is_folder(path, ImageError):
             # A folder's dots are no suffix.
-            beside = _named(path).with_name(f"{_named(path).name}{_mark(scale)}")
+            beside = _name_path(path).with_name(f"{_name_path(path).name}{_mark(scale)}")
             folder = beside if output is None else Path(output)
-            yield from _of_folder(path, folder, file_format, left_out)
+            yield from _plan_folder(path, folder, file_format, left_out)
         elif output is None:
-            target = with_format(with_mark(_named(path), _mark(scale)), file_format)
+            target = with_format(with_mark(_name_path(path), _mark(scale)), file_format)
             yield Job(source=path, target=target, name=path.name, problem=problem)
         else:
             folder = Path(output)
@@ -96,7 +96,7 @@ def _several(
             yield Job(source=path, target=target, folder=folder, name=path.name, problem=problem)
 
 
-def _unreachable(path: Path) -> str | None:
+def _explain_unreachable(path: Path) -> str | None:
     """Return why an input can't be opened, as far as its folders tell."""
     try:
         there = paths.exists(path, ImageError)
@@ -105,14 +105,14 @@ def _unreachable(path: Path) -> str | None:
     return None if there else f"{path}: there is no such file or folder"
 
 
-def _single(inputs: Sequence[str], output: str | None, file_format: str | None) -> Job:
+def _plan_single(inputs: Sequence[str], output: str | None, file_format: str | None) -> Job:
     """Return the job of one named file, or of standard input or output."""
     if len(inputs) != 1 or _is_folder(inputs[0]):
         raise ImageError(
             f"{output or STANDARD}: is one image: expected one input file, or a folder as output"
         )
     source = None if inputs[0] == STANDARD else Path(inputs[0])
-    problem = None if source is None else _unreachable(source)
+    problem = None if source is None else _explain_unreachable(source)
     name = STANDARD if source is None else source.name
     if output in (None, STANDARD):
         return Job(source=source, target=None, name=name, file_format=file_format, problem=problem)
@@ -127,7 +127,7 @@ def _single(inputs: Sequence[str], output: str | None, file_format: str | None) 
     return Job(source=source, target=target, name=name, problem=problem)
 
 
-def _of_folder(
+def _plan_folder(
     path: Path, folder: Path, file_format: str | None, left_out: Counter[str]
 ) -> Iterator[Job]:
     found = walk(path, folder)
@@ -156,17 +156,17 @@ def _of_folder(
 def _is_folder(name: str) -> bool:
     """Tell whether an input is a folder; one that can't be reached is none."""
     path = Path(name)
-    return _unreachable(path) is None and paths.is_folder(path, ImageError)
+    return _explain_unreachable(path) is None and paths.is_folder(path, ImageError)
 
 
 def _mark(scale: float) -> str:
     return f"-x{scale:g}"
 
 
-def _named(path: Path) -> Path:
+def _name_path(path: Path) -> Path:
     """Return a path that ends in a name: of `.` and `..`, the folder's own."""
     if path.name in ("", ".."):
-        path = paths.real(path)
+        path = paths.follow_links(path)
     if not path.name:
         raise ImageError(f"{path}: expected an output for it; name one with -o")
     return path

@@ -19,7 +19,7 @@ from tinysr import paths
 from tinysr.errors import ImageError
 from tinysr.hashing import file_sha256
 
-__all__ = ["LOG_NAME", "MADE", "Log", "Made"]
+__all__ = ["LOG_NAME", "MADE", "Log", "MadeFile"]
 
 LOG_NAME = "tinysr-log.jsonl"
 """The log's name in the output folder."""
@@ -34,7 +34,7 @@ _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class MadeFile:
     """What the log says of a file that was made."""
 
     source_sha256: str
@@ -43,7 +43,9 @@ class Made:
     target_sha256: str
     target_bytes: int
 
-    def stale(self, source_sha256: str | None, settings: str | None, target: Path) -> str | None:
+    def explain_stale(
+        self, source_sha256: str | None, settings: str | None, target: Path
+    ) -> str | None:
         """Return why a file is not what would be made now, or None if it is.
 
         Raises:
@@ -70,7 +72,7 @@ class Log:
             ImageError: there is a log that can't be read.
         """
         self.path = folder / LOG_NAME
-        self._made: dict[str, Made] = {}
+        self._made: dict[str, MadeFile] = {}
         self._begun = False
         try:
             self._read()
@@ -82,7 +84,7 @@ class Log:
                 "remove it, or choose another output"
             ) from error
 
-    def made(self, target: str) -> Made | None:
+    def find_made(self, target: str) -> MadeFile | None:
         """Return what the log says of a target, given below the folder with forward slashes."""
         return self._made.get(target)
 
@@ -129,6 +131,6 @@ class Log:
         size = record.get("target_bytes")
         if all(isinstance(text, str) for text in texts) and type(size) is int:
             target, source, settings, digest = map(str, texts)
-            self._made[target] = Made(
+            self._made[target] = MadeFile(
                 source_sha256=source, settings=settings, target_sha256=digest, target_bytes=size
             )

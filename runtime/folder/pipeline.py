@@ -20,13 +20,13 @@ from tinysr.atomic import remove_unfinished
 from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 
 from ..upscaler import Upscaler
-from .flow import Budget, Channel, Closed
+from .flow import Channel, Closed, MegapixelBudget
 from .item import Item
 from .job import Job
-from .settings import Settings
+from .settings import FolderSettings
 from .stages import Stages
 
-__all__ = ["IN_FLIGHT", "Watcher", "run_jobs"]
+__all__ = ["IN_FLIGHT", "FolderWatcher", "run_jobs"]
 
 IN_FLIGHT = 16.0
 """Megapixels between the start of inference and the end of writing, in 10⁶ pixels: of results, or
@@ -38,28 +38,30 @@ _PATIENCE = 0.5
 """Seconds in which a thread that was told to drop an image gets to where it looks."""
 
 
-class Watcher(Protocol):
+class FolderWatcher(Protocol):
     """Is told how far a run is.
 
     What it raises costs no image: the others are made, then the first error is raised. With a
-    TinySRError from ``started`` or ``finished``, or where nobody reads a pipe any more, it ends the
-    run at once.
+    TinySRError from ``on_start`` or ``on_finish``, or where nobody reads a pipe any more, it ends
+    the run at once.
     """
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         """Inference begins; called in the thread that runs the jobs."""
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         """So many steps of this image's inference are done; in the same thread."""
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         """An image was made, skipped or failed; in the order of the jobs, in another thread."""
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         """It was interrupted, and waits for what is being written."""
 
 
-def run_jobs(upscaler: Upscaler, jobs: Sequence[Job], settings: Settings, watcher: Watcher) -> None:
+def run_jobs(
+    upscaler: Upscaler, jobs: Sequence[Job], settings: FolderSettings, watcher: FolderWatcher
+) -> None:
     """Make all images; an image that fails is reported, and the others are made.
 
     When it is interrupted, images that left the network are still written; interrupted again, it
@@ -77,13 +79,17 @@ class _Run:
     """Three threads, and what flows between them."""
 
     def __init__(
-        self, upscaler: Upscaler, jobs: Sequence[Job], settings: Settings, watcher: Watcher
+        self,
+        upscaler: Upscaler,
+        jobs: Sequence[Job],
+        settings: FolderSettings,
+        watcher: FolderWatcher,
     ) -> None:
         self._jobs, self._watcher = jobs, watcher
         self._stages = Stages(upscaler, settings, jobs)
         self._read: Channel[Item] = Channel()
         self._inferred: Channel[Item] = Channel()
-        self._budget = Budget(IN_FLIGHT)
+        self._budget = MegapixelBudget(IN_FLIGHT)
         self._failures: list[BaseException] = []
         self._unheard: list[Exception] = []
         """Error that the watcher raised, as where a disk with the output is full."""
@@ -99,7 +105,7 @@ class _Run:
         try:
             self._infer()
         except KeyboardInterrupt:
-            self._wait_for(writer, self._watcher.stopping)
+            self._wait_for(writer, self._watcher.on_stop)
             raise
         except BaseException:
             self._wait_for(writer)
@@ -128,7 +134,7 @@ class _Run:
     def _reader(self) -> None:
         for job in self._jobs:
             item = Item(job=job)
-            with _blamed(item):
+            with _blame(item):
                 self._stages.read(item)
             self._budget.take(item.burden)
             self._read.put(item)
@@ -139,12 +145,12 @@ class _Run:
             while True:
                 item = self._read.get()
                 if (raster := item.raster) is not None:
-                    with _blamed(item):
+                    with _blame(item):
                         self._stages.expect(item, raster)
                     if item.error is None:
-                        self._tell(self._watcher.started, item)
-                        with _blamed(item):
-                            self._stages.infer(item, raster, self._stepped)
+                        self._tell(self._watcher.on_start, item)
+                        with _blame(item):
+                            self._stages.infer(item, raster, self._report_step)
                 self._inferred.put(item)
 
     def _writer(self) -> None:
@@ -153,14 +159,14 @@ class _Run:
             if self._dropped.is_set():
                 raise Closed
             if (result := item.result) is not None:
-                with _blamed(item):
+                with _blame(item):
                     self._stages.write(item, result)
             self._stages.log(item)
             self._budget.give(item.burden)
-            self._tell(self._watcher.finished, item)
+            self._tell(self._watcher.on_finish, item)
 
-    def _stepped(self, done: int, total: int) -> None:
-        self._tell(self._watcher.stepped, done, total)
+    def _report_step(self, done: int, total: int) -> None:
+        self._tell(self._watcher.on_step, done, total)
 
     def _tell(
         self, call: Callable[_Words, None], *words: _Words.args, **more: _Words.kwargs
@@ -193,7 +199,7 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _blamed(item: Item) -> Iterator[None]:
+def _blame(item: Item) -> Iterator[None]:
     """Count the time of a stage; what goes wrong in it belongs to the image."""
     start = time.perf_counter()
     try:

@@ -11,11 +11,11 @@ import tinysr
 from ..background import Colour
 from ..upscaler import Upscaler
 
-__all__ = ["Settings"]
+__all__ = ["FolderSettings"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
+class FolderSettings:
     """What was asked for, of all images."""
 
     color: str = "adain"

@@ -17,7 +17,7 @@ from tinysr import paths
 from tinysr.errors import ImageError
 from tinysr.hashing import file_sha256
 
-from ..background import has_transparency, on_background
+from ..background import has_transparency, put_on_background
 from ..files import (
     FORMATS,
     Header,
@@ -30,14 +30,14 @@ from ..files import (
     save,
 )
 from ..raster import Raster
-from ..render import Progress
+from ..render import CountProgress
 from ..result import Result
 from ..upscaler import Upscaler
-from .item import Item, inner
+from .item import Item, locate_below
 from .job import Job
-from .log import Log, Made
+from .log import Log, MadeFile
 from .output import STANDARD
-from .settings import Settings
+from .settings import FolderSettings
 from .source import read_source
 
 __all__ = ["LARGE", "Stages"]
@@ -49,7 +49,7 @@ LARGE = 16.0
 class Stages:
     """Reading, inference and writing; each is called from one thread, in order."""
 
-    def __init__(self, upscaler: Upscaler, settings: Settings, jobs: Iterable[Job]) -> None:
+    def __init__(self, upscaler: Upscaler, settings: FolderSettings, jobs: Iterable[Job]) -> None:
         """Read the logs of the output folders.
 
         Raises:
@@ -68,7 +68,7 @@ class Stages:
         job, settings = item.job, self._settings
         if job.problem is not None:
             raise ImageError(job.problem)
-        made = self._made(job)
+        made = self._find_made(job)
         if job.target is not None:
             item.file_format = format_of(job.target)
             item.settings = settings.sha256(self._upscaler, item.file_format)
@@ -87,9 +87,9 @@ class Stages:
             return
         channels = 4 if has_transparency(raster.pixels) else 3
         network = self._upscaler.expected_seconds(*raster.size, channels=channels)
-        item.expected_seconds = network + item.megapixels * self._finishing(item, raster)
+        item.expected_seconds = network + item.megapixels * self._estimate_finishing(item, raster)
 
-    def _finishing(self, item: Item, raster: Raster) -> float:
+    def _estimate_finishing(self, item: Item, raster: Raster) -> float:
         """Return the seconds that colour and encoding take for 10⁶ pixels, by one tile's."""
         height, width = raster.pixels.shape[:2]
         side = self._upscaler.tile
@@ -102,7 +102,7 @@ class Stages:
         seconds = time.perf_counter() - start
         return seconds * 1e6 / float(pixels.shape[0] * pixels.shape[1])
 
-    def infer(self, item: Item, raster: Raster, progress: Progress | None = None) -> None:
+    def infer(self, item: Item, raster: Raster, progress: CountProgress | None = None) -> None:
         """Run the network.
 
         Raises:
@@ -147,17 +147,19 @@ class Stages:
                 words = f"{log.path}: can't be written: {error.strerror}"
                 item.error = ImageError(f"{words}; {item.job.target} was made")
 
-    def _made(self, job: Job) -> Made | None:
-        return self._logs[job.folder].made(inner(job)) if job.folder is not None else None
+    def _find_made(self, job: Job) -> MadeFile | None:
+        return (
+            self._logs[job.folder].find_made(locate_below(job)) if job.folder is not None else None
+        )
 
-    def _is_current(self, made: Made, item: Item, target: Path) -> bool:
+    def _is_current(self, made: MadeFile, item: Item, target: Path) -> bool:
         """Tell whether the target is what would be made.
 
         Raises:
             ImageError: it is something else, and is kept.
         """
         try:
-            why = made.stale(item.source_sha256, item.settings, target)
+            why = made.explain_stale(item.source_sha256, item.settings, target)
         except OSError as error:
             raise ImageError(f"{target}: can't be read: {error.strerror}") from error
         if why is not None and not self._settings.overwrite:
@@ -185,7 +187,7 @@ class Stages:
         decoded = decode(data, str(item.job), max_megapixels=math.inf, accept=accept)
         raster = decoded.raster
         if self._settings.background is not None:
-            raster = on_background(raster, self._settings.background)
+            raster = put_on_background(raster, self._settings.background)
         try:
             check_holds(item.file_format, raster)
         except ImageError as error:

@@ -36,14 +36,14 @@ def walk(folder: Path, leave_out: Path) -> Found:
         folder: where to look.
         leave_out: an output folder, which may lie inside ``folder``.
     """
-    output, top = paths.real(leave_out), paths.real(folder)
+    output, top = paths.follow_links(leave_out), paths.follow_links(folder)
     images: list[Path] = []
     others: Counter[str] = Counter()
     errors: list[OSError] = []
     for root, inner, names in os.walk(folder, onerror=errors.append):
         inner[:] = [name for name in inner if not name.startswith(".")]
         if output != top:
-            inner[:] = [name for name in inner if paths.real(Path(root, name)) != output]
+            inner[:] = [name for name in inner if paths.follow_links(Path(root, name)) != output]
         for path in (Path(root, name) for name in names if not name.startswith(".")):
             suffix = path.suffix.lower()
             if suffix not in INPUT_SUFFIXES:

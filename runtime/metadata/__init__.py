@@ -1,7 +1,7 @@
 """Metadata of images: EXIF, XMP and ICC data, kept as they lie where they fit."""
 
-from .icc import colour_space, fitting_profile
-from .upright import sized_metadata, upright_raster
-from .xmp_parts import described_parts
+from .icc import colour_space, fit_profile
+from .upright import resize_metadata, turn_upright
+from .xmp_parts import describe_parts
 
-__all__ = ["colour_space", "described_parts", "fitting_profile", "sized_metadata", "upright_raster"]
+__all__ = ["colour_space", "describe_parts", "fit_profile", "resize_metadata", "turn_upright"]

@@ -20,19 +20,19 @@ __all__ = [
     "SHORT",
     "UNDEFINED",
     "Directory",
-    "Entry",
-    "Layout",
+    "MetadataValue",
     "Node",
-    "Value",
-    "header",
-    "packed",
-    "patched",
+    "NumberLayout",
+    "ValuePlace",
+    "pack",
+    "patch",
     "read",
+    "read_header",
 ]
 
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
 
-Block = bytes | bytearray | mmap.mmap
+ByteBlock = bytes | bytearray | mmap.mmap
 """A file or EXIF data."""
 
 _UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 1, 7: 1, 8: 2, 9: 4, 10: 4, 11: 4, 12: 8, 13: 4}
@@ -55,7 +55,7 @@ _SHARED = 2**16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class NumberLayout:
     """How the numbers of a block lie."""
 
     order: str
@@ -80,7 +80,7 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Value:
+class MetadataValue:
     """A value to be written, or that was read: little-endian."""
 
     type: int
@@ -93,10 +93,10 @@ class Value:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
+class ValuePlace:
     """Where a value lies in a block."""
 
-    layout: Layout
+    layout: NumberLayout
     type: int
     count: int
     at: int
@@ -109,25 +109,25 @@ class Entry:
         """Offset behind the value."""
         return self.start + self.count * _width(self.type)
 
-    def raw(self, block: Block) -> bytes:
+    def raw(self, block: ByteBlock) -> bytes:
         """Return the value as it lies."""
         return bytes(block[self.start : self.end])
 
-    def value(self, block: Block) -> Value:
+    def value(self, block: ByteBlock) -> MetadataValue:
         """Return the value in little-endian order."""
         data, unit = self.raw(block), _UNITS[self.type]
         if self.layout.order == ">" and unit > 1:
             data = np.frombuffer(data, f">u{unit}").astype(f"<u{unit}").tobytes()
-        return Value(type=self.type, data=data)
+        return MetadataValue(type=self.type, data=data)
 
-    def integers(self, block: Block) -> tuple[int, ...]:
+    def integers(self, block: ByteBlock) -> tuple[int, ...]:
         """Return the numbers; none if they are no unsigned integers or absurdly many."""
         if self.type not in _INTEGERS or self.count > _MOST_NUMBERS:
             return ()
         form = f"{self.layout.order}{self.count}{_INTEGERS[self.type]}"
         return struct.unpack(form, self.raw(block))
 
-    def ratio(self, block: Block) -> float | None:
+    def ratio(self, block: ByteBlock) -> float | None:
         """Return one unsigned rational; none if it is none, or infinite."""
         if self.type != RATIONAL or self.count != 1:
             return None
@@ -139,7 +139,7 @@ class Entry:
 class Directory:
     """The entries of a directory; those whose value leaves the block are left out."""
 
-    entries: Mapping[int, Entry]
+    entries: Mapping[int, ValuePlace]
     end: int
     """Offset behind the directory, its pointer to the next included."""
     following_at: int
@@ -147,7 +147,7 @@ class Directory:
     following: int
     """Offset of the next directory; 0 if there is none."""
 
-    def integer(self, tag: int, block: Block) -> int | None:
+    def integer(self, tag: int, block: ByteBlock) -> int | None:
         """Return the one number of an entry, or none."""
         entry = self.entries.get(tag)
         numbers = entry.integers(block) if entry and entry.count == 1 else ()
@@ -158,11 +158,11 @@ class Directory:
 class Node:
     """A directory to be written, with those it points to."""
 
-    values: Mapping[int, Value]
+    values: Mapping[int, MetadataValue]
     children: Mapping[int, Node] = field(default_factory=dict)
 
 
-def header(block: Block) -> tuple[Layout, int]:
+def read_header(block: ByteBlock) -> tuple[NumberLayout, int]:
     """Return the layout of a block, and the offset of its first directory.
 
     Raises:
@@ -173,13 +173,13 @@ def header(block: Block) -> tuple[Layout, int]:
         raise ValueError("no TIFF header")
     (magic,) = struct.unpack_from(order + "H", block, 2)
     if magic == 42:
-        return Layout(order=order), struct.unpack_from(order + "I", block, 4)[0]
+        return NumberLayout(order=order), struct.unpack_from(order + "I", block, 4)[0]
     if magic == 43 and len(block) >= 16 and struct.unpack_from(order + "HH", block, 4) == (8, 0):
-        return Layout(order=order, big=True), struct.unpack_from(order + "Q", block, 8)[0]
+        return NumberLayout(order=order, big=True), struct.unpack_from(order + "Q", block, 8)[0]
     raise ValueError("no TIFF header")
 
 
-def read(block: Block, at: int, layout: Layout) -> Directory:
+def read(block: ByteBlock, at: int, layout: NumberLayout) -> Directory:
     """Read a directory.
 
     Of entries that occur twice the first is taken, as libtiff does.
@@ -197,7 +197,7 @@ def read(block: Block, at: int, layout: Layout) -> Directory:
     following_at = first + count * size
     if count > _MOST_ENTRIES or following_at + offset.size > len(block):
         raise ValueError(f"a directory of {count} entries")
-    entries: dict[int, Entry] = {}
+    entries: dict[int, ValuePlace] = {}
     seen = set()
     for place in range(first, following_at, size):
         tag, kind = struct.unpack_from(layout.order + "HH", block, place)
@@ -210,7 +210,7 @@ def read(block: Block, at: int, layout: Layout) -> Directory:
         start = place + 4 + offset.size
         if length * _width(kind) > offset.size:
             (start,) = offset.unpack_from(block, start)
-        entry = Entry(layout=layout, type=kind, count=length, at=place, start=start)
+        entry = ValuePlace(layout=layout, type=kind, count=length, at=place, start=start)
         if entry.end <= len(block):
             entries[tag] = entry
     if sum(entry.end - entry.start for entry in entries.values()) > len(block) + _SHARED:
@@ -220,7 +220,7 @@ def read(block: Block, at: int, layout: Layout) -> Directory:
     return Directory(entries=entries, end=end, following_at=following_at, following=following)
 
 
-def patched(block: bytearray, entry: Entry, number: int) -> None:
+def patch(block: bytearray, entry: ValuePlace, number: int) -> None:
     """Overwrite an entry's one integer, in place, and in the type it has if that holds it."""
     order = entry.layout.order
     kind = LONG if entry.type == LONG or number > 0xFFFF else SHORT
@@ -230,21 +230,21 @@ def patched(block: bytearray, entry: Entry, number: int) -> None:
     struct.pack_into(order + ("I" if kind == LONG else "HH"), block, start, *numbers)
 
 
-def packed(node: Node, at: int, *, big: bool = False) -> bytes:
+def pack(node: Node, at: int, *, big: bool = False) -> bytes:
     """Return a directory, its values and its children as they lie from offset ``at`` on.
 
     All is little-endian, and no directory follows. The length does not depend on numbers, so
     offsets can be filled in once it is known.
     """
-    layout = Layout(order="<", big=big)
+    layout = NumberLayout(order="<", big=big)
     offset = layout.offset
     tags = sorted({*node.values, *node.children})
     behind = at + layout.count.size + len(tags) * (4 + 2 * offset.size) + offset.size
     table, tail = bytearray(layout.count.pack(len(tags))), bytearray()
     for tag in tags:
         if tag in node.children:
-            value = Value(type=LONG8 if big else LONG, data=offset.pack(behind + len(tail)))
-            tail += packed(node.children[tag], behind + len(tail), big=big)
+            value = MetadataValue(type=LONG8 if big else LONG, data=offset.pack(behind + len(tail)))
+            tail += pack(node.children[tag], behind + len(tail), big=big)
         else:
             value = node.values[tag]
         data = value.data

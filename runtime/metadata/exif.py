@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import directories
-from .directories import RATIONAL, SHORT, Directory, Layout, Node, Value
+from .directories import RATIONAL, SHORT, Directory, MetadataValue, Node, NumberLayout
 
 __all__ = [
     "PREFIX",
@@ -18,11 +18,11 @@ __all__ = [
     "exif_of_tiff",
     "node_of_exif",
     "orientation_of",
+    "resize_exif",
     "resolution",
     "resolution_of",
     "resolution_values",
-    "sized_exif",
-    "upright_exif",
+    "turn_exif_upright",
     "with_resolution",
 ]
 
@@ -50,19 +50,19 @@ def orientation_of(exif: bytes | None) -> int | None:
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         found = directories.read(block, at, layout).integer(ORIENTATION, block)
     except ValueError:
         return None
     return found if found in range(1, 9) else None
 
 
-def upright_exif(exif: bytes | None) -> bytes | None:
+def turn_exif_upright(exif: bytes | None) -> bytes | None:
     """Return EXIF data with orientation 1 and without thumbnail; none if it is damaged."""
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         main = directories.read(block, at, layout)
     except ValueError:
         return None
@@ -77,12 +77,12 @@ def upright_exif(exif: bytes | None) -> bytes | None:
     return PREFIX + bytes(result)
 
 
-def sized_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
+def resize_exif(exif: bytes | None, width: int, height: int) -> bytes | None:
     """Return EXIF data whose size tags, where it has them, are those of an image."""
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         found = [found for _, found in _directories(block, at, layout)]
     except ValueError:
         return None
@@ -99,7 +99,7 @@ def resolution_of(exif: bytes | None) -> tuple[float, float] | None:
     if exif is None:
         return None
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         return resolution(block, directories.read(block, at, layout))
     except ValueError:
         return None
@@ -129,14 +129,14 @@ def with_resolution(exif: bytes | None, dpi: tuple[float, float]) -> bytes:
     return _block(Node(values={**node.values, **resolution_values(dpi)}, children=node.children))
 
 
-def resolution_values(dpi: tuple[float, float]) -> dict[int, Value]:
+def resolution_values(dpi: tuple[float, float]) -> dict[int, MetadataValue]:
     """Return the three entries of a resolution in dots per inch."""
     across, down = (_rational(value) for value in dpi)
-    unit = Value(type=SHORT, data=_INCH.to_bytes(2, "little"))
+    unit = MetadataValue(type=SHORT, data=_INCH.to_bytes(2, "little"))
     return {_X_RESOLUTION: across, _Y_RESOLUTION: down, _RESOLUTION_UNIT: unit}
 
 
-def exif_of_tiff(block: bytes, main: Directory, layout: Layout) -> bytes | None:
+def exif_of_tiff(block: bytes, main: Directory, layout: NumberLayout) -> bytes | None:
     """Return what a TIFF file says about its picture as EXIF data of its own, or none."""
     node = _node(block, main, layout)
     return _block(node) if node.values or node.children else None
@@ -147,28 +147,30 @@ def node_of_exif(exif: bytes | None) -> Node:
     if exif is None:
         return Node(values={})
     try:
-        block, layout, at = _opened(exif)
+        block, layout, at = _open(exif)
         return _node(block, directories.read(block, at, layout), layout)
     except ValueError:
         return Node(values={})
 
 
-def _opened(exif: bytes) -> tuple[bytes, Layout, int]:
+def _open(exif: bytes) -> tuple[bytes, NumberLayout, int]:
     block = exif[len(PREFIX) :] if exif.startswith(PREFIX) else exif
-    layout, at = directories.header(block)
+    layout, at = directories.read_header(block)
     if layout.big:
-        raise ValueError("EXIF data is no BigTIFF")
+        raise ValueError("EXIF data can't be a BigTIFF")
     return block, layout, at
 
 
-def _directories(block: bytes, at: int, layout: Layout) -> Iterator[tuple[int, Directory]]:
+def _directories(block: bytes, at: int, layout: NumberLayout) -> Iterator[tuple[int, Directory]]:
     """Yield the main directory and those it leads to, each under the tag that points to it."""
     main = directories.read(block, at, layout)
     yield 0, main
     yield from _children(block, main, layout)
 
 
-def _children(block: bytes, parent: Directory, layout: Layout) -> Iterator[tuple[int, Directory]]:
+def _children(
+    block: bytes, parent: Directory, layout: NumberLayout
+) -> Iterator[tuple[int, Directory]]:
     for tag in (_EXIF, _GPS):
         child = _child(block, parent, tag, layout)
         if child is not None:
@@ -178,7 +180,7 @@ def _children(block: bytes, parent: Directory, layout: Layout) -> Iterator[tuple
                 yield _INTEROPERABILITY, inner
 
 
-def _child(block: bytes, parent: Directory, tag: int, layout: Layout) -> Directory | None:
+def _child(block: bytes, parent: Directory, tag: int, layout: NumberLayout) -> Directory | None:
     at = parent.integer(tag, block)
     try:
         return None if at is None else directories.read(block, at, layout)
@@ -186,7 +188,7 @@ def _child(block: bytes, parent: Directory, tag: int, layout: Layout) -> Directo
         return None
 
 
-def _thumbnail_start(block: bytes, main: Directory, layout: Layout) -> int:
+def _thumbnail_start(block: bytes, main: Directory, layout: NumberLayout) -> int:
     """Return where the thumbnail begins if nothing lies behind it, else the block's end."""
     try:
         second = directories.read(block, main.following, layout)
@@ -203,10 +205,10 @@ def _thumbnail_start(block: bytes, main: Directory, layout: Layout) -> int:
 
 def _patch(result: bytearray, directory: Directory, tag: int, number: int) -> None:
     if directory.integer(tag, result) is not None:
-        directories.patched(result, directory.entries[tag], number)
+        directories.patch(result, directory.entries[tag], number)
 
 
-def _node(block: bytes, main: Directory, layout: Layout) -> Node:
+def _node(block: bytes, main: Directory, layout: NumberLayout) -> Node:
     values = {tag: entry.value(block) for tag, entry in main.entries.items() if tag in _DESCRIPTIVE}
     if _DESCRIPTION in values and values[_DESCRIPTION].data.lstrip().startswith(_OF_PROGRAMS):
         del values[_DESCRIPTION]
@@ -222,11 +224,11 @@ def _node(block: bytes, main: Directory, layout: Layout) -> Node:
 
 
 def _block(node: Node) -> bytes:
-    return PREFIX + b"II*\0" + (8).to_bytes(4, "little") + directories.packed(node, 8)
+    return PREFIX + b"II*\0" + (8).to_bytes(4, "little") + directories.pack(node, 8)
 
 
-def _rational(value: float) -> Value:
+def _rational(value: float) -> MetadataValue:
     below = 10_000
     above = min(round(value * below), 2**32 - 1)
     data = above.to_bytes(4, "little") + below.to_bytes(4, "little")
-    return Value(type=RATIONAL, data=data)
+    return MetadataValue(type=RATIONAL, data=data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["colour_space", "fitting_profile"]
+__all__ = ["colour_space", "fit_profile"]
 
 _HEADER = 128
 _CLASSES = {b"scnr", b"mntr", b"prtr", b"spac"}
@@ -18,7 +18,7 @@ def colour_space(profile: bytes | None) -> str | None:
     return profile[16:20].decode("latin-1").strip()
 
 
-def fitting_profile(profile: bytes | None, channels: int) -> bytes | None:
+def fit_profile(profile: bytes | None, channels: int) -> bytes | None:
     """Return a profile if it is one for pixels of so many channels, alpha included; else none.
 
     A profile of another colour space would make every viewer show wrong colours.

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from ..raster import Metadata
 from . import directories
-from .directories import BYTE, UNDEFINED, Directory, Layout, Node, Value
+from .directories import BYTE, UNDEFINED, Directory, MetadataValue, Node, NumberLayout
 from .exif import RESOLUTION_TAGS, exif_of_tiff, node_of_exif, resolution, resolution_values
 
 __all__ = ["metadata_of_page", "put_metadata_in_tiff"]
@@ -16,7 +16,7 @@ _XMP, _ICC = 700, 34675
 
 
 def metadata_of_page(
-    data: bytes, page: Directory, layout: Layout
+    data: bytes, page: Directory, layout: NumberLayout
 ) -> tuple[bytes | None, tuple[float, float] | None]:
     """Return what a TIFF file says about a picture as EXIF data of its own, and dots per inch."""
     return exif_of_tiff(data, page, layout), resolution(data, page)
@@ -34,7 +34,7 @@ def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
     """
     file.flush()
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        layout, at = directories.header(data)
+        layout, at = directories.read_header(data)
         main = directories.read(data, at, layout)
         own = {
             tag: entry.value(data)
@@ -45,11 +45,11 @@ def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
     exif = node_of_exif(metadata.exif)
     added = {**exif.values, **(resolution_values(metadata.dpi) if metadata.dpi else {})}
     if metadata.xmp is not None:
-        added[_XMP] = Value(type=BYTE, data=metadata.xmp)
+        added[_XMP] = MetadataValue(type=BYTE, data=metadata.xmp)
     if metadata.icc_profile is not None:
-        added[_ICC] = Value(type=UNDEFINED, data=metadata.icc_profile)
+        added[_ICC] = MetadataValue(type=UNDEFINED, data=metadata.icc_profile)
     node = Node(values={**added, **own}, children=exif.children)
     file.seek(end)
-    file.write(directories.packed(node, end, big=layout.big))
+    file.write(directories.pack(node, end, big=layout.big))
     file.seek(layout.first_at)
     file.write(layout.offset.pack(end))

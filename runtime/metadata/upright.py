@@ -7,17 +7,17 @@ import math
 import numpy as np
 
 from ..raster import Metadata, Pixels, Raster, check_pixels
-from .exif import orientation_of, sized_exif, upright_exif
-from .icc import fitting_profile
-from .xmp import sized_xmp, upright_xmp, xmp_orientation
+from .exif import orientation_of, resize_exif, turn_exif_upright
+from .icc import fit_profile
+from .xmp import resize_xmp, turn_xmp_upright, xmp_orientation
 
-__all__ = ["sized_metadata", "upright_raster"]
+__all__ = ["resize_metadata", "turn_upright"]
 
 _TRANSPOSED = {5, 6, 7, 8}
 _DPI_RANGE = (1e-2, 1e6)
 
 
-def upright_raster(pixels: Pixels, metadata: Metadata, orientation: int | None = None) -> Raster:
+def turn_upright(pixels: Pixels, metadata: Metadata, orientation: int | None = None) -> Raster:
     """Apply the orientation, and drop metadata that is damaged or fits other pixels.
 
     Args:
@@ -32,32 +32,32 @@ def upright_raster(pixels: Pixels, metadata: Metadata, orientation: int | None =
     exif, xmp = metadata.exif or None, metadata.xmp or None
     orientation = orientation or orientation_of(exif) or xmp_orientation(xmp) or 1
     return Raster(
-        pixels=turned(pixels, orientation),
+        pixels=turn(pixels, orientation),
         metadata=Metadata(
-            icc_profile=fitting_profile(metadata.icc_profile, pixels.shape[2]),
-            exif=upright_exif(exif),
-            xmp=upright_xmp(xmp),
-            dpi=_plausible(metadata.dpi, transposed=orientation in _TRANSPOSED),
+            icc_profile=fit_profile(metadata.icc_profile, pixels.shape[2]),
+            exif=turn_exif_upright(exif),
+            xmp=turn_xmp_upright(xmp),
+            dpi=_keep_plausible(metadata.dpi, transposed=orientation in _TRANSPOSED),
             png_colour=metadata.png_colour,
             png_text=metadata.png_text,
         ),
     )
 
 
-def sized_metadata(raster: Raster) -> Metadata:
+def resize_metadata(raster: Raster) -> Metadata:
     """Return a raster's metadata as it is to be written: with the raster's own size."""
     found, channels = raster.metadata, raster.pixels.shape[2]
     return Metadata(
-        icc_profile=fitting_profile(found.icc_profile, channels),
-        exif=sized_exif(found.exif, *raster.size),
-        xmp=sized_xmp(found.xmp, *raster.size),
-        dpi=_plausible(found.dpi),
+        icc_profile=fit_profile(found.icc_profile, channels),
+        exif=resize_exif(found.exif, *raster.size),
+        xmp=resize_xmp(found.xmp, *raster.size),
+        dpi=_keep_plausible(found.dpi),
         png_colour=found.png_colour,
         png_text=found.png_text,
     )
 
 
-def turned(pixels: Pixels, orientation: int) -> Pixels:
+def turn(pixels: Pixels, orientation: int) -> Pixels:
     """Return pixels ``[H, W, C]`` as EXIF's orientation, 1 to 8, wants them shown."""
     if orientation in _TRANSPOSED:
         pixels = pixels.transpose(1, 0, 2)
@@ -68,7 +68,7 @@ def turned(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def _plausible(
+def _keep_plausible(
     dpi: tuple[float, float] | None, *, transposed: bool = False
 ) -> tuple[float, float] | None:
     if dpi is None or not all(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 
-from .xmp_parts import without_parts
+from .xmp_parts import remove_parts
 
-__all__ = ["sized_xmp", "upright_xmp", "xmp_orientation"]
+__all__ = ["resize_xmp", "turn_xmp_upright", "xmp_orientation"]
 
 
 def _property(names: bytes) -> re.Pattern[bytes]:
@@ -45,12 +45,12 @@ def xmp_orientation(xmp: bytes | None) -> int | None:
     return value if value in range(1, 9) else None
 
 
-def upright_xmp(xmp: bytes | None) -> bytes | None:
+def turn_xmp_upright(xmp: bytes | None) -> bytes | None:
     """Return a packet with orientation 1, if it states one, and of this picture alone."""
-    return _ORIENTATION.sub(rb"\g<1>1", without_parts(xmp) or b"") if xmp else None
+    return _ORIENTATION.sub(rb"\g<1>1", remove_parts(xmp) or b"") if xmp else None
 
 
-def sized_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
+def resize_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
     """Return a packet whose sizes in pixels, where it has them, are those of an image."""
     if not xmp:
         return None
@@ -59,18 +59,18 @@ def sized_xmp(xmp: bytes | None, width: int, height: int) -> bytes | None:
     if _REGIONS.search(sized):
         sized = _REGIONS_WIDTH.sub(rb"\g<1>%d" % width, sized)
         sized = _REGIONS_HEIGHT.sub(rb"\g<1>%d" % height, sized)
-    sized = _grown(sized, _PANORAMA_WIDTH, _PANORAMA_IMAGE_WIDTH, width)
-    return _grown(sized, _PANORAMA_HEIGHT, _PANORAMA_IMAGE_HEIGHT, height)
+    sized = _grow(sized, _PANORAMA_WIDTH, _PANORAMA_IMAGE_WIDTH, width)
+    return _grow(sized, _PANORAMA_HEIGHT, _PANORAMA_IMAGE_HEIGHT, height)
 
 
-def _grown(xmp: bytes, lengths: re.Pattern[bytes], image: re.Pattern[bytes], length: int) -> bytes:
+def _grow(xmp: bytes, lengths: re.Pattern[bytes], image: re.Pattern[bytes], length: int) -> bytes:
     """Return a packet with lengths in proportion to that of the image, which it states too."""
     found = image.search(xmp)
     before = int(found.group(2)) if found else 0
     if not before:
         return xmp
 
-    def scaled(match: re.Match[bytes]) -> bytes:
+    def scale(match: re.Match[bytes]) -> bytes:
         return b"%s%d" % (match.group(1), round(int(match.group(2)) * length / before))
 
-    return lengths.sub(scaled, xmp)
+    return lengths.sub(scale, xmp)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["described_parts", "without_parts"]
+__all__ = ["describe_parts", "remove_parts"]
 
 _PARTS = {
     "gain map": rb"(?:hdrgm|HDRGainMap):[\w.-]{1,80}",
@@ -33,12 +33,12 @@ _ELEMENT = re.compile(rb"<(" + _NAMES + rb")(?=[\s/>])")
 _USED = {name: re.compile(rb"[\s<](?:" + names + rb")\b" + _NONE) for name, names in _PARTS.items()}
 
 
-def described_parts(xmp: bytes | None) -> list[str]:
+def describe_parts(xmp: bytes | None) -> list[str]:
     """Return what a packet says that its file has beside the picture."""
     return [name for name, used in _USED.items() if used.search(xmp)] if xmp else []
 
 
-def without_parts(xmp: bytes | None) -> bytes | None:
+def remove_parts(xmp: bytes | None) -> bytes | None:
     """Return a packet that says nothing of other bytes of its file."""
     if not xmp or (_ELEMENT.search(xmp) is None and _ATTRIBUTE.search(xmp) is None):
         return xmp

@@ -8,10 +8,10 @@ and PyTorch for the arithmetic, and nothing of either but that::
     outputs = Interpreter(program.functions["main"]).run({"x": array})
 """
 
-from .interpreter import Interpreter, Watch
+from .interpreter import Interpreter, WatchValue
 from .package import load_program, model_file
 from .program import Feature, Function, Operation, Program
-from .residency import Residency, residency
+from .residency import Residency, estimate_residency
 
 __all__ = [
     "Feature",
@@ -20,8 +20,8 @@ __all__ = [
     "Operation",
     "Program",
     "Residency",
-    "Watch",
+    "WatchValue",
+    "estimate_residency",
     "load_program",
     "model_file",
-    "residency",
 ]

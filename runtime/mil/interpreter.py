@@ -23,9 +23,9 @@ from . import ops  # noqa: F401  imported for its effect: it fills the table
 from .program import Argument, Block, Constant, Function, Operation, TensorType, Value
 from .table import OPERATIONS, Entry
 
-__all__ = ["Interpreter", "Watch"]
+__all__ = ["Interpreter", "WatchValue"]
 
-Watch = Callable[[Operation, str, Tensor], None]
+WatchValue = Callable[[Operation, str, Tensor], None]
 """Callback, called with each result: its operation, its name, its value."""
 
 Values = MutableMapping[str, Any]
@@ -63,7 +63,7 @@ class Interpreter:
         self._free = _last_uses(self._steps, function.body.outputs)
 
     def run(
-        self, feeds: Mapping[str, NDArray[Any]], watch: Watch | None = None
+        self, feeds: Mapping[str, NDArray[Any]], watch: WatchValue | None = None
     ) -> dict[str, NDArray[Any]]:
         """Compute the outputs.
 
@@ -94,7 +94,7 @@ class Interpreter:
     def _compute(self, operation: Operation, values: Values) -> dict[str, Any]:
         """Return an operation's results by name, in their declared types."""
         if operation.kind == "const":
-            return {operation.outputs[0][0]: _given(operation.inputs["val"], values)}
+            return {operation.outputs[0][0]: _look_up(operation.inputs["val"], values)}
         try:
             found = self._results(operation, values)
         except (LookupError, RuntimeError, TypeError, ValueError, UnsupportedError) as error:
@@ -109,7 +109,7 @@ class Interpreter:
             )
         typed = {}
         for (name, kind), value in zip(operation.outputs, found, strict=True):
-            typed[name] = self._declared(operation, value, kind)
+            typed[name] = self._cast(operation, value, kind)
         return typed
 
     def _results(self, operation: Operation, values: Values) -> tuple[Tensor, ...]:
@@ -121,14 +121,14 @@ class Interpreter:
 
     def _branch(self, operation: Operation, values: Values) -> tuple[Tensor, ...]:
         """Run one of the two blocks of a condition; what it computes stays its own."""
-        block = operation.blocks[0 if bool(_given(operation.inputs["pred"], values)) else 1]
+        block = operation.blocks[0 if bool(_look_up(operation.inputs["pred"], values)) else 1]
         own: dict[str, Any] = {}
         inner = ChainMap(own, values)
         for inside in block.operations:
             own |= self._compute(inside, inner)
         return tuple(inner[name] for name in block.outputs)
 
-    def _declared(self, operation: Operation, value: Tensor, kind: TensorType) -> Tensor:
+    def _cast(self, operation: Operation, value: Tensor, kind: TensorType) -> Tensor:
         """Return a result in its declared type, once its shape is the declared one."""
         if not kind.holds(value.shape):
             raise BundleError(
@@ -198,23 +198,23 @@ def _arguments(operation: Operation, entry: Entry, values: Values) -> dict[str, 
         )
     found = {}
     for name, argument in operation.inputs.items():
-        value = _given(argument, values)
-        found[name] = entry.converters[name](value if entry.narrow else _wide(value))
+        value = _look_up(argument, values)
+        found[name] = entry.converters[name](value if entry.narrow else _widen(value))
     return found
 
 
-def _given(argument: Argument, values: Values) -> Any:
+def _look_up(argument: Argument, values: Values) -> Any:
     if isinstance(argument, tuple):
-        return tuple(_given(part, values) for part in argument)
+        return tuple(_look_up(part, values) for part in argument)
     if isinstance(argument, Constant):
         return _tensor(argument)
     return values[argument.name]
 
 
-def _wide(value: Any) -> Any:
+def _widen(value: Any) -> Any:
     """Return half-precision values in fp32, exactly."""
     if isinstance(value, tuple):
-        return tuple(_wide(part) for part in value)
+        return tuple(_widen(part) for part in value)
     half = isinstance(value, Tensor) and value.dtype is torch.float16
     return value.float() if half else value
 

@@ -124,7 +124,7 @@ class _Reader:
     def _block(self, block: Any, place: str) -> Block:
         operations = []
         for index, op in enumerate(block.operations):
-            with self._at(f"{place}, operation {index} ({op.type})"):
+            with self._blame_place(f"{place}, operation {index} ({op.type})"):
                 operations.append(self._operation(op, place))
         return Block(operations=tuple(operations), outputs=tuple(block.outputs))
 
@@ -204,7 +204,7 @@ class _Reader:
         return self._blobs[name]
 
     @contextmanager
-    def _at(self, place: str) -> Iterator[None]:
+    def _blame_place(self, place: str) -> Iterator[None]:
         """Say where in the program what is wrong was found; innermost place first."""
         try:
             yield

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from .program import Constant, Function, Operation, TensorType, Value
 
-__all__ = ["LABEL", "Finding", "Residency", "residency"]
+__all__ = ["LABEL", "Finding", "Residency", "estimate_residency"]
 
 LABEL = "estimate by rules, not measured on a Neural Engine"
 
@@ -74,7 +74,7 @@ class Residency:
         return 1 - len(self.leaving) / self.operations if self.operations else 1.0
 
 
-def residency(function: Function) -> Residency:
+def estimate_residency(function: Function) -> Residency:
     """Estimate which operations of a function the Neural Engine takes.
 
     Casts at inputs and outputs are counted as leaving: they are at the border in any case.
@@ -83,7 +83,7 @@ def residency(function: Function) -> Residency:
     constants: dict[str, Constant] = {}
     found: list[Finding] = []
     count = 0
-    rules = [r for r in _RULES if r is not _open or not _enumerated(function)]
+    rules = [r for r in _RULES if r is not _open or not _is_enumerated(function)]
     for operation in function.body.operations:
         types |= dict(operation.outputs)
         value = operation.inputs.get("val")
@@ -102,17 +102,17 @@ Types = dict[str, TensorType]
 Rule = Callable[[Operation, Types, dict[str, Constant]], str]
 
 
-def _enumerated(function: Function) -> bool:
+def _is_enumerated(function: Function) -> bool:
     """Say whether sizes are chosen from a list, for which Core ML prepares the engine."""
     return any(feature.shapes for feature in function.features)
 
 
-def _never(operation: Operation, _: Types, __: dict[str, Constant]) -> str:
+def _explain_never(operation: Operation, _: Types, __: dict[str, Constant]) -> str:
     source = _NEVER.get(operation.kind)
     return f"no such operation on the engine {source}" if source else ""
 
 
-def _wide(operation: Operation, types: Types, _: dict[str, Constant]) -> str:
+def _explain_wide(operation: Operation, types: Types, _: dict[str, Constant]) -> str:
     named = (v.name for v in _values(operation))
     kinds = [types[n] for n in named if n in types and types[n].shape]  # a scalar is a setting
     kinds += [kind for _, kind in operation.outputs]
@@ -138,8 +138,8 @@ def _convolution(operation: Operation, types: Types, constants: dict[str, Consta
 
 
 _RULES: tuple[Rule, ...] = (
-    _never,
-    _wide,
+    _explain_never,
+    _explain_wide,
     _convolution,
     _open,  # last: it says least about the operation
 )

@@ -16,7 +16,7 @@ from tinysr.manifest import Stage
 from .cuda import Cuda, DeviceBuffer, PinnedBuffer
 from .execution import Execution
 
-__all__ = ["STEP_PTX", "Chain", "StepKernel", "why_apart"]
+__all__ = ["STEP_PTX", "DeviceChain", "StepKernel", "explain_apart"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -91,7 +91,7 @@ class StepKernel:
         return results[0] if results else None
 
 
-def why_apart(stages: Mapping[Stage, Execution]) -> str:
+def explain_apart(stages: Mapping[Stage, Execution]) -> str:
     """Return why encoder, transformer and decoder can't be one chain; or "".
 
     The later stages' inputs take the place of what the encoder writes. An encoder that was built
@@ -107,7 +107,7 @@ def why_apart(stages: Mapping[Stage, Execution]) -> str:
     return ""
 
 
-class Chain:
+class DeviceChain:
     """Encoder, transformer, step and decoder as one CUDA graph over shared buffers.
 
     The latents stay where the encoder writes them: the transformer reads them there, the step
@@ -123,10 +123,10 @@ class Chain:
             driver: see :class:`StepKernel`.
 
         Raises:
-            UnsupportedError: they can't be joined, as :func:`why_apart` says.
+            UnsupportedError: they can't be joined, as :func:`explain_apart` says.
             MissingBackendError: the driver does not compile the step.
         """
-        if problem := why_apart(stages):
+        if problem := explain_apart(stages):
             raise UnsupportedError(problem)
         self._cuda = cuda
         self._encoder, self._transformer, self._decoder = (
@@ -173,7 +173,7 @@ class Chain:
         result = self._decoder.prepare(latents)
         self._drop()
         count = int(np.prod(latents))
-        self._graph = self._cuda.captured(self.stream, lambda: self.enqueue(count))
+        self._graph = self._cuda.capture(self.stream, lambda: self.enqueue(count))
         self._host_in = PinnedBuffer.of(self._cuda, 4 * int(np.prod(shape)))
         self._host_out = PinnedBuffer.of(self._cuda, 4 * int(np.prod(result)))
         self._shapes = (shape, latents, result)

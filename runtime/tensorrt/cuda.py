@@ -33,11 +33,11 @@ class Cuda:
         """
         error, *results = getattr(self.runtime, name)(*arguments)
         if int(error) != 0:
-            advice = "the GPU's memory does not suffice" if "Memory" in error.name else "see CUDA"
+            advice = "the GPU has too little memory" if "Memory" in error.name else "see CUDA"
             raise MissingBackendError(f"{name} failed with {error.name}: {advice}")
         return results[0] if len(results) == 1 else tuple(results)
 
-    def stream(self) -> Any:
+    def create_stream(self) -> Any:
         """Return a new stream that does not wait for the default one."""
         return self.call("cudaStreamCreateWithFlags", self.runtime.cudaStreamNonBlocking)
 
@@ -50,7 +50,7 @@ class Cuda:
         """Wait until a stream is done."""
         self.call("cudaStreamSynchronize", stream)
 
-    def captured(self, stream: Any, work: Callable[[], None]) -> Any:
+    def capture(self, stream: Any, work: Callable[[], None]) -> Any:
         """Record what ``work`` puts into a stream; the graph runs it again without the host."""
         mode = self.runtime.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self.call("cudaStreamBeginCapture", stream, mode)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinysr.errors import MissingBackendError
 
-__all__ = ["EXTRA", "Gpu", "cuda_runtime", "gpu", "look", "no_gpu"]
+__all__ = ["EXTRA", "Gpu", "cuda_runtime", "explain_no_gpu", "find_gpu", "look"]
 
 EXTRA = "rtx"
 """The extra that brings CUDA's Python bindings."""
@@ -43,13 +43,13 @@ def cuda_runtime() -> Any:
         ) from error
 
 
-def gpu() -> Gpu | None:
+def find_gpu() -> Gpu | None:
     """Return the first device, or None where there is none that can be used."""
     found = look()
     return found if isinstance(found, Gpu) else None
 
 
-def no_gpu() -> str:
+def explain_no_gpu() -> str:
     """Return why no GPU can be used here; empty if one can."""
     found = look()
     return found if isinstance(found, str) else ""

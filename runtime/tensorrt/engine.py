@@ -10,11 +10,11 @@ from typing import Any
 from tinysr.errors import BundleError, MissingBackendError
 from tinysr.manifest import Artifact
 
-from .device import gpu
-from .library import Library, library_for
-from .log import Messages, logger
+from .device import find_gpu
+from .library import Library, find_library
+from .log import Messages, make_logger
 
-__all__ = ["Engine", "load_engine", "why_unfit"]
+__all__ = ["Engine", "explain_unfit", "load_engine"]
 
 _AGAIN = "build it again with `tinysr export BUNDLE -t tensorrt`"
 
@@ -23,8 +23,8 @@ _WORDS = {
     "UNSUPPORTED_CC": "it was built for other GPUs",
     "OLD_CUDA_DRIVER": "the NVIDIA driver here is too old",
     "OLD_CUDA_RUNTIME": "the CUDA runtime here is too old",
-    "INSUFFICIENT_GPU_MEMORY": "the GPU's memory does not suffice",
-    "MALFORMED_ENGINE": "the file is no engine, or was cut short",
+    "INSUFFICIENT_GPU_MEMORY": "the GPU has too little memory",
+    "MALFORMED_ENGINE": "the file is not an engine, or it was cut short",
     "CUDA_ERROR": "CUDA does not work here",
 }
 
@@ -45,7 +45,7 @@ class Engine:
     messages: Messages
 
 
-def why_unfit(artifact: Artifact, path: Path) -> str:
+def explain_unfit(artifact: Artifact, path: Path) -> str:
     """Return why an engine does not run on this machine; empty if it should.
 
     The file's header is read, and nothing is loaded onto the device.
@@ -53,15 +53,15 @@ def why_unfit(artifact: Artifact, path: Path) -> str:
     Raises:
         BundleError: the manifest does not say what built it.
     """
-    library = library_for(artifact)
+    library = find_library(artifact)
     if not library.installed:
         return f"{library.title} is not installed: {library.remedy}"
-    if problem := _other_version(artifact, library):
+    if problem := _explain_version(artifact, library):
         return problem
     if library.flavor == "rtx":
         module = library.load()
-        return _invalid(module, module.Runtime(logger(module, Messages())), path)
-    return _other_gpu(artifact)
+        return _explain_invalid(module, module.Runtime(make_logger(module, Messages())), path)
+    return _explain_gpu(artifact)
 
 
 def load_engine(artifact: Artifact, path: Path) -> Engine:
@@ -71,11 +71,11 @@ def load_engine(artifact: Artifact, path: Path) -> Engine:
         BundleError: it is damaged, or of another version or GPU.
         MissingBackendError: the library is not here.
     """
-    library = library_for(artifact)
+    library = find_library(artifact)
     module, messages = library.load(), Messages()
-    if problem := why_unfit(artifact, path):
+    if problem := explain_unfit(artifact, path):
         raise BundleError(f"{artifact.label}: {path}: {problem}")
-    runtime = module.Runtime(logger(module, messages))
+    runtime = module.Runtime(make_logger(module, messages))
     engine = runtime.deserialize_cuda_engine(path.read_bytes())
     if engine is None:
         error = MissingBackendError if messages.lack_of_memory else BundleError
@@ -86,16 +86,16 @@ def load_engine(artifact: Artifact, path: Path) -> Engine:
     return Engine(library=library, module=module, engine=engine, runtime=runtime, messages=messages)
 
 
-def _other_version(artifact: Artifact, library: Library) -> str:
+def _explain_version(artifact: Artifact, library: Library) -> str:
     built, here = artifact.options.get("version"), library.version
     if built == here or artifact.options.get("version_compatible"):
         return ""
     return f"it was built with {library.title} {built}, found {here} here; {_AGAIN}"
 
 
-def _other_gpu(artifact: Artifact) -> str:
+def _explain_gpu(artifact: Artifact) -> str:
     """Compare GPUs where the library can't judge a file: full TensorRT only tries."""
-    built, here = str(artifact.options.get("gpu", "")), gpu()
+    built, here = str(artifact.options.get("gpu", "")), find_gpu()
     if here is None or f"{here.name} ({here.capability})" == built:
         return ""
     same = built.endswith("same-compute-capability") and f"({here.capability})" in built
@@ -103,7 +103,7 @@ def _other_gpu(artifact: Artifact) -> str:
     return "" if same or ampere else f"it was built on {built}, found {here.name} here; {_AGAIN}"
 
 
-def _invalid(module: Any, runtime: Any, path: Path) -> str:
+def _explain_invalid(module: Any, runtime: Any, path: Path) -> str:
     try:
         with path.open("rb") as file:
             header = file.read(int(getattr(runtime, "engine_header_size", _HEADER)))

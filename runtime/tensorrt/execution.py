@@ -36,7 +36,7 @@ class Execution:
         """Make the context and allocate its buffers.
 
         Raises:
-            MissingBackendError: the device's memory does not suffice.
+            MissingBackendError: the device has too little memory.
         """
         self.artifact, self.cuda = artifact, cuda
         (into,), (out,) = artifact.inputs, artifact.outputs
@@ -46,13 +46,13 @@ class Execution:
         self._shape: Shape = ()
         self._bound = (0, 0)
         with ExitStack() as opened:
-            self.stream = cuda.stream()
+            self.stream = cuda.create_stream()
             opened.callback(cuda.call, "cudaStreamDestroy", self.stream)
             self._context = self._new_context(cache, opened)
-            sizes = self._largest()
-            self.source, self.sink = (_owned(opened, DeviceBuffer.of(cuda, size)) for size in sizes)
+            sizes = self._count_largest()
+            self.source, self.sink = (_own(opened, DeviceBuffer.of(cuda, size)) for size in sizes)
             self._host_in, self._host_out = (
-                _owned(opened, PinnedBuffer.of(cuda, size)) for size in sizes
+                _own(opened, PinnedBuffer.of(cuda, size)) for size in sizes
             )
             opened.callback(self._drop_graphs)
             self.unbind()
@@ -98,7 +98,7 @@ class Execution:
             self.enqueue(self.stream)
             self.cuda.wait(self.stream)
             work = partial(self.enqueue, self.stream)
-            self._graphs[shape] = self.cuda.captured(self.stream, work)
+            self._graphs[shape] = self.cuda.capture(self.stream, work)
             if len(self._graphs) > _GRAPHS:
                 self.cuda.call("cudaGraphExecDestroy", self._graphs.popitem(last=False)[1])
         self._graphs.move_to_end(shape)
@@ -157,7 +157,7 @@ class Execution:
             )
         return context
 
-    def _largest(self) -> tuple[int, int]:
+    def _count_largest(self) -> tuple[int, int]:
         """Return the bytes of the largest input and of its output."""
         engine, name = self._engine.engine, self._into.name
         shape = tuple(int(side) for side in engine.get_tensor_profile_shape(name, 0)[2])
@@ -171,7 +171,7 @@ class Execution:
             self.cuda.call("cudaGraphExecDestroy", self._graphs.popitem()[1])
 
 
-def _owned(opened: ExitStack, buffer: Buffer) -> Buffer:
+def _own(opened: ExitStack, buffer: Buffer) -> Buffer:
     opened.callback(buffer.free)
     return buffer
 

@@ -31,10 +31,10 @@ def layer_types(engine: Engine) -> dict[str, int]:
 
 def _type(layer: Any) -> str:
     outputs = layer.get("Outputs", []) if isinstance(layer, dict) else []
-    return next(_known(outputs), "unknown")
+    return next(_find_types(outputs), "unknown")
 
 
-def _known(outputs: list[dict[str, Any]]) -> Iterator[str]:
+def _find_types(outputs: list[dict[str, Any]]) -> Iterator[str]:
     for output in outputs:
         for key in _KEYS:
             words = str(output.get(key, ""))

@@ -11,7 +11,7 @@ from typing import Any
 from tinysr.errors import BundleError, MissingBackendError
 from tinysr.manifest import Artifact
 
-__all__ = ["LIBRARIES", "Library", "library_for"]
+__all__ = ["LIBRARIES", "Library", "find_library"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ LIBRARIES: tuple[Library, ...] = (
 )
 
 
-def library_for(artifact: Artifact) -> Library:
+def find_library(artifact: Artifact) -> Library:
     """Return the library that built an engine.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Messages", "logger"]
+__all__ = ["Messages", "make_logger"]
 
 _MEMORY = ("bad_alloc", "out of memory", "outofmemory", "cannot allocate", "resource temporarily")
 """Words for a lack of memory, in TensorRT's, CUDA's and the system's messages."""
@@ -31,7 +31,7 @@ class Messages:
         return any(word in text.lower() for text in self.errors for word in _MEMORY)
 
 
-def logger(module: Any, messages: Messages) -> Any:
+def make_logger(module: Any, messages: Messages) -> Any:
     """Return a logger of a flavour that keeps errors.
 
     Args:

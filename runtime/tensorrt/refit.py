@@ -9,7 +9,7 @@ from tinysr.errors import BundleError
 from tinysr.manifest import Artifact
 
 from .engine import Engine
-from .log import logger
+from .log import make_logger
 
 __all__ = ["refit"]
 
@@ -28,7 +28,7 @@ def refit(artifact: Artifact, engine: Engine, bundle: Path) -> None:
     if not artifact.data:
         raise BundleError(f"{artifact.label}: its weights were stripped, and no graph is named")
     module: Any = engine.module
-    log = logger(module, engine.messages)
+    log = make_logger(module, engine.messages)
     refitter = module.Refitter(engine.engine, log)
     parser = module.OnnxParserRefitter(refitter, log)
     graph = bundle / artifact.data[0].path

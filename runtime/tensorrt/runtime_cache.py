@@ -12,7 +12,7 @@ from tinysr.user_cache import cache_folder
 
 from .engine import Engine
 
-__all__ = ["RuntimeCache", "cache_for"]
+__all__ = ["RuntimeCache", "find_cache"]
 
 
 class RuntimeCache:
@@ -50,7 +50,7 @@ class RuntimeCache:
             write_atomically(self._path, data, TinySRError)
 
 
-def cache_for(sha256: str) -> RuntimeCache:
+def find_cache(sha256: str) -> RuntimeCache:
     """Return the cache of an engine by its hash."""
     folder = cache_folder("tensorrt", "kernels")
     return RuntimeCache(None if folder is None else folder / f"{sha256}.bin")

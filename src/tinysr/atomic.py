@@ -19,8 +19,8 @@ from .errors import BundleError, TinySRError
 
 __all__ = [
     "remove_unfinished",
+    "replace_atomically",
     "replace_folder",
-    "replaced",
     "share",
     "temporary_folder",
     "write_atomically",
@@ -39,14 +39,14 @@ def write_atomically(path: Path, data: str | bytes, error: type[TinySRError] = B
         error: what is raised when it can't be written.
     """
     content = data.encode() if isinstance(data, str) else data
-    with replaced(path, error) as temporary, temporary.open("r+b") as file:
+    with replace_atomically(path, error) as temporary, temporary.open("r+b") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
-def replaced(path: Path, error: type[TinySRError] = BundleError) -> Iterator[Path]:
+def replace_atomically(path: Path, error: type[TinySRError] = BundleError) -> Iterator[Path]:
     """Yield an empty file that takes the place of ``path`` when the block ends without error.
 
     Args:
@@ -57,10 +57,10 @@ def replaced(path: Path, error: type[TinySRError] = BundleError) -> Iterator[Pat
     Raises:
         TinySRError: of the kind ``error``, for every OSError on the way.
     """
-    temporary = _beside(path)
+    temporary = _choose_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _listed(temporary):
+        with _track(temporary):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             yield temporary
             with contextlib.suppress(FileNotFoundError):
@@ -77,8 +77,8 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
     Raises:
         OSError: it can't be made.
     """
-    folder = _beside(beside)
-    with _listed(folder):
+    folder = _choose_path(beside)
+    with _track(folder):
         folder.mkdir(mode=0o700)
         yield folder
 
@@ -91,7 +91,7 @@ def replace_folder(target: Path, new: Path) -> None:
     Raises:
         OSError: it can't be moved.
     """
-    aside = _beside(target)
+    aside = _choose_path(target)
     try:
         target.rename(aside)
         new.rename(target)
@@ -99,7 +99,7 @@ def replace_folder(target: Path, new: Path) -> None:
         if not target.is_dir() and aside.is_dir():
             aside.rename(target)
         raise
-    with _listed(aside):
+    with _track(aside):
         pass
 
 
@@ -133,7 +133,7 @@ def share(folder: Path, name: str, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _listed(path: Path) -> Iterator[None]:
+def _track(path: Path) -> Iterator[None]:
     """Keep a path in the list until the block ends, and remove what then lies there."""
     _unfinished.add(path)
     try:
@@ -143,7 +143,7 @@ def _listed(path: Path) -> Iterator[None]:
         _unfinished.discard(path)
 
 
-def _beside(path: Path) -> Path:
+def _choose_path(path: Path) -> Path:
     """Return a path in the same folder for what is not finished."""
     digits = len(places.TEMPORARY_NAME.rpartition("-")[2])
     prefix = places.TEMPORARY_NAME[:-digits]

@@ -31,7 +31,7 @@ __all__ = [
     "OutOfMemoryError",
     "TinySRError",
     "UnsupportedError",
-    "choices",
+    "choice_error",
     "require",
 ]
 
@@ -78,7 +78,7 @@ class MissingBackendError(TinySRError):
     exit_code: ClassVar[int] = 3
 
 
-def choices(kind: str, found: str, known: Iterable[str]) -> UnsupportedError:
+def choice_error(kind: str, found: str, known: Iterable[str]) -> UnsupportedError:
     """Return the error for a ``found`` name that is none of the ``known`` ones of its ``kind``."""
     return UnsupportedError(f"unknown {kind} '{found}': expected one of {', '.join(sorted(known))}")
 

@@ -43,7 +43,7 @@ Stage = Literal["encoder", "transformer", "decoder", "upscale"]
 _MAX_BYTES = 16 * 2**20  # a manifest is some kilobytes; a hostile one may be anything
 
 
-def _inside(path: str) -> str:
+def _check_inside(path: str) -> str:
     """Refuse a path that is not plainly relative: it could leave the bundle."""
     parts = PurePosixPath(path).parts
     unsafe = not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path
@@ -52,7 +52,7 @@ def _inside(path: str) -> str:
     return path
 
 
-RelativePath = Annotated[str, AfterValidator(_inside)]
+RelativePath = Annotated[str, AfterValidator(_check_inside)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -73,7 +73,7 @@ def measure(
             f"expected an output of shape {list(expected.shape)}, found {list(found.shape)}"
         )
     if not np.isfinite(expected).all():
-        raise UnsupportedError("the eager reference is not finite: nothing can be held against it")
+        raise UnsupportedError("the eager reference is not finite: nothing can be compared with it")
     if peak is None:
         peak = 1.0 if images else value_range(expected)
     if not np.isfinite(found).all():

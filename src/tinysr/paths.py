@@ -18,19 +18,19 @@ from .errors import TinySRError
 __all__ = [
     "exists",
     "files_below",
+    "find_matching",
+    "follow_links",
     "is_file",
     "is_folder",
     "is_link",
     "is_linked",
     "is_text",
-    "listing",
+    "list_folder",
     "look",
-    "matching",
     "may_be_file",
     "read_limited",
-    "real",
     "reason",
-    "shown_name",
+    "show_name",
     "size",
 ]
 
@@ -104,12 +104,12 @@ def is_text(path: Path) -> bool:
     return True
 
 
-def shown_name(path: Path) -> str:
+def show_name(path: Path) -> str:
     """Return a path's name as text; bytes that are none become question marks in diamonds."""
     return os.fsencode(path.name).decode(errors="replace")
 
 
-def real(path: Path) -> Path:
+def follow_links(path: Path) -> Path:
     """Return a path, absolute and with its links followed as far as they can be."""
     try:
         return Path(os.path.realpath(path))
@@ -119,10 +119,10 @@ def real(path: Path) -> Path:
 
 def is_linked(path: Path, below: Path) -> bool:
     """Tell whether a link lies on the way from a folder to a path in it."""
-    return real(path) != real(below) / path.relative_to(below)
+    return follow_links(path) != follow_links(below) / path.relative_to(below)
 
 
-def listing(folder: Path, error: Error) -> list[Path]:
+def list_folder(folder: Path, error: Error) -> list[Path]:
     """Return what lies in a folder, in the order of the names.
 
     Raises:
@@ -134,7 +134,7 @@ def listing(folder: Path, error: Error) -> list[Path]:
         raise error(f"{folder}: can't be listed: {reason(problem)}") from problem
 
 
-def matching(folder: Path, pattern: str, error: Error) -> list[Path]:
+def find_matching(folder: Path, pattern: str, error: Error) -> list[Path]:
     """Return what lies in a folder under names that fit a pattern; nothing if it is none.
 
     Raises:
@@ -142,7 +142,7 @@ def matching(folder: Path, pattern: str, error: Error) -> list[Path]:
     """
     if not is_folder(folder, error):
         return []
-    return [path for path in listing(folder, error) if fnmatchcase(path.name, pattern)]
+    return [path for path in list_folder(folder, error) if fnmatchcase(path.name, pattern)]
 
 
 def files_below(folder: Path, error: Error, *, through_links: bool = False) -> list[Path]:
@@ -163,11 +163,11 @@ def files_below(folder: Path, error: Error, *, through_links: bool = False) -> l
     def refuse(problem: OSError) -> None:
         raise error(f"{problem.filename}: can't be listed: {reason(problem)}") from problem
 
-    def found() -> Iterator[Path]:
+    def walk() -> Iterator[Path]:
         for root, _, names in os.walk(folder, onerror=refuse, followlinks=through_links):
             yield from (Path(root, name) for name in names)
 
-    return sorted(path for path in found() if _is_file_or_unreachable(path))
+    return sorted(path for path in walk() if _is_file_or_unreachable(path))
 
 
 def _is_file_or_unreachable(path: Path) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from . import paths
 from .errors import TinySRError
 
-__all__ = ["TEMPORARY_NAME", "check_creatable", "check_file", "fitting_name"]
+__all__ = ["TEMPORARY_NAME", "check_creatable", "check_file", "fit_name"]
 
 TEMPORARY_NAME = ".tinysr-00000000"
 """Pattern of the names of temporary files: hidden, and shorter than any limit on names."""
@@ -49,7 +49,7 @@ def check_file(path: Path, error: type[TinySRError]) -> None:
     check_creatable(path, error)
 
 
-def fitting_name(path: Path, suffix: str) -> Path:
+def fit_name(path: Path, suffix: str) -> Path:
     """Return a path with a suffix added to its name; a name that gets too long is cut for it.
 
     A cut name has some digits of its hash, so that two of them stay apart.

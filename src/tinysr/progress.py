@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from .terminal import Output
 
-__all__ = ["QUIET_SECONDS", "Progress", "progress_bar", "silent"]
+__all__ = ["QUIET_SECONDS", "Progress", "ignore_progress", "show_progress"]
 
 Progress = Callable[[str, int, int], None]
 """Callback, called with what is being done, how many of it are done, and how many there are."""
@@ -17,20 +17,20 @@ QUIET_SECONDS = 30.0
 """A log without a line for so long looks as if nothing happened; short commands leave none."""
 
 
-def silent(_text: str, _done: int, _total: int) -> None:
+def ignore_progress(_text: str, _done: int, _total: int) -> None:
     """Show nothing."""
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress]:
+def show_progress() -> Iterator[Progress]:
     """Show on standard error what is being done, while it is."""
     output = Output(error=True)
     if not output.console.is_terminal:  # a bar that takes itself away would still leave a line
-        yield _lines(output)
+        yield _print_lines(output)
         return
-    from .terminal.bars import bars  # noqa: PLC0415  a log needs none
+    from .terminal.bars import make_bars  # noqa: PLC0415  a log needs none
 
-    with bars(output) as shown:
+    with make_bars(output) as shown:
         task = shown.add_task("", total=None)
 
         def tell(text: str, done: int, total: int) -> None:
@@ -39,7 +39,7 @@ def progress_bar() -> Iterator[Progress]:
         yield tell
 
 
-def _lines(output: Output) -> Progress:
+def _print_lines(output: Output) -> Progress:
     start = last = time.monotonic()
 
     def tell(text: str, done: int, total: int) -> None:

@@ -73,7 +73,7 @@ def load(module: str) -> ModuleType:
     measure = MEASURES.get(package)
     if measure is None or package in sys.modules:
         return importlib.import_module(module)
-    with _LOADING, _in_place(measure):
+    with _LOADING, _put_in_place(measure):
         found = importlib.import_module(module)
         for name in measure.inner:
             importlib.import_module(name)
@@ -81,17 +81,17 @@ def load(module: str) -> ModuleType:
 
 
 @contextmanager
-def _in_place(measure: Measure) -> Iterator[None]:
+def _put_in_place(measure: Measure) -> Iterator[None]:
     with ExitStack() as stack:
         for name, find in measure.variables.items():
-            stack.enter_context(_variable(name, find))
+            stack.enter_context(_set_variable(name, find))
         for package in measure.hidden:
-            stack.enter_context(_hidden(package))
+            stack.enter_context(_hide_package(package))
         yield
 
 
 @contextmanager
-def _variable(name: str, find: Callable[[], str]) -> Iterator[None]:
+def _set_variable(name: str, find: Callable[[], str]) -> Iterator[None]:
     """Set an environment variable, unless it has a value."""
     before = os.environ.get(name)
     value = "" if before else find()
@@ -109,7 +109,7 @@ def _variable(name: str, find: Callable[[], str]) -> Iterator[None]:
 
 
 @contextmanager
-def _hidden(package: str) -> Iterator[None]:
+def _hide_package(package: str) -> Iterator[None]:
     """Let imports of a package fail, as Python's documentation says: None stands in its place."""
     before = sys.modules.get(package)
     sys.modules[package] = None  # type: ignore[assignment]

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from importlib import metadata
 
-__all__ = ["installed"]
+__all__ = ["find_versions"]
 
 
-def installed(packages: Iterable[str]) -> dict[str, str]:
+def find_versions(packages: Iterable[str]) -> dict[str, str]:
     """Return the versions of those packages that are installed, in their order."""
     found = {}
     for package in packages:

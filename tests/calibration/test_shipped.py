@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.project import ROOT
-from tinysr.calibration import shipped_plan, shipped_plans
+from tinysr.calibration import find_shipped_plan, read_shipped_plans
 from tinysr.export import DEFAULT_TILE, BakedTinySR, bake
-from tinysr.export.model.integers import layers
-from tinysr.export.model.typed import units
+from tinysr.export.model.integers import find_layers
+from tinysr.export.model.typed import find_units
 from tinysr.export.options import Plan
 from tinysr.export.plans.files import any_plan_text, plan_name
 from tinysr.export.plans.precision import PrecisionPlan
@@ -38,20 +38,20 @@ def test_nano_has_a_plan_for_every_precision(
     precision: str, nano: Loaded, nano_baked: BakedTinySR
 ) -> None:
     """When its weights are new, so must be its plans: `make plans`."""
-    plan = shipped_plan(nano.source.sha256, precision, DEFAULT_TILE)
+    plan = find_shipped_plan(nano.source.sha256, precision, DEFAULT_TILE)
     assert plan is not None
     if isinstance(plan, PrecisionPlan):
-        assert plan.wide(units(nano_baked)).keys() <= units(nano_baked).keys()
+        assert plan.list_wide(find_units(nano_baked)).keys() <= find_units(nano_baked).keys()
     else:
-        assert plan.formats(layers(nano_baked))
+        assert plan.formats(find_layers(nano_baked))
 
 
 def test_other_weights_and_tiles_have_none(nano: Loaded) -> None:
-    assert shipped_plan("0" * 64, "fp16", DEFAULT_TILE) is None
-    assert shipped_plan(nano.source.sha256, "fp16", 64) is None
+    assert find_shipped_plan("0" * 64, "fp16", DEFAULT_TILE) is None
+    assert find_shipped_plan(nano.source.sha256, "fp16", 64) is None
 
 
-@pytest.mark.parametrize(("name", "plan"), shipped_plans().items())
+@pytest.mark.parametrize(("name", "plan"), read_shipped_plans().items())
 def test_files_are_as_they_were_written(name: str, plan: Plan) -> None:
     assert (PLANS / name).read_text(encoding="utf-8") == any_plan_text(plan)
     assert name.endswith(f"/{plan_name(plan.name)}")

@@ -74,7 +74,9 @@ def test_an_edited_plan_is_checked(run: Run, explosive: Path) -> None:
     found = json.loads(out)["verdict"]
     assert [module["module"] for module in found["short"]] == [KEPT]
     assert not found["evaluation"]["scores"][0]["finite"]
-    assert err.startswith(f"error: the plan does not hold: no margin of 4: '{KEPT}' reaches ")
+    assert err.startswith(
+        f"error: the plan does not hold: expected a margin of 4: '{KEPT}' reaches "
+    )
     assert err.count("\n") == 1
     assert plan.read_text(encoding="utf-8") == text
 

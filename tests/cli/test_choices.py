@@ -60,7 +60,9 @@ CASES = [
     (option, words)
     for option in CHOICES
     for words in PLACES[option.command]
-    if not (option.command == "export" and MODES["a bundle's export"].refused(option.parameter))
+    if not (
+        option.command == "export" and MODES["a bundle's export"].refuses_option(option.parameter)
+    )
     or "bundle" not in words
     if str(option) != "calibrate --target" or "w8" in words
 ]

@@ -82,7 +82,7 @@ def test_a_library_that_fails_when_it_is_asked_is_told_in_its_line(
     [
         "tinysr.runtime.BACKENDS",
         "tinysr.cli.doctor.extra_rows",
-        "tinysr.cli.doctor.installed",
+        "tinysr.cli.doctor.find_versions",
         "platform.platform",
         "importlib.metadata.requires",
         "importlib.metadata.version",

@@ -17,7 +17,7 @@ from tests.support.bundles import FAIL, edit_manifest, make_bundle
 from tests.support.checkpoint_factory import save_released
 from tinysr.cli.inspect import inspect
 from tinysr.errors import BundleError, TinySRError
-from tinysr.export.files import file_entry
+from tinysr.export.files import describe_file
 from tinysr.manifest import schema
 
 
@@ -119,7 +119,7 @@ def test_an_edited_plan_or_document_of_a_bundle_is_named(tmp_path: Path, kind: s
     path = folder / "beside" / f"{kind}.toml"
     path.parent.mkdir()
     path.write_text("as it was", encoding="utf-8")
-    entry = file_entry(folder, path).model_dump()
+    entry = describe_file(folder, path).model_dump()
     more = {"plan": {"precision_plan": entry}, "integers": {"quantization_plans": {"int8": entry}}}
     edit_manifest(folder, lambda data: data.update(more.get(kind, {"documents": [entry]})))
     assert run(folder).exception is None

@@ -16,8 +16,8 @@ from tests.support.bundles import make_bundle
 from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.cli.inspect_steps import steps_report
 from tinysr.models import PRESETS
-from tinysr.models.accounting import Cost, cost, eager_costs, meta_model
-from tinysr.models.text_stream import TEXT_CHANNELS, TEXT_TOKENS, text_stream_cost
+from tinysr.models.accounting import Cost, count_cost, count_eager_costs, meta_model
+from tinysr.models.text_stream import TEXT_CHANNELS, TEXT_TOKENS, count_text_stream
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -73,7 +73,7 @@ def test_the_text_stream_is_that_of_diffusers() -> None:
             joint_attention_dim=TEXT_CHANNELS, caption_projection_dim=config.dim,
             pooled_projection_dim=config.pooled_size, out_channels=16, pos_embed_max_size=192,
         ).eval()  # fmt: skip
-        whole = cost(
+        whole = count_cost(
             theirs,
             lambda: theirs(
                 hidden_states=torch.empty(1, 16, 64, 64),
@@ -82,13 +82,13 @@ def test_the_text_stream_is_that_of_diffusers() -> None:
                 timestep=torch.empty(1),
             ),
         )
-    assert whole == transformer_cost(12) + text_stream_cost(config, 1024)
+    assert whole == transformer_cost(12) + count_text_stream(config, 1024)
 
 
 def transformer_cost(depth: int) -> Cost:
     config = PRESETS["tinysr"]
     deep = replace(config, transformer=replace(config.transformer, depth=depth))
-    costs = eager_costs(meta_model(deep), 128)
+    costs = count_eager_costs(meta_model(deep), 128)
     return costs["transformer"] + costs["modulation"] + costs["conditioning"]
 
 
@@ -101,11 +101,11 @@ def test_the_teacher_costs_what_the_paper_s_table_1_says() -> None:
             block_out_channels=(128, 256, 512, 512), layers_per_block=2, latent_channels=16,
             use_quant_conv=False, use_post_quant_conv=False,
         ).eval()  # fmt: skip
-        autoencoder = cost(vae.encoder, vae.encoder, torch.empty(1, 3, 512, 512))
-        autoencoder += cost(vae.decoder, vae.decoder, torch.empty(1, 16, 64, 64))
+        autoencoder = count_cost(vae.encoder, vae.encoder, torch.empty(1, 3, 512, 512))
+        autoencoder += count_cost(vae.decoder, vae.decoder, torch.empty(1, 16, 64, 64))
     assert autoencoder.macs / 1e9 == pytest.approx(1781.91, abs=0.01)  # table 3
     deep = replace(PRESETS["tinysr"].transformer, depth=24)
-    teacher = autoencoder + transformer_cost(24) + text_stream_cost(deep, 1024)
+    teacher = autoencoder + transformer_cost(24) + count_text_stream(deep, 1024)
     assert round(teacher.parameters / 1e6) == published.parameters_m
     assert teacher.macs / 1e9 == pytest.approx(published.macs_g, rel=0.005)
 

@@ -39,7 +39,7 @@ REFUSED = [
     (mode, option)
     for mode in MODES
     for option in options()
-    if option.command == MODES[mode].command and MODES[mode].refused(option.parameter)
+    if option.command == MODES[mode].command and MODES[mode].refuses_option(option.parameter)
 ]
 
 

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from tests.support.bundles import make_bundle
-from tinysr.atomic import remove_unfinished, replaced, temporary_folder
-from tinysr.cli.signals import SignalError, ending_cleanly
+from tinysr.atomic import remove_unfinished, replace_atomically, temporary_folder
+from tinysr.cli.signals import SignalError, end_cleanly
 from tinysr.errors import TinySRError
 
 WAIT = 120
@@ -195,13 +195,13 @@ def test_a_build_in_a_process_of_its_own_ends_with_the_command(tmp_path: Path) -
     program = (
         "import os, time\n"
         "from pathlib import Path\n"
-        "from tinysr.cli.signals import ending_cleanly\n"
-        "from tinysr.export.tensorrt.isolated import isolated\n"
+        "from tinysr.cli.signals import end_cleanly\n"
+        "from tinysr.export.tensorrt.isolated import run_isolated\n"
         "def work(tell):\n"
         "    Path('child').write_text(str(os.getpid()))\n"
         f"    time.sleep({WAIT})\n"
-        "with ending_cleanly():\n"
-        "    isolated(work, label='engine')\n"
+        "with end_cleanly():\n"
+        "    run_isolated(work, label='engine')\n"
     )
     process = subprocess.Popen(  # noqa: S603  our own program
         [sys.executable, "-c", program], cwd=tmp_path, stderr=subprocess.PIPE,
@@ -232,7 +232,7 @@ def test_the_library_leaves_the_handlers_of_a_program_alone() -> None:
 
 def test_handlers_are_as_before_once_the_command_has_ended() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SignalError), ending_cleanly() as signals:
+    with pytest.raises(SignalError), end_cleanly() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
     assert [s.exit_code for s in signals] == [143]
     assert signal.getsignal(signal.SIGTERM) is before
@@ -244,7 +244,7 @@ def test_what_is_unfinished_is_removed_wherever_it_lies(tmp_path: Path) -> None:
         (folder / "inner" / "file").touch()
         remove_unfinished()
         assert list(tmp_path.iterdir()) == []
-    with contextlib.suppress(TinySRError), replaced(tmp_path / "file"):
+    with contextlib.suppress(TinySRError), replace_atomically(tmp_path / "file"):
         remove_unfinished(tmp_path / "elsewhere")
         assert len(list(tmp_path.iterdir())) == 1
         remove_unfinished(tmp_path)

@@ -28,7 +28,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the machine have memory, whichever it is."""
     room = Headroom(memory=10**12, with_swap=10**12)
-    monkeypatch.setattr(upscaler, "headroom", lambda: room)
+    monkeypatch.setattr(upscaler, "measure_headroom", lambda: room)
 
 
 @pytest.fixture

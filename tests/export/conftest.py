@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tinysr.export import targets
-from tinysr.export.files import file_entry
+from tinysr.export.files import describe_file
 from tinysr.export.onnx.target import onnx_path
 from tinysr.export.options import Finish
 from tinysr.export.target import Build, Target
@@ -30,7 +30,7 @@ def quick_target(monkeypatch: pytest.MonkeyPatch) -> None:
                 target="onnx",
                 stage="encoder",
                 precision="fp32",
-                file=file_entry(bundle, path),
+                file=describe_file(bundle, path),
                 inputs=(port,),
                 outputs=(port,),
             ),

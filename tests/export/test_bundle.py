@@ -147,5 +147,5 @@ def test_an_unknown_option_is_refused(
 def test_what_a_target_needs_is_built_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     made_from = Target(name="engine", build=lambda _: tuple, needs=("onnx",), packages=())
     monkeypatch.setattr(targets, "TARGETS", (*targets.TARGETS, made_from))
-    assert [target.name for target in targets.targets_for(["engine"])] == ["onnx", "engine"]
-    assert [target.name for target in targets.targets_for(["onnx"])] == ["onnx"]
+    assert [target.name for target in targets.find_targets(["engine"])] == ["onnx", "engine"]
+    assert [target.name for target in targets.find_targets(["onnx"])] == ["onnx"]

@@ -18,10 +18,10 @@ WRITERS = {
 
 OPENERS = {"open", "fdopen", "FileIO"}
 
-SAFE = {"replaced", "atomic_folder", "temporary_folder", "TemporaryDirectory"}
+SAFE = {"replace_atomically", "replace_whole", "temporary_folder", "TemporaryDirectory"}
 """Who calls one of these in the same function writes to a place that nobody looks at yet."""
 
-IN_A_NEW_BUNDLE = "into a folder of `atomic_folder`, which its caller puts in place"
+IN_A_NEW_BUNDLE = "into a folder of `replace_whole`, which its caller puts in place"
 
 EXCEPTIONS = {
     "src/tinysr/atomic.py": "the one place",
@@ -110,7 +110,9 @@ def test_no_module_writes_files_by_itself(path: str) -> None:
 )
 def test_the_rule_sees_what_writes(code: str) -> None:
     assert unsafe("x.py", ast.parse(code))
-    assert not unsafe("x.py", ast.parse(code.replace(": ", ":\n  with replaced(p) as p: ", 1)))
+    assert not unsafe(
+        "x.py", ast.parse(code.replace(": ", ":\n  with replace_atomically(p) as p: ", 1))
+    )
 
 
 @pytest.mark.parametrize("name", EXCEPTIONS)

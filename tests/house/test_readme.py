@@ -22,7 +22,7 @@ from PIL import Image
 import tinysr.runtime.backends
 from tests.support.bundles import edit_manifest, make_bundle
 from tests.support.project import ROOT
-from tinysr.benchmarks.report import readme
+from tinysr.benchmarks.report import documents, figures
 from tinysr.benchmarks.report.page import device_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
@@ -31,7 +31,7 @@ from tinysr.runtime import MAX_MEGAPIXELS, MEMORY_MB, Bundle, create
 from tinysr.runtime.files import OUTPUT_SUFFIXES
 from tinysr.runtime.folder.pipeline import IN_FLIGHT
 
-DOCUMENTS = ("README.md", "CONTRIBUTING.md")
+DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in documents.documents(ROOT)]
 SLOW = ("bench", "export", "parity", "calibrate", "compare", "residency", "train")
 """Commands that take longer than a test may; `make demo` and their own tests run them."""
 
@@ -131,7 +131,7 @@ def test_no_other_program_is_shown() -> None:
 
 
 def test_the_python_example_runs(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = blocks("README.md", "python")
+    (example,) = blocks("docs/upscale.md", "python")
     (project / "example.py").write_text(example, encoding="utf-8")
     runpy.run_path(str(project / "example.py"))
     assert "onnxruntime" in capsys.readouterr().out
@@ -168,32 +168,36 @@ def test_every_file_that_is_named_exists() -> None:
         text = (ROOT / document).read_text(encoding="utf-8")
         links = re.findall(r"\]\(([^):]+)\)", text)
         paths = re.findall(r"`((?:src|export|runtime|tests|benchmarks)/[\w/.-]+)`", text)
-        missing = [path for path in (*links, *paths) if not (ROOT / path).exists()]
+        here = (ROOT / document).parent
+        missing = [link for link in links if not (here / link.partition("#")[0]).exists()]
+        missing += [path for path in paths if not (ROOT / path).exists()]
         assert missing in ([], ["runtime/backends/onnxreference.py"])  # the worked backend's
 
 
 def test_the_figures_are_those_of_this_version() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = "\n".join((ROOT / d).read_text(encoding="utf-8") for d in DOCUMENTS)
     current = (
-        readme.cost_lines(),
-        readme.step_lines(),
-        readme.pruning_lines(),
-        readme.quality_lines(),
-        readme.gate_lines(),
-        readme.memory_lines(),
-        readme.throughput_lines(),
-        readme.comparison_lines(),
-        readme.recoverability_lines(),
+        figures.headline_lines(),
+        figures.limit_lines(),
+        figures.cost_lines(),
+        figures.step_lines(),
+        figures.pruning_lines(),
+        figures.quality_lines(),
+        figures.gate_lines(),
+        figures.memory_lines(),
+        figures.throughput_lines(),
+        figures.comparison_lines(),
+        figures.recoverability_lines(),
         device_lines(),
     )
     for lines in current:
         assert "\n".join(lines) in text, (
-            "the README's figures are old: run `make showcase` or `make bench-report`"
+            "the documents' figures are old: run `make showcase` or `make bench-report`"
         )
 
 
 def test_limits_in_words_are_those_in_the_code() -> None:
-    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    text = " ".join(" ".join((ROOT / d).read_text(encoding="utf-8") for d in DOCUMENTS).split())
     for words in (
         f"at most {LOST_DB:g} dB lost against the ground truth",
         f"`--memory` ({MEMORY_MB:g} MB,",
@@ -207,22 +211,22 @@ def test_limits_in_words_are_those_in_the_code() -> None:
 
 def test_a_block_is_replaced_between_its_markers() -> None:
     text = "a\n<!-- begin:x -->\nold\n<!-- end:x -->\nb\n"
-    new = readme.filled(text, "x", ["new"])
+    new = documents.filled(text, "x", ["new"])
     assert new == "a\n<!-- begin:x -->\nnew\n<!-- end:x -->\nb\n"
-    assert readme.filled(new, "x", ["new"]) == new
+    assert documents.filled(new, "x", ["new"]) == new
     with pytest.raises(UnsupportedError, match="begin:y"):
-        readme.filled(text, "y", ["new"])
+        documents.filled(text, "y", ["new"])
 
 
 def test_a_bundle_says_its_size_and_its_worst_image(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "twin")
     edit_manifest(bundle, lambda m: m["tools"].update(onnxruntime="1.2", torch="3.4"))
-    text = " ".join(readme.bundle_lines(bundle))
+    text = " ".join(figures.bundle_lines(bundle))
     assert "3 graphs" in text
     assert "123.4 dB; the gate is 80 dB" in text
     edit_manifest(bundle, lambda m: m["artifacts"][1]["parity"].update(result="fail"))
     with pytest.raises(UnsupportedError, match="passed parity"):
-        readme.bundle_lines(bundle)
+        figures.bundle_lines(bundle)
 
 
 def test_precisions_are_told_with_what_was_measured(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_precisions_are_told_with_what_was_measured(tmp_path: Path) -> None:
         "tightest": {"absmax": 1023.0, "op": "norm:layer_norm.squared sum", "headroom": 6.0},
         "verdict": {"evaluation": {"scores": [score, equal]}},
     }
-    lines = readme.precision_lines(bundle, calibration)
+    lines = figures.precision_lines(bundle, calibration)
     assert "| fp32 | 0.0 MB | 123.4 dB | 80 dB |" in lines
     text = " ".join(lines)
     assert "12 modules on 32 images" in text
@@ -245,14 +249,35 @@ def test_precisions_are_told_with_what_was_measured(tmp_path: Path) -> None:
     assert "worst of 2 images (white) has 57.5 dB" in text
     edit_manifest(bundle, lambda m: m["artifacts"][1]["parity"].update(result="fail"))
     with pytest.raises(UnsupportedError, match="passed parity in fp32"):
-        readme.precision_lines(bundle, calibration)
+        figures.precision_lines(bundle, calibration)
 
 
-def test_without_a_bundle_the_readme_stays_as_it_was(
+def test_a_transformer_that_adds_nothing_is_told_as_that(tmp_path: Path) -> None:
+    head = "| photo | degradation | bicubic PSNR, SSIM | model PSNR, SSIM | model, v constant |"
+    mean = "| **mean** | | **27.0, 0.7** | **28.0, 0.8** | **{}, 0.8** |"
+    card = tmp_path / "card.md"
+    for flat, words in (("28.01", "next to nothing"), ("26.50", "adds up to 1.50 dB")):
+        card.write_text("\n\n".join([f"{head}\n|---|\n{mean.format(flat)}"] * 2), encoding="utf-8")
+        assert words in " ".join(figures.limit_lines(card))
+
+
+def test_every_document_with_a_block_gets_it(tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    places = [tmp_path / "README.md", tmp_path / "docs" / "page.md"]
+    for path in places:
+        path.write_text("<!-- begin:x -->\nold\n<!-- end:x -->\n", encoding="utf-8")
+    assert documents.fill_documents(tmp_path, {"x": ["new"]}) == places
+    assert all("new" in path.read_text(encoding="utf-8") for path in places)
+    with pytest.raises(UnsupportedError, match="begin:y"):
+        documents.fill_documents(tmp_path, {"x": ["newer"], "y": ["new"]})
+    assert not any("newer" in path.read_text(encoding="utf-8") for path in places)
+
+
+def test_without_a_bundle_the_documents_stay_as_they_were(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "README.md"
     shutil.copy(ROOT / "README.md", page)
-    assert readme.main([str(tmp_path / "missing"), "--readme", str(page)]) == 2
+    assert figures.main([str(tmp_path / "missing"), "--documents", str(tmp_path)]) == 2
     assert "missing" in capsys.readouterr().err
     assert page.read_bytes() == (ROOT / "README.md").read_bytes()

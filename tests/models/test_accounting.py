@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from tinysr.models import PRESETS, UNTRAINED
-from tinysr.models.accounting import Cost, cost, eager_costs, meta_model
+from tinysr.models.accounting import Cost, count_cost, count_eager_costs, meta_model
 
 
 def test_the_paper_size_costs_what_the_paper_says() -> None:
-    costs = eager_costs(meta_model(PRESETS["tinysr"]), 128)
+    costs = count_eager_costs(meta_model(PRESETS["tinysr"]), 128)
     giga = {stage: round(cost.macs / 1e9, 2) for stage, cost in costs.items()}
     assert (giga["encoder"], giga["transformer"], giga["decoder"]) == (7.76, 348.09, 70.70)
     assert round(costs["transformer"].attention_macs / 1e9, 1) == 38.7
@@ -26,20 +26,20 @@ def test_the_paper_size_costs_what_the_paper_says() -> None:
 def test_standard_convolutions_cost_what_the_paper_says() -> None:
     config = PRESETS["tinysr"]
     standard = replace(config, vae=replace(config.vae, separable_encoder=False))
-    costs = eager_costs(meta_model(standard), 128)
+    costs = count_eager_costs(meta_model(standard), 128)
     assert round((costs["encoder"].macs + costs["decoder"].macs) / 1e9, 1) == 131.9
 
 
 def test_the_small_preset_stays_small() -> None:
-    costs = eager_costs(meta_model(PRESETS["tinysr-nano"]), 128)
+    costs = count_eager_costs(meta_model(PRESETS["tinysr-nano"]), 128)
     assert sum(cost.parameters for cost in costs.values()) <= 5_000_000
 
 
 def test_stages_and_forms_add_up_to_the_model() -> None:
     model = meta_model(PRESETS["tinysr-nano"])
-    total = sum(eager_costs(model, 64).values(), Cost(parameters=0, macs=0))
+    total = sum(count_eager_costs(model, 64).values(), Cost(parameters=0, macs=0))
     assert total.parameters == sum(p.numel() for p in model.parameters())
-    whole = cost(model, model, torch.empty(1, 3, 64, 64, device="meta"))
+    whole = count_cost(model, model, torch.empty(1, 3, 64, 64, device="meta"))
     assert total == whole
 
 
@@ -58,7 +58,7 @@ def test_products_are_counted(
 ) -> None:
     module = module.to("meta")
     inputs = [torch.empty(shape or (5, 8), device="meta")] * (1 if shape else 3)
-    found = cost(module, module, *inputs)
+    found = count_cost(module, module, *inputs)
     assert (found.macs, found.attention_macs) == (macs, attention)
 
 

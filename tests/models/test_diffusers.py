@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.support.checkpoint_factory import Reference, make_transformer, make_vae, save_released
 from tinysr.models import TinySR, load, load_checkpoint
-from tinysr.models.transformer import centre_crop, sincos_positions, time_embedding
+from tinysr.models.transformer import crop_centre, sincos_positions, time_embedding
 
 TOLERANCE = 1e-5  # relative to the largest value
 LATENTS = [(64, 64), (16, 16), (8, 24), (38, 10)]
@@ -74,9 +74,9 @@ def test_an_image_is_upscaled_alike_whatever_convolutions_there_are(
 def test_the_position_table_is_sd3s(released: tuple[TinySR, Reference]) -> None:
     model, reference = released
     table = reference.transformer.pos_embed.pos_embed  # [1, 192², dim]
-    assert_equal(model.transformer.pos_embed.pos_embed, centre_crop(table, 64, 64))
+    assert_equal(model.transformer.pos_embed.pos_embed, crop_centre(table, 64, 64))
     assert_equal(sincos_positions(table.shape[2], 192), table)
-    assert_equal(sincos_positions(table.shape[2], 64), centre_crop(table, 64, 64))
+    assert_equal(sincos_positions(table.shape[2], 64), crop_centre(table, 64, 64))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (32, 32), (12, 46)])
@@ -86,7 +86,7 @@ def test_positions_are_cropped_as_diffusers_does(
     model, reference = released
     rows, columns = size
     theirs = reference.transformer.pos_embed.cropped_pos_embed(2 * rows, 2 * columns)
-    assert_equal(centre_crop(model.transformer.pos_embed.pos_embed, rows, columns), theirs)
+    assert_equal(crop_centre(model.transformer.pos_embed.pos_embed, rows, columns), theirs)
 
 
 def test_the_time_embedding_is_diffusers(released: tuple[TinySR, Reference]) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from tests.support.tiny_models import CONFIG, noise
 from tinysr.models import TinySR, VaeConfig
 from tinysr.models.receptive_field import halo
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 
 SHAPES = {
     "one block each": ((1, 1, 1, 1), (1, 1, 1, 1)),
@@ -38,7 +38,7 @@ def model(request: pytest.FixtureRequest, shape: tuple[tuple[int, ...], tuple[in
         separable_decoder=request.param,
     )
     transformer = dataclasses.replace(CONFIG.transformer, latent_channels=4, depth=0)
-    model = seeded(dataclasses.replace(CONFIG, vae=vae, transformer=transformer)).double()
+    model = seed_model(dataclasses.replace(CONFIG, vae=vae, transformer=transformer)).double()
     generator = torch.Generator().manual_seed(11)
     with torch.no_grad():
         for name, tensor in model.named_parameters():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tinysr.models import PRESETS, ModelConfig, TinySR, TransformerConfig
 from tinysr.models.checkpoints import tensors_sha256
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 
 # The paper's widths with one of its twelve blocks, and the small preset.
 CONFIGS: dict[str, ModelConfig] = {
@@ -23,7 +23,7 @@ CONFIGS: dict[str, ModelConfig] = {
 
 @cache
 def model_of(name: str) -> TinySR:
-    return seeded(CONFIGS[name])
+    return seed_model(CONFIGS[name])
 
 
 def photo(seed: int, side: int = 48) -> Tensor:
@@ -38,7 +38,7 @@ def photo(seed: int, side: int = 48) -> Tensor:
 
 def test_the_same_seed_gives_the_same_bytes() -> None:
     nano = CONFIGS["nano"]
-    digests = {tensors_sha256(seeded(nano, seed).state_dict()) for seed in (80, 80, 81)}
+    digests = {tensors_sha256(seed_model(nano, seed).state_dict()) for seed in (80, 80, 81)}
     assert len(digests) == 2
 
 

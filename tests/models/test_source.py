@@ -15,7 +15,7 @@ from tests.support.house import called, calls, modules
 from tests.support.tiny_models import CONFIG, tiny_model
 from tinysr.benchmarks.gpu_check import check
 from tinysr.benchmarks.timing import QUICK
-from tinysr.benchmarks.versus.others import OTHERS, opener, plain_onnx
+from tinysr.benchmarks.versus.others import OTHERS, export_plain_onnx, open_contender
 from tinysr.benchmarks.versus.side_by_side import measure
 from tinysr.errors import CheckpointError
 from tinysr.models import PRESETS, UNTRAINED, load_source
@@ -29,12 +29,16 @@ Run = Callable[..., tuple[int, str, str]]
 
 def contender(name: str) -> Callable[[Path, Path], object]:
     """Return what opens another way to run a bundle."""
-    return lambda folder, scratch: opener(Bundle(folder), name, scratch / "plain.onnx", ExitStack())
+    return lambda folder, scratch: open_contender(
+        Bundle(folder), name, scratch / "plain.onnx", ExitStack()
+    )
 
 
 USERS: dict[str, Callable[[Path, Path], object]] = {
     **{f"the contender {name}": contender(name) for name in OTHERS},
-    "the unbaked graph": lambda folder, scratch: plain_onnx(Bundle(folder), scratch / "plain.onnx"),
+    "the unbaked graph": lambda folder, scratch: export_plain_onnx(
+        Bundle(folder), scratch / "plain.onnx"
+    ),
     "all contenders": lambda folder, _: measure(folder, QUICK),
     "the check on a GPU": lambda folder, _: check.check_bundle(folder, "fp32", print, None),
     "the backend eager": lambda folder, _: Upscaler(folder, backend="eager"),
@@ -48,7 +52,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a bundle that bears the name of a preset whose weights are others."""
     monkeypatch.setitem(PRESETS, "small", CONFIG)
     monkeypatch.setattr(load_module, "UNTRAINED", {*UNTRAINED, "small"})
-    monkeypatch.setattr(load_module, "seeded", lambda _: tiny_model())
+    monkeypatch.setattr(load_module, "seed_model", lambda _: tiny_model())
 
     def rename(data: dict[str, dict[str, object]]) -> None:
         data["source"] |= {"kind": "preset", "name": "small"}

@@ -22,8 +22,8 @@ from tinysr.export import ExportOptions, bake, export_bundle
 from tinysr.manifest import FileEntry, Stage, read_manifest, to_json
 from tinysr.models import Loaded, ModelConfig, TransformerConfig, VaeConfig, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seeded
-from tinysr.parity import ParityReport, Reference, eager_reference, gate_bundle
+from tinysr.models.seeded import seed_model
+from tinysr.parity import ParityReport, Reference, compute_references, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.session import RunOptions
 from tinysr.suite import suite
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
-    save_single_file(seeded(CONFIG), path)
+    save_single_file(seed_model(CONFIG), path)
     return path
 
 
@@ -54,7 +54,7 @@ def loaded(checkpoint: Path) -> Loaded:
 
 @pytest.fixture(scope="module")
 def references(loaded: Loaded) -> tuple[Reference, ...]:
-    return eager_reference(loaded.model, suite(TILE))
+    return compute_references(loaded.model, suite(TILE))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +189,7 @@ def test_the_command_refuses_another_model_and_shows_both_hashes(
     bundle: Path, loaded: Loaded, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.safetensors"
-    save_single_file(seeded(CONFIG, seed=81), other)
+    save_single_file(seed_model(CONFIG, seed=81), other)
     before = (bundle / "manifest.json").read_bytes()
     error = run(bundle, "--model", other).exception
     assert isinstance(error, CheckpointError)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.fake_backend import FakeBackend, gated, make_bundle, off_by
-from tinysr.parity import ParityReport, Reference, html_text, run_parity
+from tinysr.parity import ParityReport, Reference, render_html, run_parity
 from tinysr.parity.pictures import Picture, amplification
 from tinysr.runtime.bundle import Bundle
 from tinysr.suite import SuiteImage
@@ -58,7 +58,7 @@ def test_the_page_escapes_names_and_loads_nothing(
     )
     folder = make_bundle(tmp_path / "b", name=hostile)
     run = run_parity(Bundle(folder), [FakeBackend(shown, off_by(0.1, "upscale"))], shown)
-    page = html_text(run)
+    page = render_html(run)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert not re.search(r"""(src|href)=["'](?!data:image/png;base64,)""", page)

@@ -15,13 +15,13 @@ from tinysr.manifest import read_manifest
 from tinysr.parity import (
     SEAM_RATIO,
     SeamReference,
-    eager_reference,
+    compute_references,
+    compute_seam_reference,
     gate_bundle,
-    html_text,
     measure_seams,
+    render_html,
     run_parity,
     seam_ratio,
-    seam_reference,
 )
 from tinysr.parity.results import SeamResult
 from tinysr.runtime.bundle import Bundle
@@ -39,7 +39,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def reference(bundle: Path) -> SeamReference:
     # Half a halo would still hide in an image of 16-pixel tiles: the photo is twice as large.
-    return seam_reference(Bundle(bundle), tiny_loaded().model)
+    return compute_seam_reference(Bundle(bundle), tiny_loaded().model)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_halo_that_is_too_small_shows_at_the_borders(
 
 
 def test_a_seam_fails_the_gate_and_is_named(short: Path, reference: SeamReference) -> None:
-    references = eager_reference(tiny_loaded().model, suite(TILE)[:2])
+    references = compute_references(tiny_loaded().model, suite(TILE)[:2])
     report = gate_bundle(short, references, backends=[create("onnxruntime")], seam=reference)
     assert all(result.passed for result in report.results)
     assert not report.passed
@@ -85,16 +85,16 @@ def test_a_seam_fails_the_gate_and_is_named(short: Path, reference: SeamReferenc
 
 
 def test_the_report_shows_tiles(bundle: Path, reference: SeamReference) -> None:
-    references = eager_reference(tiny_loaded().model, suite(TILE)[:1])
+    references = compute_references(tiny_loaded().model, suite(TILE)[:1])
     run = run_parity(Bundle(bundle), [create("onnxruntime")], references, seam=reference)
     assert run.report.passed
-    assert "All artifacts pass" in html_text(run)
-    assert "Error at borders" in html_text(run)
+    assert "All artifacts pass" in render_html(run)
+    assert "Error at borders" in render_html(run)
 
 
 def test_what_is_not_finite_fails(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path / "b", noise=float("inf"))
-    good = seam_reference(Bundle(make_bundle(tmp_path / "good")), TwinModel())  # type: ignore[arg-type]
+    good = compute_seam_reference(Bundle(make_bundle(tmp_path / "good")), TwinModel())  # type: ignore[arg-type]
     result = measured(folder, good)
     assert (result.ratio, result.metrics.finite, result.passed) == (None, False, False)
     assert "not finite" in result.shortcoming

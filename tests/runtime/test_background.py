@@ -14,7 +14,7 @@ from tests.support.bundles import make_bundle
 from tests.support.pictures import DEPTHS, WHITE
 from tinysr.errors import UnsupportedError
 from tinysr.runtime import Upscaler
-from tinysr.runtime.background import has_transparency, on_background, parsed_colour
+from tinysr.runtime.background import has_transparency, parse_colour, put_on_background
 from tinysr.runtime.raster import Raster
 
 
@@ -64,20 +64,20 @@ def test_a_background_makes_it_opaque_and_the_others_are_made(run: Any, bundle: 
 def test_values_are_blended_as_they_are(depth: str) -> None:
     white = WHITE[depth]
     pixels = np.array([[[0, 0, 0, 0], [white, 0, 0, white]]], depth)
-    found = on_background(Raster(pixels=pixels), (255, 255, 255)).pixels
+    found = put_on_background(Raster(pixels=pixels), (255, 255, 255)).pixels
     assert found.dtype == depth
     assert found.tolist() == [[[white] * 3, [white, 0, 0]]]
     half = np.array([[[white, 0, 0, white / 2]]]).astype(depth)
-    mixed = on_background(Raster(pixels=half), (0, 0, 255)).pixels[0, 0] / white
+    mixed = put_on_background(Raster(pixels=half), (0, 0, 255)).pixels[0, 0] / white
     np.testing.assert_allclose(mixed, [0.5, 0, 0.5], atol=0.005)
 
 
 def test_grey_stays_grey_behind_grey_and_becomes_rgb_behind_a_colour() -> None:
     raster = Raster(pixels=np.array([[[200, 0]]], np.uint8))
-    assert on_background(raster, (9, 9, 9)).pixels.tolist() == [[[9]]]
-    assert on_background(raster, (1, 2, 3)).pixels.tolist() == [[[1, 2, 3]]]
+    assert put_on_background(raster, (9, 9, 9)).pixels.tolist() == [[[9]]]
+    assert put_on_background(raster, (1, 2, 3)).pixels.tolist() == [[[1, 2, 3]]]
     opaque = Raster(pixels=np.array([[[200]]], np.uint8))
-    assert on_background(opaque, (1, 2, 3)) is opaque
+    assert put_on_background(opaque, (1, 2, 3)) is opaque
 
 
 def test_only_what_shows_something_behind_it_is_transparent() -> None:
@@ -89,7 +89,7 @@ def test_only_what_shows_something_behind_it_is_transparent() -> None:
 
 @pytest.mark.parametrize("text", ["white", "#fff", "#ffffff", "rgb(255, 255, 255)", " White "])
 def test_colours_are_those_of_css(text: str) -> None:
-    assert parsed_colour(text) == (255, 255, 255)
+    assert parse_colour(text) == (255, 255, 255)
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_colours_are_those_of_css(text: str) -> None:
 )
 def test_what_is_no_colour_is_refused(text: str, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words):
-        parsed_colour(text)
+        parse_colour(text)

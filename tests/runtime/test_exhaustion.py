@@ -19,7 +19,7 @@ from tests.support.bundles import make_bundle
 from tinysr.cli import app as cli
 from tinysr.errors import BundleError, ImageError, OutOfMemoryError
 from tinysr.runtime import Upscaler, upscaler
-from tinysr.runtime.exhaustion import ran_out
+from tinysr.runtime.exhaustion import is_exhaustion
 from tinysr.runtime.headroom import Headroom
 from tinysr.runtime.session import Session
 
@@ -42,11 +42,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("words", WORDS)
 def test_every_librarys_words_are_known_also_behind_another_error(words: str) -> None:
-    assert ran_out(RuntimeError(words))
+    assert is_exhaustion(RuntimeError(words))
     outer = BundleError("it failed")
     outer.__cause__ = RuntimeError(words)
-    assert ran_out(outer)
-    assert not ran_out(BundleError("the bundle is damaged"))
+    assert is_exhaustion(outer)
+    assert not is_exhaustion(BundleError("the bundle is damaged"))
 
 
 def test_what_the_libraries_raise_themselves_is_known() -> None:
@@ -54,8 +54,8 @@ def test_what_the_libraries_raise_themselves_is_known() -> None:
         np.empty(2**60, np.uint8)
     with pytest.raises(RuntimeError) as torchs:
         torch.empty(2**60, dtype=torch.uint8)
-    assert ran_out(numpys.value)
-    assert ran_out(torchs.value)
+    assert is_exhaustion(numpys.value)
+    assert is_exhaustion(torchs.value)
 
 
 def failing(error: Exception) -> Any:
@@ -82,7 +82,7 @@ def test_what_cant_fit_the_machine_is_refused_before_it_is_decoded(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = Headroom(memory=10**9, with_swap=2 * 10**9)
-    monkeypatch.setattr(upscaler, "headroom", lambda: room)
+    monkeypatch.setattr(upscaler, "measure_headroom", lambda: room)
     with Upscaler(bundle) as opened:
         opened.check_size(3000, 4000)
         words = r"6000×4000 pixels take 3\.\d GB of memory .*, and 2\.0 GB can be had here"
@@ -95,7 +95,7 @@ def test_an_image_in_work_does_not_count_against_the_next(
 ) -> None:
     with Upscaler(bundle) as opened:
         full = Headroom(memory=0, with_swap=0)
-        monkeypatch.setattr(upscaler, "headroom", lambda: full)
+        monkeypatch.setattr(upscaler, "measure_headroom", lambda: full)
         opened.check_size(64, 40)
 
 

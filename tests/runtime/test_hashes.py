@@ -11,7 +11,7 @@ import pytest
 
 from tinysr.hashing import file_sha256
 from tinysr.runtime import hashes
-from tinysr.runtime.hashes import known_sha256
+from tinysr.runtime.hashes import look_up_sha256
 
 HOUR = 3600
 
@@ -46,7 +46,7 @@ def right(path: Path) -> str:
 
 
 def test_a_file_is_read_once(readings: list[Path], weights: Path) -> None:
-    assert [known_sha256(weights) for _ in range(3)] == [right(weights)] * 3
+    assert [look_up_sha256(weights) for _ in range(3)] == [right(weights)] * 3
     assert readings == [weights]
 
 
@@ -76,9 +76,9 @@ def longer(path: Path) -> None:
 def test_a_changed_file_is_read_again(
     change: Callable[[Path], None], readings: list[Path], weights: Path
 ) -> None:
-    known_sha256(weights)
+    look_up_sha256(weights)
     change(weights)
-    assert known_sha256(weights) == right(weights)
+    assert look_up_sha256(weights) == right(weights)
     assert len(readings) == 2
 
 
@@ -93,8 +93,8 @@ def test_a_file_that_was_just_changed_or_is_small_is_always_read(
     value: float,
 ) -> None:
     monkeypatch.setattr(hashes, setting, value)
-    known_sha256(weights)
-    known_sha256(weights)
+    look_up_sha256(weights)
+    look_up_sha256(weights)
     assert len(readings) == 2
 
 
@@ -102,11 +102,11 @@ def test_a_file_that_was_just_changed_or_is_small_is_always_read(
 def test_a_damaged_memory_is_no_memory(
     content: bytes, readings: list[Path], weights: Path, tmp_path: Path
 ) -> None:
-    known_sha256(weights)
+    look_up_sha256(weights)
     (record,) = (tmp_path / "cache" / "tinysr" / "hashes").iterdir()
     record.write_bytes(content)
-    assert known_sha256(weights) == right(weights)
-    assert known_sha256(weights) == right(weights)
+    assert look_up_sha256(weights) == right(weights)
+    assert look_up_sha256(weights) == right(weights)
     assert len(readings) == 2
 
 
@@ -114,8 +114,8 @@ def test_without_a_place_for_memories_files_are_read(
     readings: list[Path], weights: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "cache").write_text("no folder")
-    assert known_sha256(weights) == right(weights)
-    assert known_sha256(weights) == right(weights)
+    assert look_up_sha256(weights) == right(weights)
+    assert look_up_sha256(weights) == right(weights)
     assert len(readings) == 2
 
 
@@ -127,7 +127,7 @@ def test_the_oldest_memories_are_dropped(
     for number in range(5):
         path = tmp_path / f"file{number}"
         path.write_bytes(bytes([number]))
-        known_sha256(path)
+        look_up_sha256(path)
     assert len(list(folder.iterdir())) == 3
-    known_sha256(path)
+    look_up_sha256(path)
     assert len(readings) == 5

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tinysr.runtime import MEMORY_MB, admission
-from tinysr.runtime.headroom import Headroom, headroom
+from tinysr.runtime.headroom import Headroom, measure_headroom
 
 MIB = 2**20
 
@@ -38,7 +38,7 @@ class Machine:
     @property
     def mib(self) -> tuple[int, int]:
         """What can be had without and with swap."""
-        found = headroom(self.root)
+        found = measure_headroom(self.root)
         assert found.memory is not None
         assert found.with_swap is not None
         return found.memory // MIB, found.with_swap // MIB
@@ -107,5 +107,7 @@ def test_by_default_an_image_takes_at_most_half_of_what_is_free(
     monkeypatch: pytest.MonkeyPatch, free_mb: int | None, expected: float
 ) -> None:
     free = None if free_mb is None else free_mb * 10**6
-    monkeypatch.setattr(admission, "headroom", lambda: Headroom(memory=free, with_swap=free))
+    monkeypatch.setattr(
+        admission, "measure_headroom", lambda: Headroom(memory=free, with_swap=free)
+    )
     assert admission.default_memory_mb() == expected

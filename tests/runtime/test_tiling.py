@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysr.runtime.tiling import Latents, blend, gaussian, grid, starts
+from tinysr.runtime.tiling import Latents, blend, gaussian, lay_grid, place_tiles
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from tinysr.runtime.tiling import Latents, blend, gaussian, grid, starts
     ],
 )
 def test_tiles_start_every_stride_and_end_flush(length: int, expected: tuple[int, ...]) -> None:
-    assert starts(length, 64, 8) == expected
+    assert place_tiles(length, 64, 8) == expected
 
 
 @given(st.integers(0, 300), st.integers(2, 32), st.integers(0, 31))
@@ -32,7 +32,7 @@ def test_tiles_cover_a_side_with_the_overlap(more: int, half: int, overlap: int)
     tile = 2 * half
     overlap = 2 * (min(overlap, half - 1) // 2)
     length = tile + 2 * more
-    found = starts(length, tile, overlap)
+    found = place_tiles(length, tile, overlap)
     assert found[0] == 0
     assert found[-1] + tile == length
     assert all(0 < b - a <= tile - overlap for a, b in pairwise(found))
@@ -53,7 +53,7 @@ def test_weights_are_symmetric_positive_and_those_of_the_formula() -> None:
 def test_blending_a_function_of_single_pixels_gives_that_function(batch: int) -> None:
     rng = np.random.default_rng(0)
     latents = rng.standard_normal((1, 4, 30, 46), dtype=np.float32)
-    found = blend(latents, grid(30, 46, 16, 4), np.tanh, batch=batch)
+    found = blend(latents, lay_grid(30, 46, 16, 4), np.tanh, batch=batch)
     np.testing.assert_allclose(found, np.tanh(latents), atol=1e-6)
 
 
@@ -65,7 +65,7 @@ def test_batches_are_never_larger_than_asked_and_all_tiles_are_counted() -> None
         sizes.append(len(tiles))
         return tiles
 
-    tiles = grid(40, 40, 16, 4)
+    tiles = lay_grid(40, 40, 16, 4)
     blend(np.zeros((1, 4, 40, 40), np.float32), tiles, predict, batch=4, done=done.append)
     assert sizes == done == [4, 4, 1]
     assert len(tiles) == 9
@@ -75,4 +75,4 @@ def test_a_single_tile_is_passed_through_bit_for_bit() -> None:
     rng = np.random.default_rng(1)
     latents = rng.standard_normal((1, 4, 16, 16), dtype=np.float32)
     answer = rng.standard_normal((1, 4, 16, 16), dtype=np.float32)
-    assert blend(latents, grid(16, 16, 16, 4), lambda _: answer) is answer
+    assert blend(latents, lay_grid(16, 16, 16, 4), lambda _: answer) is answer

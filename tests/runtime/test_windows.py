@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from tinysr.runtime.session import Array
 from tinysr.runtime.windows import (
-    Layout,
     Span,
     Window,
+    WindowLayout,
     lay_out,
     lay_out_fixed,
     lay_out_squares,
@@ -43,7 +43,7 @@ def growing(array: Array) -> Array:
 
 
 def run(
-    array: Array, layout: Layout, stage: Callable[[Array], Array], reads: int, writes: int
+    array: Array, layout: WindowLayout, stage: Callable[[Array], Array], reads: int, writes: int
 ) -> Array:
     height, width = layout.rows[-1].last * writes, layout.columns[-1].last * writes
     whole = np.full((1, 2, height, width), np.nan, np.float32)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.runtime import Upscaler
-from tinysr.runtime.folder import LOG_NAME, Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import LOG_NAME, FolderSettings, Item, plan_work, run_jobs
 
 WAIT = 20
 """Seconds after which a test gives up on a thread."""
@@ -23,16 +23,16 @@ class Seen:
         self.stopped = False
         self._on_start = on_start
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         self._on_start(item)
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         self.steps.append((done, total))
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         self.items.append(item)
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         self.stopped = True
 
     @property
@@ -47,7 +47,7 @@ def run(
     seen = seen or Seen()
     out = photos.parent / "out"
     jobs = plan_work([str(photos)], str(out)).jobs
-    run_jobs(upscaler, jobs, Settings(**settings), seen)
+    run_jobs(upscaler, jobs, FolderSettings(**settings), seen)
     return seen, out
 
 

@@ -30,7 +30,7 @@ from tinysr.runtime.render import render
 from tinysr.runtime.rows import Clamped
 from tinysr.runtime.session import Array
 from tinysr.runtime.store import Store
-from tinysr.runtime.tiling import blend, gaussian, grid, starts
+from tinysr.runtime.tiling import blend, gaussian, lay_grid, place_tiles
 from tinysr.runtime.windows import Span, lay_out_fixed
 
 PATH = ROOT / "runtime/swift/Tests/TinySRKitTests/Resources/golden.json"
@@ -78,7 +78,7 @@ def _section(name: str, cases: list[dict[str, Any]]) -> str:
 
 
 def _starts(length: int, tile: int, overlap: int) -> dict[str, Any]:
-    found = starts(length, tile, overlap)
+    found = place_tiles(length, tile, overlap)
     return {"length": length, "tile": tile, "overlap": overlap, "starts": list(found)}
 
 
@@ -109,7 +109,7 @@ def _blend(height: int, width: int, tile: int, overlap: int) -> dict[str, Any]:
     rng = np.random.default_rng(height * width)
     latents = rng.standard_normal((1, 2, height, width), np.float32)
     ripple = rng.random((tile, tile), np.float32)
-    found = blend(latents, grid(height, width, tile, overlap), lambda tiles: tiles * ripple)
+    found = blend(latents, lay_grid(height, width, tile, overlap), lambda tiles: tiles * ripple)
     return {
         "tile": tile,
         "overlap": overlap,
@@ -173,7 +173,7 @@ def _render_pixels(name: str, width: int, height: int) -> dict[str, Any]:
     padded = pad(source, plan(width, height, TILE).padded)
     enlarged = padded.repeat(SCALE, axis=1).repeat(SCALE, axis=2)[None]
     rows, columns = enlarged.shape[2:]
-    tiles = grid(rows, columns, TILE * SCALE, OVERLAP * 2 * SCALE)
+    tiles = lay_grid(rows, columns, TILE * SCALE, OVERLAP * 2 * SCALE)
 
     def upscale(tiles: Array) -> Array:
         latents = encode(tiles[..., ::SCALE, ::SCALE])

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from tinysr.training.image_teachers.rrdbnet import RRDBNet, Shape
+from tinysr.training.image_teachers.rrdbnet import RRDBNet, RRDBNetConfig
 
-SHAPE = Shape(features=4, growth=2, blocks=1)
+SHAPE = RRDBNetConfig(features=4, growth=2, blocks=1)
 
 HALF = 0x01306B47
 

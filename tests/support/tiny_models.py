@@ -9,7 +9,7 @@ import torch
 from tinysr.manifest import Source
 from tinysr.models import Loaded, ModelConfig, TinySR, TransformerConfig, VaeConfig
 from tinysr.models.checkpoints import tensors_sha256
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 from tinysr.models.transformer import Modulation
 
 TILE = 16
@@ -29,7 +29,7 @@ def tiny_model(*, separable: tuple[bool, bool] = (True, False), seed: int = 7) -
     """Return a random model with strong modulation; ``separable`` is of encoder and decoder."""
     encoder, decoder = separable
     vae = dataclasses.replace(CONFIG.vae, separable_encoder=encoder, separable_decoder=decoder)
-    model = seeded(dataclasses.replace(CONFIG, vae=vae), seed)
+    model = seed_model(dataclasses.replace(CONFIG, vae=vae), seed)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, Modulation):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tinysr.models import ModelConfig, TinySR, TransformerConfig, VaeConfig
-from tinysr.training.engine import Session
+from tinysr.training.engine import SessionSettings
 from tinysr.training.init import initialise
 
-QUIET = Session(watch_every=0)
+QUIET = SessionSettings(watch_every=0)
 
 
 def model(depth: int, width: int, *, separable: bool, seed: int = 1) -> TinySR:

@@ -13,22 +13,22 @@ from torch import Tensor
 
 from tinysr.models import TinySR
 from tinysr.training import RunConfig
-from tinysr.training.engine import CHECKPOINT, Progress, Session
+from tinysr.training.engine import CHECKPOINT, RunProgress, SessionSettings
 from tinysr.training.stages import Context, build
 
-Run = Callable[..., Progress]
+Run = Callable[..., RunProgress]
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
     return load_file(folder / CHECKPOINT)
 
 
-def stop_after(step: int, number: signal.Signals = signal.SIGINT) -> Session:
-    def report(progress: Progress, _: Mapping[str, float]) -> None:
+def stop_after(step: int, number: signal.Signals = signal.SIGINT) -> SessionSettings:
+    def report(progress: RunProgress, _: Mapping[str, float]) -> None:
         if progress.step == step:
             os.kill(os.getpid(), number)
 
-    return Session(report=report)
+    return SessionSettings(report=report)
 
 
 def same(one: Path, other: Path) -> bool:

@@ -52,7 +52,7 @@ class Watched:
     network: tuple[str, ...]
     """Calls that reach for another machine or look a name up; none without strace."""
     strays: tuple[str, ...]
-    """Files and folders outside of those that the README names."""
+    """Files and folders outside of those that `docs/guarantees.md` names."""
     made: frozenset[str]
     """Names in the working folder that were not there before."""
 

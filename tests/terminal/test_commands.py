@@ -20,6 +20,7 @@ from tinysr.benchmarks.runtime import memory, overhead
 from tinysr.benchmarks.versus.compare import Comparison
 from tinysr.cli import (
     calibrate,
+    common,
     compare,
     doctor,
     export,
@@ -30,9 +31,9 @@ from tinysr.cli import (
     residency,
 )
 from tinysr.cli.bench import print_measured
-from tinysr.cli.common import print_report
 from tinysr.runtime.mil.residency import Finding, Residency
-from tinysr.terminal import Output, degraded
+from tinysr.terminal import Output, degrade_text
+from tinysr.workflows.export import Exported
 
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -83,7 +84,7 @@ def of_parity() -> None:
         tiles=4, windows=9, target="onnx", precision="int8", ratio=1.25, limit=4.0, passed=True
     )
     report: Any = SimpleNamespace(bundle=DEEP, results=[SimpleNamespace(**result)], seams=[seam])
-    print_report(Output(), report)
+    common.print_report(Output(), report)
 
 
 def of_doctor() -> None:
@@ -137,14 +138,14 @@ def of_export() -> None:
         precision_plan=None,
         quantization_plans={"int8": SimpleNamespace(path="calibration/int8.toml")},
     )
-    exported: Any = SimpleNamespace(
+    exported = Exported(
         folder=Path(DEEP),
         manifest=manifest,
         origins={"int8": "as given"},
-        gate_seconds=0.0,
         report=None,
+        gate_seconds=0.0,
     )
-    export._summary(Output(), exported, 1.5)
+    export._print_summary(Output(), exported, 1.5)
 
 
 def of_bundle(folder: Path) -> None:
@@ -200,7 +201,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def missing(narrow: str, wide: str, encoding: str) -> Counter[str]:
     """Return the words of the wide form that are not whole in the other."""
-    wanted = Counter(words(degraded(" ".join(wide.split()), encoding)))
+    wanted = Counter(words(degrade_text(" ".join(wide.split()), encoding)))
     return wanted - Counter(words(narrow))
 
 

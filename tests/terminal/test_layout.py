@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.screens import ENCODINGS, Screen, shown, words
-from tinysr.terminal import Column, Output, Table, degraded, plain, styled
-from tinysr.terminal.bars import bars
+from tinysr.terminal import Column, Output, Table, degrade_text, make_plain, style_text
+from tinysr.terminal.bars import make_bars
 from tinysr.terminal.output import json_text
 
 ANY = st.characters(codec=None)
@@ -30,8 +30,8 @@ patient = settings(
 @given(text=st.text(ANY))
 @patient
 def test_any_text_can_be_printed(encoding: str, text: str) -> None:
-    kept = degraded(text, encoding)
-    assert degraded(kept, encoding) == kept
+    kept = degrade_text(text, encoding)
+    assert degrade_text(kept, encoding) == kept
     if encoding == "utf-8" and all(not 0xD800 <= ord(c) < 0xE000 for c in text):
         assert kept == text
 
@@ -48,14 +48,14 @@ def test_any_text_can_be_printed(encoding: str, text: str) -> None:
     ],
 )
 def test_what_means_the_same_stands_for_it(text: str, ascii_text: str, windows: str) -> None:
-    assert degraded(text, "ascii") == ascii_text
-    assert degraded(text, "cp1252") == windows
+    assert degrade_text(text, "ascii") == ascii_text
+    assert degrade_text(text, "cp1252") == windows
 
 
 @given(text=st.text(ANY))
 @patient
 def test_a_plain_line_holds_nothing_that_a_terminal_obeys(text: str) -> None:
-    assert plain(text).isprintable()
+    assert make_plain(text).isprintable()
 
 
 @given(
@@ -79,13 +79,13 @@ def test_tables_hold_every_word_of_their_cells(
         said = shown(patch, lambda: Output().table(table), encoding=encoding, width=width)
     found = said.replace(":", " ").split()
     for word in " ".join(cell for row in rows for cell in row).split():
-        for part in degraded(word, encoding).replace(":", " ").split():
+        for part in degrade_text(word, encoding).replace(":", " ").split():
             assert part in found
 
 
 def test_tables_stand_side_by_side_where_they_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(columns=[Column(name="backend"), Column(name="p50 ms", right=True)])
-    table.add(styled("onnxruntime fp32", "bold"), "309.12")
+    table.add(style_text("onnxruntime fp32", "bold"), "309.12")
     side_by_side = "backend           p50 ms\n────────────────────────\nonnxruntime fp32  309.12\n"
     assert shown(monkeypatch, lambda: Output().table(table), width=24) == side_by_side
     assert shown(monkeypatch, lambda: Output().table(table)) == side_by_side
@@ -111,13 +111,13 @@ def test_a_bar_gives_way_to_words_and_numbers(
     encoding: str, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def printing() -> None:
-        shown_bars = bars(Output(), "{task.description}", "loss 0.1234 · photos 27.35 dB")
+        shown_bars = make_bars(Output(), "{task.description}", "loss 0.1234 · photos 27.35 dB")
         task = shown_bars.add_task("restore → step", total=123456, completed=654)
         shown_bars.update(task, completed=654)
         shown_bars.console.print(*shown_bars.get_renderables())
 
     said = words(shown(monkeypatch, printing, encoding=encoding, width=width))
-    for word in degraded("restore → step 654/123456 loss 0.1234 27.35 dB", encoding).split():
+    for word in degrade_text("restore → step 654/123456 loss 0.1234 27.35 dB", encoding).split():
         assert word in said
 
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.support.bundles import make_bundle
-from tinysr.terminal import degraded
+from tinysr.terminal import degrade_text
 
 PROGRAM = Path(sys.executable).with_name("tinysr")
 WAIT = 120
@@ -74,10 +74,10 @@ def test_a_folder_is_upscaled_in_any_encoding(shell: str, desk: Path, tmp_path: 
     assert made(tmp_path / "out") == sorted(NAMES)
     encoding = shell.split(" ", maxsplit=1)[0] if "PYTHONIOENCODING" in SHELLS[shell] else "ascii"
     said = done.stdout.decode(encoding)
-    assert degraded("12×8 → 48×32", encoding) in said
+    assert degrade_text("12×8 → 48×32", encoding) in said
     assert "made 4 images" in said
     if encoding != "ascii":
-        assert degraded(f"{tmp_path}/out/b → é.png", encoding) in said
+        assert degrade_text(f"{tmp_path}/out/b → é.png", encoding) in said
 
 
 @pytest.mark.parametrize("shell", ["cp1252", "ascii", "C"])

@@ -13,8 +13,8 @@ from tests.support.recipes import SHAPE, small_config
 from tests.support.training import QUIET, SMALL_VAE
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import load
-from tinysr.training import RECIPES, Chain, Job, config_path, read_config, run_chain
-from tinysr.training.provenance import packaged_recipe, provenance
+from tinysr.training import RECIPES, RecipeRun, StageRun, config_path, read_config, run_chain
+from tinysr.training.provenance import find_packaged_recipe, trace_provenance
 from tinysr.training.runner import PRODUCT, RECORD, run_stage
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -32,9 +32,9 @@ TINY = (
 )
 
 
-def chain(folder: Path, *changes: str, **fields: Any) -> Chain:
+def chain(folder: Path, *changes: str, **fields: Any) -> RecipeRun:
     values = [change.replace('" =', '" = ') for change in (*TINY, *changes)]
-    return Chain(recipe="nano", folder=folder, changes=values, **fields)
+    return RecipeRun(recipe="nano", folder=folder, changes=values, **fields)
 
 
 def test_a_recipe_runs_all_its_stages_and_skips_what_is_finished(tmp_path: Path) -> None:
@@ -45,16 +45,16 @@ def test_a_recipe_runs_all_its_stages_and_skips_what_is_finished(tmp_path: Path)
     model = load(last / PRODUCT)
     assert model.config.vae.width == 26
     assert model.config.transformer.depth == 2
-    made = provenance(last)
+    made = trace_provenance(last)
     assert [run.name for run in made][::6] == ["teacher", "restore-3"]
     assert {run.name for run in made} == set(RECIPES["nano"])
-    assert packaged_recipe(made) is None  # one step each
+    assert find_packaged_recipe(made) is None  # one step each
     as_packaged = [
         dataclasses.replace(run, config=read_config(config_path(f"nano/{run.name}")))
         for run in made
     ]
-    assert packaged_recipe(as_packaged) == "nano"
-    assert packaged_recipe(as_packaged[1:]) is None
+    assert find_packaged_recipe(as_packaged) == "nano"
+    assert find_packaged_recipe(as_packaged[1:]) is None
     said.clear()
     run_chain(chain(tmp_path), session=QUIET, said=said.append)
     assert said == [f"{stage}: finished before" for stage in RECIPES["nano"]]
@@ -70,7 +70,7 @@ def test_a_teacher_of_the_users_takes_the_first_stages_place(
 ) -> None:
     changes = [change for change in TINY if not change.startswith("teacher/")]
     given = {"teacher": inputs["teacher"]}
-    jobs = Chain(recipe="nano", folder=tmp_path, changes=changes, inputs=given).jobs()
+    jobs = RecipeRun(recipe="nano", folder=tmp_path, changes=changes, inputs=given).jobs()
     assert "teacher" not in jobs
     assert jobs["restore-1"].inputs["teacher"] == inputs["teacher"]
     assert jobs["restore-1"].inputs["student"] == tmp_path / "prune" / PRODUCT
@@ -79,7 +79,7 @@ def test_a_teacher_of_the_users_takes_the_first_stages_place(
 def test_any_stage_may_be_given(tmp_path: Path, inputs: dict[str, Path]) -> None:
     changes = [change for change in TINY if not change.startswith("prune/")]
     given = {"prune": inputs["student"]}
-    jobs = Chain(recipe="nano", folder=tmp_path, changes=changes, inputs=given).jobs()
+    jobs = RecipeRun(recipe="nano", folder=tmp_path, changes=changes, inputs=given).jobs()
     assert "prune" not in jobs
     assert jobs["restore-1"].inputs["student"] == inputs["student"]
 
@@ -98,13 +98,13 @@ def test_a_recipes_inputs_are_all_known_and_there(
     (tmp_path / "here").touch()
     paths = {role: tmp_path / name for role, name in given.items()}
     with pytest.raises(UnsupportedError, match=message):
-        run_chain(Chain(recipe="nano", folder=tmp_path / "run", inputs=paths))
+        run_chain(RecipeRun(recipe="nano", folder=tmp_path / "run", inputs=paths))
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("role", ["student", "features"])
 def test_a_stages_inputs_are_its_own(role: str, tmp_path: Path) -> None:
-    job = Job(config=small_config(), folder=tmp_path / "run", inputs={role: tmp_path})
+    job = StageRun(config=small_config(), folder=tmp_path / "run", inputs={role: tmp_path})
     with pytest.raises(UnsupportedError, match=f"'teacher' takes no input '{role}', only: none"):
         run_stage(job, session=QUIET)
     assert not (tmp_path / "run").exists()
@@ -122,14 +122,16 @@ def test_a_recipe_that_can_not_run_is_refused_before_it_starts(
     tmp_path: Path, recipe: str, changes: list[str], message: str
 ) -> None:
     with pytest.raises(UnsupportedError, match=message):
-        run_chain(Chain(recipe=recipe, folder=tmp_path / "run", changes=changes))
+        run_chain(RecipeRun(recipe=recipe, folder=tmp_path / "run", changes=changes))
     assert not (tmp_path / "run").exists()
 
 
 def test_an_input_may_be_a_preset(tmp_path: Path) -> None:
     config = small_config(stage="restore", options={"image": {"l2": 1.0}}, optim__steps=1)
     for folder in ("a", "b"):
-        job = Job(config=config, folder=tmp_path / folder, inputs={"student": Path("tinysr-nano")})
+        job = StageRun(
+            config=config, folder=tmp_path / folder, inputs={"student": Path("tinysr-nano")}
+        )
         run_stage(job, session=QUIET)
     first, second = (json.loads((tmp_path / f / RECORD).read_text())["inputs"] for f in "ab")
     assert first == second

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.support.recipes import small_config
-from tinysr.training import Degradation, RunConfig, degrade, synthetic_image
+from tinysr.training import Degradation, RunConfig, degrade, make_synthetic_image
 from tinysr.training.data import PatchBatches
 from tinysr.training.degradations.fixed import LIGHT, SEVERE
 from tinysr.training.spectral import Array, Random, blur, field
@@ -17,13 +17,13 @@ def rng(*key: int) -> Random:
 
 
 def images(count: int, side: int = 96) -> list[Array]:
-    return [synthetic_image(rng(80, k), side) for k in range(count)]
+    return [make_synthetic_image(rng(80, k), side) for k in range(count)]
 
 
 def test_images_are_a_function_of_the_seed() -> None:
-    first, again = (synthetic_image(rng(1), 96) for _ in range(2))
+    first, again = (make_synthetic_image(rng(1), 96) for _ in range(2))
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, synthetic_image(rng(2), 96))
+    assert not np.array_equal(first, make_synthetic_image(rng(2), 96))
 
 
 def test_images_have_the_range_and_the_colours_of_photos() -> None:

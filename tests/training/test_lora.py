@@ -18,7 +18,7 @@ from tinysr.models.transformer import Transformer
 from tinysr.training.lora import (
     TARGETS,
     LowRank,
-    lora_parameters,
+    list_lora_parameters,
     merge_adapters,
     save_adapters,
     with_lora,
@@ -32,7 +32,7 @@ def trained_lora(transformer: Transformer, *, alpha: float | None = None) -> Tra
     adapted = with_lora(transformer, RANK, alpha=alpha)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in lora_parameters(adapted):
+        for parameter in list_lora_parameters(adapted):
             parameter.normal_(0, 0.1, generator=generator)
     return adapted
 
@@ -80,7 +80,7 @@ def test_gradients_reach_the_lora_and_nothing_else() -> None:
     adapted = trained_lora(tiny_model().transformer)
     z = noise(1, 16, 8, 8)
     adapted(z, torch.tensor([1000.0]), noise(1, 8)).square().mean().backward()
-    trains = {id(p) for p in lora_parameters(adapted)}
+    trains = {id(p) for p in list_lora_parameters(adapted)}
     for parameter in adapted.parameters():
         assert (parameter.grad is not None) == (id(parameter) in trains)
 

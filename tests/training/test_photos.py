@@ -13,13 +13,13 @@ from torch import Tensor
 
 from tests.support.recipes import small_config
 from tinysr.errors import CheckpointError, ImageError
-from tinysr.training import Job
+from tinysr.training import StageRun
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import CHECKPOINT, Session, read_progress
+from tinysr.training.engine import CHECKPOINT, SessionSettings, read_progress
 from tinysr.training.photos import Photos
 from tinysr.training.runner import RECORD, run_stage
 
-QUIET = Session(watch_every=0)
+QUIET = SessionSettings(watch_every=0)
 
 pytestmark = pytest.mark.usefixtures("one_core")
 
@@ -96,7 +96,7 @@ def roughness(images: Tensor) -> Tensor:
 
 def test_other_photos_are_another_run(folder: Path, tmp_path: Path) -> None:
     config = small_config(optim__steps=1, data__photos=0.5)
-    job = Job(config=config, folder=tmp_path / "run", data=folder)
+    job = StageRun(config=config, folder=tmp_path / "run", data=folder)
     run_stage(job, session=QUIET)
     assert json.loads((tmp_path / "run" / RECORD).read_text())["inputs"]["data"]
     assert read_progress(tmp_path / "run" / CHECKPOINT).step == 1

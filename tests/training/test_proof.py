@@ -11,33 +11,35 @@ from tests.support.tiny_models import tiny_model
 from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import BAKE_TOLERANCE
 from tinysr.models import TinySR, load
-from tinysr.training.evaluate import Pair, photo_pairs
-from tinysr.training.lora import lora_parameters, merge_adapters, with_lora
-from tinysr.training.proof import proof_lines, prove_release, removed_parameters
+from tinysr.training.evaluate import PhotoPair, photo_pairs
+from tinysr.training.lora import list_lora_parameters, merge_adapters, with_lora
+from tinysr.training.proof import count_removed_parameters, proof_lines, prove_release
 from tinysr.training.pruning.masked import prune
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
+def pairs() -> list[PhotoPair]:
     whole = photo_pairs(("camera", "rocket"))
     return [dataclasses.replace(pair, low=pair.low[:64, :64]) for pair in whole]
 
 
-def test_the_shipped_model_s_conditions_are_constants(pairs: list[Pair]) -> None:
+def test_the_shipped_model_s_conditions_are_constants(pairs: list[PhotoPair]) -> None:
     model = load("tinysr-nano")
     proof = prove_release(model, pairs)
     assert 0 < proof.difference < BAKE_TOLERANCE
     text = " ".join(proof_lines(model, proof, len(pairs)))
     assert f"{proof.difference:.1e} of its largest value at most" in text
-    assert f"{removed_parameters(model) / 1e6:.2f} M parameters" in text
-    assert removed_parameters(model) > 0.3 * sum(p.numel() for p in model.parameters())
+    assert f"{count_removed_parameters(model) / 1e6:.2f} M parameters" in text
+    assert count_removed_parameters(model) > 0.3 * sum(p.numel() for p in model.parameters())
 
 
-def test_so_are_those_of_a_model_with_a_merged_lora_and_fewer_layers(pairs: list[Pair]) -> None:
+def test_so_are_those_of_a_model_with_a_merged_lora_and_fewer_layers(
+    pairs: list[PhotoPair],
+) -> None:
     model = tiny_model()
     adapted = with_lora(model.transformer, 4)
     with torch.no_grad():
-        for parameter in lora_parameters(adapted):
+        for parameter in list_lora_parameters(adapted):
             parameter.normal_(0, 0.1, generator=torch.Generator().manual_seed(3))
     trained = tiny_model()
     trained.transformer = merge_adapters(adapted)
@@ -45,7 +47,7 @@ def test_so_are_those_of_a_model_with_a_merged_lora_and_fewer_layers(pairs: list
     assert prove_release(prune(trained, (1,)), pairs).difference < BAKE_TOLERANCE
 
 
-def test_a_model_that_reads_its_input_in_its_modulation_is_refused(pairs: list[Pair]) -> None:
+def test_a_model_that_reads_its_input_in_its_modulation_is_refused(pairs: list[PhotoPair]) -> None:
     """The kind of mistake that the gate is for: modulation that depends on the image."""
 
     class Conditioned(TinySR):
@@ -60,7 +62,7 @@ def test_a_model_that_reads_its_input_in_its_modulation_is_refused(pairs: list[P
         prove_release(model, pairs)
 
 
-def test_a_proof_needs_photos(pairs: list[Pair]) -> None:
+def test_a_proof_needs_photos(pairs: list[PhotoPair]) -> None:
     with pytest.raises(UnsupportedError, match="expected photos"):
         prove_release(tiny_model(), [])
     small = [dataclasses.replace(pair, low=pair.low[:8, :8]) for pair in pairs]

@@ -13,8 +13,8 @@ from tests.support.recipes import small_config
 from tinysr.errors import CheckpointError, GateError, TinySRError
 from tinysr.models import PRESETS, TinySR, load
 from tinysr.training import (
-    Job,
     RunConfig,
+    StageRun,
     evaluate,
     initialise,
     mean_psnr,
@@ -22,16 +22,16 @@ from tinysr.training import (
     run_stage,
     write_release,
 )
-from tinysr.training.engine import CHECKPOINT, Progress, read_progress
+from tinysr.training.engine import CHECKPOINT, RunProgress, read_progress
 from tinysr.training.evaluate import (
-    Pair,
-    Score,
-    bicubic,
-    upscaled,
+    PhotoPair,
+    PhotoScore,
+    upscale_array,
+    upscale_bicubic,
     with_adain,
     with_constant_prediction,
 )
-from tinysr.training.provenance import Made
+from tinysr.training.provenance import FinishedRun
 from tinysr.training.recipes import RECIPES
 from tinysr.training.runner import PRODUCT
 
@@ -39,7 +39,7 @@ Cli = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
+def pairs() -> list[PhotoPair]:
     return [
         dataclasses.replace(pair, low=pair.low[:32, :32], high=pair.high[:128, :128])
         for pair in photo_pairs(["astronaut", "camera"])
@@ -55,12 +55,12 @@ def config() -> RunConfig:
 
 
 @pytest.fixture
-def few_photos(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+def few_photos(pairs: list[PhotoPair], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinysr.training.release.photo_pairs", lambda *_names: pairs)
     monkeypatch.setattr("tinysr.training.watch.photo_pairs", lambda: pairs)
 
 
-def test_photos_are_degraded_from_fixed_seeds(pairs: list[Pair]) -> None:
+def test_photos_are_degraded_from_fixed_seeds(pairs: list[PhotoPair]) -> None:
     assert [(p.photo, p.degradation) for p in pairs] == [
         (photo, kind) for photo in ("astronaut", "camera") for kind in ("light", "severe")
     ]
@@ -69,22 +69,22 @@ def test_photos_are_degraded_from_fixed_seeds(pairs: list[Pair]) -> None:
     assert again.high.shape == (512, 512, 3)
 
 
-def test_scores_tell_a_good_image_from_a_bad_one(pairs: list[Pair]) -> None:
-    good = evaluate(bicubic, pairs)
-    bad = evaluate(lambda low: 1 - bicubic(low), pairs)
+def test_scores_tell_a_good_image_from_a_bad_one(pairs: list[PhotoPair]) -> None:
+    good = evaluate(upscale_bicubic, pairs)
+    bad = evaluate(lambda low: 1 - upscale_bicubic(low), pairs)
     assert all(g.psnr > b.psnr + 3 and g.ssim > b.ssim for g, b in zip(good, bad, strict=True))
-    assert mean_psnr(bicubic, pairs) == pytest.approx(sum(s.psnr for s in good) / len(good))
+    assert mean_psnr(upscale_bicubic, pairs) == pytest.approx(sum(s.psnr for s in good) / len(good))
 
 
-def test_the_colour_match_removes_a_cast(pairs: list[Pair]) -> None:
-    tinted = lambda low: bicubic(low) * torch.tensor([1.0, 0.8, 0.9])[:, None, None]  # noqa: E731
+def test_the_colour_match_removes_a_cast(pairs: list[PhotoPair]) -> None:
+    tinted = lambda low: upscale_bicubic(low) * torch.tensor([1.0, 0.8, 0.9])[:, None, None]  # noqa: E731
     assert mean_psnr(with_adain(tinted), pairs) > mean_psnr(tinted, pairs) + 1
 
 
 def test_a_release_loads_and_its_card_holds_the_runs_figures(
     config: RunConfig, few_photos: None, tmp_path: Path
 ) -> None:
-    run_stage(Job(config=config, folder=tmp_path))
+    run_stage(StageRun(config=config, folder=tmp_path))
     weights, card = write_release(tmp_path, tmp_path / "out")
     assert weights.stat().st_size < 10e6
     loaded, product = load(weights).state_dict(), load(tmp_path / PRODUCT).state_dict()
@@ -93,7 +93,7 @@ def test_a_release_loads_and_its_card_holds_the_runs_figures(
     text = card.read_text()
     assert "`teacher`, step 2 of 2 planned, seed 80" in text
     assert "Mean gain over bicubic" in text
-    assert text.count("| astronaut |") == 4  # watched ones and others
+    assert text.count("| astronaut |") == 4  # validation and held-out photos
     assert "Made by the runs below, with configs of their own." in text
     assert f"| {tmp_path.name} | 2 |" in text
 
@@ -101,7 +101,7 @@ def test_a_release_loads_and_its_card_holds_the_runs_figures(
 def test_a_release_whose_conditions_are_no_constants_is_not_written(
     config: RunConfig, few_photos: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_stage(Job(config=config, folder=tmp_path))
+    run_stage(StageRun(config=config, folder=tmp_path))
     # The package's `bake` is the function of that name, which hides its module.
     monkeypatch.setattr(importlib.import_module("tinysr.export.model.bake"), "BAKE_TOLERANCE", 0.0)
     with pytest.raises(GateError, match="differs from the eager one"):
@@ -110,7 +110,7 @@ def test_a_release_whose_conditions_are_no_constants_is_not_written(
 
 
 def test_a_model_that_is_no_preset_has_no_release(few_photos: None, tmp_path: Path) -> None:
-    run_stage(Job(config=small_config(optim__steps=1), folder=tmp_path))
+    run_stage(StageRun(config=small_config(optim__steps=1), folder=tmp_path))
     with pytest.raises(CheckpointError, match="expected the layout of one of tinysr, tinysr-nano"):
         write_release(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -171,7 +171,7 @@ def refused(cli: Cli, run: Path, words: list[str], message: str) -> None:
         (["nano/teacher", "--set", "phases=[]"], "shares of all phases"),
         (["nano/teacher", "--set", "phases=[{patch = 40, batch = 1}]"], "divide by 16"),
         (["nano/teacher", "--set", "stage=dream"], "unknown stage 'dream'"),
-        (["nano/teacher", "--config", "none.toml"], "none.toml: no training config"),
+        (["nano/teacher", "--config", "none.toml"], "none.toml: not a training config"),
         (["nano/teacher", "--input", "teacher"], "expects ROLE=PATH"),
         (["nano/teacher", "--data", "none"], "none: expected a folder of images"),
     ],
@@ -212,26 +212,30 @@ def test_a_recipe_refuses_what_is_a_stages(
 
 
 def test_a_card_tells_of_a_change_of_plan(config: RunConfig, few_photos: None) -> None:
-    from tinysr.training.card import model_card
+    from tinysr.training.card import make_model_card
 
     history = (
         {"step": 7.0, "loss": 0.1, "psnr": 20.0},
         {"step": 7, "changed": {"optim.steps": [8, 9]}},
     )
-    progress = Progress(config=config, step=9, seconds=120, history=history)
-    score = evaluate(bicubic, photo_pairs(["camera"])[:1])
+    progress = RunProgress(config=config, step=9, seconds=120, history=history)
+    score = evaluate(upscale_bicubic, photo_pairs(["camera"])[:1])
     scores = dict.fromkeys(("bicubic", "model", "model, v constant"), score)
-    made = [Made(name="teacher", config=config, seconds=120, facts={"kept": [0, 3]})]
-    text = "\n".join(model_card("tinysr-nano", progress, made, scores, scores, size=9_000_000))
+    made = [FinishedRun(name="teacher", config=config, seconds=120, facts={"kept": [0, 3]})]
+    text = "\n".join(make_model_card("tinysr-nano", progress, made, scores, scores, size=9_000_000))
     assert "At step 7, on resuming, `optim.steps` was changed from 8 to 9." in text
     assert f"| teacher | {config.optim.steps} | 2 | layers 0, 3 stay |" in text
     assert "| 7 | 0.1000 | 20.00 |" in text
 
 
-def test_a_constant_prediction_changes_nothing_where_it_was_constant(pairs: list[Pair]) -> None:
+def test_a_constant_prediction_changes_nothing_where_it_was_constant(
+    pairs: list[PhotoPair],
+) -> None:
     model = initialise(TinySR(PRESETS["tinysr-nano"]), seed=80).requires_grad_(False)
     model.transformer.proj_out.weight.zero_()  # all that its first prediction has besides the bias
-    whole, ablated = (upscaled(f, pairs[0].low) for f in (model, with_constant_prediction(model)))
+    whole, ablated = (
+        upscale_array(f, pairs[0].low) for f in (model, with_constant_prediction(model))
+    )
     assert abs(whole - ablated).max() < 1e-4
 
 
@@ -240,8 +244,8 @@ def shipped() -> TinySR:
     return load("tinysr-nano")
 
 
-def test_the_shipped_weights_beat_bicubic(shipped: TinySR, pairs: list[Pair]) -> None:
-    assert mean_psnr(shipped, pairs) > mean_psnr(bicubic, pairs) + 0.2
+def test_the_shipped_weights_beat_bicubic(shipped: TinySR, pairs: list[PhotoPair]) -> None:
+    assert mean_psnr(shipped, pairs) > mean_psnr(upscale_bicubic, pairs) + 0.2
 
 
 @pytest.mark.parametrize("level", [0.0, 0.25, 0.5, 0.75, 1.0])
@@ -258,13 +262,13 @@ def test_a_card_says_what_images_a_run_learned_from() -> None:
     from tinysr.training.card import _images, _limits
 
     config = small_config()
-    score = Score(photo="camera", degradation="light", psnr=20.0, ssim=0.5)
+    score = PhotoScore(photo="camera", degradation="light", psnr=20.0, ssim=0.5)
     scores = {name: [score] for name in ("model", "bicubic", "model, v constant")}
     for inputs, words, never in (
         ({}, "no photo and no data set", True),
         ({"taught": "0" * 64}, "crops with an image teacher's enlargements", False),
         ({"data": "0" * 64}, "images of", False),
     ):
-        progress = Progress(config=config, inputs=inputs)
+        progress = RunProgress(config=config, inputs=inputs)
         assert words in _images(progress)
         assert ("never saw a photo" in " ".join(_limits(progress, scores))) is never

@@ -19,11 +19,11 @@ from tinysr.errors import UnsupportedError
 from tinysr.models import PRESETS, ModelConfig, TinySR, load, load_teacher
 from tinysr.models.checkpoints import save_single_file
 from tinysr.models.teachers import TsdSrConfig
-from tinysr.training import Chain, Job, config_path, read_config, run_chain, run_stage
+from tinysr.training import RecipeRun, StageRun, config_path, read_config, run_chain, run_stage
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import Batch, Session
-from tinysr.training.losses import squared
-from tinysr.training.pruning.masked import masked_velocity
+from tinysr.training.engine import Batch, SessionSettings
+from tinysr.training.losses import squared_error
+from tinysr.training.pruning.masked import predict_masked
 from tinysr.training.runner import PRODUCT, RECORD
 from tinysr.training.stages import Context, build
 from tinysr.training.stages.joined import with_autoencoder
@@ -86,7 +86,7 @@ def test_an_encoder_learns_tsd_sr_s_latents_of_low_quality(
     stage = build(config, context({"teacher": path}))
     assert isinstance(stage, EncoderStage)
     student = stage.model
-    expected = squared(student.encode(batch.low), reference.encode(batch.low))
+    expected = squared_error(student.encode(batch.low), reference.encode(batch.low))
     close(stage.loss(batch, 0)["latents"], expected)
     assert student.config.vae.scaling_factor == 1
     assert student.config.transformer == load_teacher(path).config.transformer
@@ -103,7 +103,7 @@ def test_an_encoder_learns_scaled_latents_of_a_tiny_teacher_too(
     stage = build(config, context({"teacher": tmp_path / "teacher.safetensors"}))
     assert isinstance(stage, EncoderStage)
     assert stage.model.config.vae.scaling_factor == 1
-    expected = squared(stage.model.encode(batch.low), teacher.encode(batch.low))
+    expected = squared_error(stage.model.encode(batch.low), teacher.encode(batch.low))
     close(stage.loss(batch, 0)["latents"], expected)
 
 
@@ -118,7 +118,7 @@ def test_a_decoder_learns_from_tsd_sr_s_latents(
     assert isinstance(stage, DecoderStage)
     z = reference.encode(batch.low)
     z = z - reference.velocity(z) if latents == "restored" else reference.encode_image(batch.high)
-    close(stage.loss(batch, 0)["l2"], squared(stage.model.decode(z), batch.high))
+    close(stage.loss(batch, 0)["l2"], squared_error(stage.model.decode(z), batch.high))
 
 
 def test_a_search_is_held_against_both_streams_and_hands_on_the_image_s(
@@ -131,8 +131,8 @@ def test_a_search_is_held_against_both_streams_and_hands_on_the_image_s(
     teacher, z = load_teacher(path), reference.encode(batch.low)
     mask, time = torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.full((len(z),), 1000.0)
     pooled = reference.pooled.expand(len(z), -1)
-    v = masked_velocity(teacher.transformer, z, time, pooled, mask, bypass=True)
-    close(stage.losses(batch, mask)["distillation"], squared(v, reference.velocity(z)))
+    v = predict_masked(teacher.transformer, z, time, pooled, mask, bypass=True)
+    close(stage.losses(batch, mask)["distillation"], squared_error(v, reference.velocity(z)))
     product = stage.product()
     assert isinstance(product, TinySR)
     assert product.config.vae == load(small).config.vae
@@ -164,7 +164,7 @@ def test_a_restoration_learns_what_tsd_sr_restores(
     z = reference.encode(batch.low)
     student = load(small)
     ours = student.encode(batch.low)
-    expected = squared(ours - student.predict(ours), z - reference.velocity(z))
+    expected = squared_error(ours - student.predict(ours), z - reference.velocity(z))
     close(stage.loss(batch, 0)["latents"], expected)
 
 
@@ -201,13 +201,13 @@ def test_the_whole_recipe_runs_from_a_tsd_sr_checkpoint(
         "restore-1/options.lora_rank=2", "restore-2/options.lora_rank=2",
         f"restore-2/options.image={PERCEPTUAL}",
     )  # fmt: skip
-    chain = Chain(
+    chain = RecipeRun(
         recipe="tinysr",
         folder=tmp_path,
         inputs={"teacher": saved[0]},
         changes=(*TINY, *changes),
     )
-    last = run_chain(chain, session=Session(watch_every=0))
+    last = run_chain(chain, session=SessionSettings(watch_every=0))
     assert last is not None
     student = load(last / PRODUCT)
     assert (student.config.transformer.depth, student.config.vae.width) == (2, 26)
@@ -237,8 +237,8 @@ def test_the_record_tells_a_teacher_whose_sd3_is_linked(
     hashes = []
     for name in ("a", "b"):
         config = read_config(config_path("tinysr/vae-encoder"), (*TINY, MODEL))
-        job = Job(config=config, folder=tmp_path / name, inputs={"teacher": linked})
-        run_stage(job, session=Session(watch_every=0))
+        job = StageRun(config=config, folder=tmp_path / name, inputs={"teacher": linked})
+        run_stage(job, session=SessionSettings(watch_every=0))
         hashes.append(json.loads((tmp_path / name / RECORD).read_text())["inputs"]["teacher"])
         weights = tmp_path / "sd3" / "vae" / "diffusion_pytorch_model.safetensors"
         tensors = load_file(weights)

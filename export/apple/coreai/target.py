@@ -17,13 +17,13 @@ import torch
 
 from tinysr import paths
 from tinysr.errors import BundleError, UnsupportedError, require
-from tinysr.export.files import file_entry
+from tinysr.export.files import describe_file
 from tinysr.export.onnx.graph import example_input
-from tinysr.export.options import Finish, Settings
+from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.target import Build, Target
 from tinysr.manifest import Artifact, Port, Stage
 
-from ..coreml.package import AUTHOR, hashed, licence
+from ..coreml.package import AUTHOR, add_hash, find_licence
 from ..ports import FUNCTIONS, FunctionPorts
 
 __all__ = ["COREAI"]
@@ -36,7 +36,7 @@ _LARGEST = 8192
 """Sides of windows go up to here, in latent pixels of the decoder's input."""
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse what no asset can be made for, before anything is built."""
     require("coreai_torch", extra=EXTRA)
     for precision in precisions:
@@ -53,7 +53,7 @@ def _build(build: Build) -> Finish:
     converter = torch_side.TorchConverter(mode=torch_side.TorchConverter.Mode.RELEASE)
     for ports in FUNCTIONS:
         build.progress(f"converting '{ports.name}' to Core AI in {build.precision}")
-        program = _exported(build, ports).run_decompositions(torch_side.get_decomp_table())
+        program = _export(build, ports).run_decompositions(torch_side.get_decomp_table())
         converter.add_exported_program(
             program,
             input_names=[ports.input],
@@ -72,12 +72,12 @@ def _suffix(precision: str) -> str:
     return "" if precision == "fp16" else f".{precision}"
 
 
-def _exported(build: Build, ports: FunctionPorts) -> Any:
+def _export(build: Build, ports: FunctionPorts) -> Any:
     """Trace a stage; the autoencoder's take windows of any size."""
     stage = ports.stage
     model = build.model if stage == "upscale" else build.model.get_submodule(stage)
     example = example_input(build.model, stage, build.options.tile, 1)
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), _silence():
         return torch.export.export(model.eval(), (example,), dynamic_shapes=_open(stage, example))
 
 
@@ -91,19 +91,19 @@ def _open(stage: Stage, example: torch.Tensor) -> tuple[dict[int, Any]] | None:
 
 def _facts(build: Build) -> dict[str, str]:
     half = build.options.plan if build.precision == "fp16" else None
-    return hashed({**build.metadata, **({"precision_plan_sha256": half.sha256} if half else {})})
+    return add_hash({**build.metadata, **({"precision_plan_sha256": half.sha256} if half else {})})
 
 
 def _save(converter: Any, path: Path, facts: Mapping[str, str]) -> None:
     runtime = require("coreai.runtime", extra=EXTRA)
     metadata = runtime.AIModelAssetMetadata()
     metadata.author = AUTHOR
-    metadata.license = licence(facts)
+    metadata.license = find_licence(facts)
     metadata.model_description = "Enlarges photos four times, tile by tile."
     for key, value in sorted(facts.items()):
         metadata.set_custom(key, value)
     try:
-        with _quiet():
+        with _silence():
             converter.to_coreai().save_asset(path, metadata=metadata)
     except (OSError, RuntimeError, ValueError) as error:
         raise BundleError(f"{path.name}: can't be made: {error}") from error
@@ -127,8 +127,8 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str
         target=FOLDER,
         stage=ports.stage,
         precision=build.precision,
-        file=file_entry(build.bundle, program),
-        data=tuple(file_entry(build.bundle, file) for file in files if file != program),
+        file=describe_file(build.bundle, program),
+        data=tuple(describe_file(build.bundle, file) for file in files if file != program),
         inputs=(port(ports.input, ports.takes, 1),),
         outputs=(port(ports.output, ports.gives, 4 if ports.stage == "upscale" else 1),),
         options={"function": ports.name, "bundle_sha256": facts["bundle_sha256"]},
@@ -136,7 +136,7 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
+def _silence() -> Any:
     """Keep the converters' words off the screen."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

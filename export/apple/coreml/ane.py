@@ -19,14 +19,14 @@ from tinysr.export.model.baked import (
     MatMulLinear,
     Modulated,
 )
-from tinysr.export.model.rewrite import sharing_copy
+from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import Typed
 from tinysr.models import HEAD_SIZE
 from tinysr.models.transformer import NORM_EPS
 
 from .prepare import ShuffledTransformer
 
-__all__ = ["AneAttention", "AneLinear", "AneNorm", "AnePatchEmbed", "ane_layout"]
+__all__ = ["AneAttention", "AneLinear", "AneNorm", "AnePatchEmbed", "lay_out_for_ane"]
 
 _PRODUCT = "nchw,nwhu->nchu"
 """The one product that Core ML computes without moving data."""
@@ -42,7 +42,7 @@ class AneLinear(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs, 1, L]`` to ``[N, outputs, 1, L]``."""
-        return nn.functional.conv2d(self.own(x), self.weight, self.bias)
+        return nn.functional.conv2d(self.cast_input(x), self.weight, self.bias)
 
 
 class AneNorm(Typed):
@@ -50,7 +50,7 @@ class AneNorm(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, dim, 1, L]`` to the same shape."""
-        x = self.own(x)
+        x = self.cast_input(x)
         centred = x - x.mean(1, keepdim=True)
         variance = (centred * centred).mean(1, keepdim=True)
         return centred * torch.rsqrt(variance + NORM_EPS)
@@ -66,14 +66,14 @@ class AneAttention(Typed):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, dim, 1, L]`` to the same shape."""
-        q, k, v = self.own(self.to_qkv(x)).chunk(3, dim=1)
+        q, k, v = self.cast_input(self.to_qkv(x)).chunk(3, dim=1)
         heads = zip(
             torch.split(q, HEAD_SIZE, 1),
             torch.split(k.transpose(1, 3), HEAD_SIZE, 3),  # [N, L, 1, 64]
             torch.split(v, HEAD_SIZE, 1),
             strict=True,
         )
-        y: Tensor = self.to_out(torch.cat([_head(*head) for head in heads], dim=1))
+        y: Tensor = self.to_out(torch.cat([_attend(*head) for head in heads], dim=1))
         return y
 
 
@@ -90,7 +90,7 @@ class AnePatchEmbed(Typed):
         """Map ``[N, C, h, w]`` to ``[N, dim, 1, h/patch · w/patch]``."""
         tokens: Tensor = self.proj(z)
         dim, _, length = self.positions.shape[1:]
-        return self.own(tokens.reshape(-1, dim, 1, length)) + self.positions
+        return self.cast_input(tokens.reshape(-1, dim, 1, length)) + self.positions
 
 
 class AneTransformer(ShuffledTransformer):
@@ -101,13 +101,13 @@ class AneTransformer(ShuffledTransformer):
         return x.reshape(-1, x.shape[1], self.grid, self.grid)
 
 
-def ane_layout(model: BakedTinySR) -> BakedTinySR:
+def lay_out_for_ane(model: BakedTinySR) -> BakedTinySR:
     """Lay out the transformer's tokens for the Neural Engine.
 
-    Given: a prepared model (:func:`.prepare.prepared`).
+    Given: a prepared model (:func:`.prepare.prepare`).
     Result: the same function up to rounding. Modules keep their paths, by which plans know them.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     old = model.transformer
     for block in old.blocks:
         block.norm_attn, block.norm_ff = cast("Modulated", AneNorm()), cast("Modulated", AneNorm())
@@ -126,7 +126,7 @@ def ane_layout(model: BakedTinySR) -> BakedTinySR:
     return model
 
 
-def _head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attend with one head: q and v ``[N, 64, 1, L]``, k ``[N, L, 1, 64]``."""
     weights = torch.einsum(_PRODUCT, k, q).softmax(dim=1)  # [N, keys, 1, queries]
     return torch.einsum(_PRODUCT, v, weights)

@@ -10,12 +10,12 @@ from torch import nn
 from tinysr.errors import UnsupportedError
 from tinysr.export.plans.quantization import Format
 
-from .narrow import module_of, traced_paths
-from .palette import lookup
+from .narrow import list_traced_paths, module_of
+from .palette import make_lookup
 from .rounding import PALETTES, palette_group
-from .tools import coremltools, quiet
+from .tools import coremltools, silence_coremltools
 
-__all__ = ["COMPRESSED", "PALETTES_SINCE", "compressed"]
+__all__ = ["COMPRESSED", "PALETTES_SINCE", "compress"]
 
 COMPRESSED: tuple[Format, ...] = ("w8", *PALETTES)
 """Precisions of weights alone; w8 is linear, with a scale per output."""
@@ -27,7 +27,7 @@ _ANY = 1
 """The plan's layers were chosen by their size before."""
 
 
-def compressed(model: Any, function: nn.Module, formats: Mapping[str, Format], name: str) -> Any:
+def compress(model: Any, function: nn.Module, formats: Mapping[str, Format], name: str) -> Any:
     """Return a converted model with its weights compressed.
 
     Args:
@@ -41,11 +41,11 @@ def compressed(model: Any, function: nn.Module, formats: Mapping[str, Format], n
     """
     optimize: Any = coremltools().optimize.coreml
     palettes, linear = {}, {}
-    for weight, form in _planned(model, function, formats, name):
+    for weight, form in _plan_constants(model, function, formats, name):
         if form in PALETTES:
             palettes[weight.name] = optimize.OpPalettizerConfig(
                 mode="custom",
-                lut_function=lookup(PALETTES[form]),
+                lut_function=make_lookup(PALETTES[form]),
                 granularity="per_grouped_channel",
                 group_size=palette_group(form, weight.outputs[0].shape),
                 channel_axis=0,
@@ -55,7 +55,7 @@ def compressed(model: Any, function: nn.Module, formats: Mapping[str, Format], n
             linear[weight.name] = optimize.OpLinearQuantizerConfig(
                 mode="linear_symmetric", dtype="int8", weight_threshold=_ANY
             )
-    with quiet():
+    with silence_coremltools():
         if palettes:
             chosen = optimize.OptimizationConfig(op_name_configs=palettes)
             model = optimize.palettize_weights(model, chosen)
@@ -65,11 +65,11 @@ def compressed(model: Any, function: nn.Module, formats: Mapping[str, Format], n
     return model
 
 
-def _planned(
+def _plan_constants(
     model: Any, function: nn.Module, formats: Mapping[str, Format], name: str
 ) -> list[tuple[Any, Format]]:
     """Return the constants that a plan compresses, and what each becomes."""
-    weights = _weights(model, function)
+    weights = _find_weights(model, function)
     inside = {path for path, _ in function.named_modules()}
     own = {path: form for path, form in formats.items() if path in inside}
     for path, form in own.items():
@@ -81,9 +81,9 @@ def _planned(
     return [(weights[path], form) for path, form in own.items()]
 
 
-def _weights(model: Any, function: nn.Module) -> dict[str, Any]:
+def _find_weights(model: Any, function: nn.Module) -> dict[str, Any]:
     """Return the constants that are layers' weights, ``[outputs, …]``, by the layer's path."""
-    paths = traced_paths(function)
+    paths = list_traced_paths(function)
     found = {}
     for main in model._mil_program.functions.values():  # it has no public name
         for op in main.operations:

@@ -19,13 +19,13 @@ from tinysr.export.plans.quantization import Format
 from tinysr.manifest import Stage
 
 from ..ports import FunctionPorts
-from .compress import compressed
+from .compress import compress
 from .narrow import IMAGE, narrow_selector
-from .sizes import any_size
-from .tools import coremltools, quiet
-from .unsupported import unsupported
+from .sizes import allow_any_size
+from .tools import coremltools, silence_coremltools
+from .unsupported import explain_failure
 
-__all__ = ["WHITE", "Recipe", "converted"]
+__all__ = ["WHITE", "Recipe", "convert_stage"]
 
 _WRITER = "FileWriter"
 """Words in errors of what writes weights."""
@@ -52,7 +52,7 @@ class Recipe:
     """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
     their latents."""
 
-    def further(self, stage: Stage) -> tuple[int, ...]:
+    def list_further_sides(self, stage: Stage) -> tuple[int, ...]:
         """Return the sides that a stage takes beside the tile, in low-resolution pixels."""
         own = {"upscale": self.tiles, "encoder": self.windows, "decoder": self.windows}
         return own.get(stage, ())
@@ -91,7 +91,7 @@ class _Function(nn.Module):
         return image
 
 
-def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
+def convert_stage(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
     """Convert a stage.
 
     Args:
@@ -109,16 +109,16 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
     """
     ct = coremltools()
     if ports.stage == "upscale" and recipe.tiles:
-        model = any_size(model)
+        model = allow_any_size(model)
     function = _Function(model, ports).eval()
     example = example_input(model, ports.stage, recipe.tile, 1)
-    with torch.no_grad(), quiet():
+    with torch.no_grad(), silence_coremltools():
         traced = torch.jit.trace(function, example, check_trace=False)
     precision = ct.precision.FLOAT32
     if recipe.plan is not None:
         selector = narrow_selector(function, model, recipe.plan)
         precision = ct.transform.FP16ComputePrecision(op_selector=selector)
-    with quiet():
+    with silence_coremltools():
         try:
             result = ct.convert(
                 traced,
@@ -131,9 +131,9 @@ def converted(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
             )
         except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             _refuse_full_disk(ports.name, error)
-            raise unsupported(traced, ports.name, error) from error
+            raise explain_failure(traced, ports.name, error) from error
     try:
-        return compressed(result, function, recipe.formats, ports.name)
+        return compress(result, function, recipe.formats, ports.name)
     except (RuntimeError, OSError) as error:
         _refuse_full_disk(ports.name, error)
         raise
@@ -150,7 +150,7 @@ def _refuse_full_disk(function: str, error: Exception) -> None:
 
 
 def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:
-    further = recipe.further(ports.stage)
+    further = recipe.list_further_sides(ports.stage)
     if further:
         sides = (shape[2] * window // recipe.tile for window in (recipe.tile, *further))
         shape = ct.EnumeratedShapes(

@@ -12,10 +12,10 @@ from typing import Any
 
 from torch import nn
 
-from tinysr.export.model.typed import units
+from tinysr.export.model.typed import find_units
 from tinysr.export.plans.precision import PrecisionPlan
 
-__all__ = ["IMAGE", "module_of", "narrow_selector", "traced_paths"]
+__all__ = ["IMAGE", "list_traced_paths", "module_of", "narrow_selector"]
 
 IMAGE = "image"
 """Name of the module that makes an image of a function's result."""
@@ -39,20 +39,20 @@ def narrow_selector(
     Raises:
         CalibrationError: the plan names modules that the model does not have.
     """
-    known = units(function)
-    wide = plan.wide(units(model))
-    paths = traced_paths(function)
+    known = find_units(function)
+    wide = plan.list_wide(find_units(model))
+    paths = list_traced_paths(function)
 
     def narrow(op: Any) -> bool:
         unit = module_of(op, paths)
         if unit in known:
             return unit not in wide
-        return all(narrow(maker) for maker in _makers(op))
+        return all(narrow(maker) for maker in _find_makers(op))
 
     return narrow
 
 
-def traced_paths(model: nn.Module) -> dict[tuple[str, ...], str]:
+def list_traced_paths(model: nn.Module) -> dict[tuple[str, ...], str]:
     """Return the modules' dotted paths, by the names that a trace gives them.
 
     A trace names the modules that are called: lists of modules are not, and are left out. What
@@ -80,7 +80,7 @@ def module_of(op: Any, paths: dict[tuple[str, ...], str]) -> str:
     return ""
 
 
-def _makers(op: Any) -> list[Any]:
+def _find_makers(op: Any) -> list[Any]:
     """Return the operations whose results an operation reads, but for constants."""
     found = []
     for value in op.inputs.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 
 __all__ = ["LAYOUTS", "OLDEST", "CoreMLOptions"]
 
@@ -43,7 +43,7 @@ class CoreMLOptions:
                     f"{TILE_STEP}, found {side}"
                 )
         if self.layout not in LAYOUTS:
-            raise choices("layout", self.layout, LAYOUTS)
+            raise choice_error("layout", self.layout, LAYOUTS)
 
     @property
     def system(self) -> str:
@@ -75,4 +75,4 @@ class CoreMLOptions:
         offered = [name for name, version in known.items() if version >= oldest]
         names = [*offered, *(name for name, same in _SAME_AS.items() if same in offered)]
         if self.deployment_target not in names:
-            raise choices("deployment target", self.deployment_target, names)
+            raise choice_error("deployment target", self.deployment_target, names)

@@ -13,13 +13,13 @@ from typing import Any
 
 from tinysr import paths
 from tinysr.errors import BundleError, require
-from tinysr.export.files import file_entry
+from tinysr.export.files import describe_file
 from tinysr.manifest import FileEntry
 from tinysr.runtime.mil import model_file
 
-from .tools import EXTRA, coremltools, quiet
+from .tools import EXTRA, coremltools, silence_coremltools
 
-__all__ = ["AUTHOR", "describe", "hashed", "licence", "package_files", "save"]
+__all__ = ["AUTHOR", "add_hash", "describe", "find_licence", "package_files", "save"]
 
 AUTHOR = "TinySR"
 
@@ -43,7 +43,7 @@ _DAY = "com.github.apple.coremltools.conversion_date"
 """The one entry that would differ from day to day."""
 
 
-def hashed(facts: Mapping[str, str]) -> dict[str, str]:
+def add_hash(facts: Mapping[str, str]) -> dict[str, str]:
     """Return what a package says of itself, with the hash of all of it.
 
     The hash ties a package that was copied out of its bundle to the bundle. So the facts must be
@@ -53,7 +53,7 @@ def hashed(facts: Mapping[str, str]) -> dict[str, str]:
     return {**facts, "bundle_sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
-def licence(facts: Mapping[str, str]) -> str:
+def find_licence(facts: Mapping[str, str]) -> str:
     """Return the licence of the weights; a preset's are this project's, whatever their name."""
     if facts["checkpoint_kind"] == "preset":
         return _OURS
@@ -72,7 +72,7 @@ def save(models: Mapping[str, Any], path: Path) -> None:
         BundleError: it can't be written whole.
     """
     try:
-        with quiet():
+        with silence_coremltools():
             if len(models) == 1:
                 next(iter(models.values())).save(str(path))
             else:
@@ -102,7 +102,7 @@ def describe(
 
     Args:
         path: of the ``.mlpackage``.
-        facts: from :func:`hashed`.
+        facts: from :func:`add_hash`.
         images: by the functions that choose from sizes, the sides of the images that they give, the
             default first: coremltools describes them as any size, with a default of one pixel.
     """
@@ -112,7 +112,7 @@ def describe(
     tile, scale = int(facts["tile"]), int(facts["scale"])
     own = model.description.metadata
     own.author = AUTHOR
-    own.license = licence(facts)
+    own.license = find_licence(facts)
     own.versionString = importlib.metadata.version("tinysr")
     own.shortDescription = _DESCRIPTION.format(
         tile=tile, large=tile * scale, precision=facts["precision"]
@@ -141,4 +141,4 @@ def package_files(bundle: Path, path: Path) -> tuple[FileEntry, tuple[FileEntry,
     """Return a package's model, and its other files."""
     model = model_file(path)
     others = [file for file in paths.files_below(path, BundleError) if file != model]
-    return file_entry(bundle, model), tuple(file_entry(bundle, file) for file in others)
+    return describe_file(bundle, model), tuple(describe_file(bundle, file) for file in others)

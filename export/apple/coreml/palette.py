@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["lookup", "palette"]
+__all__ = ["find_palette", "make_lookup"]
 
 _ITERATIONS = 30
 
 
-def lookup(bits: int) -> Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[np.uint8]]]:
+def make_lookup(bits: int) -> Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[np.uint8]]]:
     """Return what coremltools calls for each group of channels: weights → palette, indices."""
 
     def entries(weights: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         flat = weights.reshape(-1).astype(np.float32)
-        colours = palette(flat, bits).astype(weights.dtype)
+        colours = find_palette(flat, bits).astype(weights.dtype)
         wide = colours.astype(np.float32)
         borders = (wide[1:] + wide[:-1]) / 2
         return colours, np.searchsorted(borders, flat).astype(np.uint8)
@@ -31,7 +31,7 @@ def lookup(bits: int) -> Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[np
     return entries
 
 
-def palette(weights: NDArray[np.float32], bits: int) -> NDArray[np.float64]:
+def find_palette(weights: NDArray[np.float32], bits: int) -> NDArray[np.float64]:
     """Return ``2**bits`` values, ascending, by k-means.
 
     Args:

@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinysr.export.model.baked import BakedTinySR, BakedTransformer, MatMulLinear
-from tinysr.export.model.rewrite import sharing_copy
+from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import BORDER, as_type
 
-__all__ = ["ShuffledTransformer", "prepared"]
+__all__ = ["ShuffledTransformer", "prepare"]
 
 
 class ShuffledTransformer(BakedTransformer):
@@ -35,26 +35,26 @@ class ShuffledTransformer(BakedTransformer):
         return x.transpose(1, 2).reshape(-1, x.shape[2], self.grid, self.grid)
 
 
-def prepared(model: BakedTinySR) -> BakedTinySR:
+def prepare(model: BakedTinySR) -> BakedTinySR:
     """Replace the unpatchify.
 
     Given: a fully baked model in fp32.
     Result: the same function up to rounding. Modules keep their paths, by which plans know them.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     old = model.transformer
     model.transformer = ShuffledTransformer(
         old.pos_embed,
         old.blocks,
         old.norm_out,
-        _shuffled(cast(MatMulLinear, old.proj_out), old.patch),
+        _shuffle(cast(MatMulLinear, old.proj_out), old.patch),
         patch=old.patch,
         grid=old.grid,
     )
     return model
 
 
-def _shuffled(linear: MatMulLinear, patch: int) -> MatMulLinear:
+def _shuffle(linear: MatMulLinear, patch: int) -> MatMulLinear:
     """Reorder outputs from (py, px, c) to (c, py, px)."""
     outputs = linear.bias.numel()
     order = torch.arange(outputs).reshape(patch, patch, -1).permute(2, 0, 1).reshape(-1)

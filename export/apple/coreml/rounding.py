@@ -14,9 +14,16 @@ from torch import Tensor, nn
 from tinysr.export.model.baked import MatMulLinear
 from tinysr.export.plans.quantization import Format
 
-from .palette import lookup
+from .palette import make_lookup
 
-__all__ = ["PALETTES", "ladder", "output_first", "palette_group", "rounded", "stored_bits"]
+__all__ = [
+    "PALETTES",
+    "count_stored_bits",
+    "list_formats",
+    "palette_group",
+    "put_output_first",
+    "round_weight",
+]
 
 PALETTES: dict[Format, int] = {"w6": 6, "w4": 4}
 """Formats whose weights are indices of so many bits."""
@@ -50,29 +57,29 @@ def palette_group(form: str, shape: tuple[int, ...]) -> int:
     return next(fitting, outputs)
 
 
-def rounded(layer: nn.Module, form: Format) -> Tensor:
+def round_weight(layer: nn.Module, form: Format) -> Tensor:
     """Return a layer's weight as a package in fp16 computes with it, in the layer's own layout.
 
     Args:
         layer: a convolution or linear, in fp32.
         form: w8, w6 or w4.
     """
-    exact = output_first(layer)
+    exact = put_output_first(layer)
     half = exact.half()
     weight = (half if torch.isfinite(half).all() else exact).numpy()  # or it is kept in fp32
-    round_ = _linear if form == "w8" else _palettes
+    round_ = _round_linear if form == "w8" else _round_to_palettes
     found = torch.from_numpy(round_(weight, form)).float()
     return found.T.contiguous() if isinstance(layer, MatMulLinear) else found
 
 
-def stored_bits(layer: nn.Module, form: Format | None) -> int:
+def count_stored_bits(layer: nn.Module, form: Format | None) -> int:
     """Return the bits that a layer's weight takes, palettes and scales included.
 
     Args:
         layer: a convolution or linear.
         form: w8, w6 or w4; None is fp16.
     """
-    shape = tuple(output_first(layer).shape)
+    shape = tuple(put_output_first(layer).shape)
     count = math.prod(shape)
     if form is None:
         return _HALF * count
@@ -83,7 +90,7 @@ def stored_bits(layer: nn.Module, form: Format | None) -> int:
     return bits * count + palettes * (_HALF << bits)
 
 
-def ladder(layer: nn.Module, form: Format) -> tuple[Format, ...]:
+def list_formats(layer: nn.Module, form: Format) -> tuple[Format, ...]:
     """Return the formats that a layer may have in a plan, each larger than the one before.
 
     Args:
@@ -92,18 +99,18 @@ def ladder(layer: nn.Module, form: Format) -> tuple[Format, ...]:
             is left out, as palettes do in small layers.
     """
     tried = [*_ALL[_ALL.index(form) :]]
-    sizes = {f: stored_bits(layer, f) for f in tried} | {None: stored_bits(layer, None)}
+    sizes = {f: count_stored_bits(layer, f) for f in tried} | {None: count_stored_bits(layer, None)}
     order = list(sizes.values())
     return tuple(f for i, f in enumerate(tried) if sizes[f] < min(order[i + 1 :]))
 
 
-def output_first(layer: nn.Module) -> Tensor:
+def put_output_first(layer: nn.Module) -> Tensor:
     """Return a layer's weight as packages have it, ``[outputs, …]``."""
     weight = layer.get_parameter("weight").detach()
     return weight.T.contiguous() if isinstance(layer, MatMulLinear) else weight
 
 
-def _linear(weight: NDArray[Any], _: Format) -> NDArray[Any]:
+def _round_linear(weight: NDArray[Any], _: Format) -> NDArray[Any]:
     """Round to integers from -127 to 127, with a scale for each output."""
     rows = weight.reshape(len(weight), -1)
     scale = np.abs(rows).max(1, keepdims=True) / rows.dtype.type(_INT8_MAX)
@@ -113,12 +120,12 @@ def _linear(weight: NDArray[Any], _: Format) -> NDArray[Any]:
     return found
 
 
-def _palettes(weight: NDArray[Any], form: Format) -> NDArray[Any]:
-    return np.concatenate(list(_coloured(weight, form)))
+def _round_to_palettes(weight: NDArray[Any], form: Format) -> NDArray[Any]:
+    return np.concatenate(list(_round_groups(weight, form)))
 
 
-def _coloured(weight: NDArray[Any], form: Format) -> Iterator[NDArray[Any]]:
-    group, entries = palette_group(form, weight.shape), lookup(PALETTES[form])
+def _round_groups(weight: NDArray[Any], form: Format) -> Iterator[NDArray[Any]]:
+    group, entries = palette_group(form, weight.shape), make_lookup(PALETTES[form])
     for start in range(0, len(weight), group):
         part = weight[start : start + group]
         colours, indices = entries(part)

@@ -7,12 +7,12 @@ from typing import cast
 from torch import Tensor, nn
 
 from tinysr.export.model.baked import BakedPatchEmbed, BakedTinySR, MatMulLinear
-from tinysr.export.model.rewrite import sharing_copy
+from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import BORDER, Typed, as_type
 
 from .prepare import ShuffledTransformer
 
-__all__ = ["AnySizeEmbed", "AnySizeTransformer", "any_size"]
+__all__ = ["AnySizeEmbed", "AnySizeTransformer", "allow_any_size"]
 
 
 class AnySizeEmbed(Typed):
@@ -32,7 +32,7 @@ class AnySizeEmbed(Typed):
         side = self.positions.shape[2]
         top, left = (side - rows) // 2, (side - columns) // 2
         own = self.positions[:, :, top : top + rows, left : left + columns]
-        x = (self.own(tokens) + own).flatten(2)
+        x = (self.cast_input(tokens) + own).flatten(2)
         return x[:, :, None] if self.ane else x.transpose(1, 2)
 
 
@@ -53,14 +53,14 @@ class AnySizeTransformer(ShuffledTransformer):
         return as_type(nn.functional.pixel_shuffle(grid, self.patch), BORDER)
 
 
-def any_size(model: BakedTinySR) -> BakedTinySR:
+def allow_any_size(model: BakedTinySR) -> BakedTinySR:
     """Let a prepared model take every tile that is not larger than its own.
 
-    Given: a model of :func:`.prepare.prepared`, perhaps in the Neural Engine's layout.
+    Given: a model of :func:`.prepare.prepare`, perhaps in the Neural Engine's layout.
     Result: the same function. On smaller tiles it computes what a model baked for them does.
     Modules keep their paths, by which plans know them.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     old = model.transformer
     embed = old.pos_embed
     ane = embed.positions.ndim == 4

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from tinysr.errors import UnsupportedError
-from tinysr.export.model.integers import layers
-from tinysr.export.options import Finish, Settings
+from tinysr.export.model.integers import find_layers
+from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format, QuantizationPlan
 from tinysr.export.target import Build, Target
@@ -17,12 +17,12 @@ from tinysr.models import SCALE
 
 from ..documents import add_mobile_documents
 from ..ports import FUNCTIONS, FunctionPorts, package_name
-from .ane import ane_layout
+from .ane import lay_out_for_ane
 from .compress import COMPRESSED, PALETTES_SINCE
-from .convert import Recipe, converted
+from .convert import Recipe, convert_stage
 from .options import CoreMLOptions
-from .package import describe, hashed, package_files, save
-from .prepare import prepared
+from .package import add_hash, describe, package_files, save
+from .prepare import prepare
 from .rounding import PALETTES
 from .tools import coremltools
 from .windows import window_sides
@@ -37,7 +37,7 @@ _FUNCTIONS_SINCE = "iOS18"
 _HALF = "fp16"
 
 
-def _check(settings: Settings, precisions: Sequence[str]) -> None:
+def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
     """Refuse what no package can be made for, before anything is built."""
     systems, own = _systems(), _options(settings)
     own.check_system(systems)
@@ -54,7 +54,7 @@ def _check(settings: Settings, precisions: Sequence[str]) -> None:
         )
 
 
-def _options(settings: Settings) -> CoreMLOptions:
+def _options(settings: TargetSettings) -> CoreMLOptions:
     options = settings.get(FOLDER, CoreMLOptions())
     if not isinstance(options, CoreMLOptions):
         raise TypeError(f"expected CoreMLOptions for {FOLDER}, found {type(options).__name__}")
@@ -77,12 +77,12 @@ def _build(build: Build) -> Finish:
     functions = _functions(own)
     recipe = _recipe(build)
     models = {}
-    model = prepared(build.baked)
+    model = prepare(build.baked)
     if own.layout == "ane":
-        model = ane_layout(model)
+        model = lay_out_for_ane(model)
     for ports in functions:
         build.progress(f"converting '{ports.name}' to CoreML in {build.precision}")
-        models[ports.name] = converted(model, ports, recipe)
+        models[ports.name] = convert_stage(model, ports, recipe)
     path = build.bundle / FOLDER / package_name(build.precision)
     path.parent.mkdir(exist_ok=True)
     build.progress(f"writing {path.name}")
@@ -127,7 +127,7 @@ def _formats(build: Build) -> Mapping[str, Format]:
             f"coreml in {build.precision} needs a quantization plan in its own formats, found "
             f"none: make one with `tinysr calibrate --precision {build.precision} --target coreml`"
         )
-    return plan.formats(layers(build.baked))
+    return plan.formats(find_layers(build.baked))
 
 
 def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
@@ -135,7 +135,7 @@ def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
     own = _options(build.options.settings)
     weights = build.options.plan_for(build.precision, FOLDER)
     plans = {"plan_sha256": weights, "precision_plan_sha256": recipe.plan}
-    return hashed(
+    return add_hash(
         {
             **build.metadata,
             **{name: plan.sha256 for name, plan in plans.items() if plan},
@@ -155,7 +155,7 @@ def _image_sides(
     return {
         ports.name: tuple(SCALE * side for side in (recipe.tile, *further))
         for ports in giving
-        if (further := recipe.further(ports.stage))
+        if (further := recipe.list_further_sides(ports.stage))
     }
 
 
@@ -177,7 +177,7 @@ def _artifact(
     }
     if ports.gives == "image":
         options["clamped"] = True
-    further = recipe.further(ports.stage)
+    further = recipe.list_further_sides(ports.stage)
     if further:
         name = "tiles" if ports.stage == "upscale" else "windows"
         options[name] = _sides(recipe.tile, *further)
@@ -195,13 +195,15 @@ def _artifact(
     )
 
 
-Shape = tuple[int | str, ...]
+PortShape = tuple[int | str, ...]
 
 
-def _shapes(ports: FunctionPorts, tile: int, channels: int, *, free: bool) -> tuple[Shape, Shape]:
+def _shapes(
+    ports: FunctionPorts, tile: int, channels: int, *, free: bool
+) -> tuple[PortShape, PortShape]:
     """Return the shapes of a function's input and output, sides by name where there is a choice."""
 
-    def shape(kind: str, large: int) -> Shape:
+    def shape(kind: str, large: int) -> PortShape:
         if kind == "latents":
             return (1, channels, "h", "w") if free else (1, channels, tile // 2, tile // 2)
         return (1, 3, "H", "W") if free else (1, 3, tile * large, tile * large)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinysr.errors import UnsupportedError, require
 
-__all__ = ["EXTRA", "check_numpy", "coremltools", "quiet"]
+__all__ = ["EXTRA", "check_numpy", "coremltools", "silence_coremltools"]
 
 EXTRA = "coreml"
 
@@ -29,7 +29,7 @@ def coremltools() -> Any:
         UnsupportedError: NumPy is too new for it.
     """
     check_numpy(np.__version__)
-    with quiet():
+    with silence_coremltools():
         return require("coremltools", extra=EXTRA)
 
 
@@ -47,7 +47,7 @@ def check_numpy(version: str) -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_coremltools() -> Iterator[None]:
     """Keep off the screen coremltools' progress bars, and its words about untested versions."""
     logger = logging.getLogger("coremltools")
     level = logger.level

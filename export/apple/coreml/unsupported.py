@@ -7,7 +7,7 @@ from typing import Any
 
 from tinysr.errors import UnsupportedError
 
-__all__ = ["unsupported"]
+__all__ = ["explain_failure"]
 
 _LACKING = re.compile(r"convert function for op '(?:aten::)?(\w+)' not implemented")
 """Words of coremltools' error for an operation that it can't convert."""
@@ -23,7 +23,7 @@ _WORKAROUNDS = {
 _OTHERWISE = "rewrite the module with operations that Core ML has, in a pass of export/passes"
 
 
-def unsupported(traced: Any, function: str, error: Exception) -> UnsupportedError:
+def explain_failure(traced: Any, function: str, error: Exception) -> UnsupportedError:
     """Return the error for a conversion that coremltools ended.
 
     Args:

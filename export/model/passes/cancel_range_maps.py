@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..baked import BakedTinySR
-from ..rewrite import given, sharing_copy
+from ..rewrite import copy_tree, require_constant
 
 __all__ = ["cancel_range_maps"]
 
@@ -14,8 +14,8 @@ def cancel_range_maps(model: BakedTinySR) -> BakedTinySR:
     Given: an encoder and a decoder that map to [-1, 1] and back.
     Result: the same function, without the maps.
     """
-    model = sharing_copy(model)
-    given(model.encoder.range_map)
-    given(model.decoder.range_map)
+    model = copy_tree(model)
+    require_constant(model.encoder.range_map)
+    require_constant(model.decoder.range_map)
     model.encoder.range_map = model.decoder.range_map = None
     return model

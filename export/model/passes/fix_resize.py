@@ -9,7 +9,7 @@ from torch import Tensor
 from tinysr.models import SCALE
 
 from ..baked import BakedTinySR, InterpolatedResize
-from ..rewrite import sharing_copy
+from ..rewrite import copy_tree
 from ..typed import Typed
 
 __all__ = ["FixedResize", "fix_resize"]
@@ -31,7 +31,7 @@ class FixedResize(Typed):
 
     def __init__(self) -> None:
         super().__init__()
-        lines = _phases(bicubic_line())
+        lines = _compute_phases(bicubic_line())
         both = torch.einsum("pi,qj->pqij", lines, lines)  # phases by row and column, then taps
         kernel = both.reshape(SCALE**2, 1, *both.shape[2:]).float()
         self.kernel: Tensor
@@ -39,7 +39,7 @@ class FixedResize(Typed):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` to ``[N, 3, 4H, 4W]``."""
-        padded = F.pad(self.own(lr), (_MARGIN,) * 4, mode="replicate")
+        padded = F.pad(self.cast_input(lr), (_MARGIN,) * 4, mode="replicate")
         return F.pixel_shuffle(F.conv2d(padded, self.kernel, groups=3), SCALE)
 
 
@@ -52,7 +52,7 @@ def bicubic_line() -> Tensor:
     return torch.where(x <= 1, near, far)
 
 
-def _phases(line: Tensor) -> Tensor:
+def _compute_phases(line: Tensor) -> Tensor:
     """Return the weights ``[4, 5]`` with which each phase reads five neighbouring pixels."""
     # Padded pixel m + d spreads its line over the pixels from 4(m + d - margin) - (taps - 4)/2 on.
     start = _MARGIN * SCALE + (len(line) - SCALE) // 2
@@ -68,7 +68,7 @@ def fix_resize(model: BakedTinySR) -> BakedTinySR:
     Given: an encoder that calls PyTorch's bicubic interpolation.
     Result: the same function, borders included, of operations that every target has.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     if not isinstance(model.encoder.resize, InterpolatedResize):
         raise TypeError("the resize is fixed already: the pass ran twice")
     model.encoder.resize = FixedResize()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..baked import BakedTinySR
-from ..rewrite import given, linear, sharing_copy, split
+from ..rewrite import copy_tree, make_linear, require_constant, split
 
 __all__ = ["fold_attention_scale"]
 
@@ -17,10 +17,10 @@ def fold_attention_scale(model: BakedTinySR) -> BakedTinySR:
     Given: attention with separate q, k and v, and a logit scale.
     Result: the same function; the scale lives in q.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     for block in model.transformer.blocks:
         attn = split(block)
-        scale = given(attn.logit_scale)
-        attn.to_q = linear(attn.to_q.weight * scale, attn.to_q.bias * scale)
+        scale = require_constant(attn.logit_scale)
+        attn.to_q = make_linear(attn.to_q.weight * scale, attn.to_q.bias * scale)
         attn.logit_scale = None
     return model

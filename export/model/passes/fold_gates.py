@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..baked import Affine, BakedTinySR
-from ..rewrite import given, linear, sharing_copy
+from ..rewrite import copy_tree, make_linear, require_constant
 
 __all__ = ["fold_gates"]
 
@@ -18,13 +18,13 @@ def fold_gates(model: BakedTinySR) -> BakedTinySR:
     Given: blocks that gate their attention and their feed-forward.
     Result: the same function; the gates live in both parts' last linears.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     for block in model.transformer.blocks:
-        block.attn.to_out = _before(given(block.gate_attn), block.attn.to_out)
-        block.ff.proj_out = _before(given(block.gate_ff), block.ff.proj_out)
+        block.attn.to_out = _scale_outputs(require_constant(block.gate_attn), block.attn.to_out)
+        block.ff.proj_out = _scale_outputs(require_constant(block.gate_ff), block.ff.proj_out)
         block.gate_attn = block.gate_ff = None
     return model
 
 
-def _before(gate: Tensor, layer: Affine) -> nn.Linear:
-    return linear(layer.weight * gate[:, None], layer.bias * gate)
+def _scale_outputs(gate: Tensor, layer: Affine) -> nn.Linear:
+    return make_linear(layer.weight * gate[:, None], layer.bias * gate)

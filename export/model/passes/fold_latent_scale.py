@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from tinysr.models.vae import SeparableConv
 
 from ..baked import Affine, BakedTinySR
-from ..rewrite import convolution, given, linear, sharing_copy
+from ..rewrite import copy_tree, make_convolution, make_linear, require_constant
 
 __all__ = ["fold_latent_scale"]
 
@@ -24,13 +24,13 @@ def fold_latent_scale(model: BakedTinySR) -> BakedTinySR:
     Given: an encoder and a decoder with their gains, and the clamp's limit.
     Result: the same image; latents and velocities are the eager model's times ``latent_scale``.
     """
-    model = sharing_copy(model)
-    factor, limit = given(model.encoder.gain), given(model.decoder.limit)
+    model = copy_tree(model)
+    factor, limit = require_constant(model.encoder.gain), require_constant(model.decoder.limit)
     unit = factor * limit
     stream = model.transformer
     _replace_conv(model.encoder.layers, len(model.encoder.layers) - 1, 1 / limit, shift=True)
-    stream.pos_embed.proj = _scaled(stream.pos_embed.proj, unit, shift=False)
-    stream.proj_out = _scaled_linear(stream.proj_out, 1 / unit)
+    stream.pos_embed.proj = _scale_conv(stream.pos_embed.proj, unit, shift=False)
+    stream.proj_out = _scale_linear(stream.proj_out, 1 / unit)
     _replace_conv(model.decoder.layers, 0, limit, shift=False)
     model.encoder.gain = model.decoder.gain = model.decoder.limit = None
     model.latent_scale = 1 / unit
@@ -40,20 +40,20 @@ def fold_latent_scale(model: BakedTinySR) -> BakedTinySR:
 def _replace_conv(layers: nn.Sequential, index: int, factor: float, *, shift: bool) -> None:
     layer = layers[index]
     if isinstance(layer, SeparableConv):
-        layer.pointwise = _scaled(layer.pointwise, factor, shift=shift)
+        layer.pointwise = _scale_conv(layer.pointwise, factor, shift=shift)
     elif isinstance(layer, nn.Conv2d):
-        layers[index] = _scaled(layer, factor, shift=shift)
+        layers[index] = _scale_conv(layer, factor, shift=shift)
     else:
         raise TypeError(f"expected a convolution at layer {index}, found {type(layer).__name__}")
 
 
-def _scaled(conv: nn.Conv2d, factor: float, *, shift: bool) -> nn.Conv2d:
+def _scale_conv(conv: nn.Conv2d, factor: float, *, shift: bool) -> nn.Conv2d:
     """Return ``conv`` for an input (or, with ``shift``, an output) that is ``factor`` as large."""
     bias: Tensor | None = conv.bias
     if bias is not None and shift:
         bias = bias * factor
-    return convolution(conv, conv.weight * factor, bias)
+    return make_convolution(conv, conv.weight * factor, bias)
 
 
-def _scaled_linear(layer: Affine, factor: float) -> nn.Linear:
-    return linear(layer.weight * factor, layer.bias * factor)
+def _scale_linear(layer: Affine, factor: float) -> nn.Linear:
+    return make_linear(layer.weight * factor, layer.bias * factor)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..baked import Affine, BakedTinySR, Modulated
-from ..rewrite import given, linear, sharing_copy, split
+from ..rewrite import copy_tree, make_linear, require_constant, split
 
 __all__ = ["fold_modulation", "fold_norm_out"]
 
@@ -18,13 +18,13 @@ def fold_modulation(model: BakedTinySR) -> BakedTinySR:
     Given: blocks whose norms are scaled and shifted, and whose q, k and v are separate.
     Result: the same function; scale and shift live in q, k, v and the feed-forward's first linear.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     for block in model.transformer.blocks:
         attn = split(block)
-        attn.to_q = _after(block.norm_attn, attn.to_q)
-        attn.to_k = _after(block.norm_attn, attn.to_k)
-        attn.to_v = _after(block.norm_attn, attn.to_v)
-        block.ff.proj_in = _after(block.norm_ff, block.ff.proj_in)
+        attn.to_q = _modulate_inputs(block.norm_attn, attn.to_q)
+        attn.to_k = _modulate_inputs(block.norm_attn, attn.to_k)
+        attn.to_v = _modulate_inputs(block.norm_attn, attn.to_v)
+        block.ff.proj_in = _modulate_inputs(block.norm_ff, block.ff.proj_in)
         for norm in (block.norm_attn, block.norm_ff):
             norm.scale = norm.shift = None
     return model
@@ -37,13 +37,13 @@ def fold_norm_out(model: BakedTinySR) -> BakedTinySR:
     Given: a last norm that is scaled and shifted.
     Result: the same function; scale and shift live in ``proj_out``.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     stream = model.transformer
-    stream.proj_out = _after(stream.norm_out, stream.proj_out)
+    stream.proj_out = _modulate_inputs(stream.norm_out, stream.proj_out)
     stream.norm_out.scale = stream.norm_out.shift = None
     return model
 
 
-def _after(norm: Modulated, layer: Affine) -> nn.Linear:
-    scale, shift = given(norm.scale), given(norm.shift)
-    return linear(layer.weight * scale, layer.bias + layer.weight @ shift)
+def _modulate_inputs(norm: Modulated, layer: Affine) -> nn.Linear:
+    scale, shift = require_constant(norm.scale), require_constant(norm.shift)
+    return make_linear(layer.weight * scale, layer.bias + layer.weight @ shift)

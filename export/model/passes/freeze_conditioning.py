@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.models import SCALE, TinySR
-from tinysr.models.transformer import Block, GeluProjection, Modulation, centre_crop
+from tinysr.models.transformer import Block, GeluProjection, Modulation, crop_centre
 
 from ..baked import (
     BakedBlock,
@@ -38,10 +38,10 @@ def freeze_conditioning(model: TinySR, tile: int) -> BakedTinySR:
     grid = tile * SCALE // config.vae.downscale // config.transformer.patch
     time = torch.full((1,), config.timestep, device=model.pooled.device)
     conditioning = stream.time_text_embed(time, model.pooled)
-    scale, shift = _constants(stream.norm_out, conditioning)
+    scale, shift = _compute_constants(stream.norm_out, conditioning)
     transformer = BakedTransformer(
         BakedPatchEmbed(
-            stream.pos_embed.proj, centre_crop(stream.pos_embed.pos_embed, grid, grid).contiguous()
+            stream.pos_embed.proj, crop_centre(stream.pos_embed.pos_embed, grid, grid).contiguous()
         ),
         [_freeze_block(block, conditioning) for block in stream.blocks],
         Modulated(config.transformer.dim, 1 + scale, shift),
@@ -58,7 +58,7 @@ def freeze_conditioning(model: TinySR, tile: int) -> BakedTinySR:
 
 
 def _freeze_block(block: Block, conditioning: Tensor) -> BakedBlock:
-    vectors = _constants(block.norm1, conditioning)
+    vectors = _compute_constants(block.norm1, conditioning)
     shift_attn, scale_attn, gate_attn, shift_ff, scale_ff, gate_ff = vectors
     dim = gate_attn.shape[0]
     attn, net = block.attn, block.ff.net
@@ -71,6 +71,6 @@ def _freeze_block(block: Block, conditioning: Tensor) -> BakedBlock:
     )
 
 
-def _constants(modulation: Modulation, conditioning: Tensor) -> list[Tensor]:
+def _compute_constants(modulation: Modulation, conditioning: Tensor) -> list[Tensor]:
     """Return the modulation's vectors, ``[dim]`` each."""
     return [vector.flatten().clone() for vector in modulation(conditioning)]

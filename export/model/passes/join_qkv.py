@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..baked import BakedTinySR, JoinedAttention
-from ..rewrite import linear, sharing_copy, split
+from ..rewrite import copy_tree, make_linear, split
 
 __all__ = ["join_qkv"]
 
@@ -17,12 +17,14 @@ def join_qkv(model: BakedTinySR) -> BakedTinySR:
     Given: attention with separate q, k and v, whose logit scale is folded.
     Result: the same function; one linear of 3·dim outputs.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     for block in model.transformer.blocks:
         attn = split(block)
         if attn.logit_scale is not None:
             raise ValueError("the logit scale must be folded before q, k and v are joined")
         parts = (attn.to_q, attn.to_k, attn.to_v)
-        to_qkv = linear(torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts]))
+        to_qkv = make_linear(
+            torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
+        )
         block.attn = JoinedAttention(to_qkv, attn.to_out)
     return model

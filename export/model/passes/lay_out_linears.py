@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..baked import Affine, BakedTinySR, JoinedAttention, MatMulLinear
-from ..rewrite import sharing_copy
+from ..rewrite import copy_tree
 
 __all__ = ["lay_out_linears"]
 
@@ -18,20 +18,20 @@ def lay_out_linears(model: BakedTinySR) -> BakedTinySR:
     Given: linears with weights ``[outputs, inputs]``.
     Result: the same function; weights are ``[inputs, outputs]``, and no graph transposes them.
     """
-    model = sharing_copy(model)
+    model = copy_tree(model)
     for block in model.transformer.blocks:
         if not isinstance(block.attn.to_out, nn.Linear):
             raise TypeError("the linears are laid out already: the pass ran twice")
         if not isinstance(block.attn, JoinedAttention):
             raise TypeError("q, k and v must be joined before the linears are laid out")
-        block.attn.to_qkv = _laid_out(block.attn.to_qkv)
-        block.attn.to_out = _laid_out(block.attn.to_out)
-        block.ff.proj_in = _laid_out(block.ff.proj_in)
-        block.ff.proj_out = _laid_out(block.ff.proj_out)
-    model.transformer.proj_out = _laid_out(model.transformer.proj_out)
+        block.attn.to_qkv = _lay_out(block.attn.to_qkv)
+        block.attn.to_out = _lay_out(block.attn.to_out)
+        block.ff.proj_in = _lay_out(block.ff.proj_in)
+        block.ff.proj_out = _lay_out(block.ff.proj_out)
+    model.transformer.proj_out = _lay_out(model.transformer.proj_out)
     return model
 
 
-def _laid_out(layer: Affine) -> MatMulLinear:
+def _lay_out(layer: Affine) -> MatMulLinear:
     # A view: the weight is put in this order when it is written, and never held twice.
     return MatMulLinear(layer.weight.t(), layer.bias)

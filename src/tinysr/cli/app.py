@@ -11,14 +11,14 @@ from tinysr import __version__
 from tinysr.errors import UnsupportedError
 from tinysr.terminal import Output, run_program
 
-from .help import Command, Group, first_line
-from .signals import INTERRUPTED, ending_cleanly
+from .help import Command, CommandGroup, first_line
+from .signals import INTERRUPTED, end_cleanly
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="tinysr",
-    cls=Group,
+    cls=CommandGroup,
     rich_markup_mode=None,  # its tables cut the names of options
     help="One-step diffusion super-resolution, from a checkpoint to the devices people own.",
     pretty_exceptions_enable=False,
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 
-def _version(show: bool) -> None:
+def _print_version(show: bool) -> None:
     if show:
         Output().line(f"tinysr {__version__}")
         raise typer.Exit
@@ -35,7 +35,11 @@ def _version(show: bool) -> None:
 @app.callback()
 def _options(
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version and exit.",
     ),
 ) -> None:
     pass
@@ -61,19 +65,19 @@ def _register() -> None:
 
 def main() -> None:
     """Run the command line; errors of the input or the machine are one line, no traceback."""
-    with ending_cleanly() as signals:
-        code = run_program(_command)
+    with end_cleanly() as signals:
+        code = run_program(_run_command)
         # Every interruption ends with the exit code of Ctrl-C at first.
         sys.exit(signals[0].exit_code if signals and code == INTERRUPTED else code)
 
 
-def _command() -> int:
+def _run_command() -> int:
     """Run the command that was asked for; return its exit code."""
     _register()
     try:
         return int(app(standalone_mode=False) or 0)
     except typer.exceptions.TyperException as error:
-        raise UnsupportedError(_usage(error)) from error
+        raise UnsupportedError(_describe_usage(error)) from error
     except typer.Abort as error:
         raise KeyboardInterrupt from error
     except SystemExit as end:
@@ -82,7 +86,7 @@ def _command() -> int:
         raise
 
 
-def _usage(error: typer.exceptions.TyperException) -> str:
+def _describe_usage(error: typer.exceptions.TyperException) -> str:
     """Return what was wrong with the words of a command, and where to read about them."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "tinysr"

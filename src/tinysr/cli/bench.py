@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysr.progress import progress_bar
-from tinysr.terminal import Column, Output, Table, styled
+from tinysr.progress import show_progress
+from tinysr.terminal import Column, Output, Table, style_text
 
 from .numbers import MILLISECONDS, THREADS, number_option
 
 if TYPE_CHECKING:
-    from tinysr.benchmarks.rows import Measured, Row, StageRow
+    from tinysr.benchmarks.rows import BenchRun, Row, StageRow
     from tinysr.benchmarks.timing import Ratio
 
 __all__ = ["bench", "print_measured"]
@@ -41,9 +41,7 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     ] = None,
     rules: Annotated[
         str,
-        typer.Option(
-            help="full, or quick: it shows that all works, measures no limits, means little."
-        ),
+        typer.Option(help="full, or quick: a short test that all works; its figures mean little."),
     ] = "full",
     threads: Annotated[int | None, number_option(kind=THREADS, text="CPU threads.")] = None,
     device: Annotated[str, typer.Option(help="A name for this machine.  [default: its CPU]")] = "",
@@ -56,9 +54,9 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
     """Measure latency, stages, memory and load time, beside the limits of the machine."""
     from tinysr import places
     from tinysr.benchmarks.latency import bench as run
-    from tinysr.benchmarks.latency.judge import check_target, regressions
+    from tinysr.benchmarks.latency.judge import check_target, find_regressions
     from tinysr.benchmarks.rows import read_measured, write_measured
-    from tinysr.benchmarks.timing import rules_named
+    from tinysr.benchmarks.timing import find_rules
     from tinysr.errors import GateError, UnsupportedError
     from tinysr.runtime.bundle import Bundle
     from tinysr.workflows.backends import choose_backends
@@ -67,26 +65,26 @@ def bench(  # noqa: PLR0917  typer's options are its parameters
         places.check_file(json, UnsupportedError)
     before = read_measured(against) if against else None
     opened = Bundle(bundle)
-    options = run.Options(rules=rules_named(rules), threads=threads, device=device)
-    wanted = run.contenders(opened, choose_backends(opened, backend or ()), precision or [])
-    with progress_bar() as tell:
+    options = run.Options(rules=find_rules(rules), threads=threads, device=device)
+    wanted = run.find_contenders(opened, choose_backends(opened, backend or ()), precision or [])
+    with show_progress() as tell:
         found = run.bench(opened, wanted, options, tell)
     if target_ms is not None:
         found = found.model_copy(update={"target_ms": target_ms})
     if json is not None:
         write_measured(json, found)
     print_measured(Output(), found)
-    slower = regressions(found, before) if before else []
+    slower = find_regressions(found, before) if before else []
     if slower:
         raise GateError(f"slower than {against}: {'; '.join(slower)}")
     if target_ms is not None:
         check_target(found)
 
 
-def print_measured(output: Output, found: Measured) -> None:
+def print_measured(output: Output, found: BenchRun) -> None:
     """Print the table, and each row's stages with their limits."""
     side = found.side
-    output.line(styled(found.model, "bold"), f", {side}×{side} → {4 * side}×{4 * side}")
+    output.line(style_text(found.model, "bold"), f", {side}×{side} → {4 * side}×{4 * side}")
     output.line(f"{found.device.name}: {found.device.peaks.summary}")
     output.line()
     for names, cells in ((_TIMES, _times), (_COSTS, _costs)):  # one table would be too wide
@@ -114,7 +112,7 @@ def print_measured(output: Output, found: Measured) -> None:
     )
 
 
-def _parts(found: Measured) -> list[str]:
+def _parts(found: BenchRun) -> list[str]:
     return [stage.name for stage in found.rows[0].stages]
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinysr.progress import progress_bar
-from tinysr.terminal import Output, styled
+from tinysr.progress import show_progress
+from tinysr.terminal import Output, style_text
 
 from .common import refuse_existing
 from .memory import peak_memory
@@ -63,7 +63,7 @@ def calibrate(
     target: Annotated[
         str | None,
         typer.Option(
-            help="Whose formats w8, w6 and w4 are in: onnx, for graphs and what is built from "
+            help="Target whose formats w8, w6 and w4 have: onnx, for graphs and what is built from "
             "them, or coreml.  [default: onnx]"
         ),
     ] = None,
@@ -79,7 +79,7 @@ def calibrate(
             "[default: 128, or that of the bundle or the checked plan]",
         ),
     ] = None,
-    seed: Annotated[int, number_option(kind=SEED, text="Of the degradations.")] = 80,
+    seed: Annotated[int, number_option(kind=SEED, text="Seed of the degradations.")] = 80,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a plan that is there.")
     ] = False,
@@ -102,11 +102,11 @@ def calibrate(
     from tinysr.export.plans.precision import load_plan
     from tinysr.workflows.models import open_model
 
-    from .quantize import planned, quantize
+    from .quantize import name_plan, quantize
 
     start = time.perf_counter()
     folder = output or Path("calibrated") / Path(model).stem
-    form = planned(precision, target or "onnx") if precision != "fp16" else None
+    form = name_plan(precision, target or "onnx") if precision != "fp16" else None
     fewer = form is not None
     entered = {
         "a plan for fewer bits" if fewer else "a plan for fp16": True,
@@ -124,7 +124,7 @@ def calibrate(
     if plan is not None and margin is not None:
         plan = plan.model_copy(update={"margin": margin})
     defaults = {} if margin is None else {"margin": margin}
-    with progress_bar() as tell:
+    with show_progress() as tell:
         tell("reading the model", 0, 1)
         loaded, own_tile = open_model(model)
         options = calibration.CalibrationOptions(
@@ -171,7 +171,7 @@ def _print(output: Output, found: Calibration, folder: Path, seconds: float) -> 
     ranges, plan, evaluation = found.ranges, found.plan, found.verdict.evaluation
     tightest = min(ranges.modules, key=lambda module: module.headroom)
     output.line(
-        styled(ranges.source.name, "bold"),
+        style_text(ranges.source.name, "bold"),
         f": {len(ranges.ops)} values of {len(ranges.modules)} modules, measured on "
         f"{len(ranges.images)} images of {ranges.tile}×{ranges.tile}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinysr.terminal import Column, Output, Part, Table, styled
+from tinysr.terminal import Column, Output, Part, Table, style_text
 
 if TYPE_CHECKING:
     from tinysr.parity import BisectResult, ParityReport
@@ -86,7 +86,7 @@ def _verdicts(report: ParityReport) -> Table:
 
 
 def _verdict(passed: bool) -> Part:
-    return styled("✓ pass", "green") if passed else styled("✗ fail", "bold red")
+    return style_text("✓ pass", "green") if passed else style_text("✗ fail", "bold red")
 
 
 def _print_bisect(output: Output, found: BisectResult) -> None:
@@ -94,7 +94,7 @@ def _print_bisect(output: Output, found: BisectResult) -> None:
     for row in found.rows:
         error = "not comparable" if row.error is None else f"{row.error:.1e}"
         style = "bold red" if row.module == found.module else ""
-        table.add(styled(row.module, style), styled(error, style))
+        table.add(style_text(row.module, style), style_text(error, style))
     first = f"'{found.module}' is the first module that departs" if found.module else found.note
     output.line()
     output.line(

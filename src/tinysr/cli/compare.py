@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tinysr.progress import progress_bar
+from tinysr.progress import show_progress
 from tinysr.terminal import Column, Output, Table
 
 from .numbers import COUNT, number_option
@@ -27,7 +27,7 @@ def compare(
     *,
     model: Annotated[
         Path | None,
-        typer.Option(help="The checkpoint the bundle was made from, when it was no preset."),
+        typer.Option(help="The checkpoint the bundle was made from, if it was not a preset."),
     ] = None,
     repeats: Annotated[int, number_option(kind=COUNT, text="Timed runs of each precision.")] = 11,
     output: Annotated[
@@ -38,16 +38,16 @@ def compare(
         bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
     ] = False,
 ) -> None:
-    """Hold every precision against the eager model and the ground truth, and time it."""
+    """Compare every precision with the eager model and the ground truth, and time it."""
     from tinysr import places
     from tinysr.errors import UnsupportedError, require
 
     for package in ("torch", "matplotlib"):
         require(package, extra="calibrate")
     from tinysr.benchmarks.versus.compare import compare as compare_bundle
-    from tinysr.calibration import degraded_photos
+    from tinysr.calibration import degrade_photos
     from tinysr.models import load_source
-    from tinysr.parity import eager_reference
+    from tinysr.parity import compute_references
     from tinysr.runtime.bundle import Bundle
     from tinysr.suite import suite
     from tinysr.workflows.backends import choose_backends
@@ -56,11 +56,11 @@ def compare(
         places.check_creatable(output / PAGE, UnsupportedError)
     opened = Bundle(bundle)
     tile = opened.manifest.tile
-    with progress_bar() as tell:
+    with show_progress() as tell:
         backend = choose_backends(opened, ["onnxruntime"])[0]
         loaded = load_source(opened.manifest.source, model)
-        references = eager_reference(loaded.model, suite(tile), tell)
-        photos = [(photo.low.pixels, photo.high) for photo in degraded_photos(tile)]
+        references = compute_references(loaded.model, suite(tile), tell)
+        photos = [(photo.low.pixels, photo.high) for photo in degrade_photos(tile)]
         found = compare_bundle(opened, backend, references, photos, repeats=repeats, progress=tell)
     if output is not None:
         _write(output, found)
@@ -73,13 +73,13 @@ def compare(
 def _write(folder: Path, found: Comparison) -> None:
     from tinysr.atomic import write_atomically
     from tinysr.benchmarks.record import write_record
-    from tinysr.benchmarks.versus.compare_report import comparison_png, html_text
+    from tinysr.benchmarks.versus.compare_report import draw_comparison, render_html
     from tinysr.errors import UnsupportedError
 
-    plot = comparison_png(found)
+    plot = draw_comparison(found)
     write_record(folder / JSON, found.model_dump(mode="json"))
     write_atomically(folder / PLOT, plot, UnsupportedError)
-    write_atomically(folder / PAGE, html_text(found, plot), UnsupportedError)
+    write_atomically(folder / PAGE, render_html(found, plot), UnsupportedError)
 
 
 def _print(found: Comparison) -> None:

@@ -29,7 +29,7 @@ Layout = Annotated[
     str | None,
     typer.Option(
         "--layout",
-        help="Of tokens: standard, or ane, as Apple advises for the Neural Engine.  "
+        help="Layout of tokens: standard, or ane, as Apple advises for the Neural Engine.  "
         "[default: standard]",
         rich_help_panel=_PANEL,
     ),

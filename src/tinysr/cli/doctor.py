@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tinysr.terminal import Column, Output, Part, Table, styled
-from tinysr.versions import installed
+from tinysr.terminal import Column, Output, Part, Table, style_text
+from tinysr.versions import find_versions
 
 if TYPE_CHECKING:
     from tinysr.runtime import Backend
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 T = TypeVar("T")
+
+FOR_THE_PROJECT = ("dev", "docs")
+"""Extras for work on the project itself: a user of tinysr lacks nothing without them."""
 
 BASE_PACKAGES = ("numpy", "onnxruntime", "pillow", "pydantic", "rich", "typer")
 
@@ -53,21 +56,21 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what works on this machine."""
-    backends = _asked(backend_rows, lambda words: [_no_backends(words)])
-    extras = _asked(extra_rows, lambda words: [_no_extras(words)])
+    backends = _ask(backend_rows, lambda words: [_no_backends(words)])
+    extras = _ask(extra_rows, lambda words: [_no_extras(words)])
     if as_json:
         Output().json(_report(backends, extras))
     else:
         _print(backends, extras)
 
 
-def _asked(ask: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+def _ask(ask: Callable[[], T], otherwise: Callable[[str], T]) -> T:
     """Return an answer, or what stands for it when the question fails: the others go on."""
     try:
         return ask()
     except (Exception, SystemExit) as error:  # a library that is asked may do anything
         words = " ".join(str(error).split())[:200]
-        return otherwise(f"it failed when it was asked: {type(error).__name__}: {words}")
+        return otherwise(f"the check of it failed: {type(error).__name__}: {words}")
 
 
 def _no_backends(words: str) -> BackendRow:
@@ -102,10 +105,10 @@ def _backend_row(backend: Backend) -> BackendRow:
 
 
 def extra_rows() -> list[ExtraRow]:
-    """Check the packages of every extra that the installed tinysr declares, but for `dev`."""
+    """Check the packages of every extra that the installed tinysr declares for its users."""
     rows = []
     for name, wanted in _extras().items():
-        versions = installed(wanted)
+        versions = find_versions(wanted)
         missing = tuple(package for package in wanted if package not in versions)
         rows.append(ExtraRow(name=name, ready=not missing, versions=versions, missing=missing))
     return rows
@@ -122,7 +125,7 @@ def _extras() -> dict[str, list[str]]:
     direct: dict[str, list[str]] = {}
     for line in metadata.requires("tinysr") or []:
         found = _REQUIREMENT.match(line)
-        if found is None or found["of"] in (None, "dev"):
+        if found is None or found["of"] in (None, *FOR_THE_PROJECT):
             continue
         packages = direct.setdefault(found["of"], [])
         if found["package"] == "tinysr":  # one extra includes others, declared before it
@@ -143,12 +146,12 @@ def _report(backends: list[BackendRow], extras: list[ExtraRow]) -> dict[str, Any
 
 
 def _system() -> str:
-    return _asked(platform.platform, lambda words: f"an unknown system ({words})")
+    return _ask(platform.platform, lambda words: f"an unknown system ({words})")
 
 
 def _packages() -> dict[str, str]:
     names = ("tinysr", *BASE_PACKAGES)
-    return _asked(lambda: installed(names), lambda words: dict.fromkeys(names, words))
+    return _ask(lambda: find_versions(names), lambda words: dict.fromkeys(names, words))
 
 
 def _print(backends: list[BackendRow], extras: list[ExtraRow]) -> None:
@@ -183,4 +186,4 @@ def _extra_table(extras: list[ExtraRow]) -> Table:
 
 
 def _mark(ready: bool) -> Part:
-    return styled("yes", "green") if ready else styled("no", "yellow")
+    return style_text("yes", "green") if ready else style_text("no", "yellow")

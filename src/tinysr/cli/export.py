@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tinysr.progress import progress_bar
-from tinysr.terminal import Output, styled
+from tinysr.progress import show_progress
+from tinysr.terminal import Output, style_text
 
 from .common import is_bundle, print_report
 from .coreml import DeploymentTarget, Layout, Tiles, coreml_settings
@@ -77,7 +77,7 @@ def export(
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
     ] = False,
     gate: Annotated[
-        bool, typer.Option("--gate/--no-gate", help="Hold every artifact against the eager model.")
+        bool, typer.Option("--gate/--no-gate", help="Compare every artifact with the eager model.")
     ] = True,
     tensorrt: Mapping[str, Any],
 ) -> None:
@@ -119,7 +119,7 @@ def export(
         settings=_settings(targets, tensorrt, coreml),
     )
     start, screen = time.perf_counter(), Output()
-    with build_notes(), progress_bar() as tell:
+    with build_notes(), show_progress() as tell:
         exported = export_gated(
             model,
             output or Path("bundles") / Path(model).stem,
@@ -130,7 +130,7 @@ def export(
             progress=tell,
             told=lambda report: print_report(screen, report),
         )
-    _summary(screen, exported, time.perf_counter() - start)
+    _print_summary(screen, exported, time.perf_counter() - start)
 
 
 def _settings(
@@ -140,12 +140,12 @@ def _settings(
     return tensorrt_settings(tensorrt, targets) | coreml_settings(coreml, targets)
 
 
-def _summary(output: Output, exported: Exported, seconds: float) -> None:
+def _print_summary(output: Output, exported: Exported, seconds: float) -> None:
     """Say what was made, where, how big, how exact and how long it took."""
     place, manifest = exported.folder, exported.manifest
     files = {f.path: f.size for a in manifest.artifacts for f in (a.file, *a.data)}
     output.line(
-        styled(str(place), "bold"),
+        style_text(str(place), "bold"),
         f": {len(manifest.artifacts)} graphs, {sum(files.values()) / 1e6:.1f} MB",
     )
     output.line(
@@ -157,7 +157,7 @@ def _summary(output: Output, exported: Exported, seconds: float) -> None:
         output.line(
             f"  {precision} by the plan {place / entry.path}, {exported.origins[precision]}"
         )
-    ungated = (styled("not gated", "yellow"), f": `tinysr parity {place}` does it")
+    ungated = (style_text("not gated", "yellow"), f": `tinysr parity {place}` does it")
     gate = (f"gate {exported.gate_seconds:.1f} s",) if exported.report else ungated
     export_seconds = seconds - exported.gate_seconds
     output.line(f"  export {export_seconds:.1f} s, peak memory {peak_memory()}, ", *gate)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from tinysr.progress import progress_bar
-from tinysr.terminal import Output, styled
+from tinysr.progress import show_progress
+from tinysr.terminal import Output, style_text
 
 from .common import print_report
 from .memory import peak_memory
@@ -49,7 +49,7 @@ def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overw
     from tinysr.workflows.extend import extend_gated
 
     start, output = time.perf_counter(), Output()
-    with build_notes(), progress_bar() as tell:
+    with build_notes(), show_progress() as tell:
         manifest = extend_gated(
             folder,
             place,
@@ -61,8 +61,8 @@ def extend(folder: Path, place: Path, extension: Extension, *, gate: bool, overw
         )
     new = [a for a in manifest.artifacts if a.target in extension.targets]
     output.line(
-        styled(str(place), "bold"),
-        f": {len(new)} artifacts more, "
+        style_text(str(place), "bold"),
+        f": {len(new)} more artifacts, "
         f"{sum(a.file.size for a in new) / 1e6:.1f} MB, from the graphs of {folder}",
     )
     for artifact in new:

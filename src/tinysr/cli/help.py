@@ -12,15 +12,15 @@ from typer.core import TyperCommand, TyperGroup
 from tinysr.errors import UnsupportedError
 from tinysr.terminal import Output
 
-__all__ = ["Command", "Group", "first_line"]
+__all__ = ["Command", "CommandGroup", "first_line"]
 
 
-class Group(TyperGroup):
+class CommandGroup(TyperGroup):
     """All commands."""
 
     def get_help(self, ctx: Any) -> str:
         """Return the page in the characters that standard output has."""
-        return Output().shown(super().get_help(ctx))
+        return Output().degrade(super().get_help(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the words of a command; where there are none, show the page."""
@@ -35,7 +35,7 @@ class Command(TyperCommand):
 
     def get_help(self, ctx: Any) -> str:
         """Return the page in the characters that standard output has."""
-        return Output().shown(super().get_help(ctx))
+        return Output().degrade(super().get_help(ctx))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write all parameters, by section."""

@@ -77,5 +77,5 @@ def _inspect_bundle(folder: Path, *, as_json: bool) -> None:
         Output().json(report)
     else:
         inspect_bundle.print_bundle(report)
-    if damaged := inspect_bundle.damaged_files(report):
+    if damaged := inspect_bundle.find_damaged_files(report):
         raise BundleError(f"{folder}: damaged: {', '.join(damaged)}; export the bundle again")

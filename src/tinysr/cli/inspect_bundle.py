@@ -7,10 +7,10 @@ from typing import Any
 
 from tinysr.hashing import file_sha256
 from tinysr.manifest import FileEntry, Manifest, read_manifest
-from tinysr.runtime.integrity import fault_of
-from tinysr.terminal import Column, Output, Part, Table, styled
+from tinysr.runtime.integrity import find_fault
+from tinysr.terminal import Column, Output, Part, Table, style_text
 
-__all__ = ["bundle_report", "damaged_files", "print_bundle"]
+__all__ = ["bundle_report", "find_damaged_files", "print_bundle"]
 
 _VERDICT_STYLE = {"pass": "green", "fail": "bold red", "not run": "yellow"}
 
@@ -29,7 +29,7 @@ def bundle_report(folder: Path) -> dict[str, Any]:
     return report
 
 
-def damaged_files(report: dict[str, Any]) -> list[str]:
+def find_damaged_files(report: dict[str, Any]) -> list[str]:
     """Return the files that are not as the manifest says, each with what is wrong."""
     bad: dict[str, None] = {}  # an ordered set: graphs share their weights
     for entry in _files(report):
@@ -52,7 +52,7 @@ def _files(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _check(folder: Path, entry: FileEntry) -> str:
     """Return ``ok``, ``changed``, ``missing`` or ``unreadable``."""
-    fault = fault_of(folder, entry, file_sha256)
+    fault = find_fault(folder, entry, file_sha256)
     return "ok" if fault is None else fault.kind
 
 
@@ -72,7 +72,7 @@ def print_bundle(report: dict[str, Any]) -> None:
         "made with": ", ".join(f"{name} {version}" for name, version in report["tools"].items()),
     }
     for name, text in lines.items():
-        output.line(styled(f"{name:>9}", "bold"), f"  {text}")
+        output.line(style_text(f"{name:>9}", "bold"), f"  {text}")
     for table in (_artifact_table(report["artifacts"]), _file_table(_files(report))):
         output.line()
         output.table(table)
@@ -98,7 +98,7 @@ def _verdict(verdict: dict[str, Any]) -> Part:
         text += f", {verdict['worst_db']:.1f} dB of {verdict['gate_db']:.0f}"
     if verdict["note"]:
         text += f", {verdict['note']}"
-    return styled(text, _VERDICT_STYLE[verdict["result"]])
+    return style_text(text, _VERDICT_STYLE[verdict["result"]])
 
 
 def _file_table(entries: list[dict[str, Any]]) -> Table:
@@ -112,7 +112,7 @@ def _file_table(entries: list[dict[str, Any]]) -> Table:
 
 
 def _mark(check: str) -> Part:
-    return styled(check, "green" if check == "ok" else "bold red")
+    return style_text(check, "green" if check == "ok" else "bold red")
 
 
 def _shapes(ports: list[dict[str, Any]]) -> str:

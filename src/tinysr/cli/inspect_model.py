@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tinysr.errors import require
-from tinysr.terminal import Column, Output, Table, styled
+from tinysr.terminal import Column, Output, Table, style_text
 
 if TYPE_CHECKING:
     from tinysr.models import ModelConfig
@@ -55,13 +55,15 @@ def model_report(target: str) -> dict[str, Any]:
 def _costs(config: ModelConfig) -> dict[str, Any]:
     """Count all forms of a model, from modules without memory."""
     from tinysr.export import bake
-    from tinysr.models.accounting import Cost, eager_costs, meta_model, stage_costs
+    from tinysr.models.accounting import Cost, count_eager_costs, count_stage_costs, meta_model
 
     side = _side(config)
     model = meta_model(config)
-    eager = eager_costs(model, side)
+    eager = count_eager_costs(model, side)
     baked = bake(model, side)
-    folded = stage_costs(baked.encoder, baked.transformer, baked.decoder, config=config, side=side)
+    folded = count_stage_costs(
+        baked.encoder, baked.transformer, baked.decoder, config=config, side=side
+    )
     nothing = Cost(parameters=0, macs=0)
     whole, after = sum(eager.values(), nothing), sum(folded.values(), nothing)
     totals = {
@@ -116,13 +118,13 @@ def print_model(report: dict[str, Any]) -> None:
         if report.get(name):
             lines[name] = report[name]
     for name, text in lines.items():
-        output.line(styled(f"{name:>11}", "bold"), f"  {text}")
+        output.line(style_text(f"{name:>11}", "bold"), f"  {text}")
     output.line()
     output.table(_table(report))
     output.line()
     for form, meaning in FORMS.items():
-        output.line(styled(f"{form:>13}", "bold"), f"  {meaning}")
-    output.line(styled(MACS, "dim"))
+        output.line(style_text(f"{form:>13}", "bold"), f"  {meaning}")
+    output.line(style_text(MACS, "dim"))
 
 
 def _table(report: dict[str, Any]) -> Table:
@@ -133,7 +135,7 @@ def _table(report: dict[str, Any]) -> Table:
             if costs[form]["parameters"]:
                 table.add(f"{stage}, {form}", *_numbers(costs[form]))
     for form in FORMS:
-        table.add(styled(f"whole, {form}", "bold"), *_numbers(report["totals"][form]))
+        table.add(style_text(f"whole, {form}", "bold"), *_numbers(report["totals"][form]))
     return table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from tinysr.terminal import Output, styled
+from tinysr.terminal import Output, style_text
 
 from .inspect_model import MACS, cost_table, model_report
 
@@ -42,12 +42,12 @@ def steps_report(target: str) -> dict[str, Any]:
     report = model_report(target)
     from tinysr.models import SCALE, ModelConfig
     from tinysr.models.accounting import Cost
-    from tinysr.models.text_stream import TEXT_TOKENS, text_stream_cost
+    from tinysr.models.text_stream import TEXT_TOKENS, count_text_stream
 
     config = ModelConfig.from_dict(report["config"])
     side = report["image_side"]
     tokens = (side * SCALE // config.vae.downscale // config.transformer.patch) ** 2
-    with_text = Cost(**report["totals"]["eager"]) + text_stream_cost(config.transformer, tokens)
+    with_text = Cost(**report["totals"]["eager"]) + count_text_stream(config.transformer, tokens)
     totals = {"text": asdict(with_text), **report["totals"]}
     words = {step: text.format(tokens=TEXT_TOKENS) for step, text in STEPS.items()}
     return {
@@ -61,13 +61,13 @@ def steps_report(target: str) -> dict[str, Any]:
 
 def _autoencoders(config: ModelConfig, side: int) -> dict[str, Any]:
     """Count encoder and decoder together, with each kind of convolution."""
-    from tinysr.models.accounting import eager_costs, meta_model
+    from tinysr.models.accounting import count_eager_costs, meta_model
 
     kinds = dict(zip(AUTOENCODERS, ((False, False), (True, False), (True, True)), strict=True))
     found = {}
     for kind, (encoder, decoder) in kinds.items():
         vae = replace(config.vae, separable_encoder=encoder, separable_decoder=decoder)
-        costs = eager_costs(meta_model(replace(config, vae=vae)), side)
+        costs = count_eager_costs(meta_model(replace(config, vae=vae)), side)
         says = AUTOENCODERS[kind].format(width=config.vae.width)
         found[kind] = {"says": says, **asdict(costs["encoder"] + costs["decoder"])}
     return found
@@ -87,4 +87,4 @@ def print_steps(report: dict[str, Any]) -> None:
             table.add(cost["says"], f"{cost['parameters'] / 1e6:.2f}", *giga)
         output.table(table)
         output.line()
-    output.line(styled(MACS, "dim"))
+    output.line(style_text(MACS, "dim"))

@@ -29,12 +29,12 @@ class Mode:
     refuses: frozenset[str] = field(default_factory=frozenset)
     """Parameters without an effect, where all others have one."""
 
-    def refused(self, parameter: str) -> bool:
+    def refuses_option(self, parameter: str) -> bool:
         """Say whether a parameter has no effect."""
         return parameter in self.refuses if self.takes is None else parameter not in self.takes
 
 
-def _named(words: str) -> frozenset[str]:
+def _split_names(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
@@ -43,7 +43,7 @@ MODES: dict[str, Mode] = {
         command="export",
         when="on a bundle, and {bundle} was exported with {value}",
         advice="export the model again",
-        takes=_named("model output target precision overwrite gate") | {*TENSORRT_PARAMETERS},
+        takes=_split_names("model output target precision overwrite gate") | {*TENSORRT_PARAMETERS},
     ),
     "an export without TensorRT": Mode(
         command="export",
@@ -55,60 +55,60 @@ MODES: dict[str, Mode] = {
         command="export",
         when="without packages of CoreML",
         advice="add -t coreml",
-        refuses=_named("system layout coreml_tile"),
+        refuses=_split_names("system layout coreml_tile"),
     ),
     "a plan for fp16": Mode(
         command="calibrate",
         when="on plans for fp16, which are those of all targets",
-        refuses=_named("target"),
+        refuses=_split_names("target"),
     ),
     "a plan for fewer bits": Mode(
         command="calibrate",
         when="on plans for {precision}",
-        takes=_named("model precision target output tile seed check overwrite as_json"),
+        takes=_split_names("model precision target output tile seed check overwrite as_json"),
     ),
     "a check of a plan": Mode(
         command="calibrate",
         when="with --check, which writes no plan",
-        refuses=_named("overwrite"),
+        refuses=_split_names("overwrite"),
     ),
     "a check of a plan for fewer bits": Mode(
         command="calibrate",
         when="with --check, which writes no file for {precision}",
-        refuses=_named("overwrite output"),
+        refuses=_split_names("overwrite output"),
     ),
     "a calibration on one's own images": Mode(
         command="calibrate",
         when="with --images, which are not degraded",
-        refuses=_named("seed"),
+        refuses=_split_names("seed"),
     ),
     "a bundle's inspection": Mode(
         command="inspect",
         when="on a bundle",
         advice="give the preset or checkpoint",
-        takes=_named("target as_json"),
+        takes=_split_names("target as_json"),
     ),
     "a release": Mode(
         command="train",
         when="with --release, which trains nothing",
-        takes=_named("recipe output release"),
+        takes=_split_names("recipe output release"),
     ),
     "a recipe's training": Mode(
         command="train",
         when="on a whole recipe",
         advice="name a stage, such as nano/teacher",
-        refuses=_named("config resume checkpoint"),
+        refuses=_split_names("config resume checkpoint"),
     ),
     "a training from the start": Mode(
         command="train",
         when="without --resume",
         advice="add --resume",
-        refuses=_named("checkpoint"),
+        refuses=_split_names("checkpoint"),
     ),
     "an image for standard output": Mode(
         command="upscale",
         when="on standard output",
-        refuses=_named("overwrite"),
+        refuses=_split_names("overwrite"),
     ),
 }
 """Modes by name, as messages of tests call them; a command enters one or more of its modes."""
@@ -137,13 +137,15 @@ def refuse_without_effect(
     for parameter in context.command.params:
         known = parameter.name or ""
         source = context.get_parameter_source(known)
-        if source is None or source.name != "COMMANDLINE" or not mode.refused(known):
+        if source is None or source.name != "COMMANDLINE" or not mode.refuses_option(known):
             continue
         value = (values or {}).get(known, "other options")
         when = mode.when.format(**facts or {}, value=value)
-        raise UnsupportedError(f"{_option(parameter.opts)} has no effect {when}: {mode.advice}")
+        raise UnsupportedError(
+            f"{_name_option(parameter.opts)} has no effect {when}: {mode.advice}"
+        )
 
 
-def _option(names: list[str]) -> str:
+def _name_option(names: list[str]) -> str:
     """Return an option's long name."""
     return max(names, key=len)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tinysr.progress import progress_bar
+from tinysr.progress import show_progress
 from tinysr.terminal import Output
 
 from .common import print_report
@@ -26,7 +26,7 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="The checkpoint the bundle was made from, when it was no preset."),
+        typer.Option(help="The checkpoint the bundle was made from, if it was not a preset."),
     ] = None,
     images: Annotated[
         Path | None,
@@ -38,7 +38,7 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
     json: Annotated[Path | None, typer.Option(help="Write the report here too, as JSON.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report's page here too.")] = None,
 ) -> None:
-    """Hold every artifact of a bundle against the eager model, and record the verdicts.
+    """Compare every artifact of a bundle with the eager model, and record the verdicts.
 
     Exits 1 when an artifact fails its gate, after naming the first module that departs.
     """
@@ -47,7 +47,7 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
     from tinysr.workflows.parity import check_parity
 
     _check_files(json, html)
-    with progress_bar() as progress:
+    with show_progress() as progress:
         report = check_parity(
             Bundle(bundle),
             backends=backend or (),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinysr.progress import progress_bar
-from tinysr.terminal import Output, styled
+from tinysr.progress import show_progress
+from tinysr.terminal import Output, style_text
 
 if TYPE_CHECKING:
     from tinysr.calibration import BudgetResult
     from tinysr.export.plans.quantization import QuantizationPlan
 
-__all__ = ["planned", "quantize"]
+__all__ = ["name_plan", "quantize"]
 
 
 def quantize(
@@ -25,14 +25,14 @@ def quantize(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Find a plan and write it, or say whether one holds; its name is of :func:`planned`.
+    """Find a plan and write it, or say whether one holds; its name is of :func:`name_plan`.
 
     Raises:
         UnsupportedError: the plan is for another precision or target.
         GateError: the plan does not hold, or none does.
     """
     from tinysr.atomic import write_atomically
-    from tinysr.calibration import find_quantization, held_to_budget
+    from tinysr.calibration import find_quantization, hold_to_budget
     from tinysr.errors import CalibrationError, GateError, UnsupportedError
     from tinysr.export import DEFAULT_TILE
     from tinysr.export.plans.files import plan_name
@@ -47,7 +47,7 @@ def quantize(
         raise UnsupportedError(
             f"the plan was found on tiles of {plan.tile}: expected --tile {plan.tile}, found {tile}"
         )
-    with progress_bar() as tell:
+    with show_progress() as tell:
         tell("reading the model", 0, 1)
         loaded, own_tile = open_model(model)
         if plan is None:
@@ -63,24 +63,24 @@ def quantize(
             )
             write_atomically(folder / plan_name(name), quantization_text(plan), CalibrationError)
         else:
-            found = held_to_budget(loaded, plan, seed=seed, progress=tell)
+            found = hold_to_budget(loaded, plan, seed=seed, progress=tell)
     _tell(plan, found, as_json=as_json)
     if not found.passed:
         raise GateError(f"the plan does not hold: {found.said}")
 
 
-def planned(precision: str, target: str) -> str:
+def name_plan(precision: str, target: str) -> str:
     """Return the name of the plan for a precision in a target's formats.
 
     Raises:
         UnsupportedError: plans are not found for one of them.
     """
-    from tinysr.errors import UnsupportedError, choices
+    from tinysr.errors import UnsupportedError, choice_error
     from tinysr.export.plans.quantization import PLANNED
 
     targets = dict.fromkeys(kind for kind, _ in PLANNED.values())
     if target not in targets:
-        raise choices("target of a plan", target, targets)
+        raise choice_error("target of a plan", target, targets)
     names = {form: name for name, (kind, form) in PLANNED.items() if kind == target}
     for form, name in names.items():
         if form == precision:
@@ -88,7 +88,7 @@ def planned(precision: str, target: str) -> str:
     for kind, form in PLANNED.values():
         if form == precision:
             raise UnsupportedError(f"{target} has no weights in {precision}: add --target {kind}")
-    raise choices("precision", precision, ("fp16", *names))
+    raise choice_error("precision", precision, ("fp16", *names))
 
 
 def _tell(plan: QuantizationPlan, found: BudgetResult, *, as_json: bool) -> None:
@@ -97,7 +97,7 @@ def _tell(plan: QuantizationPlan, found: BudgetResult, *, as_json: bool) -> None
         Output().json(data | {"image": found.image, "lost_db": found.lost_db})
         return
     output = Output()
-    output.line(styled(plan.name, "bold"), f": {found.said}")
+    output.line(style_text(plan.name, "bold"), f": {found.said}")
     if plan.method:
         output.line(f"  ranges: {plan.method}")
     for entry in plan.keep:

@@ -30,7 +30,7 @@ def residency(
     from tinysr.errors import BundleError
     from tinysr.runtime.bundle import Bundle
 
-    found = {str(path): _measured(path) for path in _packages(Bundle(bundle))}
+    found = {str(path): _measure(path) for path in _packages(Bundle(bundle))}
     if not found:
         raise BundleError(
             f"{bundle}: expected a CoreML package, found none: make one with "
@@ -53,14 +53,14 @@ def _packages(bundle: Bundle) -> list[Path]:
     return list(dict.fromkeys(p for f in files for p in f.parents if p.suffix == ".mlpackage"))
 
 
-def _measured(package: Path) -> list[Residency]:
+def _measure(package: Path) -> list[Residency]:
     if sys.platform == "darwin":
         from tinysr.runtime.mil.compute_plan import planned_residency
 
         return planned_residency(package)
-    from tinysr.runtime.mil import load_program, residency
+    from tinysr.runtime.mil import estimate_residency, load_program
 
-    return [residency(function) for function in load_program(package).functions.values()]
+    return [estimate_residency(function) for function in load_program(package).functions.values()]
 
 
 def _print(path: str, found: list[Residency]) -> None:

@@ -16,7 +16,7 @@ from types import FrameType
 
 from tinysr.atomic import remove_unfinished
 
-__all__ = ["INTERRUPTED", "SignalError", "ending_cleanly", "exit_code"]
+__all__ = ["INTERRUPTED", "SignalError", "end_cleanly", "exit_code"]
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -41,7 +41,7 @@ def exit_code(interruption: KeyboardInterrupt) -> int:
 
 
 @contextlib.contextmanager
-def ending_cleanly() -> Iterator[list[SignalError]]:
+def end_cleanly() -> Iterator[list[SignalError]]:
     """Raise :class:`SignalError` where a signal comes, and leave nothing unfinished behind.
 
     Signals that are ignored, as `nohup` has it, stay ignored.

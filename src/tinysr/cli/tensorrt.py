@@ -14,7 +14,7 @@ import typer
 from .numbers import COUNT, TRIES
 
 if TYPE_CHECKING:
-    from tinysr.export.tensorrt import Range
+    from tinysr.export.tensorrt import SizeRange
 
 __all__ = ["TENSORRT_PARAMETERS", "build_notes", "tensorrt_settings", "with_tensorrt_options"]
 
@@ -67,7 +67,7 @@ def _options(
         int | None,
         _option(
             "--optimization-level",
-            text="How long tactics are looked for: 0 to 5.",
+            text="Effort of the search for tactics: 0 to 5.",
             parser=TRIES,
         ),
     ] = None,
@@ -123,16 +123,16 @@ def with_tensorrt_options(command: Callable[..., None]) -> Callable[..., None]:
     listed = [p for name, p in own.parameters.items() if name != TARGET]
 
     @functools.wraps(command)
-    def wrapped(**words: Any) -> None:
+    def wrapper(**words: Any) -> None:
         given = {name: words.pop(f"{_PREFIX}{name}") for name in ours}
         changed = {n: v for n, v in given.items() if v not in (None, []) and v != ours[n].default}
         command(**words, tensorrt=changed)
 
     signature = own.replace(parameters=[*listed, *_keywords(ours.values())])
-    wrapped.__dict__["__signature__"] = signature
-    wrapped.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
-    del wrapped.__dict__["__wrapped__"]
-    return wrapped
+    wrapper.__dict__["__signature__"] = signature
+    wrapper.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()}
+    del wrapper.__dict__["__wrapped__"]
+    return wrapper
 
 
 def _keywords(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
@@ -177,12 +177,12 @@ def tensorrt_settings(given: Mapping[str, Any], targets: Iterable[str]) -> dict[
     return {TARGET: TensorRTOptions(**words)}
 
 
-def _range(text: str) -> Range:
+def _range(text: str) -> SizeRange:
     from tinysr.errors import UnsupportedError
-    from tinysr.export.tensorrt import Range
+    from tinysr.export.tensorrt import SizeRange
 
     numbers = text.split(":")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
         raise UnsupportedError(f"expected three sizes such as 1:4:8, found '{text}'")
     least, best, most = (int(number) for number in numbers)
-    return Range(least=least, best=best, most=most)
+    return SizeRange(least=least, best=best, most=most)

@@ -17,8 +17,8 @@ from .modes import refuse_without_effect
 from .numbers import SECONDS, WHOLE, number_option
 
 if TYPE_CHECKING:
-    from tinysr.training import Chain
-    from tinysr.training.engine import Session, Team
+    from tinysr.training import RecipeRun
+    from tinysr.training.engine import SessionSettings, Team
     from tinysr.training.image_teachers import Lesson
 
 __all__ = ["train"]
@@ -52,7 +52,7 @@ def train(
     image_teacher: Annotated[
         str | None,
         typer.Option(
-            help="An image teacher, for recipes that it teaches: an RRDBNet's .pth, ncnn's "
+            help="An image teacher, for recipes that use one: an RRDBNet's .pth, ncnn's "
             ".param beside its .bin, or realesrgan-x4plus, which the extra 'teach' installs."
         ),
     ] = None,
@@ -88,8 +88,15 @@ def train(
     """
     for package in ("torch", "skimage", "tensorboard"):
         require(package, extra="train")
-    from tinysr.training import Chain, Job, config_path, read_config, run_stage, write_release
-    from tinysr.training.engine import Session
+    from tinysr.training import (
+        RecipeRun,
+        StageRun,
+        config_path,
+        read_config,
+        run_stage,
+        write_release,
+    )
+    from tinysr.training.engine import SessionSettings
     from tinysr.training.engine.team import gather
     from tinysr.training.image_teachers import teach
     from tinysr.training.image_teachers.config import TEACH
@@ -108,20 +115,20 @@ def train(
         refuse_without_effect(context, "a recipe's training")
     elif not resume:
         refuse_without_effect(context, "a training from the start")
-    session = Session(
+    session = SessionSettings(
         workers=workers, save_every=save_every, keep_every=keep_every, watch_every=watch_every
     )
     given = _inputs([*(inputs or ()), *([f"teacher={teacher}"] if teacher else [])])
-    sharp = _image_teacher(image_teacher)
+    sharp = _find_image_teacher(image_teacher)
     if data is not None and not paths.is_folder(data, ImageError):
         raise ImageError(f"{data}: expected a folder of images")
     with gather(device) as team:
-        said = screen.line if team.leads else _nothing
+        said = screen.line if team.leads else _ignore
         said(
             f"Images of {data} and synthetic ones" if data else "Synthetic images alone (no --data)"
         )
         if not is_stage:
-            chain = Chain(
+            chain = RecipeRun(
                 recipe=recipe,
                 folder=folder,
                 inputs=given,
@@ -129,16 +136,16 @@ def train(
                 image_teacher=sharp,
                 changes=changes or (),
             )
-            _chain(chain, session, team, said)
+            _run_chain(chain, session, team, said)
             return
         if recipe.endswith(f"/{TEACH}"):
-            lesson = _lesson(config or config_path(recipe), changes, sharp, folder, data)
+            lesson = _plan_lesson(config or config_path(recipe), changes, sharp, folder, data)
             if not teach(lesson, team=team, said=said):
                 said(f"Stopped; the same command goes on in {folder}")
             return
         if sharp is not None:
-            raise UnsupportedError(f"--image-teacher: '{recipe}' is not taught by one")
-        job = Job(
+            raise UnsupportedError(f"--image-teacher: '{recipe}' does not use one")
+        job = StageRun(
             config=read_config(config or config_path(recipe), changes or ()),
             folder=folder,
             inputs=given,
@@ -150,7 +157,9 @@ def train(
             said(f"Stopped at step {progress.step}; --resume goes on from {folder}")
 
 
-def _chain(chain: Chain, session: Session, team: Team, said: Callable[[str], None]) -> None:
+def _run_chain(
+    chain: RecipeRun, session: SessionSettings, team: Team, said: Callable[[str], None]
+) -> None:
     """Run a recipe, and write its release."""
     from tinysr.training import run_chain, write_release
 
@@ -160,7 +169,7 @@ def _chain(chain: Chain, session: Session, team: Team, said: Callable[[str], Non
             said(f"Wrote {path}")
 
 
-def _image_teacher(name: str | None) -> Path | None:
+def _find_image_teacher(name: str | None) -> Path | None:
     """Return an image teacher's file, by its path or the name of a packaged one."""
     from tinysr.training.packaged import IMAGE_TEACHERS, find_file
 
@@ -175,7 +184,7 @@ def _image_teacher(name: str | None) -> Path | None:
     return path
 
 
-def _lesson(
+def _plan_lesson(
     config: Path, changes: list[str] | None, teacher: Path | None, folder: Path, data: Path | None
 ) -> Lesson:
     """Return what an image teacher enlarges, where the stage that it teaches runs alone."""
@@ -188,7 +197,7 @@ def _lesson(
     )
 
 
-def _nothing(_line: str) -> None:
+def _ignore(_line: str) -> None:
     """Say nothing: the process that leads does."""
 
 

@@ -13,7 +13,7 @@ from .numbers import MEGABYTES, MEGAPIXELS, SCALE, number_option
 from .signals import exit_code
 
 if TYPE_CHECKING:
-    from tinysr.runtime.folder import Work
+    from tinysr.runtime.folder import FolderWork
 
 __all__ = ["upscale"]
 
@@ -50,7 +50,8 @@ def upscale(
         str, typer.Option("-b", "--backend", help="A backend, or the best that passed parity.")
     ] = "auto",
     precision: Annotated[
-        str | None, typer.Option(help="Of the artifacts; by default the first that passed parity.")
+        str | None,
+        typer.Option(help="Precision; by default the first that passed parity."),
     ] = None,
     provider: Annotated[
         str | None, typer.Option(help="The backend's device library: cpu, cuda, tensorrt.")
@@ -88,7 +89,7 @@ def upscale(
         float | None,
         number_option(
             kind=MEGABYTES,
-            text="For one image in the network, in 10⁶ bytes; more is faster, to a point.  "
+            text="Memory for one image in the network, in 10⁶ bytes; more is faster, to a point.  "
             "[default: 1200, or half of what is free if that is less]",
         ),
     ] = None,
@@ -98,18 +99,18 @@ def upscale(
 ) -> None:
     """Upscale images four times, or by any other factor."""
     from tinysr.runtime import Upscaler
-    from tinysr.runtime.background import parsed_colour
+    from tinysr.runtime.background import parse_colour
     from tinysr.runtime.default_bundle import find_bundle
-    from tinysr.runtime.folder import Settings, plan_work, run_jobs
+    from tinysr.runtime.folder import FolderSettings, plan_work, run_jobs
 
-    from .upscale_report import Report
+    from .upscale_report import UpscaleReport
 
     if output == "-":
         refuse_without_effect(context, "an image for standard output")
-    behind = None if background is None else parsed_colour(background)
+    behind = None if background is None else parse_colour(background)
     work = plan_work(inputs, output, file_format=file_format, scale=scale)
     _check_first(work, overwrite=overwrite, as_json=as_json)
-    settings = Settings(
+    settings = FolderSettings(
         color=color,
         provider=provider,
         overwrite=overwrite,
@@ -126,7 +127,7 @@ def upscale(
         max_megapixels=max_megapixels,
         memory_mb=memory,
     ) as upscaler:
-        report = Report(work, upscaler, color=color, as_json=as_json)
+        report = UpscaleReport(work, upscaler, color=color, as_json=as_json)
         try:
             with report:
                 run_jobs(upscaler, work.jobs, settings, report)
@@ -140,7 +141,7 @@ def upscale(
         raise typer.Exit(BAD_INPUT)
 
 
-def _check_first(work: Work, *, overwrite: bool, as_json: bool) -> None:
+def _check_first(work: FolderWork, *, overwrite: bool, as_json: bool) -> None:
     """Refuse what can be refused before a bundle is opened.
 
     Raises:
@@ -162,7 +163,7 @@ def _check_first(work: Work, *, overwrite: bool, as_json: bool) -> None:
             raise ImageError("standard output: expected it open, found it closed; use -o")
         if sys.stdout.isatty():
             raise ImageError(
-                "standard output: an image is no text for a terminal; "
+                "standard output: a terminal can't show an image; "
                 "redirect it, or name a file with -o"
             )
     elif not others and job.folder is None and not as_json:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tinysr.terminal import Output, plain
-from tinysr.terminal.bars import bars
+from tinysr.terminal import Output, make_plain
+from tinysr.terminal.bars import make_bars
 
 __all__ = ["UpscaleBars"]
 
@@ -17,7 +17,7 @@ class UpscaleBars:
         self._error, self._standard = Output(error=True), Output()
         # Where nobody looks, a bar would leave an empty line.
         self._shown = self._error.console.is_terminal
-        self._progress = bars(self._error, disable=not self._shown)
+        self._progress = make_bars(self._error, disable=not self._shown)
         self._all = self._progress.add_task("images", total=images)
         self._one = self._progress.add_task("", total=None, visible=False)
         self._megapixels, self._start = 0.0, time.perf_counter()
@@ -30,15 +30,15 @@ class UpscaleBars:
         """Remove them."""
         self._progress.stop()
 
-    def started(self, name: str) -> None:
+    def start_image(self, name: str) -> None:
         """Begin with an image."""
-        self._progress.reset(self._one, description=plain(name), visible=True)
+        self._progress.reset(self._one, description=make_plain(name), visible=True)
 
-    def stepped(self, done: int, total: int) -> None:
+    def show_step(self, done: int, total: int) -> None:
         """Show how far it is."""
         self._progress.update(self._one, completed=done, total=total)
 
-    def finished(self, megapixels: float) -> None:
+    def count_image(self, megapixels: float) -> None:
         """Count an image."""
         self._megapixels += megapixels
         rate = self._megapixels / (time.perf_counter() - self._start)

@@ -15,18 +15,18 @@ from .upscale_progress import UpscaleBars
 if TYPE_CHECKING:
     from tinysr.errors import TinySRError
     from tinysr.runtime import Upscaler
-    from tinysr.runtime.folder import Item, Work
+    from tinysr.runtime.folder import FolderWork, Item
 
-__all__ = ["Report"]
+__all__ = ["UpscaleReport"]
 
 
-class Report:
+class UpscaleReport:
     """Watches a run. Images are named on standard output, errors and progress on standard error.
 
     With ``as_json``, or when the image itself goes to standard output, nothing else goes there.
     """
 
-    def __init__(self, work: Work, upscaler: Upscaler, *, color: str, as_json: bool) -> None:
+    def __init__(self, work: FolderWork, upscaler: Upscaler, *, color: str, as_json: bool) -> None:
         self._work, self._upscaler, self._color = work, upscaler, color
         self._as_json = as_json
         self._piped = work.jobs[0].target is None
@@ -45,9 +45,9 @@ class Report:
         alone = len(self._work.jobs) == 1 and len(self._items) == 1
         return self._items[0].error if alone and not self._as_json else None
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         """Show the image that is in the network; of a large one, say how long it will be there."""
-        self._bars.started(str(item.job))
+        self._bars.start_image(str(item.job))
         if item.expected_seconds is not None and item.before and item.after:
             before, after = (f"{across}×{down}" for across, down in (item.before, item.after))
             self._bars.print(
@@ -55,14 +55,14 @@ class Report:
                 f"at the machine's present speed"
             )
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         """Show how far it is."""
-        self._bars.stepped(done, total)
+        self._bars.show_step(done, total)
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         """Name what was made, or why it was not."""
         self._items.append(item)
-        self._bars.finished(item.megapixels if item.status == MADE else 0.0)
+        self._bars.count_image(item.megapixels if item.status == MADE else 0.0)
         if self.refusal is not None:
             return
         if item.error is not None:
@@ -74,7 +74,7 @@ class Report:
         for note in item.notes if item.status == MADE else ():
             self._bars.print(f"note: {item.job}: {note}")
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         """Say why it does not end at once."""
         self._bars.print("interrupted: finishing the files being written; Ctrl-C again drops them")
 
@@ -91,7 +91,7 @@ class Report:
             if self._upscaler.scale != self._upscaler.bundle.manifest.scale:
                 self._say(f"scale ×{self._upscaler.scale:g}: the network's ×4 results, resampled")
             if self._work.left_out:
-                self._say(_left_out(self._work))
+                self._say(_describe_left_out(self._work))
             self._say(f"bundle {self._upscaler.bundle.folder}")
             self._say(f"backend {self._upscaler.choice}")
 
@@ -190,9 +190,9 @@ def _duration(seconds: float) -> str:
     return f"{max(1, math.ceil(seconds / 10)) * 10} seconds"
 
 
-def _left_out(work: Work) -> str:
+def _describe_left_out(work: FolderWork) -> str:
     kinds = (f"{n} {suffix or 'without suffix'}" for suffix, n in work.left_out.most_common())
-    return f"left out as no images: {', '.join(kinds)}"
+    return f"left out, not images: {', '.join(kinds)}"
 
 
 def _source(item: Item) -> str:

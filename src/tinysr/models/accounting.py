@@ -25,7 +25,7 @@ from tinysr.models.config import SCALE, ModelConfig
 from tinysr.models.tinysr import TinySR
 from tinysr.models.transformer import Modulation
 
-__all__ = ["Cost", "cost", "eager_costs", "meta_model", "stage_costs"]
+__all__ = ["Cost", "count_cost", "count_eager_costs", "count_stage_costs", "meta_model"]
 
 _RESIZE = [3 * SCALE**2, 1, 5, 5]
 """Shape of the fixed resize's kernel; the family's own layers have 3×3, 2×2 and 1×1."""
@@ -64,7 +64,7 @@ def meta_model(config: ModelConfig) -> TinySR:
         return TinySR(config).eval()
 
 
-def cost(module: nn.Module, run: Callable[..., object], *inputs: object) -> Cost:
+def count_cost(module: nn.Module, run: Callable[..., object], *inputs: object) -> Cost:
     """Count a module's parameters, and the products of one call ``run(*inputs)``."""
     counter = FlopCounterMode(
         display=False, custom_mapping={torch.ops.aten.convolution: _convolution_flops}
@@ -89,7 +89,7 @@ def _convolution_flops(
     return 0 if list(weight) == _RESIZE else 2 * prod(out_shape) * prod(weight[1:])
 
 
-def stage_costs(
+def count_stage_costs(
     encoder: nn.Module,
     transformer: nn.Module,
     decoder: nn.Module,
@@ -100,13 +100,13 @@ def stage_costs(
     """Count three stages that take nothing but the image or latents, for an image ``side``²."""
     lr, z = _inputs(config, side, next(encoder.parameters()).device)
     return {
-        "encoder": cost(encoder, encoder, lr),
-        "transformer": cost(transformer, transformer, z),
-        "decoder": cost(decoder, decoder, z),
+        "encoder": count_cost(encoder, encoder, lr),
+        "transformer": count_cost(transformer, transformer, z),
+        "decoder": count_cost(decoder, decoder, z),
     }
 
 
-def eager_costs(model: TinySR, side: int) -> dict[str, Cost]:
+def count_eager_costs(model: TinySR, side: int) -> dict[str, Cost]:
     """Count an eager model for an image of ``side``²; what baking removes has its own entries.
 
     Returns:
@@ -116,16 +116,16 @@ def eager_costs(model: TinySR, side: int) -> dict[str, Cost]:
     lr, z = _inputs(model.config, side, model.pooled.device)
     net = model.transformer
     time = torch.full((1,), model.config.timestep, device=z.device)
-    conditioning = cost(net.time_text_embed, net.time_text_embed, time, model.pooled)
+    conditioning = count_cost(net.time_text_embed, net.time_text_embed, time, model.pooled)
     vector = torch.empty(1, model.config.transformer.dim, device=z.device)
     modulation = Cost(parameters=0, macs=0)
     for module in net.modules():
         if isinstance(module, Modulation):
-            modulation += cost(module, module, vector)
+            modulation += count_cost(module, module, vector)
     return {
-        "encoder": cost(model.encoder, model.encode, lr),
-        "transformer": cost(net, model.predict, z) - modulation - conditioning,
-        "decoder": cost(model.decoder, model.decode, z),
+        "encoder": count_cost(model.encoder, model.encode, lr),
+        "transformer": count_cost(net, model.predict, z) - modulation - conditioning,
+        "decoder": count_cost(model.decoder, model.decode, z),
         "modulation": modulation,
         "conditioning": conditioning,
     }

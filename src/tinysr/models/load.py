@@ -16,7 +16,7 @@ from tinysr.models.checkpoints.single_file import SINGLE_FILE
 from tinysr.models.checkpoints.tsd_sr import is_tsd_sr, read_tsd_sr
 from tinysr.models.one_step import OneStep
 from tinysr.models.presets import PRESETS, UNTRAINED
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 from tinysr.models.tinysr import TinySR
 
 __all__ = ["Loaded", "load", "load_checkpoint", "load_teacher"]
@@ -53,7 +53,7 @@ def load_teacher(name_or_folder: str | Path) -> OneStep:
         CheckpointError: the checkpoint can't be used; the message names what is wrong.
     """
     path = Path(name_or_folder)
-    with _reachable(path):
+    with _report_unreachable(path):
         if str(name_or_folder) not in PRESETS and is_tsd_sr(path):
             return read_tsd_sr(path)
     return load(name_or_folder)
@@ -91,26 +91,26 @@ def _open(name_or_folder: str | Path, layers: Sequence[int] | None) -> _Opened:
     if layers is not None:
         raise UnsupportedError(f"layers can't be chosen from the preset '{name}'")
     if name in UNTRAINED:
-        return _Opened(model=seeded(PRESETS[name]), kind="preset", name=name, trained=False)
+        return _Opened(model=seed_model(PRESETS[name]), kind="preset", name=name, trained=False)
     return _open_packaged(name)
 
 
 def _open_path(path: Path, layers: Sequence[int] | None) -> _Opened:
-    with _reachable(path):
+    with _report_unreachable(path):
         layout = detect(path)
         checkpoint = layout.read(path, layers)
     # Not where a link leads: in the caches of other tools, that is named after a hash.
-    own = path if path.name not in ("", "..") else paths.real(path)
+    own = path if path.name not in ("", "..") else paths.follow_links(path)
     return _Opened(
-        model=_assembled(checkpoint, path),
+        model=_assemble(checkpoint, path),
         kind=layout.name,
-        name=paths.shown_name(own),
+        name=paths.show_name(own),
         lora_sha256=checkpoint.lora_sha256,
     )
 
 
 @contextmanager
-def _reachable(path: Path) -> Iterator[None]:
+def _report_unreachable(path: Path) -> Iterator[None]:
     """Turn what the system says of a checkpoint's files into one line.
 
     Raises:
@@ -133,8 +133,8 @@ def _open_packaged(name: str) -> _Opened:
         checkpoint = SINGLE_FILE.read(path, None)
         if checkpoint.config != PRESETS[name]:
             raise CheckpointError(f"{path}: the packaged weights are not those of '{name}'")
-        return _Opened(model=_assembled(checkpoint, path), kind="preset", name=name)
+        return _Opened(model=_assemble(checkpoint, path), kind="preset", name=name)
 
 
-def _assembled(checkpoint: Checkpoint, path: Path) -> TinySR:
+def _assemble(checkpoint: Checkpoint, path: Path) -> TinySR:
     return assemble(checkpoint.config, checkpoint.tensors, path)

@@ -42,7 +42,7 @@ def feature_bytes(config: VaeConfig) -> int:
 def _reach(layers: Iterable[nn.Module]) -> tuple[int, int]:
     """Return how many input elements before and after a tile its output reads."""
     left = right = 0
-    for layer in reversed(list(_flat(layers))):
+    for layer in reversed(list(_flatten(layers))):
         if isinstance(layer, nn.Upsample):
             left, right = (left + 1) // 2, (right + 1) // 2
         elif _stride(layer) == 2:
@@ -53,11 +53,11 @@ def _reach(layers: Iterable[nn.Module]) -> tuple[int, int]:
     return left, right
 
 
-def _flat(layers: Iterable[nn.Module]) -> Iterable[nn.Module]:
+def _flatten(layers: Iterable[nn.Module]) -> Iterable[nn.Module]:
     """Yield the layers that move information: 3×3 convolutions and upsampling."""
     for layer in layers:
         if isinstance(layer, ResidualBlock):
-            yield from _flat(layer.conv)
+            yield from _flatten(layer.conv)
         elif isinstance(layer, nn.Conv2d | SeparableConv | nn.Upsample):
             yield layer
         elif not isinstance(layer, nn.ReLU):

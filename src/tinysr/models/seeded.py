@@ -17,7 +17,7 @@ from tinysr.models.tinysr import TinySR
 from tinysr.models.transformer import Attention, FeedForward, Modulation, sincos_positions
 from tinysr.models.vae import ResidualBlock
 
-__all__ = ["SEED", "seeded"]
+__all__ = ["SEED", "seed_model"]
 
 SEED = 80
 """The paper's seed (appendix A)."""
@@ -42,22 +42,22 @@ CONTRAST = 1.5
 """Gain of the decoder's last convolution; its bias is mid-grey."""
 
 
-def seeded(config: ModelConfig, seed: int = SEED) -> TinySR:
+def seed_model(config: ModelConfig, seed: int = SEED) -> TinySR:
     """Return a model in eval mode, every tensor allocated and filled once."""
     with torch.device("meta"):
         model = TinySR(config)
     model = model.to_empty(device="cpu").requires_grad_(False).eval()
     generator = torch.Generator().manual_seed(seed)
-    gains = _gains(model)
+    gains = _find_gains(model)
     with torch.no_grad():
         for name, tensor in model.named_parameters():
             owner, _, kind = name.rpartition(".")
             if kind == "bias":
-                _uniform(tensor, BIAS, generator)
+                _fill_uniform(tensor, BIAS, generator)
             else:
                 _fill(owner, tensor, gains.get(owner, 1.0), generator)
         model.get_parameter(f"{_last_conv(model, 'decoder')}.bias").fill_(0.5)
-        model.pooled.copy_(_normal(model.pooled.numel(), generator))
+        model.pooled.copy_(_draw_normal(model.pooled.numel(), generator))
         size = config.transformer
         model.transformer.pos_embed.pos_embed.copy_(sincos_positions(size.dim, size.position_grid))
     return model
@@ -65,16 +65,16 @@ def seeded(config: ModelConfig, seed: int = SEED) -> TinySR:
 
 def _fill(owner: str, weight: Tensor, gain: float, generator: torch.Generator) -> None:
     if owner.endswith(".depthwise"):
-        _uniform(weight, BLUR, generator)
+        _fill_uniform(weight, BLUR, generator)
         weight[:, :, 1, 1] += 1
         return
-    _uniform(weight, gain / math.sqrt(weight[0].numel()), generator)
+    _fill_uniform(weight, gain / math.sqrt(weight[0].numel()), generator)
     if weight.dim() == 4 and weight.shape[1] > 3:
         # Features after a ReLU share a mean, which would drown what differs between images.
         weight -= weight.double().mean((1, 2, 3), keepdim=True).float()
 
 
-def _gains(model: TinySR) -> dict[str, float]:
+def _find_gains(model: TinySR) -> dict[str, float]:
     """Return by module name the gain that its weights need; 1 where there is no entry."""
     gains: dict[str, float] = {}
     for name, module in model.named_modules():
@@ -101,11 +101,11 @@ def _last_conv(model: TinySR, stage: str) -> str:
     return last
 
 
-def _uniform(tensor: Tensor, std: float, generator: torch.Generator) -> None:
+def _fill_uniform(tensor: Tensor, std: float, generator: torch.Generator) -> None:
     bound = std * math.sqrt(3)
     tensor.uniform_(-bound, bound, generator=generator)
 
 
-def _normal(count: int, generator: torch.Generator) -> Tensor:
+def _draw_normal(count: int, generator: torch.Generator) -> Tensor:
     """Return ``count`` nearly normal numbers: sums of 12 uniform ones, exact in float64."""
     return torch.rand(12, count, generator=generator).double().sum(0) - 6

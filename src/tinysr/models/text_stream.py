@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysr.models.accounting import Cost, cost
+from tinysr.models.accounting import Cost, count_cost
 from tinysr.models.config import TransformerConfig
-from tinysr.models.transformer import Block, FeedForward, Modulation, Transformer, in_heads, norm
+from tinysr.models.transformer import Block, FeedForward, Modulation, Transformer, norm, split_heads
 
-__all__ = ["TEXT_CHANNELS", "TEXT_TOKENS", "TextBlock", "TextStream", "text_stream_cost"]
+__all__ = ["TEXT_CHANNELS", "TEXT_TOKENS", "TextBlock", "TextStream", "count_text_stream"]
 
 TEXT_TOKENS = 77 + 256
 """Tokens of TSD-SR's prompt: CLIP's and T5's."""
@@ -52,18 +52,18 @@ class TextBlock(nn.Module):
             conditioning: ``[N, dim]``.
         """
         shift, scale, gate, *image_mlp = image.norm1(conditioning)
-        image_heads = image.attn.heads(_modulated(x, shift, scale))
+        image_heads = image.attn.heads(_modulate(x, shift, scale))
         text_shift, text_scale, *text_rest = self._modulation(conditioning)
-        text_heads = self._heads(_modulated(text, text_shift, text_scale))
+        text_heads = self._heads(_modulate(text, text_shift, text_scale))
         q, k, v = (torch.cat(pair, 2) for pair in zip(image_heads, text_heads, strict=True))
         y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
         ours, theirs = y[:, : x.shape[1]], y[:, x.shape[1] :]
-        x = _fed(image.ff, x + gate * image.attn.to_out(ours), *image_mlp)
+        x = _feed_forward(image.ff, x + gate * image.attn.to_out(ours), *image_mlp)
         if self.ff_context is None:
             return x, text
         text_gate, *text_mlp = text_rest
         text = text + text_gate * self.attn["to_add_out"](theirs)
-        return x, _fed(self.ff_context, text, *text_mlp)
+        return x, _feed_forward(self.ff_context, text, *text_mlp)
 
     def _modulation(self, conditioning: Tensor) -> tuple[Tensor, ...]:
         parts: tuple[Tensor, ...] = self.norm1_context(conditioning)
@@ -71,15 +71,15 @@ class TextBlock(nn.Module):
         return parts if self.ff_context is not None else parts[::-1]
 
     def _heads(self, text: Tensor) -> list[Tensor]:
-        return [in_heads(self.attn[f"add_{name}_proj"](text)) for name in "qkv"]
+        return [split_heads(self.attn[f"add_{name}_proj"](text)) for name in "qkv"]
 
 
-def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+def _modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return norm(x) * (1 + scale) + shift
 
 
-def _fed(ff: FeedForward, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:
-    y: Tensor = x + gate * ff(_modulated(x, shift, scale))
+def _feed_forward(ff: FeedForward, x: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> Tensor:
+    y: Tensor = x + gate * ff(_modulate(x, shift, scale))
     return y
 
 
@@ -116,7 +116,7 @@ class TextStream(nn.Module):
         return image.velocity(x, conditioning, rows, columns)
 
 
-def text_stream_cost(config: TransformerConfig, image_tokens: int) -> Cost:
+def count_text_stream(config: TransformerConfig, image_tokens: int) -> Cost:
     """Count what the text adds to a square image of so many tokens, by running both streams.
 
     What joint attention adds over the image alone is counted with the products between
@@ -128,6 +128,8 @@ def text_stream_cost(config: TransformerConfig, image_tokens: int) -> Cost:
         z = torch.empty(1, config.latent_channels, side, side)
         prompt = torch.empty(1, TEXT_TOKENS, TEXT_CHANNELS)
         pooled = torch.empty(1, config.pooled_size)
-        both = cost(nn.ModuleList([image, text]), text, image, z, torch.empty(1), pooled, prompt)
-        alone = cost(image, image, z, torch.empty(1), pooled)
+        both = count_cost(
+            nn.ModuleList([image, text]), text, image, z, torch.empty(1), pooled, prompt
+        )
+        alone = count_cost(image, image, z, torch.empty(1), pooled)
     return both - alone

@@ -26,10 +26,10 @@ __all__ = [
     "Modulation",
     "PatchEmbed",
     "Transformer",
-    "centre_crop",
-    "in_heads",
+    "crop_centre",
     "norm",
     "sincos_positions",
+    "split_heads",
     "time_embedding",
     "unpatchify",
 ]
@@ -56,7 +56,7 @@ def sincos_positions(dim: int, side: int) -> Tensor:
     return torch.cat([columns, rows], dim=2).reshape(1, side * side, dim).float()
 
 
-def centre_crop(table: Tensor, rows: int, columns: int) -> Tensor:
+def crop_centre(table: Tensor, rows: int, columns: int) -> Tensor:
     """Crop a square position table ``[1, side², D]`` to its middle ``[1, rows·columns, D]``."""
     side = math.isqrt(table.shape[1])
     if rows > side or columns > side:
@@ -144,10 +144,10 @@ class PatchEmbed(nn.Module):
         """Map ``[N, C, h, w]`` to ``[N, h/patch · w/patch, dim]``."""
         grid: Tensor = self.proj(z)
         rows, columns = grid.shape[2:]
-        return grid.flatten(2).transpose(1, 2) + centre_crop(self.pos_embed, rows, columns)
+        return grid.flatten(2).transpose(1, 2) + crop_centre(self.pos_embed, rows, columns)
 
 
-def in_heads(x: Tensor) -> Tensor:
+def split_heads(x: Tensor) -> Tensor:
     """Map ``[N, L, dim]`` to ``[N, heads, L, 64]``."""
     return x.reshape(*x.shape[:2], -1, HEAD_SIZE).transpose(1, 2)
 
@@ -164,7 +164,7 @@ class Attention(nn.Module):
 
     def heads(self, x: Tensor) -> list[Tensor]:
         """Map ``[N, L, dim]`` to q, k and v, each ``[N, heads, L, 64]``."""
-        return [in_heads(to(x)) for to in (self.to_q, self.to_k, self.to_v)]
+        return [split_heads(to(x)) for to in (self.to_q, self.to_k, self.to_v)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""

@@ -4,11 +4,11 @@ from .bisection import bisect
 from .gate import bisect_failures, gate_bundle
 from .gates import DEPARTURE, GATES_DB, SEAM_RATIO, departure, gate_db
 from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
-from .reference import Reference, eager_reference, further_references
-from .report import html_text
+from .reference import Reference, compute_further_references, compute_references
+from .report import render_html
 from .results import ArtifactResult, BisectResult, BisectRow, ImageResult, ParityReport, SeamResult
 from .run import ParityRun, run_artifact, run_parity
-from .seams import SeamReference, measure_seams, seam_ratio, seam_reference
+from .seams import SeamReference, compute_seam_reference, measure_seams, seam_ratio
 
 __all__ = [
     "DEPARTURE",
@@ -28,17 +28,17 @@ __all__ = [
     "SeamResult",
     "bisect",
     "bisect_failures",
+    "compute_further_references",
+    "compute_references",
+    "compute_seam_reference",
     "departure",
-    "eager_reference",
-    "further_references",
     "gate_bundle",
     "gate_db",
-    "html_text",
     "measure_seams",
+    "render_html",
     "run_artifact",
     "run_parity",
     "save_manifest",
     "seam_ratio",
-    "seam_reference",
     "with_verdicts",
 ]

@@ -117,7 +117,7 @@ def _chunks(sizes: dict[str, int]) -> list[list[str]]:
 
 def _result(rows: Sequence[BisectRow], *, label: str, image: str, threshold: float) -> BisectResult:
     place = next((i for i, row in enumerate(rows) if row.departs), None)
-    middle = _steepest(rows) if place is None else place
+    middle = _find_steepest(rows) if place is None else place
     note = (
         ""
         if place is not None
@@ -137,7 +137,7 @@ def _result(rows: Sequence[BisectRow], *, label: str, image: str, threshold: flo
     )
 
 
-def _steepest(rows: Sequence[BisectRow]) -> int:
+def _find_steepest(rows: Sequence[BisectRow]) -> int:
     """Return the row at which the error rises by the largest factor."""
     floor = 1e-7  # below it, errors are fp32's own rounding
     errors = [floor, *(max(row.error or 0.0, floor) for row in rows)]

@@ -17,8 +17,8 @@ from tinysr.runtime.session import Backend
 from .bisection import bisect
 from .record import REPORT_HTML, REPORT_JSON, save_manifest, with_verdicts
 from .reference import Reference
-from .report import html_text
-from .results import ArtifactResult, ParityReport, noted
+from .report import render_html
+from .results import ArtifactResult, ParityReport, note_bisect
 from .run import ParityRun, run_parity
 from .seams import SeamReference
 
@@ -48,10 +48,10 @@ def gate_bundle(
 
     A failed gate is not an error here: look at ``report.passed`` and ``report.failure``.
 
-    Nothing of the eager model is needed but what :func:`eager_reference` made of it, so a large
+    Nothing of the eager model is needed but what :func:`compute_references` made of it, so a large
     one can be dropped before::
 
-        references = eager_reference(model, suite(tile))
+        references = compute_references(model, suite(tile))
         del model
         report = gate_bundle(folder, references, backends=[OnnxRuntimeBackend()])
 
@@ -61,9 +61,9 @@ def gate_bundle(
         backends: what to run on.
         baked: gives the baked model for the bisect of failing artifacts; without it, failures
             are not bisected. It is called at most once, and only after a failure.
-        seam: from :func:`seam_reference`; without it, tiling is not measured.
-        further: from :func:`further_references`: needed for graphs that take tiles of more than
-            one size, and unused for others.
+        seam: from :func:`compute_seam_reference`; without it, tiling is not measured.
+        further: from :func:`compute_further_references`: needed for graphs that take tiles of
+            more than one size, and unused for others.
         progress: told about every step.
         html: a further place for the page.
         json: a further place for the data.
@@ -92,7 +92,7 @@ def bisect_failures(
 ) -> ParityReport:
     """Return the report with a bisect on the worst image of every artifact that failed.
 
-    An artifact that is no ONNX graph is bisected through the bundle's ONNX graph of its stage:
+    An artifact that is not an ONNX graph is bisected through the bundle's ONNX graph of its stage:
     that tells a wrong graph from a wrong conversion.
     """
     # The baked model takes the bundle's tiles, and no other.
@@ -100,19 +100,19 @@ def bisect_failures(
     model: nn.Module | None = None
     new: dict[int, ArtifactResult] = {}
     for done, result in enumerate(failed):
-        graph = _graph_for(bundle, result)
+        graph = _find_graph(bundle, result)
         if graph is None:
             continue
         if progress:
             progress(f"bisect {result.label}", done, len(failed))
         if model is None:
             model = baked()
-        new[id(result)] = _bisected(bundle, result, graph, references, model)
+        new[id(result)] = _bisect(bundle, result, graph, references, model)
     results = tuple(new.get(id(result), result) for result in report.results)
     return report.model_copy(update={"results": results})
 
 
-def _bisected(
+def _bisect(
     bundle: Bundle,
     result: ArtifactResult,
     graph: Artifact,
@@ -130,10 +130,10 @@ def _bisected(
         inputs=reference.ends(result.stage, bundle.manifest.latent_scale)[0],
         label=graph.label,
     )
-    return noted(result, found)
+    return note_bisect(result, found)
 
 
-def _graph_for(bundle: Bundle, result: ArtifactResult) -> Artifact | None:
+def _find_graph(bundle: Bundle, result: ArtifactResult) -> Artifact | None:
     """Return the ONNX graph of a result's stage: in its precision, or else in fp32."""
     graphs = [a for a in bundle.artifacts("onnx") if a.stage == result.stage]
     for precision in (result.precision, "fp32"):
@@ -147,7 +147,7 @@ def _write(
     folder: Path, run: ParityRun, json_copies: Iterable[Path], html_copies: Iterable[Path]
 ) -> None:
     data = run.report.json_text()
-    page = html_text(run)
+    page = render_html(run)
     for path in (folder / REPORT_JSON, *json_copies):
         write_atomically(path, data)
     for path in (folder / REPORT_HTML, *html_copies):

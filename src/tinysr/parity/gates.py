@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from tinysr.errors import choices
+from tinysr.errors import choice_error
 
 __all__ = ["DEPARTURE", "GATES_DB", "SEAM_RATIO", "departure", "gate_db"]
 
@@ -41,7 +41,7 @@ def gate_db(precision: str) -> float:
     Raises:
         UnsupportedError: there is no gate for this precision.
     """
-    return _lookup(GATES_DB, precision)
+    return _look_up(GATES_DB, precision)
 
 
 def departure(precision: str) -> float:
@@ -50,10 +50,10 @@ def departure(precision: str) -> float:
     Raises:
         UnsupportedError: there is no gate for this precision.
     """
-    return _lookup(DEPARTURE, precision)
+    return _look_up(DEPARTURE, precision)
 
 
-def _lookup(table: dict[str, float], precision: str) -> float:
+def _look_up(table: dict[str, float], precision: str) -> float:
     if precision not in table:
-        raise choices("precision", precision, table)
+        raise choice_error("precision", precision, table)
     return table[precision]

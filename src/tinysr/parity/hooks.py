@@ -69,8 +69,8 @@ def _run(root: nn.Module, module: nn.Module, inputs: Array, visit: Visit) -> Ten
 
 
 def _hook(name: str, visit: Visit) -> Callable[[nn.Module, Any, Any], None]:
-    def after(_module: nn.Module, _inputs: Any, output: Any) -> None:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
         if isinstance(output, Tensor):
             visit(name, output)
 
-    return after
+    return hook

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tinysr.suite.images import SuiteImage
 
-__all__ = ["Picture", "amplification", "picture", "thumb"]
+__all__ = ["Picture", "amplification", "make_picture", "make_thumbnail"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -41,7 +41,7 @@ class Picture:
     """``[s, s, 3]``: the largest absolute difference under each thumbnail pixel."""
 
 
-def picture(image: SuiteImage, expected: Array, found: Array) -> Picture:
+def make_picture(image: SuiteImage, expected: Array, found: Array) -> Picture:
     """Shrink an image's three states, ``[3, h, w]`` each, for the report.
 
     The images are averaged; of the differences the largest is kept, so that a single wrong
@@ -70,7 +70,7 @@ def amplification(pictures: tuple[Picture, ...]) -> float:
     return 10.0 ** min(max(round(-math.log10(level)), 0), _MAX_EXPONENT)
 
 
-def thumb(pixels: Array) -> str:
+def make_thumbnail(pixels: Array) -> str:
     """Return ``[h, w, 3]`` in [0, 1] as a PNG in a ``data:`` URI; not finite is magenta."""
     finite = np.isfinite(pixels)
     values = np.where(finite, pixels, 0).clip(0, 1)

@@ -23,7 +23,7 @@ def with_verdicts(manifest: Manifest, results: Sequence[ArtifactResult]) -> Mani
     An artifact that ran on several backends gets the worst one's verdict. One that was not run
     keeps the verdict it had.
     """
-    artifacts = tuple(_judged(artifact, results) for artifact in manifest.artifacts)
+    artifacts = tuple(_judge(artifact, results) for artifact in manifest.artifacts)
     return manifest.model_copy(update={"artifacts": artifacts})
 
 
@@ -32,7 +32,7 @@ def save_manifest(folder: Path, manifest: Manifest) -> None:
     write_atomically(folder / MANIFEST_NAME, to_json(manifest))
 
 
-def _judged(artifact: Artifact, results: Sequence[ArtifactResult]) -> Artifact:
+def _judge(artifact: Artifact, results: Sequence[ArtifactResult]) -> Artifact:
     own = [result for result in results if result.is_of(artifact)]
     if not own:
         return artifact

@@ -19,10 +19,10 @@ from tinysr.suite.images import SuiteImage
 __all__ = [
     "TILES",
     "Reference",
-    "as_given",
-    "eager_reference",
-    "further_references",
-    "further_sides",
+    "clamp_expected",
+    "compute_further_references",
+    "compute_references",
+    "list_further_sides",
 ]
 
 Array = NDArray[np.floating[Any]]
@@ -63,7 +63,7 @@ class Reference:
         }[stage]
 
 
-def as_given(artifact: Artifact, expected: Array) -> Array:
+def clamp_expected(artifact: Artifact, expected: Array) -> Array:
     """Return what an artifact would give if it were exact.
 
     Most leave it to their caller to clamp an image to [0, 1]. One that gives 8-bit images clamps
@@ -72,7 +72,7 @@ def as_given(artifact: Artifact, expected: Array) -> Array:
     return np.clip(expected, 0, 1) if artifact.options.get(CLAMPED) else expected
 
 
-def eager_reference(
+def compute_references(
     model: TinySR, images: Iterable[SuiteImage], progress: Progress | None = None
 ) -> tuple[Reference, ...]:
     """Run the eager model once per image.
@@ -94,13 +94,13 @@ def eager_reference(
     return tuple(references)
 
 
-def further_sides(manifest: Manifest, artifacts: Iterable[Artifact]) -> tuple[int, ...]:
+def list_further_sides(manifest: Manifest, artifacts: Iterable[Artifact]) -> tuple[int, ...]:
     """Return the sides of tiles that graphs take beside the bundle's, in low-resolution pixels."""
     named = (str(artifact.options.get(TILES, "")).split() for artifact in artifacts)
     return tuple(sorted({int(side) for own in named for side in own} - {manifest.tile}))
 
 
-def further_references(
+def compute_further_references(
     model: TinySR,
     manifest: Manifest,
     images: Callable[[int], Iterable[SuiteImage]],
@@ -117,8 +117,8 @@ def further_references(
     Returns:
         References by the side of their images.
     """
-    sides = further_sides(manifest, manifest.artifacts)
-    return {side: eager_reference(model, images(side), progress) for side in sides}
+    sides = list_further_sides(manifest, manifest.artifacts)
+    return {side: compute_references(model, images(side), progress) for side in sides}
 
 
 def _reference(model: TinySR, image: SuiteImage) -> Reference:

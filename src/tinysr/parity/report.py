@@ -9,11 +9,11 @@ from tinysr.metrics import Metrics
 from tinysr.pages import page
 
 from .gates import GATES_DB
-from .pictures import Picture, amplification, thumb
+from .pictures import Picture, amplification, make_thumbnail
 from .results import ArtifactResult, ImageResult
 from .run import ParityRun
 
-__all__ = ["html_text"]
+__all__ = ["render_html"]
 
 _GATE_MARK = 60
 """Position of the gate on a bar, in percent of its length."""
@@ -38,7 +38,7 @@ class _Gallery:
     cards: tuple[_Card, ...]
 
 
-def html_text(run: ParityRun) -> str:
+def render_html(run: ParityRun) -> str:
     """Return the page. Every name in it is escaped: image files and bundles are the user's.
 
     Raises:
@@ -54,7 +54,7 @@ def html_text(run: ParityRun) -> str:
         "bar": _bar,
         "gate_mark": _GATE_MARK,
     }
-    filters = {"db": _db, "small": _small, "fixed": _fixed}
+    filters = {"db": _format_db, "small": _format_small, "fixed": _format_fixed}
     return page("tinysr.parity", "report.html.j2", values, filters)
 
 
@@ -78,10 +78,10 @@ def _gallery(result: ArtifactResult, pictures: tuple[Picture, ...]) -> _Gallery:
     cards = tuple(
         _Card(
             result=image,
-            source=thumb(picture.source),
-            eager=thumb(picture.eager),
-            backend=thumb(picture.backend),
-            difference=thumb(picture.difference * factor),
+            source=make_thumbnail(picture.source),
+            eager=make_thumbnail(picture.eager),
+            backend=make_thumbnail(picture.backend),
+            difference=make_thumbnail(picture.difference * factor),
         )
         for image, picture in zip(result.images, pictures, strict=True)
     )
@@ -98,17 +98,17 @@ def _bar(result: ArtifactResult) -> float:
     return round(min(max(metrics.psnr_db / result.gate_db * _GATE_MARK, 0.0), 100.0), 1)
 
 
-def _db(metrics: Metrics) -> str:
+def _format_db(metrics: Metrics) -> str:
     if not metrics.finite:
         return "not finite"
     return "equal" if metrics.psnr_db is None else f"{metrics.psnr_db:.1f}"
 
 
-def _small(value: Any) -> str:
+def _format_small(value: Any) -> str:
     """Return an error in three digits."""
     return "–" if value is None else "0" if value == 0 else f"{value:.1e}"
 
 
-def _fixed(value: Any) -> str:
+def _format_fixed(value: Any) -> str:
     """Return a likeness, near 1, in as many digits as show how near."""
     return "–" if value is None else f"{value:.6f}"

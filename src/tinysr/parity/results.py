@@ -8,7 +8,7 @@ from typing import Literal
 from tinysr.manifest import Artifact, Host, Source, Stage, Verdict
 from tinysr.metrics import Metrics
 from tinysr.records import StrictRecord
-from tinysr.versions import installed
+from tinysr.versions import find_versions
 
 __all__ = [
     "ArtifactResult",
@@ -17,7 +17,7 @@ __all__ = [
     "ImageResult",
     "ParityReport",
     "SeamResult",
-    "noted",
+    "note_bisect",
     "verdict_of",
     "versions",
 ]
@@ -48,7 +48,7 @@ class BisectResult(StrictRecord):
     """Where a failing graph goes wrong."""
 
     artifact: str
-    """The ONNX graph that was taken apart: not the one that failed when that is no ONNX."""
+    """The ONNX graph that was taken apart; another than the one that failed if that is not ONNX."""
     image: str
     threshold: float
     """Relative error that the precision explains."""
@@ -190,7 +190,7 @@ def verdict_of(
     )
 
 
-def noted(result: ArtifactResult, bisect: BisectResult) -> ArtifactResult:
+def note_bisect(result: ArtifactResult, bisect: BisectResult) -> ArtifactResult:
     """Return the result with its bisect, and the verdict with what the bisect found."""
     found = f"'{bisect.module}' departs first" if bisect.module else bisect.note
     note = "; ".join(filter(None, (result.verdict.note, found)))
@@ -203,4 +203,4 @@ def versions() -> tuple[dict[str, str], Host]:
     host = Host(
         system=platform.system(), machine=platform.machine(), python=platform.python_version()
     )
-    return installed(_PACKAGES), host
+    return find_versions(_PACKAGES), host

@@ -17,8 +17,8 @@ from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
 from .gates import gate_db
-from .pictures import Picture, picture
-from .reference import Reference, as_given, further_sides
+from .pictures import Picture, make_picture
+from .reference import Reference, clamp_expected, list_further_sides
 from .results import (
     ArtifactResult,
     ImageResult,
@@ -62,11 +62,11 @@ def run_parity(
     Args:
         bundle: read from its folder; hashes are checked as files are opened.
         backends: what to run on; each takes the artifacts of its target.
-        references: from :func:`eager_reference`, at the bundle's tile size.
+        references: from :func:`compute_references`, at the bundle's tile size.
         progress: told about every artifact.
-        seam: from :func:`seam_reference`; without it, tiling is not measured.
-        further: from :func:`further_references`, by the sides of tiles that graphs take beside the
-            bundle's.
+        seam: from :func:`compute_seam_reference`; without it, tiling is not measured.
+        further: from :func:`compute_further_references`, by the sides of tiles that graphs take
+            beside the bundle's.
 
     Raises:
         BundleError: the bundle has no artifact for one of the backends.
@@ -81,7 +81,7 @@ def run_parity(
         artifacts = bundle.artifacts(backend.target)
         if not artifacts:
             raise BundleError(f"{bundle.folder}: no {backend.target} artifacts for {backend.name}")
-        artifacts = _fitting(bundle, backend, artifacts)
+        artifacts = _select_fitting(bundle, backend, artifacts)
         for artifact in artifacts:
             sizes = _sizes(bundle, artifact, references, further or {})
             for side, images in sizes.items():
@@ -125,11 +125,11 @@ def run_artifact(
     pictures: list[Picture] = []
     with backend.open(bundle, artifact) as session:
         for reference, found in _outputs(session, references, scale, progress):
-            expected = as_given(artifact, reference.ends(artifact.stage, scale)[1])
+            expected = clamp_expected(artifact, reference.ends(artifact.stage, scale)[1])
             metrics = measure(found, expected, images=shows)
             images.append(_image_result(reference, metrics, gate))
             if shows:
-                pictures.append(picture(reference.image, expected, found))
+                pictures.append(make_picture(reference.image, expected, found))
     result = ArtifactResult(
         target=artifact.target,
         stage=artifact.stage,
@@ -152,7 +152,7 @@ def _sizes(
 ) -> dict[int | None, Sequence[Reference]]:
     """Return the references of every size that an artifact takes; the bundle's tile is None."""
     sizes: dict[int | None, Sequence[Reference]] = {None: references}
-    for side in further_sides(bundle.manifest, [artifact]):
+    for side in list_further_sides(bundle.manifest, [artifact]):
         if side not in further:
             raise UnsupportedError(
                 f"{artifact.label} takes tiles of {side} too: expected references of that size, "
@@ -162,11 +162,11 @@ def _sizes(
     return sizes
 
 
-def _fitting(
+def _select_fitting(
     bundle: Bundle, backend: Backend, artifacts: tuple[Artifact, ...]
 ) -> tuple[Artifact, ...]:
     """Return the artifacts that this machine runs; the others keep the verdict they have."""
-    reasons = {artifact.label: backend.unfit(bundle, artifact) for artifact in artifacts}
+    reasons = {artifact.label: backend.explain_unfit(bundle, artifact) for artifact in artifacts}
     found = tuple(artifact for artifact in artifacts if not reasons[artifact.label])
     if not found:
         label, reason = next(iter(reasons.items()))
@@ -184,7 +184,7 @@ def _outputs(
 ) -> Iterator[tuple[Reference, Array]]:
     """Yield each reference with the session's output for it, in fp32, without batch."""
     artifact = session.artifact
-    source, sink = _only(artifact.inputs, artifact), _only(artifact.outputs, artifact)
+    source, sink = _take_only(artifact.inputs, artifact), _take_only(artifact.outputs, artifact)
     done = 0
     for batch in _batches(references, source.shape[0]):
         if progress:
@@ -224,7 +224,7 @@ def _image_result(reference: Reference, metrics: Metrics, gate: float) -> ImageR
     )
 
 
-def _only(ports: tuple[Port, ...], artifact: Artifact) -> Port:
+def _take_only(ports: tuple[Port, ...], artifact: Artifact) -> Port:
     if len(ports) != 1:
         raise UnsupportedError(
             f"{artifact.label}: expected one input and one output, "

@@ -24,17 +24,17 @@ from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
 from tinysr.runtime.geometry import LATENT_STRIDE, SCALE, plan
 from tinysr.runtime.latents import WINDOWS
-from tinysr.runtime.network import Network, Work
+from tinysr.runtime.network import ImageWork, Network
 from tinysr.runtime.registry import STAGES, create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
-from tinysr.suite.images import Pixels, photo
+from tinysr.suite.images import ImageArray, photo
 
 from .gates import SEAM_RATIO, gate_db
-from .reference import as_given
+from .reference import clamp_expected
 from .results import SeamResult
 
-__all__ = ["SeamReference", "measure_seams", "seam_ratio", "seam_reference"]
+__all__ = ["SeamReference", "compute_seam_reference", "measure_seams", "seam_ratio"]
 
 PHOTO = "astronaut"
 
@@ -54,13 +54,13 @@ Mask = NDArray[np.bool_]
 class SeamReference:
     """The image, and what the eager model makes of it with the same transformer tiles."""
 
-    image: Pixels
+    image: ImageArray
     """``[3, H, W]`` in [0, 1]: two tiles wide and high, or more where windows are larger."""
     upscaled: NDArray[np.floating[Any]]
     """``[3, 4H, 4W]``, not clipped."""
 
 
-def seam_reference(bundle: Bundle, model: TinySR) -> SeamReference:
+def compute_seam_reference(bundle: Bundle, model: TinySR) -> SeamReference:
     """Run the eager model on an image of two by two tiles, its autoencoder on the whole of it.
 
     Args:
@@ -70,7 +70,7 @@ def seam_reference(bundle: Bundle, model: TinySR) -> SeamReference:
     manifest = bundle.manifest
     side = max(2 * manifest.tile - LATENT_STRIDE * manifest.overlap, _windows_side(bundle)) - _ODD
     image = photo(PHOTO, side)
-    upscaled, _ = _upscaled(
+    upscaled, _ = _upscale(
         bundle, create("eager", RunOptions(model=model)), "fp32", image, window=2 * side
     )
     return SeamReference(image=image, upscaled=upscaled)
@@ -82,9 +82,9 @@ def measure_seams(
     """Yield the result of each precision that runs here, and in which all stages are there."""
     for precision in backend.precisions(bundle, STAGES):
         stages = [backend.artifact(bundle, stage, precision) for stage in STAGES]
-        if any(backend.unfit(bundle, artifact) for artifact in stages):
+        if any(backend.explain_unfit(bundle, artifact) for artifact in stages):
             continue
-        yield _measured(bundle, backend, precision, reference)
+        yield _measure(bundle, backend, precision, reference)
 
 
 def seam_ratio(error: NDArray[np.floating[Any]], at_borders: Mask) -> float:
@@ -99,20 +99,20 @@ def seam_ratio(error: NDArray[np.floating[Any]], at_borders: Mask) -> float:
     return float((squares[at_borders].mean() + floor) / (squares[~at_borders].mean() + floor))
 
 
-def _measured(
+def _measure(
     bundle: Bundle, backend: Backend, precision: str, reference: SeamReference
 ) -> SeamResult:
     gate = gate_db(precision)
     metrics, ratio = Metrics(finite=False, identical=False, peak=1.0), None
-    work: Work | None = None
+    work: ImageWork | None = None
     with suppress(_NotFiniteError):
-        found, work = _upscaled(
+        found, work = _upscale(
             bundle, backend, precision, reference.image, window=_window(bundle.manifest)
         )
         decoder = backend.artifact(bundle, "decoder", precision)
-        expected = as_given(decoder, reference.upscaled)
+        expected = clamp_expected(decoder, reference.upscaled)
         metrics = measure(found, expected, images=True)
-        at_borders = _at_borders(work, found.shape[1:], bundle.manifest)
+        at_borders = _mask_borders(work, found.shape[1:], bundle.manifest)
         ratio = seam_ratio(found - expected, at_borders)
     return SeamResult(
         backend=backend.name,
@@ -133,9 +133,9 @@ class _NotFiniteError(Exception):
     """The network gave NaN or infinity."""
 
 
-def _upscaled(
-    bundle: Bundle, backend: Backend, precision: str, image: Pixels, *, window: int
-) -> tuple[NDArray[np.float32], Work]:
+def _upscale(
+    bundle: Bundle, backend: Backend, precision: str, image: ImageArray, *, window: int
+) -> tuple[NDArray[np.float32], ImageWork]:
     """Return what a backend makes of an image ``[3, H, W]``, not clipped, and how it was tiled."""
     manifest = bundle.manifest
     sizes = plan(image.shape[2], image.shape[1], manifest.tile)
@@ -170,18 +170,18 @@ def _window(manifest: Manifest) -> int:
     return LATENT_STRIDE * (2 * manifest.halo.latents + manifest.tile // LATENT_STRIDE // 2)
 
 
-def _at_borders(work: Work, size: tuple[int, ...], manifest: Manifest) -> Mask:
+def _mask_borders(work: ImageWork, size: tuple[int, ...], manifest: Manifest) -> Mask:
     tile = manifest.tile // LATENT_STRIDE
     tops, lefts = zip(*work.tiles.corners, strict=True)
     rows = {span.first for span in work.layout.rows} | {y for t in tops for y in (t, t + tile)}
     columns = {s.first for s in work.layout.columns} | {x for t in lefts for x in (t, t + tile)}
     near_row, near_column = (
-        _near(lines, length) for lines, length in zip((rows, columns), size, strict=True)
+        _mask_near(lines, length) for lines, length in zip((rows, columns), size, strict=True)
     )
     return near_row[:, None] | near_column[None, :]
 
 
-def _near(lines: Iterable[int], length: int) -> Mask:
+def _mask_near(lines: Iterable[int], length: int) -> Mask:
     """Return which pixels along a side are near a border; the image's own are none."""
     near = np.zeros(length, bool)
     for line in lines:

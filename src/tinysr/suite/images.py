@@ -43,7 +43,7 @@ PHOTOS = ("astronaut", "camera", "chelsea", "coffee", "hubble", "rocket")
 _SEED = 80
 _LOG = logging.getLogger(__name__)
 
-Pixels = NDArray[np.float32]
+ImageArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class SuiteImage:
 
     name: str
     kind: Literal["photo", "flat", "pattern", "user"]
-    pixels: Pixels
+    pixels: ImageArray
     """``[3, tile, tile]``, RGB, in [0, 1]."""
 
 
@@ -113,7 +113,7 @@ def image_paths(folder: Path) -> tuple[Path, ...]:
     """
     if not paths.is_folder(folder, ImageError):
         raise ImageError(f"{folder}: expected a folder of images, found none")
-    named = [p for p in paths.listing(folder, ImageError) if p.suffix.lower() in INPUT_SUFFIXES]
+    named = [p for p in paths.list_folder(folder, ImageError) if p.suffix.lower() in INPUT_SUFFIXES]
     found = tuple(path for path in named if paths.may_be_file(path))
     if not found:
         raise ImageError(
@@ -147,13 +147,13 @@ def user_image(path: Path, tile: int) -> SuiteImage:
     return SuiteImage(name=path.name, kind="user", pixels=fit(_read(path), tile))
 
 
-def photo(name: str, side: int) -> Pixels:
+def photo(name: str, side: int) -> ImageArray:
     """Return one of :data:`PHOTOS` at a size, ``[3, side, side]``."""
     with resources.as_file(resources.files("tinysr.suite") / "photos" / f"{name}.png") as path:
         return fit(_read(path), side)
 
 
-def fit(pixels: Pixels, tile: int) -> Pixels:
+def fit(pixels: ImageArray, tile: int) -> ImageArray:
     """Return the centre ``[3, tile, tile]`` of ``[3, H, W]``, mirrored outwards where it ends."""
     short = [max(0, tile - side) for side in pixels.shape[1:]]
     pad = [(0, 0), *((missing // 2, missing - missing // 2) for missing in short)]
@@ -162,7 +162,7 @@ def fit(pixels: Pixels, tile: int) -> Pixels:
     return np.ascontiguousarray(padded[:, top : top + tile, left : left + tile])
 
 
-def _read(path: Path) -> Pixels:
+def _read(path: Path) -> ImageArray:
     try:
         with Image.open(path) as image:
             rgb = ImageOps.exif_transpose(image).convert("RGB")
@@ -171,34 +171,34 @@ def _read(path: Path) -> Pixels:
     return _planes(np.asarray(rgb, np.float32) / 255)
 
 
-def _planes(pixels: NDArray[np.floating[Any]]) -> Pixels:
+def _planes(pixels: NDArray[np.floating[Any]]) -> ImageArray:
     """Return ``[H, W, 3]`` as contiguous ``[3, H, W]``."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)
 
 
-def _flat(colour: Iterable[float], tile: int) -> Pixels:
+def _flat(colour: Iterable[float], tile: int) -> ImageArray:
     column = np.asarray(tuple(colour), np.float32)[:, None, None]
     return np.ascontiguousarray(np.broadcast_to(column, (3, tile, tile)))
 
 
-def _gradient(tile: int) -> Pixels:
+def _gradient(tile: int) -> ImageArray:
     """Red rises to the right, green downwards, blue falls along the diagonal."""
     y, x = np.mgrid[0:tile, 0:tile].astype(np.float32) / (tile - 1)
     return np.stack([x, y, 1 - (x + y) / 2]).astype(np.float32)
 
 
-def _checkerboard(tile: int) -> Pixels:
+def _checkerboard(tile: int) -> ImageArray:
     """Squares of 1 pixel in the left half and of 8 in the right one."""
     y, x = np.mgrid[0:tile, 0:tile]
     squares = np.where(x < tile // 2, (x + y) % 2, (x // 8 + y // 8) % 2)
     return np.repeat(squares[None].astype(np.float32), 3, axis=0)
 
 
-def _noise(tile: int) -> Pixels:
+def _noise(tile: int) -> ImageArray:
     return np.random.default_rng(_SEED).random((3, tile, tile), np.float32)
 
 
-def _text(tile: int) -> Pixels:
+def _text(tile: int) -> ImageArray:
     """Black on white above, white on blue below, in the font that Pillow brings."""
     image = Image.new("L", (tile, tile), 0)
     draw = ImageDraw.Draw(image)

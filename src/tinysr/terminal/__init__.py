@@ -5,8 +5,8 @@ Programs begin with :func:`program`, print through :class:`Output`, and lay out 
 """
 
 from .children import run_child
-from .encoding import degraded, plain
-from .output import Output, Part, styled
+from .encoding import degrade_text, make_plain
+from .output import Output, Part, style_text
 from .program import program, run_program
 from .tables import Column, Table
 
@@ -15,10 +15,10 @@ __all__ = [
     "Output",
     "Part",
     "Table",
-    "degraded",
-    "plain",
+    "degrade_text",
+    "make_plain",
     "program",
     "run_child",
     "run_program",
-    "styled",
+    "style_text",
 ]

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from .output import Output
 
-__all__ = ["Bars", "bars"]
+__all__ = ["Bars", "make_bars"]
 
 _LEAST, _MOST = 8, 40
 """Columns of a bar; where there is no room for the least, there is none."""
@@ -35,7 +35,7 @@ class Bars(Progress):
                 yield _Line(task, [_words(column, task) for column in self.columns])
 
 
-def bars(
+def make_bars(
     output: Output,
     text: str = "{task.description}",
     *more: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-__all__ = ["ERRORS", "degraded", "plain"]
+__all__ = ["ERRORS", "degrade_text", "make_plain"]
 
 ERRORS = "tinysr.degrade"
 """Name of the error handler: a character that an encoding lacks becomes ASCII."""
@@ -42,23 +42,23 @@ _ACROSS, _DOWN = "─━┄┅┈┉╌╍═╴╶╸╺╼╾", "│┃┆┇�
 _BOXES, _BLOCKS, _BRAILLE = range(0x2500, 0x2580), range(0x2580, 0x25A0), range(0x2800, 0x2900)
 
 
-def degraded(text: str, encoding: str | None) -> str:
+def degrade_text(text: str, encoding: str | None) -> str:
     """Return a text as it will stand in an output of that encoding; None is UTF-8."""
     return text.encode(encoding or "utf-8", ERRORS).decode(encoding or "utf-8")
 
 
-def plain(text: str) -> str:
+def make_plain(text: str) -> str:
     """Return text in one line that no terminal takes for commands, whatever files are called."""
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _degrade(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(map(_ascii, error.object[error.start : error.end])), error.end
+    return "".join(map(_to_ascii, error.object[error.start : error.end])), error.end
 
 
-def _ascii(character: str) -> str:
+def _to_ascii(character: str) -> str:
     point = ord(character)
     if point in _BOXES:
         return "-" if character in _ACROSS else "|" if character in _DOWN else "+"
@@ -66,10 +66,10 @@ def _ascii(character: str) -> str:
         return "#"
     if point in _BRAILLE:  # of spinners
         return "*"
-    return _SAME.get(character) or _escaped(character)
+    return _SAME.get(character) or _escape(character)
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     """Return a character as Python writes it; bytes of names that are no text, as in our JSON."""
     return character.encode("unicode_escape").decode()
 

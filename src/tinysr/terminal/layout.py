@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.text import Text
 
-from .encoding import degraded, plain
+from .encoding import degrade_text, make_plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .output import Part
     from .tables import Column, Table
 
-__all__ = ["table_lines", "wrapped"]
+__all__ = ["table_lines", "wrap_text"]
 
 _GAP = "  "
 
@@ -38,27 +38,27 @@ def table_lines(table: Table, console: Console, width: int | None) -> Iterator[T
     """Yield a table's lines, none wider than ``width`` columns unless a single word is."""
     cells = [[_text(cell, console) for cell in row] for row in table.rows]
     heads = [_text(column.name, console) for column in table.columns]
-    widths = _fitting(table.columns, [heads, *cells], width)
+    widths = _fit_widths(table.columns, [heads, *cells], width)
     if table.title:
-        yield from wrapped(_styled(table.title, "bold", console), width)
+        yield from wrap_text(_style(table.title, "bold", console), width)
     if widths is not None:
         yield from _grid(table.columns, heads, cells, widths, console)
     elif width is not None:
         yield from _blocks(heads, cells, width)
     if table.caption:
-        yield from wrapped(_styled(table.caption, "dim", console), width)
+        yield from wrap_text(_style(table.caption, "dim", console), width)
 
 
 def _text(part: Part, console: Console) -> Text:
-    style, text = (part.style, part.plain) if isinstance(part, Text) else ("", plain(part))
-    return _styled(text, str(style), console)
+    style, text = (part.style, part.plain) if isinstance(part, Text) else ("", make_plain(part))
+    return _style(text, str(style), console)
 
 
-def _styled(text: str, style: str, console: Console) -> Text:
-    return Text(degraded(text, console.encoding), style)
+def _style(text: str, style: str, console: Console) -> Text:
+    return Text(degrade_text(text, console.encoding), style)
 
 
-def _fitting(columns: Sequence[Column], rows: Cells, width: int | None) -> list[int] | None:
+def _fit_widths(columns: Sequence[Column], rows: Cells, width: int | None) -> list[int] | None:
     """Return the columns' widths, or None if they don't fit side by side."""
     wide = [max(cell.cell_len for cell in cells) for cells in zip(*rows, strict=True)]
     if width is None:
@@ -85,7 +85,7 @@ def _grid(
     for head in heads:
         head.stylize("bold")
     yield from _row(columns, heads, widths, console)
-    yield _styled("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)), "dim", console)
+    yield _style("─" * (sum(widths) + len(_GAP) * (len(widths) - 1)), "dim", console)
     for row in cells:
         yield from _row(columns, row, widths, console)
 
@@ -93,7 +93,7 @@ def _grid(
 def _row(
     columns: Sequence[Column], row: Sequence[Text], widths: Sequence[int], console: Console
 ) -> Iterator[Text]:
-    stacks = [list(wrapped(cell, w)) for cell, w in zip(row, widths, strict=True)]
+    stacks = [list(wrap_text(cell, w)) for cell, w in zip(row, widths, strict=True)]
     for pieces in zip_longest(*stacks, fillvalue=Text()):
         line = Text()
         for column, piece, width in zip(columns, pieces, widths, strict=True):
@@ -110,17 +110,17 @@ def _blocks(heads: list[Text], cells: Cells, width: int) -> Iterator[Text]:
         for number, (head, cell) in enumerate(zip(heads, row, strict=True)):
             said = Text.assemble(head, ": ", cell, style="" if number else "bold")
             if number == 0:
-                yield from wrapped(said, width)
+                yield from wrap_text(said, width)
             elif cell.plain:
-                yield from _indented(said, width)
+                yield from _indent(said, width)
 
 
-def _indented(text: Text, width: int) -> Iterator[Text]:
-    for number, piece in enumerate(wrapped(text, max(width - 4, 1))):
+def _indent(text: Text, width: int) -> Iterator[Text]:
+    for number, piece in enumerate(wrap_text(text, max(width - 4, 1))):
         yield Text.assemble("    " if number else "  ", piece)
 
 
-def wrapped(text: Text, width: int | None) -> Iterator[Text]:
+def wrap_text(text: Text, width: int | None) -> Iterator[Text]:
     """Yield the lines of a text, broken between words only: a long word makes a long line."""
     if width is None or text.cell_len <= width:
         yield text

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
 
-from .encoding import degraded, plain
+from .encoding import degrade_text, make_plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     from .tables import Table
 
-__all__ = ["Output", "Part", "json_text", "styled", "width_of"]
+__all__ = ["Output", "Part", "json_text", "style_text", "width_of"]
 
 Part: TypeAlias = "str | Text"
 """A piece of a line. Nothing in it is markup, so a name can't be mistaken for any."""
 
 
-def styled(text: str, style: str) -> Text:
+def style_text(text: str, style: str) -> Text:
     """Return a piece of a line in a style, such as ``bold red``."""
     from rich.text import Text  # noqa: PLC0415  JSON needs none of it
 
-    return Text(plain(text), style)
+    return Text(make_plain(text), style)
 
 
 class Output:
@@ -65,11 +65,11 @@ class Output:
         """Print one line; without ``wrap``, a terminal breaks it where it likes."""
         from rich.text import Text  # noqa: PLC0415
 
-        from .layout import wrapped  # noqa: PLC0415
+        from .layout import wrap_text  # noqa: PLC0415
 
-        cleaned = (part if isinstance(part, Text) else plain(part) for part in parts)
+        cleaned = (part if isinstance(part, Text) else make_plain(part) for part in parts)
         width = self.width if wrap and self.file.isatty() else None
-        for text in wrapped(Text.assemble(*cleaned), width):
+        for text in wrap_text(Text.assemble(*cleaned), width):
             self._print(text)
 
     def table(self, table: Table) -> None:
@@ -88,9 +88,9 @@ class Output:
         """Print one JSON value in ASCII, which every encoding and every reader takes."""
         self.write(json_text(data))
 
-    def shown(self, text: str) -> str:
+    def degrade(self, text: str) -> str:
         """Return a text as it will stand in this output's encoding."""
-        return degraded(text, self.file.encoding)
+        return degrade_text(text, self.file.encoding)
 
     def _print(self, text: Text) -> None:
         self.console.print(text, soft_wrap=True)
@@ -109,12 +109,12 @@ def width_of(file: TextIO) -> int | None:
 
 def json_text(data: Any) -> str:
     """Return JSON in ASCII; JSON has no infinity and no NaN, which become null."""
-    return json.dumps(_finite(data), indent=2, allow_nan=False)
+    return json.dumps(_make_finite(data), indent=2, allow_nan=False)
 
 
-def _finite(data: Any) -> Any:
+def _make_finite(data: Any) -> Any:
     if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
+        return {key: _make_finite(value) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
+        return [_make_finite(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -9,7 +9,7 @@ from typing import ParamSpec
 
 from tinysr.errors import TinySRError
 
-from .output import Output, styled
+from .output import Output, style_text
 from .streams import is_of_output, prepare, settle
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "program", "run_program"]
@@ -27,10 +27,10 @@ def program(main: Callable[_Words, int]) -> Callable[_Words, int]:
     """Make a function the main one of a program: see :func:`run_program`."""
 
     @functools.wraps(main)
-    def wrapped(*words: _Words.args, **more: _Words.kwargs) -> int:
+    def wrapper(*words: _Words.args, **more: _Words.kwargs) -> int:
         return run_program(lambda: main(*words, **more))
 
-    return wrapped
+    return wrapper
 
 
 def run_program(work: Callable[[], int]) -> int:
@@ -88,4 +88,4 @@ def _refuse_output(error: OSError) -> int:
 def _say(word: str, rest: str = "") -> None:
     """Print one line on standard error, if that takes it: the exit code says it, too."""
     with contextlib.suppress(OSError):
-        Output(error=True).line(styled(word, "bold red"), rest, wrap=False)
+        Output(error=True).line(style_text(word, "bold red"), rest, wrap=False)

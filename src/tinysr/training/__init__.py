@@ -1,36 +1,36 @@
 """The paper's recipe: stages that one engine trains, their data, and what they hand on."""
 
 from tinysr.records import StrictRecord
-from tinysr.training.chain import Chain, run_chain
+from tinysr.training.chain import RecipeRun, run_chain
 from tinysr.training.config import Data, Optim, Phase, RunConfig, read_config
 from tinysr.training.degradations.fixed import Degradation, degrade
-from tinysr.training.evaluate import Score, evaluate, mean_psnr, photo_pairs
+from tinysr.training.evaluate import PhotoScore, evaluate, mean_psnr, photo_pairs
 from tinysr.training.init import initialise
 from tinysr.training.recipes import RECIPES, config_path
 from tinysr.training.release import write_release
-from tinysr.training.runner import Job, run_stage
-from tinysr.training.synthetic import synthetic_image
+from tinysr.training.runner import StageRun, run_stage
+from tinysr.training.synthetic import make_synthetic_image
 
 __all__ = [
     "RECIPES",
-    "Chain",
     "Data",
     "Degradation",
-    "Job",
     "Optim",
     "Phase",
+    "PhotoScore",
+    "RecipeRun",
     "RunConfig",
-    "Score",
+    "StageRun",
     "StrictRecord",
     "config_path",
     "degrade",
     "evaluate",
     "initialise",
+    "make_synthetic_image",
     "mean_psnr",
     "photo_pairs",
     "read_config",
     "run_chain",
     "run_stage",
-    "synthetic_image",
     "write_release",
 ]

@@ -9,22 +9,22 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from tinysr.training.engine import Progress
-from tinysr.training.evaluate import Score
-from tinysr.training.provenance import Made, packaged_recipe
+from tinysr.training.engine import RunProgress
+from tinysr.training.evaluate import PhotoScore
+from tinysr.training.provenance import FinishedRun, find_packaged_recipe
 
-__all__ = ["Scores", "model_card"]
+__all__ = ["Scores", "make_model_card"]
 
-Scores = Mapping[str, Sequence[Score]]
+Scores = Mapping[str, Sequence[PhotoScore]]
 """The scores of each method, in the same order of photos."""
 
 
-def model_card(
+def make_model_card(
     preset: str,
-    progress: Progress,
-    made: Sequence[Made],
-    watched: Scores,
-    unwatched: Scores,
+    progress: RunProgress,
+    made: Sequence[FinishedRun],
+    validation: Scores,
+    held_out: Scores,
     *,
     size: int,
 ) -> list[str]:
@@ -34,8 +34,8 @@ def model_card(
         preset: the model's name.
         progress: of the run that made it.
         made: that run and those before it.
-        watched: scores on the photos that trainings are watched on.
-        unwatched: scores on other photos.
+        validation: scores on the validation photos.
+        held_out: scores on the held-out photos.
         size: of the weights, in bytes.
     """
     return [
@@ -45,12 +45,12 @@ def model_card(
         f"scratch by this project; fp16 safetensors, {size / 1e6:.1f} MB.",
         "",
         *_training(progress, made),
-        *_results(watched, unwatched),
-        *_limits(progress, watched),
+        *_results(validation, held_out),
+        *_limits(progress, validation),
     ]
 
 
-def _training(progress: Progress, made: Sequence[Made]) -> list[str]:
+def _training(progress: RunProgress, made: Sequence[FinishedRun]) -> list[str]:
     config = progress.config
     optim, data = config.optim, config.data
     phases = [
@@ -80,8 +80,8 @@ def _training(progress: Progress, made: Sequence[Made]) -> list[str]:
     return [*lines, "", *_curve(progress), ""]
 
 
-def _stages(made: Sequence[Made]) -> list[str]:
-    recipe = packaged_recipe(list(made))
+def _stages(made: Sequence[FinishedRun]) -> list[str]:
+    recipe = find_packaged_recipe(list(made))
     how = (
         f"Made by `tinysr train {recipe}`; every stage has the config that is packaged."
         if recipe
@@ -102,12 +102,12 @@ def _stages(made: Sequence[Made]) -> list[str]:
     ]
 
 
-def _facts(run: Made) -> str:
+def _facts(run: FinishedRun) -> str:
     kept = run.facts.get("kept")
     return f"layers {', '.join(map(str, kept))} stay" if kept else ""
 
 
-def _images(progress: Progress) -> str:
+def _images(progress: RunProgress) -> str:
     if "taught" in progress.inputs:
         return (
             "crops with an image teacher's enlargements; `taught.json` beside them has the hashes\n"
@@ -123,7 +123,7 @@ def _images(progress: Progress) -> str:
     return f"{images}, {share:.0%} photos,\n  the others synthetic {kinds}, made from the seed"
 
 
-def _curve(progress: Progress) -> list[str]:
+def _curve(progress: RunProgress) -> list[str]:
     """Return the measured points, about ten of them."""
     rows = [row for row in progress.history if "psnr" in row]
     kept = rows[:: max(len(rows) // 10, 1)]
@@ -133,7 +133,7 @@ def _curve(progress: Progress) -> list[str]:
     return lines + [f"| {r['step']:.0f} | {r['loss']:.4f} | {r['psnr']:.2f} |" for r in kept]
 
 
-def _results(watched: Scores, unwatched: Scores) -> list[str]:
+def _results(validation: Scores, held_out: Scores) -> list[str]:
     return [
         "## Results",
         "",
@@ -143,15 +143,15 @@ def _results(watched: Scores, unwatched: Scores) -> list[str]:
         "constant* has the transformer's prediction averaged over all tokens, which shows what",
         "it adds.",
         "",
-        "No training step saw these photos; but trainings were watched on them, which led to the",
-        "choice of rates, losses and synthetic images:",
+        "Validation photos: no training step saw them, but runs were measured on them, which led",
+        "to the choice of rates, losses and synthetic images:",
         "",
-        *_table(watched),
+        *_table(validation),
         "",
-        "On these, finished models alone were measured. What the first of them lacked, smooth",
-        "images, led to the loss that the recipe ends with:",
+        "Held-out photos: only finished models were measured on them. What the first of these",
+        "lacked, smooth images, led to the loss that the recipe ends with:",
         "",
-        *_table(unwatched),
+        *_table(held_out),
         "",
     ]
 
@@ -174,17 +174,17 @@ def _table(scores: Scores) -> list[str]:
     ]
 
 
-def _cell(scores: Sequence[Score]) -> str:
+def _cell(scores: Sequence[PhotoScore]) -> str:
     psnr = np.mean([score.psnr for score in scores])
     return f"{psnr:.2f}, {np.mean([score.ssim for score in scores]):.3f}"
 
 
-def _mean_gain(scores: Sequence[Score], over: Sequence[Score]) -> float:
+def _mean_gain(scores: Sequence[PhotoScore], over: Sequence[PhotoScore]) -> float:
     pairs = zip(scores, over, strict=True)
     return float(np.mean([score.psnr - other.psnr for score, other in pairs]))
 
 
-def _limits(progress: Progress, scores: Scores) -> list[str]:
+def _limits(progress: RunProgress, scores: Scores) -> list[str]:
     part = _mean_gain(scores["model"], scores["model, v constant"])
     losses = progress.config.options.get("image", {})
     alone = not (losses.get("perceptual") or losses.get("gan"))

@@ -11,22 +11,22 @@ from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import PRESETS
 from tinysr.training.config import parse_config, read_config
-from tinysr.training.engine import CHECKPOINT, Session, Team
+from tinysr.training.engine import CHECKPOINT, SessionSettings, Team
 from tinysr.training.image_teachers import Lesson, read_teach_config, teach
 from tinysr.training.image_teachers.config import TEACH
 from tinysr.training.recipes import GUEST_SOURCES, SOURCES, STARTS, config_path, stages_of
-from tinysr.training.runner import PRODUCT, RECORD, Job, run_stage
+from tinysr.training.runner import PRODUCT, RECORD, StageRun, run_stage
 from tinysr.training.stages import uses_features
 from tinysr.training.stages.pixel_loss import FEATURES
 
-__all__ = ["Chain", "Said", "run_chain"]
+__all__ = ["RecipeRun", "TellLine", "run_chain"]
 
-Said = Callable[[str], None]
+TellLine = Callable[[str], None]
 """Callback, called with each line about how the chain goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Chain:
+class RecipeRun:
     """A recipe to run."""
 
     recipe: str
@@ -40,7 +40,7 @@ class Chain:
     changes: Sequence[str] = ()
     """Changes of configs: ``stage/table.key=value``, or of all stages without the stage."""
 
-    def jobs(self) -> dict[str, Job]:
+    def jobs(self) -> dict[str, StageRun]:
         """Return what each stage does, in order.
 
         Raises:
@@ -60,9 +60,7 @@ class Chain:
         stages = self._stages()
         if TEACH not in stages:
             if self.image_teacher is not None:
-                raise UnsupportedError(
-                    f"--image-teacher: no stage of '{self.recipe}' is taught by one"
-                )
+                raise UnsupportedError(f"--image-teacher: no stage of '{self.recipe}' uses one")
             return None
         if self.image_teacher is None:
             raise UnsupportedError(
@@ -80,7 +78,7 @@ class Chain:
     def _stages(self) -> tuple[str, ...]:
         return tuple(stage for stage in stages_of(self.recipe) if stage not in self.inputs)
 
-    def _check_inputs(self, jobs: Iterable[Job]) -> None:
+    def _check_inputs(self, jobs: Iterable[StageRun]) -> None:
         """Refuse inputs that no stage reads, and those that are not there."""
         read = {path for job in jobs for path in job.inputs.values()}
         for role, path in self.inputs.items():
@@ -93,7 +91,7 @@ class Chain:
                     f"--input {role}: expected a preset or a checkpoint, found nothing at {path}"
                 )
 
-    def _job(self, stage: str, stages: Sequence[str]) -> Job:
+    def _job(self, stage: str, stages: Sequence[str]) -> StageRun:
         config = read_config(config_path(f"{self.recipe}/{stage}"), self._changes(stage, stages))
         inputs, starts = {}, STARTS.get(self.recipe, {})
         for role, source in self._sources(stage).items():
@@ -111,7 +109,7 @@ class Chain:
                 )
         if FEATURES in self.inputs and uses_features(config):
             inputs[FEATURES] = self.inputs[FEATURES]
-        return Job(config=config, folder=self.folder / stage, inputs=inputs, data=self.data)
+        return StageRun(config=config, folder=self.folder / stage, inputs=inputs, data=self.data)
 
     def _sources(self, stage: str) -> dict[str, str]:
         guest = GUEST_SOURCES if "teacher" in self.inputs else {}
@@ -134,7 +132,11 @@ class Chain:
 
 
 def run_chain(
-    chain: Chain, *, session: Session | None = None, team: Team | None = None, said: Said = print
+    chain: RecipeRun,
+    *,
+    session: SessionSettings | None = None,
+    team: Team | None = None,
+    said: TellLine = print,
 ) -> Path | None:
     """Run a recipe's stages; those that are finished are skipped, others go on where they were.
 
@@ -151,7 +153,7 @@ def run_chain(
         said(f"{TEACH}: stopped; the same command goes on")
         return None
     for stage, job in jobs.items():
-        if _finished(job):
+        if _is_finished(job):
             said(f"{stage}: finished before")
             continue
         resume = paths.is_file(job.folder / CHECKPOINT, CheckpointError)
@@ -163,7 +165,7 @@ def run_chain(
     return next(reversed(jobs.values())).folder
 
 
-def _finished(job: Job) -> bool:
+def _is_finished(job: StageRun) -> bool:
     """Whether a stage is finished; refuse one that was finished with another config."""
     record = job.folder / RECORD
     files = (record, job.folder / PRODUCT)

@@ -138,7 +138,7 @@ def read_table(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UnsupportedError(f"{path}: no training config: {error}") from error
+        raise UnsupportedError(f"{path}: not a training config: {error}") from error
     for change in changes:
         _set(data, change)
     return data
@@ -173,11 +173,11 @@ def _set(data: dict[str, Any], change: str) -> None:
     for name in names[:-1]:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise UnsupportedError(f"--set {change}: '{name}' is no table")
-    table[names[-1]] = _value(text.strip())
+            raise UnsupportedError(f"--set {change}: '{name}' is not a table")
+    table[names[-1]] = _read_value(text.strip())
 
 
-def _value(text: str) -> Any:
+def _read_value(text: str) -> Any:
     """Read a TOML value; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]

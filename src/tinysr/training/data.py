@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from tinysr.training.config import Data, Phase
-from tinysr.training.degradations import degrade_batch, settings_named
+from tinysr.training.degradations import degrade_batch, find_settings
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array
-from tinysr.training.synthetic import synthetic_image
+from tinysr.training.synthetic import make_synthetic_image
 
 __all__ = ["Drawing", "PatchBatches"]
 
@@ -49,7 +49,7 @@ class PatchBatches:
             UnsupportedError: there is no degradation of the config's name.
         """
         self.config, self.photos = config, photos
-        self._settings = settings_named(config.data.degradation)
+        self._settings = find_settings(config.data.degradation)
         self._images: dict[int, NDArray[np.uint8]] = {}
 
     def load(self, step: int, part: int = 0, parts: int = 1) -> Raw:
@@ -86,14 +86,14 @@ class PatchBatches:
         """Return image ``index`` of the run, read or made when it is first needed."""
         if index not in self._images:
             rng = np.random.default_rng([self.config.seed, _IMAGES, index])
-            self._images[index] = self._new(rng)
+            self._images[index] = self._make_image(rng)
         return self._images[index]
 
-    def _new(self, rng: Random) -> NDArray[np.uint8]:
+    def _make_image(self, rng: Random) -> NDArray[np.uint8]:
         data = self.config.data
         if self.photos is not None and rng.random() < data.photos:
             return self.photos.square(rng, data.image_side)
-        return np.asarray((synthetic_image(rng, data.image_side) * 255).round(), np.uint8)
+        return np.asarray((make_synthetic_image(rng, data.image_side) * 255).round(), np.uint8)
 
     def _forget(self, oldest: int) -> None:
         for index in [index for index in self._images if index < oldest]:

@@ -18,16 +18,16 @@ from tinysr.training.degradations.fixed import LIGHT, SEVERE, Degradation, degra
 from tinysr.training.spectral import Array
 
 __all__ = [
+    "HELD_OUT",
     "PHOTOS",
-    "UNWATCHED",
-    "Pair",
-    "Score",
+    "PhotoPair",
+    "PhotoScore",
     "Upscale",
-    "bicubic",
     "evaluate",
     "mean_psnr",
     "photo_pairs",
     "psnr",
+    "upscale_bicubic",
     "with_adain",
     "with_constant_prediction",
 ]
@@ -42,9 +42,11 @@ PHOTOS = (
     "brick",
     "moon",
 )
-"""Names in ``skimage.data``, of images that its wheel carries; trainings are watched on them."""
+"""Validation photos, by their names in ``skimage.data``: images that its wheel carries.
 
-UNWATCHED = (
+Runs are measured on them while they train, and nothing learns from them."""
+
+HELD_OUT = (
     "cell",
     "clock",
     "coins",
@@ -56,7 +58,7 @@ UNWATCHED = (
     "retina",
     "text",
 )
-"""The wheel's other photographs: only finished models are measured on them."""
+"""Held-out photos, the wheel's others: only finished models are measured on them."""
 
 EVALUATION: dict[str, Degradation] = {"light": LIGHT, "severe": SEVERE}
 """The degradations that each photo gets, each from a seed of its own."""
@@ -69,7 +71,7 @@ Upscale = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
+class PhotoPair:
     """A photo and a degraded version of it."""
 
     photo: str
@@ -81,7 +83,7 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
+class PhotoScore:
     """Fidelity of one upscaled photo."""
 
     photo: str
@@ -91,7 +93,7 @@ class Score:
     ssim: float
 
 
-def photo_pairs(names: Sequence[str] = PHOTOS) -> list[Pair]:
+def photo_pairs(names: Sequence[str] = PHOTOS) -> list[PhotoPair]:
     """Return every photo (its middle, 512² at most) under every evaluation degradation."""
     pairs = []
     for index, name in enumerate(names):
@@ -99,7 +101,7 @@ def photo_pairs(names: Sequence[str] = PHOTOS) -> list[Pair]:
         for kind, (label, settings) in enumerate(EVALUATION.items()):
             rng = np.random.default_rng([_SEED, index, kind])
             low = degrade(high, rng, settings)
-            pairs.append(Pair(photo=name, degradation=label, low=low, high=high))
+            pairs.append(PhotoPair(photo=name, degradation=label, low=low, high=high))
     return pairs
 
 
@@ -114,7 +116,7 @@ def _photo(name: str) -> Array:
     return crop.astype(np.float32) / np.float32(255)
 
 
-def bicubic(low: Tensor) -> Tensor:
+def upscale_bicubic(low: Tensor) -> Tensor:
     """Upscale by the interpolation that every model here has to beat."""
     return F.interpolate(low, scale_factor=SCALE, mode="bicubic", align_corners=False)
 
@@ -122,36 +124,36 @@ def bicubic(low: Tensor) -> Tensor:
 def with_adain(upscale: Upscale) -> Upscale:
     """Follow ``upscale`` by the runtime's default colour match."""
 
-    def matched(low: Tensor) -> Tensor:
+    def match_colours(low: Tensor) -> Tensor:
         image = upscale(low)[0].numpy()
         return torch.from_numpy(adain(image, low[0].contiguous().numpy()))[None]
 
-    return matched
+    return match_colours
 
 
 def with_constant_prediction(model: TinySR) -> Upscale:
     """Put v's average over all tokens in the place of v: what is lost is the transformer's part."""
     patch = model.config.transformer.patch
 
-    def ablated(low: Tensor) -> Tensor:
+    def ablate(low: Tensor) -> Tensor:
         z = model.encode(low)
         v = model.predict(z)
         rows, columns = v.shape[2] // patch, v.shape[3] // patch
         token = v.reshape(*v.shape[:2], rows, patch, columns, patch).mean((2, 4))
         return model.decode(z - token.repeat(1, 1, rows, columns))
 
-    return ablated
+    return ablate
 
 
-def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
+def evaluate(upscale: Upscale, pairs: Sequence[PhotoPair]) -> list[PhotoScore]:
     """Return the score of ``upscale`` on each pair."""
     metrics = require("skimage.metrics", extra="train")
     scores = []
     for pair in pairs:
-        image = upscaled(upscale, pair.low)
+        image = upscale_array(upscale, pair.low)
         ssim = metrics.structural_similarity(pair.high, image, channel_axis=2, data_range=1.0)
         scores.append(
-            Score(
+            PhotoScore(
                 photo=pair.photo,
                 degradation=pair.degradation,
                 psnr=psnr(image, pair.high),
@@ -161,12 +163,12 @@ def evaluate(upscale: Upscale, pairs: Sequence[Pair]) -> list[Score]:
     return scores
 
 
-def mean_psnr(upscale: Upscale, pairs: Sequence[Pair]) -> float:
+def mean_psnr(upscale: Upscale, pairs: Sequence[PhotoPair]) -> float:
     """Return the mean PSNR of ``upscale`` over ``pairs``, in dB."""
-    return float(np.mean([psnr(upscaled(upscale, pair.low), pair.high) for pair in pairs]))
+    return float(np.mean([psnr(upscale_array(upscale, pair.low), pair.high) for pair in pairs]))
 
 
-def upscaled(upscale: Upscale, low: Array) -> Array:
+def upscale_array(upscale: Upscale, low: Array) -> Array:
     """Upscale ``[h, w, 3]`` and clamp to [0, 1]."""
     tensor = torch.from_numpy(low).permute(2, 0, 1)[None]
     with torch.no_grad():

@@ -41,7 +41,7 @@ def initialise(model: TinySR, seed: int) -> TinySR:
     """
     generator = initialise_autoencoder(model, seed)
     with torch.no_grad():
-        _transformer(model.transformer, generator)
+        _fill_transformer(model.transformer, generator)
         wire_pattern(model.transformer.proj_out.bias.view(2, 2, -1))
     return model
 
@@ -56,7 +56,7 @@ def initialise_autoencoder(model: TinySR, seed: int) -> torch.Generator:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for autoencoder in (model.encoder, model.decoder):
-            _he(autoencoder, generator)
+            _fill_he(autoencoder, generator)
         wire_encoder(model.encoder)
         wire_decoder(model.decoder)
     return generator
@@ -80,7 +80,7 @@ def _check(config: ModelConfig) -> None:
         )
 
 
-def _he(autoencoder: nn.Module, generator: torch.Generator) -> None:
+def _fill_he(autoencoder: nn.Module, generator: torch.Generator) -> None:
     """He features everywhere, depthwise kernels near the identity, residual branches quiet."""
     for conv in _convs(autoencoder):
         weight = conv.weight
@@ -102,7 +102,7 @@ def _convs(module: nn.Module) -> Iterator[nn.Conv2d]:
     return (conv for conv in module.modules() if isinstance(conv, nn.Conv2d))
 
 
-def _transformer(transformer: Transformer, generator: torch.Generator) -> None:
+def _fill_transformer(transformer: Transformer, generator: torch.Generator) -> None:
     """Open gates, hardly any modulation, quiet branches, and a small prediction."""
     for module in transformer.modules():
         if isinstance(module, nn.Linear):
@@ -112,13 +112,13 @@ def _transformer(transformer: Transformer, generator: torch.Generator) -> None:
     transformer.time_text_embed.timestep_embedder.linear_2.weight.mul_(_QUIET)
     blocks = [cast(Block, block) for block in transformer.transformer_blocks]
     for block in blocks:
-        _block(block, branch=1 / math.sqrt(2 * len(blocks)))
+        _fill_block(block, branch=1 / math.sqrt(2 * len(blocks)))
     transformer.norm_out.linear.weight.mul_(_QUIET)
     # Not zero, or no gradient passes through to the blocks.
     transformer.proj_out.weight.normal_(0, _WHISPER, generator=generator)
 
 
-def _block(block: Block, *, branch: float) -> None:
+def _fill_block(block: Block, *, branch: float) -> None:
     cast(nn.Linear, block.attn.to_out[0]).weight.mul_(branch)
     cast(nn.Linear, block.ff.net[2]).weight.mul_(branch)
     block.norm1.linear.weight.mul_(_QUIET)

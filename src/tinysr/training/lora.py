@@ -18,16 +18,16 @@ from torch import Tensor, nn
 
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints.lora import merged_weight
+from tinysr.models.checkpoints.lora import merge_weight
 
 __all__ = [
     "RANK",
     "TARGETS",
     "LowRank",
-    "lora_parameters",
+    "copy_tree",
+    "list_lora_parameters",
     "merge_adapters",
     "save_adapters",
-    "shared_copy",
     "with_lora",
 ]
 
@@ -54,7 +54,7 @@ class LowRank(nn.Module):
         super().__init__()
         self.base = base.requires_grad_(False)
         self.alpha, self.scale = alpha, alpha / rank
-        self.lora_A, self.lora_B = _pair(base, rank)
+        self.lora_A, self.lora_B = _make_pair(base, rank)
         bound = 1 / math.sqrt(base.weight[0].numel())
         with torch.no_grad():
             # B is 0: training starts at the base's own result.
@@ -69,15 +69,15 @@ class LowRank(nn.Module):
         return y
 
     @torch.no_grad()
-    def merged(self) -> nn.Module:
+    def merge(self) -> nn.Module:
         """Return the base with the step in its weight; the base itself stays as it is."""
-        merged = shared_copy(self.base)
-        weight = merged_weight(self.base.weight, self.lora_A.weight, self.lora_B.weight, self.scale)
+        merged = copy_tree(self.base)
+        weight = merge_weight(self.base.weight, self.lora_A.weight, self.lora_B.weight, self.scale)
         merged.weight = nn.Parameter(weight, requires_grad=False)
         return merged
 
 
-def _pair(base: Base, rank: int) -> tuple[Base, Base]:
+def _make_pair(base: Base, rank: int) -> tuple[Base, Base]:
     """Return A and B on the base's device, in fp32 whatever the base has."""
     device = base.weight.device
     if isinstance(base, nn.Linear):
@@ -95,7 +95,7 @@ def _pair(base: Base, rank: int) -> tuple[Base, Base]:
     return down, nn.Conv2d(rank, base.out_channels, 1, bias=False, device=device)
 
 
-def shared_copy(module: Module) -> Module:
+def copy_tree(module: Module) -> Module:
     """Return a module with a tree of its own and the very tensors of the given one."""
     tensors = (*module.parameters(), *module.buffers())
     return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
@@ -123,7 +123,7 @@ def with_lora(
     """
     if rank < 1:
         raise UnsupportedError(f"expected a LoRA of rank 1 or more, found {rank}")
-    adapted = shared_copy(module).requires_grad_(False)
+    adapted = copy_tree(module).requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     names = [n for n, m in adapted.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     chosen = {name: target for name in names for target in targets if _fits(name, target)}
@@ -144,18 +144,18 @@ def _fits(name: str, target: str) -> bool:
     return name == target or name.endswith(f".{target}")
 
 
-def adapters(module: nn.Module) -> Iterator[tuple[str, LowRank]]:
+def list_adapters(module: nn.Module) -> Iterator[tuple[str, LowRank]]:
     """Yield the adapted modules with their names."""
     for name, found in module.named_modules():
         if isinstance(found, LowRank):
             yield name, found
 
 
-def lora_parameters(module: nn.Module) -> list[nn.Parameter]:
+def list_lora_parameters(module: nn.Module) -> list[nn.Parameter]:
     """Return what a LoRA trains."""
     return [
         parameter
-        for _, adapter in adapters(module)
+        for _, adapter in list_adapters(module)
         for part in (adapter.lora_A, adapter.lora_B)
         for parameter in part.parameters()
     ]
@@ -163,10 +163,10 @@ def lora_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 def merge_adapters(module: Module) -> Module:
     """Return a module of the plain kind, every LoRA merged into its weight; the rest is shared."""
-    merged = shared_copy(module)
-    for name, adapter in list(adapters(merged)):
+    merged = copy_tree(module)
+    for name, adapter in list(list_adapters(merged)):
         owner, _, last = name.rpartition(".")
-        setattr(merged.get_submodule(owner), last, adapter.merged())
+        setattr(merged.get_submodule(owner), last, adapter.merge())
     return merged
 
 
@@ -176,7 +176,7 @@ def save_adapters(transformer: nn.Module, path: Path) -> None:
     Raises:
         CheckpointError: there is none, or it can't be written.
     """
-    found = dict(adapters(transformer))
+    found = dict(list_adapters(transformer))
     if not found:
         raise CheckpointError(f"{path}: the transformer has no LoRA to save")
     tensors = {

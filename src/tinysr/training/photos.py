@@ -40,7 +40,7 @@ class Photos:
             for path in paths.files_below(folder, ImageError)
             if path.suffix.lower() in _SUFFIXES
         ]
-        problems = {path: _problem(path, side) for path in found}
+        problems = {path: _find_problem(path, side) for path in found}
         self.paths = [path for path in found if problems[path] is None]
         self.skipped = len(found) - len(self.paths)
         """Images that are damaged or too small."""
@@ -77,7 +77,7 @@ class Photos:
             _LOG.warning("%s: skipped: %s", path, error)
 
 
-def _problem(path: Path, side: int) -> str | None:
+def _find_problem(path: Path, side: int) -> str | None:
     """Return why a file can't be used, from its header alone."""
     try:
         with Image.open(path) as image:

@@ -15,11 +15,11 @@ from tinysr.training.image_teachers.config import TEACH
 from tinysr.training.recipes import RECIPES, config_path
 from tinysr.training.runner import PRODUCT, RECORD, input_sha256
 
-__all__ = ["Made", "packaged_recipe", "provenance"]
+__all__ = ["FinishedRun", "find_packaged_recipe", "trace_provenance"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Made:
+class FinishedRun:
     """A finished run."""
 
     name: str
@@ -30,7 +30,7 @@ class Made:
     """Findings of the run's stage, such as the layers to keep."""
 
 
-def provenance(run: Path) -> list[Made]:
+def trace_provenance(run: Path) -> list[FinishedRun]:
     """Return a run and all that made its inputs, first to last.
 
     The runs of one recipe lie side by side. Which one made an input is told by the hash of its
@@ -41,10 +41,10 @@ def provenance(run: Path) -> list[Made]:
     """
     neighbours = {
         input_sha256(file): file.parent
-        for folder in paths.listing(run.parent, CheckpointError)
+        for folder in paths.list_folder(run.parent, CheckpointError)
         if paths.is_file(file := folder / PRODUCT, CheckpointError)
     }
-    found: dict[Path, Made] = {}
+    found: dict[Path, FinishedRun] = {}
 
     def add(folder: Path) -> None:
         record = _record(folder / RECORD)
@@ -54,7 +54,7 @@ def provenance(run: Path) -> list[Made]:
                 continue
             if paths.is_file(source / RECORD, CheckpointError):
                 add(source)
-        found[folder] = Made(
+        found[folder] = FinishedRun(
             name=folder.name,
             config=parse_config(record["config"], str(folder / RECORD)),
             seconds=record["seconds"],
@@ -65,7 +65,7 @@ def provenance(run: Path) -> list[Made]:
     return list(found.values())
 
 
-def packaged_recipe(made: list[Made]) -> str | None:
+def find_packaged_recipe(made: list[FinishedRun]) -> str | None:
     """Return the recipe whose stages, as they are packaged, these runs are; None if of none."""
     for recipe, stages in RECIPES.items():
         trained = [stage for stage in stages if stage != TEACH]

@@ -12,20 +12,20 @@ from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
 from tinysr.models import PRESETS, TinySR, load
 from tinysr.models.checkpoints import save_single_file
-from tinysr.training.card import Scores, model_card
+from tinysr.training.card import Scores, make_model_card
 from tinysr.training.engine import CHECKPOINT, read_progress
 from tinysr.training.evaluate import (
-    UNWATCHED,
-    Pair,
+    HELD_OUT,
+    PhotoPair,
     Upscale,
-    bicubic,
     evaluate,
     photo_pairs,
+    upscale_bicubic,
     with_adain,
     with_constant_prediction,
 )
 from tinysr.training.proof import proof_lines, prove_release
-from tinysr.training.provenance import provenance
+from tinysr.training.provenance import trace_provenance
 from tinysr.training.runner import PRODUCT
 
 __all__ = ["write_release"]
@@ -55,19 +55,19 @@ def write_release(run: Path, into: Path) -> tuple[Path, Path]:
     proof = prove_release(model, pairs)
     save_single_file(model, weights, torch.float16)
     released = load(weights)
-    scores = _scores(released, pairs), _scores(released, photo_pairs(UNWATCHED))
-    lines = model_card(
-        preset, progress, provenance(run), *scores, size=paths.size(weights, CheckpointError)
+    scores = _scores(released, pairs), _scores(released, photo_pairs(HELD_OUT))
+    lines = make_model_card(
+        preset, progress, trace_provenance(run), *scores, size=paths.size(weights, CheckpointError)
     )
     lines += proof_lines(model, proof, len(pairs))
     write_atomically(card, "\n".join(lines), CheckpointError)
     return weights, card
 
 
-def _scores(model: TinySR, pairs: Sequence[Pair]) -> Scores:
+def _scores(model: TinySR, pairs: Sequence[PhotoPair]) -> Scores:
     """Return the scores on photos by names that the card reads."""
     methods: dict[str, Upscale] = {
-        "bicubic": bicubic,
+        "bicubic": upscale_bicubic,
         "model": model,
         "model + adain": with_adain(model),
         "model, v constant": with_constant_prediction(model),

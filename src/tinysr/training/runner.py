@@ -28,22 +28,22 @@ from tinysr.training.data import PatchBatches
 from tinysr.training.engine import (
     CHECKPOINT,
     Batches,
-    Progress,
-    Session,
-    Stage,
+    RunProgress,
+    SessionSettings,
     Team,
+    TrainingStage,
     read_progress,
     train,
 )
-from tinysr.training.engine.display import shown
+from tinysr.training.engine.display import show_steps
 from tinysr.training.image_teachers.batches import TaughtBatches
 from tinysr.training.image_teachers.shards import TAUGHT, read_taught
 from tinysr.training.photos import Photos
 from tinysr.training.stages import Context, build, watches_features
 from tinysr.training.stages.pixel_loss import FEATURES
-from tinysr.training.watch import Watcher
+from tinysr.training.watch import ValidationWatcher
 
-__all__ = ["PRODUCT", "RECORD", "Job", "finished", "input_sha256", "run_stage"]
+__all__ = ["PRODUCT", "RECORD", "StageRun", "input_sha256", "is_finished", "run_stage"]
 
 PRODUCT = "model.safetensors"
 """File name of what a stage hands on, inside a run's folder."""
@@ -53,7 +53,7 @@ RECORD = "run.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class StageRun:
     """A stage to run."""
 
     config: RunConfig
@@ -67,18 +67,18 @@ class Job:
 
 
 def run_stage(
-    job: Job,
+    job: StageRun,
     *,
     resume: bool = False,
-    session: Session | None = None,
+    session: SessionSettings | None = None,
     team: Team | None = None,
-) -> Progress:
+) -> RunProgress:
     """Run a stage until it is finished or asked to stop; return how far it came.
 
     Raises:
         TinySRError: the config, an input, the data or the folder can't be used.
     """
-    session, team, config = session or Session(), team or Team(), job.config
+    session, team, config = session or SessionSettings(), team or Team(), job.config
     photos = Photos(job.data, config.data.image_side) if job.data else None
     stage = build(config, Context(seed=config.seed, device=team.device, inputs=job.inputs))
     inputs = {role: input_sha256(path) for role, path in job.inputs.items()}
@@ -86,7 +86,7 @@ def run_stage(
     if photos is not None:
         inputs["data"] = photos.fingerprint
     checkpoint = job.checkpoint or job.folder / CHECKPOINT if resume else None
-    with _reporting(job, checkpoint, session, team) as told:
+    with _add_reports(job, checkpoint, session, team) as told:
         progress = train(
             stage,
             config,
@@ -104,36 +104,36 @@ def run_stage(
     return progress
 
 
-def _batches(job: Job, photos: Photos | None) -> Batches:
+def _batches(job: StageRun, photos: Photos | None) -> Batches:
     """Return an image teacher's crops where the job has them, or degrade patches on the way."""
     if TAUGHT in job.inputs:
         return TaughtBatches(job.config, read_taught(job.inputs[TAUGHT]))
     return PatchBatches(job.config, photos)
 
 
-def finished(folder: Path) -> bool:
+def is_finished(folder: Path) -> bool:
     """Whether a run's folder holds its product."""
     return paths.is_file(folder / PRODUCT, CheckpointError)
 
 
 @contextlib.contextmanager
-def _reporting(
-    job: Job, checkpoint: Path | None, session: Session, team: Team
-) -> Iterator[Session]:
+def _add_reports(
+    job: StageRun, checkpoint: Path | None, session: SessionSettings, team: Team
+) -> Iterator[SessionSettings]:
     """Add to a session what shows it and measures it, where this process leads."""
     if not team.leads:
         yield session
         return
     first = read_progress(checkpoint).step if checkpoint else 0
     features = job.inputs.get(FEATURES) if watches_features(job.config) else None
-    watch = Watcher(team.device, features)
-    with shown(job.folder, job.config.stage, first, job.config.optim.steps) as report:
+    watch = ValidationWatcher(team.device, features)
+    with show_steps(job.folder, job.config.stage, first, job.config.optim.steps) as report:
         yield dataclasses.replace(
             session, report=session.report or report, watch=session.watch or watch
         )
 
 
-def _write_record(folder: Path, progress: Progress, stage: Stage) -> None:
+def _write_record(folder: Path, progress: RunProgress, stage: TrainingStage) -> None:
     """Keep beside the product what made it."""
     record = {
         "config": progress.config.model_dump(mode="json"),

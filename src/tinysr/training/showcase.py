@@ -23,11 +23,18 @@ from tinysr.manifest import Source
 from tinysr.models import SCALE, load_source
 from tinysr.runtime import Upscaler
 from tinysr.terminal import Output, program
-from tinysr.training.evaluate import PHOTOS, Pair, bicubic, photo_pairs, psnr, upscaled
+from tinysr.training.evaluate import (
+    PHOTOS,
+    PhotoPair,
+    photo_pairs,
+    psnr,
+    upscale_array,
+    upscale_bicubic,
+)
 
 __all__ = ["EXAMPLES", "View", "draw_showcase", "main", "write_examples"]
 
-Pixels = NDArray[np.uint8]
+Rgb = NDArray[np.uint8]
 
 DEGRADATION = "severe"
 """The evaluation degradation that the example photos have."""
@@ -54,7 +61,7 @@ _LINE = 24
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
-def write_examples(folder: Path) -> list[Pair]:
+def write_examples(folder: Path) -> list[PhotoPair]:
     """Write every example as a low-resolution PNG; return them with their originals."""
     # All pairs are made, so that these are the very images of the model card's table.
     every = {(pair.photo, pair.degradation): pair for pair in photo_pairs(PHOTOS)}
@@ -64,7 +71,7 @@ def write_examples(folder: Path) -> list[Pair]:
     return pairs
 
 
-def draw_showcase(upscaler: Upscaler, pairs: list[Pair], examples: Path) -> Image.Image:
+def draw_showcase(upscaler: Upscaler, pairs: list[PhotoPair], examples: Path) -> Image.Image:
     """Draw input, bicubic and result of each example side by side, PSNR beneath."""
     side = (_WIDTH * SCALE, _HEIGHT * SCALE)
     step = (side[0] + _GAP, side[1] + _GAP + _LINE)
@@ -84,10 +91,10 @@ def draw_showcase(upscaler: Upscaler, pairs: list[Pair], examples: Path) -> Imag
     return canvas
 
 
-def _cells(pair: Pair, result: Pixels) -> list[tuple[Pixels, str]]:
+def _cells(pair: PhotoPair, result: Rgb) -> list[tuple[Rgb, str]]:
     """Return the row's images at full size, each with its caption."""
     nearest = _bytes(pair.low).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-    smooth = _bytes(upscaled(bicubic, pair.low))
+    smooth = _bytes(upscale_array(upscale_bicubic, pair.low))
     height, width = pair.low.shape[:2]
     return [
         (nearest, f"{pair.photo}, {width}x{height}"),
@@ -96,7 +103,7 @@ def _cells(pair: Pair, result: Pixels) -> list[tuple[Pixels, str]]:
     ]
 
 
-def _caption(pair: Pair, pixels: Pixels) -> str:
+def _caption(pair: PhotoPair, pixels: Rgb) -> str:
     image = pixels.astype(np.float32) / np.float32(255)
     return f"{psnr(image, pair.high):.2f} dB over the whole photo"
 
@@ -114,13 +121,13 @@ def _check_weights(source: Source, bundle: Path) -> None:
     load_source(source)
 
 
-def _view(pixels: Pixels, view: View) -> Image.Image:
+def _view(pixels: Rgb, view: View) -> Image.Image:
     left, top = view.left * SCALE, view.top * SCALE
     part = pixels[top : top + _HEIGHT * SCALE, left : left + _WIDTH * SCALE]
     return Image.fromarray(part)
 
 
-def _bytes(image: NDArray[np.float32]) -> Pixels:
+def _bytes(image: NDArray[np.float32]) -> Rgb:
     return (image * 255).round().astype(np.uint8)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Array", "Random", "as_array", "blur", "field", "ring"]
+__all__ = ["Array", "Random", "as_array", "blur", "cut_frequencies", "field"]
 
 Array = NDArray[np.float32]
 """An image ``[H, W]`` or ``[H, W, C]``."""
@@ -65,7 +65,7 @@ def blur(image: Array, sigma: tuple[float, float], angle: float = 0.0) -> Array:
     return _filter(image, _gaussian(rows, columns, sigma, angle), margin)
 
 
-def ring(image: Array, cutoff: float) -> Array:
+def cut_frequencies(image: Array, cutoff: float) -> Array:
     """Cut ``[H, W, C]`` off above ``cutoff`` cycles per pixel, mirrored at the borders."""
     margin = 8
     return _filter(

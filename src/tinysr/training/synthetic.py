@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinysr.training.spectral import Array, Random, as_array, blur, field
-from tinysr.training.textures import texture, writing
+from tinysr.training.textures import make_texture, writing
 
-__all__ = ["synthetic_image"]
+__all__ = ["make_synthetic_image"]
 
 _TEXTURES_PER_IMAGE = 7
 
@@ -31,7 +31,7 @@ class _Scene:
     """Typical width of an edge, in pixels."""
 
 
-def synthetic_image(rng: Random, side: int) -> Array:
+def make_synthetic_image(rng: Random, side: int) -> Array:
     """Return an RGB image ``[side, side, 3]`` in [0, 1], a pure function of ``rng``'s state."""
     kind = rng.random()
     scene = _scene(rng, side)
@@ -42,7 +42,7 @@ def synthetic_image(rng: Random, side: int) -> Array:
         image = _print(image, rng)
     elif kind < 0.90:
         # Smooth: sky, walls, out of focus; a few leaves give it an edge to keep.
-        image = _pile(scene, _smooth(scene, rng), rng, count=int(rng.integers(0, 6)))
+        image = _pile(scene, _draw_gradient(scene, rng), rng, count=int(rng.integers(0, 6)))
     # The rest is one surface that fills the frame.
     return _develop(image, rng)
 
@@ -51,7 +51,7 @@ def _scene(rng: Random, side: int) -> _Scene:
     return _Scene(
         side=side,
         palette=_palette(rng, int(rng.integers(4, 12))),
-        textures=[texture(rng, side) for _ in range(_TEXTURES_PER_IMAGE)],
+        textures=[make_texture(rng, side) for _ in range(_TEXTURES_PER_IMAGE)],
         contrast=float(np.exp(rng.uniform(np.log(0.08), np.log(0.6)))),
         softness=float(np.exp(rng.uniform(np.log(0.5), np.log(3)))),
     )
@@ -88,7 +88,7 @@ def _ground(scene: _Scene, rng: Random) -> Array:
     return _surface(scene, rng, slice(None), slice(None))
 
 
-def _smooth(scene: _Scene, rng: Random) -> Array:
+def _draw_gradient(scene: _Scene, rng: Random) -> Array:
     """Return a gradient between two colours, bent by a very smooth field."""
     first, second = scene.palette[rng.integers(0, len(scene.palette), 2)]
     y, x = np.linspace(-1, 1, scene.side)[:, None], np.linspace(-1, 1, scene.side)[None]

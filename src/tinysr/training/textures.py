@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tinysr.training.spectral import Array, Random, as_array, field
 
-__all__ = ["TEXTURES", "texture", "writing"]
+__all__ = ["TEXTURES", "make_texture", "writing"]
 
 Texture = Callable[[Random, int], Array]
 
@@ -33,13 +33,13 @@ def _grain(rng: Random, side: int) -> Array:
 def _speckle(rng: Random, side: int) -> Array:
     """Foliage and gravel: blobs and pits with steep slopes."""
     rough = field(rng, side, alpha=rng.uniform(0.6, 1.3))
-    return _standard(np.tanh(rng.uniform(1, 4) * (rough + rng.uniform(-0.7, 0.7))))
+    return _standardise(np.tanh(rng.uniform(1, 4) * (rough + rng.uniform(-0.7, 0.7))))
 
 
 def _ridges(rng: Random, side: int) -> Array:
     """Cracks, veins and wrinkles: the zero lines of a field."""
     rough = field(rng, side, alpha=rng.uniform(1.2, 2.0))
-    return _standard(-np.exp(-np.abs(rough) * rng.uniform(3, 15)))
+    return _standardise(-np.exp(-np.abs(rough) * rng.uniform(3, 15)))
 
 
 def _coordinates(rng: Random, side: int) -> tuple[Array, Array]:
@@ -61,7 +61,7 @@ def _wave(phase: Array, duty: float, softness: float) -> Array:
 
 def _grating(rng: Random, side: int) -> Array:
     u, _ = _coordinates(rng, side)
-    return _standard(_wave(u / _period(rng), rng.uniform(0.3, 0.7), rng.uniform(0.1, 1)))
+    return _standardise(_wave(u / _period(rng), rng.uniform(0.3, 0.7), rng.uniform(0.1, 1)))
 
 
 def _lattice(rng: Random, side: int) -> Array:
@@ -71,7 +71,7 @@ def _lattice(rng: Random, side: int) -> Array:
     first = _wave(u / _period(rng), duty, softness)
     second = _wave(v / _period(rng), duty, softness)
     merged = first * second if rng.random() < 0.3 else np.minimum(first, second)
-    return _standard(merged)
+    return _standardise(merged)
 
 
 def _bricks(rng: Random, side: int) -> Array:
@@ -85,7 +85,7 @@ def _bricks(rng: Random, side: int) -> Array:
         _wave(v / height + 0.5, 1 - joint, softness), _wave(shift, 1 - joint, softness)
     )
     shade = np.sin(course * 12.9 + np.floor(shift + 0.5) * 78.2) * rng.uniform(0, 0.5)
-    return _standard(walls + shade)
+    return _standardise(walls + shade)
 
 
 def _period(rng: Random) -> float:
@@ -108,7 +108,7 @@ def _strokes(rng: Random, side: int) -> Array:
             int(rng.integers(60, 256)),
             int(rng.integers(1, 6)),
         )
-    return _standard(np.asarray(canvas.reduce(2), dtype=np.float32))
+    return _standardise(np.asarray(canvas.reduce(2), dtype=np.float32))
 
 
 def writing(rng: Random, side: int) -> Array:
@@ -123,10 +123,10 @@ def writing(rng: Random, side: int) -> Array:
         draw.text((rng.uniform(-size, size), float(top)), words, 255, font)
     if rng.random() < 0.5:
         canvas = canvas.rotate(rng.uniform(-30, 30), Image.Resampling.BICUBIC)
-    return _standard(np.asarray(canvas, dtype=np.float32))
+    return _standardise(np.asarray(canvas, dtype=np.float32))
 
 
-def _standard(texture: Array) -> Array:
+def _standardise(texture: Array) -> Array:
     spread = max(float(texture.std()), 1e-3)
     return as_array(((texture - texture.mean()) / spread).clip(-4, 4))
 
@@ -145,7 +145,7 @@ TEXTURES: tuple[tuple[Texture, float], ...] = (
 """Kinds of texture and how often each is drawn."""
 
 
-def texture(rng: Random, side: int) -> Array:
+def make_texture(rng: Random, side: int) -> Array:
     """Return a random texture ``[side, side]``."""
     kinds, shares = zip(*TEXTURES, strict=True)
     index = int(rng.choice(len(kinds), p=shares))

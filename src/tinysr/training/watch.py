@@ -10,25 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinysr.training.engine import Stage
+from tinysr.training.engine import TrainingStage
 from tinysr.training.evaluate import (
     Upscale,
     photo_pairs,
     psnr,
-    upscaled,
+    upscale_array,
     with_constant_prediction,
 )
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.spectral import Array
 
-__all__ = ["CONSTANT", "Watcher"]
+__all__ = ["CONSTANT", "ValidationWatcher"]
 
 CONSTANT = ", v constant"
 """Suffix of a measure's name where the transformer's prediction is averaged over the image."""
 
 
-class Watcher:
-    """Measures a stage on the watched photos: PSNR, and the distance in features where it can.
+class ValidationWatcher:
+    """Measures a stage on the validation photos: PSNR, and the distance in features where it can.
 
     A stage whose model upscales by itself is measured without its transformer's part, too: the
     difference is what the transformer adds.
@@ -44,10 +44,10 @@ class Watcher:
         self._pairs = functools.cache(photo_pairs)
         self._features = EfficientNetDistance(features) if features else None
 
-    def __call__(self, stage: Stage) -> Mapping[str, float]:
+    def __call__(self, stage: TrainingStage) -> Mapping[str, float]:
         """Return each measure by its name: ``psnr`` in dB, ``features`` without a unit."""
         rows = self._measure(stage.upscale)
-        whole = stage.whole()
+        whole = stage.get_upscaler()
         if whole is not None:
             ablated = self._measure(with_constant_prediction(whole))
             rows |= {f"{name}{CONSTANT}": value for name, value in ablated.items()}
@@ -57,15 +57,15 @@ class Watcher:
         def here(low: Tensor) -> Tensor:
             return upscale(low.to(self._device)).cpu()
 
-        images = [(upscaled(here, pair.low), pair.high) for pair in self._pairs()]
+        images = [(upscale_array(here, pair.low), pair.high) for pair in self._pairs()]
         rows = {"psnr": _mean([psnr(image, truth) for image, truth in images])}
         if self._features is not None:
             distance = self._features
-            rows["features"] = _mean([_apart(distance, *pair) for pair in images])
+            rows["features"] = _mean([_measure_distance(distance, *pair) for pair in images])
         return rows
 
 
-def _apart(distance: EfficientNetDistance, image: Array, truth: Array) -> float:
+def _measure_distance(distance: EfficientNetDistance, image: Array, truth: Array) -> float:
     batches = [torch.from_numpy(array).permute(2, 0, 1)[None] for array in (image, truth)]
     with torch.no_grad():
         return float(distance(*batches))

@@ -63,7 +63,7 @@ def wire_encoder(encoder: Encoder) -> None:
     blocks = _blocks(layers)
     first, *downs, last = (layer for layer in layers if layer not in blocks)
     for block in blocks:
-        _silence(_mixing(block.conv[4]), range(PIXELS))
+        _silence(_make_mixing(block.conv[4]), range(PIXELS))
     half = torch.tensor([0.0, 0.5, 0.5])
     average = torch.outer(half, half)
     _pass(first, {c: c for c in range(3)}, _one_pixel(1, 1))
@@ -73,7 +73,7 @@ def wire_encoder(encoder: Encoder) -> None:
         row, column = PHASES[channel // 3]
         _pass(downs[2], {channel: channel}, _one_pixel(1 + row, 1 + column))
     _pass(last, {c: c for c in range(PIXELS)}, _one_pixel(1, 1))
-    mixing = _mixing(last)
+    mixing = _make_mixing(last)
     cast(Tensor, mixing.bias)[:PIXELS] = -0.5
     mixing.weight[PIXELS:] *= 10 * FAINT
     mixing.weight[list(PATTERNS)] = 0
@@ -85,14 +85,14 @@ def _one_pixel(row: int, column: int) -> Tensor:
     return kernel
 
 
-def _mixing(conv: nn.Module) -> nn.Conv2d:
+def _make_mixing(conv: nn.Module) -> nn.Conv2d:
     """Return the convolution whose outputs are the layer's: the pointwise one of a pair."""
     return conv.pointwise if isinstance(conv, SeparableConv) else cast(nn.Conv2d, conv)
 
 
 def _pass(conv: nn.Module, sources: Mapping[int, int], kernel: Tensor) -> None:
     """Make each output channel its source channel, filtered by ``kernel`` ``[3, 3]``."""
-    mixing = _mixing(conv)
+    mixing = _make_mixing(conv)
     for target, source in sources.items():
         mixing.weight[target] = 0
         if isinstance(conv, SeparableConv):
@@ -124,11 +124,11 @@ def wire_decoder(decoder: Decoder) -> None:
             _silence(_conv(layer, 4), wired)
     # The first block of each level, right after its convolution.
     blocks = [b for a, b in pairwise(layers) if isinstance(a, nn.Conv2d) and b in _blocks(layers)]
-    _cells(convs[0])
-    _phases(convs[1])
+    _wire_cells(convs[0])
+    _wire_phases(convs[1])
     _unpack(blocks[0])
     for conv, block in zip(convs[2:4], blocks[1:3], strict=True):
-        _bilinear(conv)
+        _wire_bilinear(conv)
         _mend_borders(block)
     last = convs[4]
     last.weight.mul_(FAINT)
@@ -159,7 +159,7 @@ def _wire(
         conv.bias[target] = bias
 
 
-def _cells(conv: nn.Conv2d) -> None:
+def _wire_cells(conv: nn.Conv2d) -> None:
     """Latents in ±0.5 → pixels and pattern in [0, 1], and a constant one."""
     for channel in range(PIXELS):
         _wire(conv, channel, {channel: 1.0}, 0.5)
@@ -168,7 +168,7 @@ def _cells(conv: nn.Conv2d) -> None:
     _wire(conv, ONE, {}, 1.0)
 
 
-def _phases(conv: nn.Conv2d) -> None:
+def _wire_phases(conv: nn.Conv2d) -> None:
     """Tell where in its cell a pixel lies, from the pattern u and its slope d.
 
     Along a line u is 0 0 1 1 0 0 1 1 and d = u(+1) - u(-1) is -1 1 1 -1 …, so that "right half" is
@@ -202,7 +202,7 @@ def _unpack(block: nn.Module) -> None:
         _wire(third, target, {colour + 3 * phase: 1.0 for phase in range(4)})
 
 
-def _bilinear(conv: nn.Conv2d) -> None:
+def _wire_bilinear(conv: nn.Conv2d) -> None:
     """After nearest ×2, [1 2 1] ⊗ [1 2 1] / 16 is bilinear interpolation; also mark the borders."""
     line = torch.tensor([1.0, 2.0, 1.0]) / 4
     for channel in COLOUR:

@@ -24,9 +24,7 @@ def choose_backends(bundle: Bundle, names: Sequence[str] = ()) -> list[Backend]:
     for backend in chosen:
         ready = backend.status()
         if backend.reference:
-            raise UnsupportedError(
-                f"the backend {backend.name} is what artifacts are held against: choose another"
-            )
+            raise UnsupportedError(f"the backend {backend.name} is the reference: choose another")
         if not ready.ready:
             raise MissingBackendError(
                 f"the backend {backend.name} can't run here ({ready.detail}): {ready.remedy}"
@@ -52,4 +50,4 @@ def backends_of_targets(bundle: Bundle, targets: Iterable[str]) -> list[Backend]
 
 def _can_run(backend: Backend, bundle: Bundle) -> bool:
     own = bundle.artifacts(backend.target)
-    return backend.status().ready and not any(backend.unfit(bundle, a) for a in own)
+    return backend.status().ready and not any(backend.explain_unfit(bundle, a) for a in own)

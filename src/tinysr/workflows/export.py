@@ -14,18 +14,18 @@ from tinysr.export import (
     bake,
     check_target,
     export_bundle,
-    targets_for,
+    find_targets,
 )
 from tinysr.manifest import Manifest
 from tinysr.models import Loaded, load_checkpoint
 from tinysr.parity import (
     ParityReport,
-    eager_reference,
-    further_references,
+    compute_further_references,
+    compute_references,
+    compute_seam_reference,
     gate_bundle,
-    seam_reference,
 )
-from tinysr.progress import Progress, silent
+from tinysr.progress import Progress, ignore_progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.suite import suite
 
@@ -60,7 +60,7 @@ def export_gated(
     layers: Sequence[int] | None = None,
     gate: bool = True,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     told: Told | None = None,
 ) -> Exported:
     """Export a preset or a checkpoint to a bundle, and hold every artifact against the model.
@@ -81,7 +81,7 @@ def export_gated(
         GateError: an artifact fails its gate, or no plan holds; the bundle is ``FOLDER.rejected``.
         TinySRError: the model, an option or the folder can't be used.
     """
-    for chosen in targets_for(options.targets):
+    for chosen in find_targets(options.targets):
         chosen.check(options.settings, PRECISIONS[options.precision])
     check_target(folder, overwrite=overwrite)  # before minutes are spent, not after
     progress("reading the model", 0, 1)
@@ -123,10 +123,10 @@ class _Hold:
         model, bundle = self._loaded.model, Bundle(folder)
         report = gate_bundle(
             folder,
-            eager_reference(model, suite(self._tile), self._progress),
+            compute_references(model, suite(self._tile), self._progress),
             backends=choose_backends(bundle),
-            seam=seam_reference(bundle, model),
-            further=further_references(model, bundle.manifest, suite, self._progress),
+            seam=compute_seam_reference(bundle, model),
+            further=compute_further_references(model, bundle.manifest, suite, self._progress),
             baked=lambda: bake(model, self._tile),
             progress=self._progress,
         )

@@ -8,8 +8,8 @@ from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import Extension, bake, check_target, extend_bundle
 from tinysr.manifest import Manifest
 from tinysr.models import load_source
-from tinysr.parity import eager_reference, gate_bundle, seam_reference
-from tinysr.progress import Progress, silent
+from tinysr.parity import compute_references, compute_seam_reference, gate_bundle
+from tinysr.progress import Progress, ignore_progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend
 from tinysr.suite import suite
@@ -27,7 +27,7 @@ def extend_gated(
     *,
     gate: bool = True,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
     told: Told | None = None,
 ) -> Manifest:
     """Build formats from a bundle's graphs, and hold those that run here against the model.
@@ -76,9 +76,9 @@ def _hold(
     loaded = load_source(source, None)
     report = gate_bundle(
         work,
-        eager_reference(loaded.model, suite(tile), progress),
+        compute_references(loaded.model, suite(tile), progress),
         backends=backends,
-        seam=seam_reference(bundle, loaded.model),
+        seam=compute_seam_reference(bundle, loaded.model),
         baked=lambda: bake(loaded.model, tile),
         progress=progress,
     )

@@ -13,12 +13,12 @@ from tinysr.parity import (
     ParityReport,
     Reference,
     SeamReference,
-    eager_reference,
-    further_references,
+    compute_further_references,
+    compute_references,
+    compute_seam_reference,
     gate_bundle,
-    seam_reference,
 )
-from tinysr.progress import Progress, silent
+from tinysr.progress import Progress, ignore_progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend
 from tinysr.suite import SuiteImage, suite, user_images
@@ -36,7 +36,7 @@ def check_parity(
     images: Path | None = None,
     html: Path | None = None,
     json: Path | None = None,
-    progress: Progress = silent,
+    progress: Progress = ignore_progress,
 ) -> ParityReport:
     """Hold every artifact of a bundle against the eager model, and record the verdicts in it.
 
@@ -79,9 +79,9 @@ def _references(
     manifest = bundle.manifest
     own = every(manifest.tile)  # before the model: a folder may be refused
     loaded = load_source(manifest.source, model)
-    references = eager_reference(loaded.model, own, progress)
-    further = further_references(loaded.model, manifest, every, progress)
-    return references, seam_reference(bundle, loaded.model), further
+    references = compute_references(loaded.model, own, progress)
+    further = compute_further_references(loaded.model, manifest, every, progress)
+    return references, compute_seam_reference(bundle, loaded.model), further
 
 
 def _bake_again(bundle: Bundle, model: Path | None) -> nn.Module:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tinysr.calibration import CalibrationOptions, calibrate, find_quantization, shipped_plan
+from tinysr.calibration import CalibrationOptions, calibrate, find_quantization, find_shipped_plan
 from tinysr.errors import GateError
 from tinysr.export import ExportOptions
 from tinysr.export.plans.files import Plan
@@ -25,8 +25,8 @@ def add_missing_plans(
         GateError: a plan had to be found, and none holds.
     """
     origins: dict[str, str] = {plan.name: "as given" for plan in options.plans}
-    for name in options.missing():
-        plan = shipped_plan(loaded.source.sha256, name, options.tile)
+    for name in options.list_missing():
+        plan = find_shipped_plan(loaded.source.sha256, name, options.tile)
         origins[name] = "that comes with tinysr" if plan else "found on the built-in images"
         plan = plan or _find(loaded, name, options.tile, tell)
         if isinstance(plan, PrecisionPlan):

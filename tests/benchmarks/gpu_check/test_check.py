@@ -20,10 +20,10 @@ from tests.support.fake_gpu import Device, Library, install
 from tests.support.tiny_models import TILE, tiny_model
 from tinysr.benchmarks.gpu_check import __main__ as command
 from tinysr.benchmarks.gpu_check import check, folder
-from tinysr.benchmarks.gpu_check.eager import METHODS, eager_rows, example, stage_calls
+from tinysr.benchmarks.gpu_check.eager import METHODS, eager_rows, make_example, stage_calls
 from tinysr.benchmarks.gpu_check.engines import engine_rows
-from tinysr.benchmarks.gpu_check.latency import measured, percentile
-from tinysr.benchmarks.gpu_check.rows import row
+from tinysr.benchmarks.gpu_check.latency import measure, percentile
+from tinysr.benchmarks.gpu_check.rows import make_row
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.runtime.bundle import Bundle
 
@@ -51,7 +51,7 @@ def test_the_first_runs_do_not_count() -> None:
         return next(times)
 
     runs: list[int] = []
-    found = measured(lambda: runs.append(1), timer, warm_up=2, repeats=10)
+    found = measure(lambda: runs.append(1), timer, warm_up=2, repeats=10)
     assert len(runs) == 12
     assert (found.least_ms, found.p50_ms, found.p99_ms) == (1.0, 1.0, 2.0)
 
@@ -60,14 +60,14 @@ def test_what_can_not_be_measured_says_why() -> None:
     def broken() -> Any:
         raise RuntimeError("CUDA error:\n  out of memory")
 
-    found = row(broken, model="m", stage="encoder", method="eager", precision="fp16")
+    found = make_row(broken, model="m", stage="encoder", method="eager", precision="fp16")
     assert (found.latency, found.why_not) == (None, "CUDA error: out of memory")
 
 
 def test_engines_are_measured_by_stage_and_as_a_chain(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tinysr.benchmarks.gpu_check.engines.measured", brief)
+    monkeypatch.setattr("tinysr.benchmarks.gpu_check.engines.measure", brief)
     rows = list(engine_rows(bundle, "fp32"))
     stages = [(r.stage, r.method) for r in rows]
     assert stages == [
@@ -80,7 +80,7 @@ def test_engines_are_measured_by_stage_and_as_a_chain(
 
 
 def brief(work: Callable[[], object], timer: Any) -> Any:
-    return measured(work, timer, warm_up=1, repeats=3)
+    return measure(work, timer, warm_up=1, repeats=3)
 
 
 def test_engines_that_fit_are_kept(bundle: Bundle) -> None:
@@ -88,7 +88,7 @@ def test_engines_that_fit_are_kept(bundle: Bundle) -> None:
 
 
 def test_the_machine_is_described(bundle: Bundle) -> None:
-    found = check.machine()
+    found = check.describe_machine()
     assert (found["gpu"], found["compute_capability"]) == ("Pretend", "8.6")
     assert found["tools"]["numpy"] == np.__version__
 
@@ -96,7 +96,7 @@ def test_the_machine_is_described(bundle: Bundle) -> None:
 def test_the_models_stages_run_in_half_precision(one_thread: None) -> None:
     model = tiny_model().half()
     for stage, call in stage_calls(model).items():
-        result = call(example(model, stage, TILE).half())
+        result = call(make_example(model, stage, TILE).half())
         assert result.dtype is torch.float16
         assert torch.isfinite(result).all()
 
@@ -111,7 +111,7 @@ def test_without_cuda_the_eager_rows_say_so() -> None:
 def test_without_a_gpu_the_command_says_so_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "gpu", lambda: None)
+    monkeypatch.setattr(check, "find_gpu", lambda: None)
     assert command.main(["--json", str(tmp_path / "x.json")]) == 3
     said = capsys.readouterr().err
     assert "needs an NVIDIA GPU" in said
@@ -189,4 +189,7 @@ def test_a_missing_backend_is_no_reason_to_stop(bundle: Bundle) -> None:
     def missing() -> Any:
         raise MissingBackendError("no provider")
 
-    assert row(missing, model="m", stage="s", method="x", precision="fp16").why_not == "no provider"
+    assert (
+        make_row(missing, model="m", stage="s", method="x", precision="fp16").why_not
+        == "no provider"
+    )

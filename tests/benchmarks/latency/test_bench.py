@@ -10,15 +10,22 @@ import numpy as np
 import pytest
 
 from tests.support.bundles import FAIL, TILE, edit_manifest, entry, make_bundle
-from tinysr.benchmarks.latency.bench import Options, bench, contenders
-from tinysr.benchmarks.latency.judge import check_target, regressions
+from tinysr.benchmarks.latency.bench import Options, bench, find_contenders
+from tinysr.benchmarks.latency.judge import check_target, find_regressions
 from tinysr.benchmarks.latency.probe import probe
 from tinysr.benchmarks.latency.stages import PARTS
-from tinysr.benchmarks.latency.work import count_work, limit
-from tinysr.benchmarks.machine import Energy, commit, peak_mb
+from tinysr.benchmarks.latency.work import count_work, find_limit
+from tinysr.benchmarks.machine import Energy, peak_mb, read_commit
 from tinysr.benchmarks.peaks import Peaks
-from tinysr.benchmarks.rows import Measured, read_measured, write_measured
-from tinysr.benchmarks.timing import QUICK, Rules, in_turns, latency, ratio, rules_named
+from tinysr.benchmarks.rows import BenchRun, read_measured, write_measured
+from tinysr.benchmarks.timing import (
+    QUICK,
+    Rules,
+    compare_runs,
+    find_rules,
+    summarise,
+    time_in_turns,
+)
 from tinysr.errors import BundleError, GateError, UnsupportedError
 from tinysr.runtime import Bundle, create
 
@@ -33,13 +40,13 @@ def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def measured(twin: Path) -> Measured:
+def measured(twin: Path) -> BenchRun:
     bundle = Bundle(twin)
-    wanted = contenders(bundle, [create("onnxruntime")])
+    wanted = find_contenders(bundle, [create("onnxruntime")])
     return bench(bundle, wanted, Options(rules=QUICK, threads=1, device="here"))
 
 
-def slower(measured: Measured, factor: float) -> Measured:
+def slower(measured: BenchRun, factor: float) -> BenchRun:
     """Return a run that took so many times as long."""
     row = measured.rows[0]
     timed = {name: getattr(row.single, name) * factor for name in ("p50", "p90", "p99")}
@@ -47,7 +54,7 @@ def slower(measured: Measured, factor: float) -> Measured:
     return measured.model_copy(update={"rows": (row.model_copy(update={"single": single}),)})
 
 
-def test_an_image_is_divided_among_its_stages(measured: Measured) -> None:
+def test_an_image_is_divided_among_its_stages(measured: BenchRun) -> None:
     (row,) = measured.rows
     assert (row.backend, row.precision, row.parity) == ("onnxruntime", "fp32", "pass")
     assert tuple(stage.name for stage in row.stages) == PARTS
@@ -91,40 +98,42 @@ def test_opening_reads_weights_once(tmp_path: Path) -> None:
 
 def test_precisions_are_measured_or_refused(twin: Path) -> None:
     backend = create("onnxruntime")
-    assert [c.name for c in contenders(Bundle(twin), [backend], ["fp32"])] == ["onnxruntime fp32"]
+    assert [c.name for c in find_contenders(Bundle(twin), [backend], ["fp32"])] == [
+        "onnxruntime fp32"
+    ]
     with pytest.raises(BundleError, match="nothing to measure in int8: expected one of fp32"):
-        contenders(Bundle(twin), [backend], ["int8"])
+        find_contenders(Bundle(twin), [backend], ["int8"])
 
 
 def test_what_failed_parity_is_not_measured(tmp_path: Path) -> None:
     bundle = Bundle(make_bundle(tmp_path / "twin", verdict=FAIL))
     with pytest.raises(UnsupportedError, match="failed parity"):
-        bench(bundle, contenders(bundle, [create("onnxruntime")]), Options(rules=QUICK))
+        bench(bundle, find_contenders(bundle, [create("onnxruntime")]), Options(rules=QUICK))
 
 
-def test_a_target_is_held_at_the_90th_percentile(measured: Measured) -> None:
+def test_a_target_is_held_at_the_90th_percentile(measured: BenchRun) -> None:
     check_target(measured.model_copy(update={"target_ms": 1e6}))
     with pytest.raises(GateError, match=r"90th percentile: expected at most 0\.001 ms"):
         check_target(measured.model_copy(update={"target_ms": 1e-3}))
 
 
-def test_what_became_slower_than_the_noise_is_named(measured: Measured) -> None:
+def test_what_became_slower_than_the_noise_is_named(measured: BenchRun) -> None:
     steady = slower(measured, 1.0)
-    assert regressions(steady, steady) == []
-    assert regressions(slower(measured, 1.04), steady) == []
-    assert regressions(steady, slower(measured, 1.5)) == []
-    (said,) = regressions(slower(measured, 1.5), steady)
+    assert find_regressions(steady, steady) == []
+    assert find_regressions(slower(measured, 1.04), steady) == []
+    assert find_regressions(steady, slower(measured, 1.5)) == []
+    (said,) = find_regressions(slower(measured, 1.5), steady)
     assert "onnxruntime fp32" in said
     assert "50% slower, and the noise is 5%" in said
 
 
-def test_runs_of_other_machines_are_not_compared(measured: Measured) -> None:
+def test_runs_of_other_machines_are_not_compared(measured: BenchRun) -> None:
     device = measured.device.model_copy(update={"name": "elsewhere"})
     with pytest.raises(BundleError, match="another device: expected here, found elsewhere"):
-        regressions(measured, measured.model_copy(update={"device": device}))
+        find_regressions(measured, measured.model_copy(update={"device": device}))
 
 
-def test_runs_are_kept_as_files(measured: Measured, tmp_path: Path) -> None:
+def test_runs_are_kept_as_files(measured: BenchRun, tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_measured(path, measured)
     assert read_measured(path) == measured
@@ -170,25 +179,25 @@ def test_turns_change_their_order_and_warm_up_does_not_count() -> None:
     said: list[str] = []
     calls = {name: lambda name=name: said.append(name) for name in "abc"}
     rules = Rules(name="test", warmup=1, least_count=3, least_seconds=0)
-    seconds = in_turns(calls, rules)
+    seconds = time_in_turns(calls, rules)
     assert "".join(said) == "abc" + "bca" + "cab" + "abc"
     assert {len(found) for found in seconds.values()} == {3}
 
 
 def test_a_least_duration_makes_more_rounds() -> None:
     rules = Rules(name="test", warmup=0, least_count=2, least_seconds=0.05)
-    seconds = in_turns({"a": lambda: None}, rules)
+    seconds = time_in_turns({"a": lambda: None}, rules)
     assert len(seconds["a"]) > 2
 
 
 def test_percentiles_and_ratios_are_of_all_rounds() -> None:
-    found = latency([0.001 * n for n in range(1, 102)], warmup=2)
+    found = summarise([0.001 * n for n in range(1, 102)], warmup=2)
     assert (found.p50, found.p90, found.p99) == pytest.approx((51, 91, 100))
     assert found.spread == pytest.approx(50)
-    pairs = ratio([2.0, 4.0, 9.0], [1.0, 2.0, 3.0])
+    pairs = compare_runs([2.0, 4.0, 9.0], [1.0, 2.0, 3.0])
     assert (pairs.low, pairs.median, pairs.high) == pytest.approx((2.0, 2.0, 2.5))
     with pytest.raises(UnsupportedError, match="expected one of full, quick"):
-        rules_named("slow")
+        find_rules("slow")
 
 
 def test_operations_and_bytes_are_those_of_the_graph(twin: Path) -> None:
@@ -197,12 +206,12 @@ def test_operations_and_bytes_are_those_of_the_graph(twin: Path) -> None:
     assert work.operations == 2 * 16 * half * half * 3 * 2 * 2
     assert work.weights == 16 * 3 * 2 * 2
     assert work.ports == 3 * TILE * TILE + 16 * half * half
-    least = limit(work, "fp32", PEAKS)
+    least = find_limit(work, "fp32", PEAKS)
     assert least is not None
     assert least.compute == pytest.approx(work.operations / 2e12 * 1e3)
     assert least.memory == pytest.approx(4 * (work.weights + work.ports) / 1e9 * 1e3)
     assert least.bound == "memory"
-    assert limit(work, "bf16", PEAKS) is None
+    assert find_limit(work, "bf16", PEAKS) is None
 
 
 def test_energy_is_counted_where_the_machine_shows_it(tmp_path: Path) -> None:
@@ -223,4 +232,4 @@ def test_the_process_knows_its_memory_and_its_commit() -> None:
     found = peak_mb()
     assert found is not None
     assert found > held.nbytes / 1e6
-    assert commit() == commit()
+    assert read_commit() == read_commit()

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.support.bundles import make_bundle
 from tinysr.benchmarks import device, peaks, timing
 from tinysr.benchmarks.latency import bench as benching
-from tinysr.benchmarks.latency.limits import computed_in
+from tinysr.benchmarks.latency.limits import find_computed_type
 from tinysr.benchmarks.peaks import UNMEASURED, Peaks, measure_peaks
 from tinysr.benchmarks.report import page as report
-from tinysr.benchmarks.rows import Measured, StageRow, read_measured, share_of
+from tinysr.benchmarks.rows import BenchRun, StageRow, read_measured, share_of
 from tinysr.manifest import Artifact
 from tinysr.runtime import Bundle
 
@@ -48,7 +48,7 @@ def with_peaks(monkeypatch: pytest.MonkeyPatch) -> Callable[[Peaks], None]:
     return give
 
 
-def measured_with(twin: Path, folder: Path) -> Measured:
+def measured_with(twin: Path, folder: Path) -> BenchRun:
     """Return what the command for a device measures."""
     words = [str(twin), "--device", "here", "--results", str(folder), "--no-sides"]
     assert device.main(words) == 0
@@ -112,7 +112,7 @@ def test_quick_rules_measure_no_peaks_and_say_so(
     found = read_measured(tmp_path / "b.json")
     assert found.device.peaks == UNMEASURED
     assert found.rows[0].share_of_limit is None
-    assert "these rules measure no peaks" in report._said(found)
+    assert "these rules measure no peaks" in report._describe(found)
 
 
 def test_old_files_with_refuted_limits_have_none(tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_a_share_is_at_most_all(limit: float, took: float) -> None:
 
 def test_one_stage_above_its_peak_leaves_no_limit_of_that_type() -> None:
     found = Peaks(tops={"fp32": 2.0, "bf16": 4.0}, gbps=1.0, by={})
-    held = found.held_against([("fp32", 1.9), ("bf16", 4.5), ("bf16", 6.0), ("bf16", 5.0)])
+    held = found.hold_against([("fp32", 1.9), ("bf16", 4.5), ("bf16", 6.0), ("bf16", 5.0)])
     assert held.tops == {"fp32": 2.0, "bf16": None}
     assert held.exceeded == {"bf16": (4.0, 6.0)}
     assert "bf16: products reached 4, a stage 6, so no limit is known" in held.summary
-    assert found.held_against([("int8", 9.0)]) == found
+    assert found.hold_against([("int8", 9.0)]) == found
 
 
 def test_peaks_are_of_large_products_tried_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_peaks_are_of_large_products_tried_again_and_again(monkeypatch: pytest.M
     assert all(2 * m * k * n > 1e10 for m, k, n in peaks._SIZES)
     calls: list[int] = []
     monkeypatch.setattr(peaks, "_SECONDS", 0.0)
-    assert peaks._best(lambda: calls.append(0)) > 0
+    assert peaks._time_best(lambda: calls.append(0)) > 0
     assert len(calls) == 1 + peaks._TRIES
     monkeypatch.setattr(peaks, "_SIZES", ((64, 64, 64),))
     monkeypatch.setattr(peaks, "_BYTES", 2**12)
@@ -160,7 +160,7 @@ def test_peaks_are_of_large_products_tried_again_and_again(monkeypatch: pytest.M
 def test_of_two_measurements_the_better_peak_counts() -> None:
     first = Peaks(tops={"fp32": 2.0, "bf16": None}, gbps=None, by={"fp32": "torch"})
     second = Peaks(tops={"fp32": 1.0, "bf16": 3.0}, gbps=1.0, by={"fp32": "x", "bf16": "openvino"})
-    assert first.or_better(second) == Peaks(
+    assert first.take_better(second) == Peaks(
         tops={"fp32": 2.0, "bf16": 3.0}, gbps=1.0, by={"fp32": "torch", "bf16": "openvino"}
     )
 
@@ -183,4 +183,4 @@ def test_the_cpus_peaks_limit_what_it_computes(
     options = {"inference_precision": hint} if hint else {}
     changed = {"target": target, "precision": precision, "options": options}
     made: Artifact = artifact.model_copy(update=changed)
-    assert computed_in(made) == expected
+    assert find_computed_type(made) == expected

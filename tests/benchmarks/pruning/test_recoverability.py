@@ -10,13 +10,13 @@ import pytest
 from tests.support.recipes import SHAPE
 from tinysr.benchmarks.pruning import recoverability
 from tinysr.benchmarks.pruning.recoverability_report import Results, markdown_lines
-from tinysr.benchmarks.pruning.recovery import CONFIG, Plan
+from tinysr.benchmarks.pruning.recovery import CONFIG, RecoveryConfig
 from tinysr.errors import UnsupportedError
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 from tinysr.training.pruning import METHODS, SearchSpace
 from tinysr.training.stages.prune import PruneOptions
-from tinysr.training.stages.shapes import Shape
+from tinysr.training.stages.shapes import ModelShape
 
 PLAN = """
 [search]
@@ -39,10 +39,10 @@ METHODS_TRIED = ("uniform", "shortgpt", "sensitivity", "tinyfusion", "tinysr")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the command once for a teacher of four layers."""
     root = tmp_path_factory.mktemp("recoverability")
-    config = Shape.model_validate(SHAPE | {"depth": 4}).config()
-    save_single_file(seeded(config, 3), root / "teacher.safetensors")
-    small = Shape.model_validate(SHAPE | {"depth": 2, "width": 28}).config()
-    save_single_file(seeded(small, 4), root / "student.safetensors")
+    config = ModelShape.model_validate(SHAPE | {"depth": 4}).config()
+    save_single_file(seed_model(config, 3), root / "teacher.safetensors")
+    small = ModelShape.model_validate(SHAPE | {"depth": 2, "width": 28}).config()
+    save_single_file(seed_model(small, 4), root / "student.safetensors")
     (root / "plan.toml").write_text(PLAN)
     words = [
         "--config",
@@ -114,7 +114,7 @@ def test_both_tables_are_written(folder: Path, results: Results) -> None:
 
 
 def test_the_packaged_plan_fits_the_nano_teacher() -> None:
-    plan = Plan.read(CONFIG)
+    plan = RecoveryConfig.read(CONFIG)
     options = PruneOptions.model_validate(plan.search.options)
     space = SearchSpace(layers=12, block=options.block, keep=options.keep, pairing=options.pairing)
     assert space.kept == 6
@@ -127,7 +127,7 @@ def test_the_packaged_plan_fits_the_nano_teacher() -> None:
         (["--methods", "magic"], "unknown method 'magic'"),
         (["--photos", "cat"], "unknown photo 'cat'"),
         (["--side", "17"], "divides by 4, found 17"),
-        (["--config", "missing.toml"], "no plan of pruning"),
+        (["--config", "missing.toml"], "not a pruning plan"),
         (["--rules", "slow"], "unknown preset of rules"),
     ],
 )
@@ -143,5 +143,5 @@ def test_what_can_not_be_measured_is_refused(
 def test_a_plan_has_two_tables(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text("[search]\nstage = 'prune'\n")
     with pytest.raises(UnsupportedError, match=r"\[search\] and \[tune\] alone"):
-        Plan.read(tmp_path / "plan.toml")
+        RecoveryConfig.read(tmp_path / "plan.toml")
     assert tuple(METHODS)[-1] == "tinysr"

@@ -11,11 +11,11 @@ import torch
 
 from tests.support.bundles import TILE, TwinModel, make_bundle
 from tinysr.benchmarks import device
-from tinysr.benchmarks.latency.growth import Growth, Point, departure
+from tinysr.benchmarks.latency.growth import Growth, Point, measure_departure
 from tinysr.benchmarks.report import page as report
-from tinysr.benchmarks.report.devices import measured_runs, result_path, wanted_devices
-from tinysr.benchmarks.report.paper import paper_rows, parsed
-from tinysr.benchmarks.report.plots import growth_png
+from tinysr.benchmarks.report.devices import read_measured_runs, read_wanted, result_path
+from tinysr.benchmarks.report.paper import paper_rows, parse
+from tinysr.benchmarks.report.plots import draw_growth
 from tinysr.benchmarks.timing import QUICK
 from tinysr.benchmarks.versus import others
 from tinysr.benchmarks.versus.side_by_side import BASE, measure
@@ -54,7 +54,7 @@ def results(twin: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_command_writes_the_file_to_commit(results: Path) -> None:
     assert [path.name for path in results.iterdir()] == ["bench-my-laptop-twin.json"]
-    (run,) = measured_runs(results)
+    (run,) = read_measured_runs(results)
     assert run.device.name == "My <laptop>"
     assert run.tools["onnxruntime"]
     assert result_path("A  (b)", "c", results).name == "bench-a-b-c.json"
@@ -64,7 +64,7 @@ def test_the_table_says_who_was_not_measured(results: Path) -> None:
     lines = report.device_lines(results)
     (row,) = (line for line in lines if "My <laptop>" in line and line.startswith("|"))
     assert "onnxruntime fp32" in row
-    for wanted in wanted_devices():
+    for wanted in read_wanted():
         assert f"| {wanted.name} |{' not measured |' * 7}" in lines
     assert "rules quick; target 26 ms" in " ".join(lines)
 
@@ -85,7 +85,7 @@ def test_the_page_needs_nothing_but_itself_and_escapes_names(results: Path, tmp_
 def test_a_document_gets_the_table(results: Path, tmp_path: Path) -> None:
     document = tmp_path / "README.md"
     document.write_text("a\n<!-- begin:devices -->\nold\n<!-- end:devices -->\nb\n")
-    words = ["-o", str(tmp_path / "out"), "--results", str(results), "--readme", str(document)]
+    words = ["-o", str(tmp_path / "out"), "--results", str(results), "--documents", str(tmp_path)]
     assert report.main(words) == 0
     text = document.read_text()
     assert "\n".join(report.device_lines(results)) in text
@@ -103,14 +103,14 @@ def test_without_figures_there_is_no_report(
 def test_the_papers_table_is_read_as_it_stands() -> None:
     rows = {row.method: row for row in paper_rows()}
     own = rows["TinySR"]
-    assert {device.target_ms for device in wanted_devices()} == {own.seconds * 1e3}
+    assert {device.target_ms for device in read_wanted()} == {own.seconds * 1e3}
     # The paper's own words: 8.1 times SinSR's speed, 6.4 times OSEDiff's.
     assert rows["SinSR"].seconds / own.seconds == pytest.approx(8.1, abs=0.05)
     assert rows["OSEDiff"].seconds / own.seconds == pytest.approx(6.4, abs=0.1)
     text = "x\n| Method | #Steps | Time (s) | MACs (G) | #Param. (M) |\n| Ours | 1 | 2 | 3 | 4 |\ny"
-    assert parsed(text)[0].method == "TinySR"
+    assert parse(text)[0].method == "TinySR"
     with pytest.raises(UnsupportedError, match="found none"):
-        parsed("no table")
+        parse("no table")
 
 
 def test_what_can_not_run_is_said_with_the_reason(twin: Path) -> None:
@@ -136,14 +136,14 @@ def test_contenders_make_the_same_image(
     monkeypatch.setattr(others, "_model", lambda *_: Whole().eval())
     image = torch.rand(1, 3, TILE, TILE, generator=torch.Generator().manual_seed(0)).numpy()
     with ExitStack() as opened:
-        made = others.opener(bundle, name, tmp_path / "plain.onnx", opened)(image)
+        made = others.open_contender(bundle, name, tmp_path / "plain.onnx", opened)(image)
     expected = Whole()(torch.from_numpy(image)).numpy()
     assert abs(made - expected).max() < (0.05 if "bf16" in name else 1e-5)
 
 
 def test_growth_tells_how_far_it_is_from_a_line() -> None:
     line = [Point(size=x, seconds=2 * x + 1) for x in (0.25, 1, 4, 16)]
-    assert departure(line) == pytest.approx(0, abs=1e-9)
-    assert departure([*line, Point(size=64, seconds=500)]) > 0.2
+    assert measure_departure(line) == pytest.approx(0, abs=1e-9)
+    assert measure_departure([*line, Point(size=64, seconds=500)]) > 0.2
     found = Growth(backend="b", sizes=tuple(line), images=tuple(line))
-    assert growth_png(found).startswith(PNG)
+    assert draw_growth(found).startswith(PNG)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bundles import make_bundle
-from tinysr.benchmarks.record import provenance, read_record
+from tinysr.benchmarks.record import describe_provenance, read_record
 from tinysr.benchmarks.runtime import memory
 from tinysr.errors import UnsupportedError
 
@@ -37,7 +37,7 @@ def test_it_prints_a_table_and_fails_above_the_limit(
     assert "beside it MB" in capsys.readouterr().out
     record = read_record(file)
     assert record["figures"][0]["megapixels"] == pytest.approx(0.5, rel=0.01)
-    assert str(record["host"]["cores"]) in provenance(record)
+    assert str(record["host"]["cores"]) in describe_provenance(record)
     monkeypatch.setattr(memory, "LIMIT_MB", 1.0)
     assert memory.main(arguments) == 1
 

@@ -12,14 +12,20 @@ import pytest
 
 from tests.support.tiny_models import TILE, tiny_model
 from tinysr.benchmarks.versus.compare import Comparison, _quality, compare
-from tinysr.benchmarks.versus.compare_report import HEAD, caption, cells, comparison_png, html_text
+from tinysr.benchmarks.versus.compare_report import (
+    HEAD,
+    caption,
+    cells,
+    draw_comparison,
+    render_html,
+)
 from tinysr.errors import BundleError
 from tinysr.export import ExportOptions, export_bundle
 from tinysr.export.plans.quantization import QuantizationPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.models.checkpoints import save_single_file
-from tinysr.parity import eager_reference
+from tinysr.parity import compute_references
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Session
@@ -45,7 +51,7 @@ def found(loaded: Loaded, folder: Path) -> Comparison:
     images = suite(TILE)[:3]
     photo = images[0].pixels
     high = np.repeat(np.repeat(photo, 4, axis=1), 4, axis=2)
-    references = eager_reference(loaded.model, images)
+    references = compute_references(loaded.model, images)
     backend = OnnxRuntimeBackend()
     return compare(Bundle(folder), backend, references, [(photo, high)], repeats=3, warmup=1)
 
@@ -67,9 +73,9 @@ def test_every_precision_is_measured(found: Comparison, folder: Path) -> None:
 
 
 def test_the_page_is_escaped_and_whole(found: Comparison) -> None:
-    plot = comparison_png(found)
+    plot = draw_comparison(found)
     assert plot.startswith(b"\x89PNG")
-    page = html_text(found, plot)
+    page = render_html(found, plot)
     assert "<tiny>" not in page
     assert "&lt;tiny&gt;" in page
     assert all(cell.split(" (")[0] in page for row in found.rows for cell in cells(row))
@@ -93,7 +99,7 @@ class Broken:
 
 def test_infinity_is_in_no_mean(loaded: Loaded, folder: Path) -> None:
     """Clamped, it would be white; left out, the other images would make up for it."""
-    references = eager_reference(loaded.model, suite(TILE)[:2])
+    references = compute_references(loaded.model, suite(TILE)[:2])
     low = references[0].image.pixels
     high = low.repeat(4, axis=1).repeat(4, axis=2) * np.float32(0.5)
     photos = [(low, high)]
@@ -110,7 +116,7 @@ def test_a_bundle_without_the_whole_model_is_refused(loaded: Loaded, folder: Pat
     bundle = Bundle(folder)
     kept = tuple(a for a in bundle.manifest.artifacts if a.stage != "upscale")
     bundle.manifest = bundle.manifest.model_copy(update={"artifacts": kept})
-    references = eager_reference(loaded.model, suite(TILE)[:1])
+    references = compute_references(loaded.model, suite(TILE)[:1])
     with pytest.raises(BundleError, match="expected upscale graphs for onnxruntime, found none"):
         compare(bundle, OnnxRuntimeBackend(), references, [])
 

@@ -7,10 +7,10 @@ from collections.abc import Collection
 import pytest
 
 from tests.support.tiny_models import TILE
-from tinysr.calibration import CalibrationOptions, Trace, calibrate, evaluate, trace, truths
+from tinysr.calibration import CalibrationOptions, Trace, calibrate, compute_truths, evaluate, trace
 from tinysr.calibration.bits import finder
-from tinysr.calibration.bits.evaluate import Evaluation, Score
-from tinysr.calibration.bits.finder import find_plan, grouped
+from tinysr.calibration.bits.evaluate import Evaluation, ImageScore
+from tinysr.calibration.bits.finder import find_plan, group_paths
 from tinysr.export import BakedTinySR
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
@@ -27,7 +27,7 @@ def test_what_the_gate_needs_is_found_when_ranges_do_not_say_it(
     traced: Trace, baked: BakedTinySR, loaded: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ranges = calibrate(loaded, CalibrationOptions(tile=TILE, limit=1)).ranges
-    expected = truths(traced, TILE)[:3]
+    expected = compute_truths(traced, TILE)[:3]
     before = evaluate(traced, (), expected, gate_db("fp16")).worst
     assert before.psnr_db is not None
     gate = before.psnr_db + 1
@@ -47,17 +47,17 @@ def test_what_another_module_made_needless_is_let_go_too() -> None:
 
     class Fake:
         def evaluate(self, wide: Collection[str]) -> Evaluation:
-            score = Score(image="white", finite=True, psnr_db=1.0, passed={*wide} in passing)
+            score = ImageScore(image="white", finite=True, psnr_db=1.0, passed={*wide} in passing)
             return Evaluation(gate_db=1.0, scores=(score,))
 
     suite = Fake()
     kept = dict.fromkeys(("first", "second", "third"), "for the gate")
-    left, evaluation = finder._needed(suite, {}, kept, suite.evaluate(kept))  # type: ignore[arg-type]
+    left, evaluation = finder._drop_unneeded(suite, {}, kept, suite.evaluate(kept))  # type: ignore[arg-type]
     assert [*left] == ["third"]
     assert evaluation.passed
 
 
 def test_groups_are_the_next_parts_of_names() -> None:
-    groups = grouped(["a.b", "a.b.c", "a.b.d.e", "a.b.d.f"], "a.b")
+    groups = group_paths(["a.b", "a.b.c", "a.b.d.e", "a.b.d.f"], "a.b")
     assert groups == {"a.b itself": ["a.b"], "a.b.c": ["a.b.c"], "a.b.d": ["a.b.d.e", "a.b.d.f"]}
-    assert grouped(["a.b", "c"], "") == {"a": ["a.b"], "c": ["c"]}
+    assert group_paths(["a.b", "c"], "") == {"a": ["a.b"], "c": ["c"]}

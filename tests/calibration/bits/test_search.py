@@ -11,13 +11,13 @@ import torch
 
 from tests.support.quantization import export, make_plan
 from tests.support.tiny_models import TILE
-from tinysr.calibration import BudgetResult, find_quantization, held_to_budget
+from tinysr.calibration import BudgetResult, find_quantization, hold_to_budget
 from tinysr.calibration.bits.budget import _truth_db
-from tinysr.calibration.ranges.images import degraded_photos
+from tinysr.calibration.ranges.images import degrade_photos
 from tinysr.export import BakedTinySR
 from tinysr.export.plans.quantization import QUANTIZED, Format
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle
+from tinysr.parity import compute_references, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.suite import suite
 
@@ -33,7 +33,7 @@ def test_the_plan_that_is_found_holds_its_budget_and_its_gate(
     assert bool(plan.method) == (precision == "int8")
     assert all(entry.reason for entry in plan.keep)
     export(loaded, tmp_path / "made", plan)
-    references = eager_reference(loaded.model, suite(TILE))
+    references = compute_references(loaded.model, suite(TILE))
     report = gate_bundle(tmp_path / "made", references, backends=[OnnxRuntimeBackend()])
     assert report.passed, report.failure
 
@@ -42,14 +42,14 @@ def test_a_plan_that_rounds_too_much_does_not_hold(
     loaded: Loaded, ranges: dict[str, float]
 ) -> None:
     narrow = {path: value / 100 for path, value in ranges.items()}
-    found = held_to_budget(loaded, make_plan(loaded, "int8", narrow))
+    found = hold_to_budget(loaded, make_plan(loaded, "int8", narrow))
     assert not found.passed
     assert "at least 32" in found.said
 
 
 def test_infinity_on_a_photo_breaks_the_budget() -> None:
     """Clamped, it would be white, and may be near the truth."""
-    (photo, *_) = degraded_photos(TILE)
+    (photo, *_) = degrade_photos(TILE)
 
     class Infinite(torch.nn.Module):
         def forward(self, image: torch.Tensor) -> torch.Tensor:

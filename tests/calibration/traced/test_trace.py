@@ -11,7 +11,7 @@ from tests.support.tiny_models import TILE, noise
 from tinysr.calibration import HalfWalker, Op, Trace, Walker
 from tinysr.export import BakedTinySR
 from tinysr.export.model.apply_plan import apply_plan
-from tinysr.export.model.typed import units
+from tinysr.export.model.typed import find_units
 from tinysr.export.plans.precision import KeptModule, PrecisionPlan
 from tinysr.models import Loaded
 from tinysr.suite import suite
@@ -66,7 +66,9 @@ def test_inner_values_are_those_of_the_modules(traced: Trace, baked: BakedTinySR
 
 
 def test_every_module_that_can_be_kept_is_measured(traced: Trace, baked: BakedTinySR) -> None:
-    assert {op.unit for op in traced.ops if op.unit} == units(baked).keys() == set(traced.units)
+    assert (
+        {op.unit for op in traced.ops if op.unit} == find_units(baked).keys() == set(traced.units)
+    )
     assert len({op.name for op in traced.ops}) == len(traced.ops)
     step = next(op for op in traced.ops if op.module == "")
     assert step.unit is None  # z - v lies between the stages, in fp32

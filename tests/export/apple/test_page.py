@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.bundles import edit_manifest, entry, make_bundle
 from tests.support.project import ROOT
-from tinysr.cli.inspect_bundle import bundle_report, damaged_files
+from tinysr.cli.inspect_bundle import bundle_report, find_damaged_files
 from tinysr.errors import BundleError
 from tinysr.export.apple.documents import add_mobile_documents, copy_swift_package
 from tinysr.export.apple.page import mobile_page
@@ -223,10 +223,10 @@ def test_documents_stand_in_the_manifest_and_are_checked(bundle: Path) -> None:
     assert manifest == read_manifest(bundle)
     assert manifest.documents[0].path == "coreml/README.md"
     assert (bundle / "coreml" / "README.md").read_text(encoding="utf-8") == mobile_page(manifest)
-    assert damaged_files(bundle_report(bundle)) == []
+    assert find_damaged_files(bundle_report(bundle)) == []
     assert Bundle(bundle).artifacts("coreml")
     (bundle / "coreml" / "README.md").write_text("another page", encoding="utf-8")
-    assert damaged_files(bundle_report(bundle)) == ["coreml/README.md (changed)"]
+    assert find_damaged_files(bundle_report(bundle)) == ["coreml/README.md (changed)"]
 
 
 def test_documents_are_written_once_however_often(bundle: Path) -> None:

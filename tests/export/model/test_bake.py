@@ -14,7 +14,7 @@ from tests.support.tiny_models import CONFIG, TILE, difference, noise, tiny_mode
 from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import BAKE_TOLERANCE, BakedTinySR, bake, prove_baked
 from tinysr.export.model.bake import PIPELINE
-from tinysr.export.model.baked import unfolded
+from tinysr.export.model.baked import list_unfolded
 from tinysr.export.model.passes import fold_attention_scale, fold_latent_scale, freeze_conditioning
 from tinysr.export.model.passes.fix_resize import FixedResize
 from tinysr.models import TinySR
@@ -55,7 +55,7 @@ def stages(model: BakedTinySR, lr: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 def snapshot(model: nn.Module) -> tuple[dict[str, torch.Tensor], str, list[str]]:
     """Return all that a pass could change in place."""
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    return state, repr(model), list(unfolded(model))
+    return state, repr(model), list(list_unfolded(model))
 
 
 def unchanged(model: nn.Module, before: tuple[dict[str, torch.Tensor], str, list[str]]) -> bool:
@@ -107,8 +107,8 @@ def test_a_pass_folds_something_and_refuses_to_run_twice(
     position: int, steps: list[BakedTinySR]
 ) -> None:
     assert repr(steps[position + 1]) != repr(steps[position]) or len(
-        list(unfolded(steps[position + 1]))
-    ) < len(list(unfolded(steps[position])))
+        list(list_unfolded(steps[position + 1]))
+    ) < len(list(list_unfolded(steps[position])))
     with pytest.raises((TypeError, ValueError)):
         PIPELINE[position](steps[position + 1])
 
@@ -129,7 +129,7 @@ def test_baking_is_the_pipeline_and_leaves_nothing(eager: TinySR, steps: list[Ba
     before = snapshot(eager)
     baked = bake(eager, TILE)
     assert unchanged(eager, before)
-    assert not list(unfolded(baked))
+    assert not list(list_unfolded(baked))
     lr = noise(2, 3, TILE, TILE)
     assert torch.equal(baked(lr), steps[-1](lr))
     assert difference(baked(lr), eager(lr)) <= TOLERANCE

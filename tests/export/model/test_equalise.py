@@ -9,7 +9,7 @@ from tests.support.quantization import QKV
 from tests.support.tiny_models import TILE, difference, noise
 from tinysr.errors import CalibrationError
 from tinysr.export import BakedTinySR
-from tinysr.export.model.equalise import equalisable, equalised
+from tinysr.export.model.equalise import equalise, find_equalisable
 from tinysr.export.plans.quantization import Equalised
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_equalising_changes_no_result(baked: BakedTinySR) -> None:
     generator = np.random.default_rng(0)
     entries = []
-    for path in equalisable(baked):
+    for path in find_equalisable(baked):
         weight = baked.get_submodule(path).get_parameter("weight")
         count = weight.shape[1 if weight.ndim == 4 else 0]
         entries.append(
@@ -26,7 +26,7 @@ def test_equalising_changes_no_result(baked: BakedTinySR) -> None:
         )
     assert len(entries) >= 6
     image = noise(1, 3, TILE, TILE)
-    assert difference(equalised(baked, entries)(image), baked(image)) <= 1e-5
+    assert difference(equalise(baked, entries)(image), baked(image)) <= 1e-5
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_what_can_not_be_equalised_is_named(
     entry: Equalised, problem: str, baked: BakedTinySR
 ) -> None:
     with pytest.raises(CalibrationError, match=problem):
-        equalised(baked, [entry])
+        equalise(baked, [entry])

@@ -17,7 +17,7 @@ def test_rounded_weights_are_near_and_symmetric(axis: int, block: int, bits: int
     found = quantize(weight, axis=axis, block=block, bits=bits)
     largest = 127 if bits == 8 else 7
     assert int(found.integers.abs().max()) <= largest
-    error = (found.dequantized() - weight).abs().max()
+    error = (found.dequantize() - weight).abs().max()
     # In 4 bits the largest values of a block may be cut off, by three tenths at most.
     assert error <= float(found.scales.max()) * (0.5001 if bits == 8 else 0.3 * largest + 0.5)
     assert torch.equal(
@@ -27,4 +27,4 @@ def test_rounded_weights_are_near_and_symmetric(axis: int, block: int, bits: int
 
 def test_zeros_stay_zeros() -> None:
     found = quantize(torch.zeros(4, 8), axis=1, block=4, bits=4)
-    assert torch.equal(found.dequantized(), torch.zeros(4, 8))
+    assert torch.equal(found.dequantize(), torch.zeros(4, 8))

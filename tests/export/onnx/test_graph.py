@@ -16,7 +16,7 @@ from tests.support.tiny_models import TILE, difference, noise, tiny_model
 from tinysr.export import BakedTinySR, bake
 from tinysr.export.model.baked import BakedBlock, MatMulLinear, Modulated
 from tinysr.export.onnx.compose import upscale_graph
-from tinysr.export.onnx.graph import stage_graph
+from tinysr.export.onnx.graph import export_stage
 from tinysr.export.onnx.simplify import simplify
 from tinysr.export.onnx.weights import WeightFile, attach
 from tinysr.manifest import Stage, read_manifest
@@ -131,7 +131,7 @@ def test_a_graph_for_two_tiles_takes_two(baked: BakedTinySR, tmp_path: Path) -> 
     weights = WeightFile(tmp_path / "weights.bin", baked.state_dict())
     parts: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
     whole = upscale_graph(
-        [stage_graph(baked, part, tile=TILE, batch=2) for part in parts], tile=TILE, batch=2
+        [export_stage(baked, part, tile=TILE, batch=2) for part in parts], tile=TILE, batch=2
     )
     path = tmp_path / "two.onnx"
     onnx.save(attach(simplify(whole).model, whole.weights, weights), path)
@@ -181,5 +181,5 @@ def test_the_decoder_takes_any_size(
 def test_the_other_kinds_of_autoencoder_have_the_same_operations() -> None:
     other = bake(tiny_model(separable=(False, True)), TILE)
     for stage in ("encoder", "decoder"):
-        nodes = simplify(stage_graph(other, stage, tile=TILE, batch=1)).model.graph.node
+        nodes = simplify(export_stage(other, stage, tile=TILE, batch=1)).model.graph.node
         assert {node.op_type for node in nodes} == OPERATIONS[stage]

@@ -12,9 +12,9 @@ import torch
 
 from tests.support.quantization import CONV, QKV, export, graph, make_plan
 from tests.support.tiny_models import TILE, as_loaded, noise, tiny_model
-from tinysr.calibration.traced.fake import fake_quantized
+from tinysr.calibration.traced.fake import fake_quantize
 from tinysr.export import BakedTinySR, bake
-from tinysr.export.model.integers import layers
+from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.quantization import QUANTIZED, Format, load_quantization
 from tinysr.models import Loaded
 
@@ -50,7 +50,7 @@ def test_graphs_compute_what_the_simulation_does(
 ) -> None:
     plan = make_plan(loaded, precision, ranges, "decoder.layers.0")
     manifest = export(loaded, tmp_path / "made", plan)
-    fake = fake_quantized(baked, plan.formats(layers(baked)), plan.ranges)
+    fake = fake_quantize(baked, plan.formats(find_layers(baked)), plan.ranges)
     image = noise(1, 3, TILE, TILE)
     for stage in ("encoder", "decoder", "upscale"):
         given = fake.encoder(image) if stage == "decoder" else image
@@ -96,7 +96,7 @@ def test_outputs_of_tiny_weights_keep_them_in_int8(tmp_path: Path) -> None:
         model.transformer.proj_out.weight *= 1e-2
     loaded = as_loaded(model)
     weight = bake(model, TILE).get_submodule(path).get_parameter("weight")
-    ranges = dict.fromkeys(layers(bake(model, TILE)), 8.0)
+    ranges = dict.fromkeys(find_layers(bake(model, TILE)), 8.0)
     export(loaded, tmp_path / "made", make_plan(loaded, "int8", ranges))
     held = graph(tmp_path / "made", "transformer", "int8").graph.initializer
     arrays = {i.name: onnx.numpy_helper.to_array(i) for i in held}

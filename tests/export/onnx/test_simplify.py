@@ -13,7 +13,7 @@ import pytest
 from tests.support.graphs import STAGES, artifact, file, graph, model, tile_shape
 from tests.support.tiny_models import noise
 from tinysr.errors import GateError
-from tinysr.export.onnx.simplify import SIMPLIFY_TOLERANCE, computed, prove_simplified
+from tinysr.export.onnx.simplify import SIMPLIFY_TOLERANCE, compute, prove_simplified
 from tinysr.manifest import Stage
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -30,10 +30,10 @@ def test_simplifying_is_proved(stage: Stage, bundle: Path) -> None:
 
 def test_the_whole_is_proved_by_what_its_stages_computed(bundle: Path) -> None:
     image = noise(1, *tile_shape("upscale")).numpy()
-    z = computed(file(bundle, "encoder"), image)
-    v = computed(file(bundle, "transformer"), z)
-    whole = computed(file(bundle, "upscale"), image)
-    assert np.array_equal(whole, computed(file(bundle, "decoder"), z - v))
+    z = compute(file(bundle, "encoder"), image)
+    v = compute(file(bundle, "transformer"), z)
+    whole = compute(file(bundle, "upscale"), image)
+    assert np.array_equal(whole, compute(file(bundle, "decoder"), z - v))
 
 
 def another_operation(proto: onnx.ModelProto) -> None:
@@ -54,7 +54,7 @@ def test_the_proof_fails_for_a_changed_graph(
     changed = model(bundle, "decoder")
     onnx.save(changed, folder / "changed.onnx")
     plain, simplified = folder / "decoder.onnx", folder / "changed.onnx"
-    expected = computed(plain, image)
+    expected = compute(plain, image)
     same = prove_simplified(plain, simplified, image, expected)
     assert same.difference == 0
     tamper(changed)

@@ -10,7 +10,7 @@ from tests.support.folders import tree
 from tests.support.graphs import STAGES, external, graph
 from tests.support.tiny_models import TILE
 from tinysr.export import BakedTinySR
-from tinysr.export.onnx.graph import StageGraph, stage_graph
+from tinysr.export.onnx.graph import StageGraph, export_stage
 from tinysr.export.onnx.simplify import simplify
 from tinysr.export.onnx.weights import WeightFile, attach
 from tinysr.manifest import read_manifest
@@ -52,7 +52,7 @@ def test_only_the_proof_reads_the_weights(
 ) -> None:
     """So that a graph of more than 2 GB, protobuf's limit, is no different from a small one."""
     weights = WeightFile(tmp_path / "weights.bin", baked.state_dict())
-    plain = stage_graph(baked, "transformer", tile=TILE, batch=1)
+    plain = export_stage(baked, "transformer", tile=TILE, batch=1)
     weights.path.unlink()
     monkeypatch.chdir(tmp_path)
     attached = attach(simplify(plain).model, plain.weights, weights)

@@ -16,15 +16,15 @@ from tests.support.quantization import make_plan
 from tests.support.tiny_models import CONFIG, TILE
 from tinysr.benchmarks.latency.work import count_work
 from tinysr.calibration.ranges.images import calibration_images
-from tinysr.calibration.ranges.inputs import METHODS, layer_inputs
+from tinysr.calibration.ranges.inputs import METHODS, measure_layer_inputs
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import PRECISIONS, BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.openvino.target import OPENVINO
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import Stage, read_manifest
 from tinysr.models import Loaded
-from tinysr.models.accounting import stage_costs
-from tinysr.parity import eager_reference, gate_bundle
+from tinysr.models.accounting import count_stage_costs
+from tinysr.parity import compute_references, gate_bundle
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.backends.openvino import FixedShapesSession, OpenVinoBackend
 from tinysr.runtime.openvino_cpu import multiplies_bytes
@@ -46,7 +46,7 @@ needs_bytes = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def folder(loaded: Loaded, baked: BakedTinySR, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle in fp32, bf16 and int8, gated."""
-    seen = layer_inputs(baked, calibration_images(TILE, limit=4))
+    seen = measure_layer_inputs(baked, calibration_images(TILE, limit=4))
     ranges = {path: METHODS["min-max"](found) for path, found in seen.items()}
     place = tmp_path_factory.mktemp("openvino") / "tiny"
     plan = make_plan(loaded, "int8", ranges)
@@ -55,7 +55,7 @@ def folder(loaded: Loaded, baked: BakedTinySR, tmp_path_factory: pytest.TempPath
         tile=TILE, targets=("openvino",), precision="int8", plan=half, quantization=(plan,)
     )
     export_bundle(loaded, place, options)
-    references = eager_reference(loaded.model, suite(TILE)[:6])
+    references = compute_references(loaded.model, suite(TILE)[:6])
     gate_bundle(place, references, backends=[OpenVinoBackend()])
     return place
 
@@ -140,7 +140,7 @@ def test_weights_lie_in_the_bundle_once(folder: Path) -> None:
 
 def test_the_verdicts_are_those_of_openvino(folder: Path) -> None:
     own = [a for a in read_manifest(folder).artifacts if a.target == "openvino"]
-    fits = {a.label: not OpenVinoBackend().unfit(Bundle(folder), a) for a in own}
+    fits = {a.label: not OpenVinoBackend().explain_unfit(Bundle(folder), a) for a in own}
     assert {a.parity.backend for a in own if fits[a.label]} == {"openvino"}
     assert {a.parity.result for a in own if not fits[a.label]} <= {"not run"}
     assert {a.parity.result for a in own if a.precision == "fp32"} == {"pass"}
@@ -165,7 +165,7 @@ def test_a_cpu_without_bf16_refuses_it_and_says_so(
     bundle, backend = Bundle(folder), OpenVinoBackend()
     assert "bf16" not in backend.availability().detail
     (whole,) = (a for a in bundle.artifacts("openvino") if a.label == "openvino/upscale bf16")
-    assert "bf16" in backend.unfit(bundle, whole)
+    assert "bf16" in backend.explain_unfit(bundle, whole)
 
 
 @pytest.mark.parametrize("cap", ["AVX2", "AVX512_CORE"])
@@ -271,7 +271,7 @@ with Upscaler(sys.argv[1], backend="openvino", precision="fp32") as upscaler:
 
 
 def test_counted_operations_are_those_of_the_model(folder: Path, baked: BakedTinySR) -> None:
-    costs = stage_costs(
+    costs = count_stage_costs(
         baked.encoder, baked.transformer, baked.decoder, config=CONFIG, side=TILE
     ).values()
     resize = 2 * 3 * TILE**2 * 64  # a fixed kernel, which costs do not count

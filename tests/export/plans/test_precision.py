@@ -13,7 +13,7 @@ from tests.support.tiny_models import TILE, as_loaded, difference, noise, tiny_m
 from tinysr.errors import CalibrationError, GateError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
 from tinysr.export.model.apply_plan import apply_plan
-from tinysr.export.model.typed import units
+from tinysr.export.model.typed import find_units
 from tinysr.export.plans.precision import KeptModule, PrecisionPlan, load_plan, plan_text
 from tinysr.manifest import Manifest
 from tinysr.models import Loaded
@@ -110,7 +110,7 @@ def test_only_kept_modules_stay_wide(loaded: Loaded, baked: BakedTinySR) -> None
 def test_the_typed_model_computes_the_same(loaded: Loaded, baked: BakedTinySR) -> None:
     image = noise(1, 3, TILE, TILE)
     expected = baked(image)
-    for keep in ((), (NORM, BLOCK), tuple(units(baked))):
+    for keep in ((), (NORM, BLOCK), tuple(find_units(baked))):
         found = apply_plan(baked, plan(loaded, *keep))(image)
         assert found.dtype is torch.float32
         assert difference(found, expected) <= FP16

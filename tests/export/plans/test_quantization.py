@@ -10,7 +10,7 @@ from tests.support.quantization import CONV, QKV, export, kept, make_plan
 from tests.support.tiny_models import TILE
 from tinysr.errors import CalibrationError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, export_bundle
-from tinysr.export.model.integers import layers
+from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.files import load_any_plan
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import (
@@ -65,7 +65,7 @@ def test_a_plan_that_does_not_fit_the_model_is_refused(
     data = make_plan(loaded, "int8", ranges).model_dump() | change
     plan = QuantizationPlan.model_validate(data)
     with pytest.raises(CalibrationError, match=problem):
-        plan.formats(layers(baked))
+        plan.formats(find_layers(baked))
 
 
 def test_ranges_must_be_above_zero(loaded: Loaded) -> None:

@@ -19,14 +19,14 @@ from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export import extend_bundle
 from tinysr.export.tensorrt import TensorRTOptions
 from tinysr.export.tensorrt.build import EngineBuild, build_engine
-from tinysr.export.tensorrt.profiles import profile_for
+from tinysr.export.tensorrt.profiles import choose_profile
 from tinysr.runtime.bundle import Bundle
 
 
 def built(graphs: Path, stage: str = "transformer", **options: Any) -> bytes:
     artifact = Bundle(graphs).artifact("onnx", stage, "fp16")  # type: ignore[arg-type]
     settings = TensorRTOptions(**options)
-    profile = profile_for(artifact.inputs[0], artifact.stage, settings, tile=TILE, batch=1)
+    profile = choose_profile(artifact.inputs[0], artifact.stage, settings, tile=TILE, batch=1)
     graph = graphs / artifact.file.path
     build = EngineBuild(graph=graph, label="x", profile=profile, options=settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,11 +76,11 @@ from pathlib import Path
 from tinysr.errors import MissingBackendError
 from tinysr.export.tensorrt import FLAVORS, TensorRTOptions
 from tinysr.export.tensorrt.build import EngineBuild, build_engine
-from tinysr.export.tensorrt.profiles import profile_for
+from tinysr.export.tensorrt.profiles import choose_profile
 from tinysr.manifest import Port
 port = Port(name="image", dtype="float32", shape=(1, 3, 16, 16))
 options = TensorRTOptions()
-profile = profile_for(port, "upscale", options, tile=16, batch=1)
+profile = choose_profile(port, "upscale", options, tile=16, batch=1)
 graph = Path(sys.argv[1])
 build = EngineBuild(graph=graph, label="engine", profile=profile, options=options)
 FLAVORS["rtx"].module

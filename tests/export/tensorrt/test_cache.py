@@ -15,7 +15,7 @@ import pytest
 from tinysr.export.tensorrt import FLAVORS, TensorRTOptions
 from tinysr.export.tensorrt.cache import EngineCache
 from tinysr.export.tensorrt.key import Key, engine_key
-from tinysr.export.tensorrt.options import Range
+from tinysr.export.tensorrt.options import SizeRange
 from tinysr.export.tensorrt.profiles import Profile
 from tinysr.manifest import Artifact, FileEntry, Port
 
@@ -151,7 +151,7 @@ class TestKey:
         inputs=(Port(name="latents", dtype="float32", shape=(1, 16, 8, 8)),),
         outputs=(),
     )
-    PROFILE = Profile(name="latents", dims=(Range(least=1, best=1, most=1),))
+    PROFILE = Profile(name="latents", dims=(SizeRange(least=1, best=1, most=1),))
 
     def of(self, graph: Artifact = GRAPH, plan: str = "p", **options: Any) -> Mapping[str, str]:
         return engine_key(
@@ -186,10 +186,10 @@ class TestKey:
         from tinysr.runtime.tensorrt.device import Gpu
 
         here = Gpu(name="A", capability="8.6", driver="13.0", memory=1)
-        monkeypatch.setattr("tinysr.export.tensorrt.key.gpu", lambda: here)
+        monkeypatch.setattr("tinysr.export.tensorrt.key.find_gpu", lambda: here)
         assert "GPU" not in self.of()
         found = self.of(compute_capabilities=("current",))
         assert (found["GPU"], found["driver"]) == ("A", "13.0")
         newer = replace(here, driver="13.2")
-        monkeypatch.setattr("tinysr.export.tensorrt.key.gpu", lambda: newer)
+        monkeypatch.setattr("tinysr.export.tensorrt.key.find_gpu", lambda: newer)
         assert self.of(compute_capabilities=("current",))["driver"] == "13.2"

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tinysr.errors import MissingBackendError, UnsupportedError
-from tinysr.export.tensorrt import FLAVORS, Range, TensorRTOptions, find_flavor
+from tinysr.export.tensorrt import FLAVORS, SizeRange, TensorRTOptions, find_flavor
 from tinysr.export.tensorrt.build import EngineBuild, engine_from_network
-from tinysr.export.tensorrt.network import Parsed, parsed_network
+from tinysr.export.tensorrt.network import Parsed, parse_network
 from tinysr.export.tensorrt.profiles import Profile
 from tinysr.runtime.tensorrt.device import Gpu
 from tinysr.runtime.tensorrt.library import Library
@@ -113,12 +113,12 @@ def module(log: list[Any], monkeypatch: pytest.MonkeyPatch) -> Any:
         OnnxParser=lambda *_: types.SimpleNamespace(parse_from_file=lambda _: True),
     )
     monkeypatch.setattr(Library, "load", lambda _: made)
-    monkeypatch.setattr("tinysr.export.tensorrt.flavor.gpu", lambda: GPU)
+    monkeypatch.setattr("tinysr.export.tensorrt.flavor.find_gpu", lambda: GPU)
     return made
 
 
 def build(log: list[Any], *, open_batch: bool = False, **options: Any) -> None:
-    size = Range(least=1, best=2, most=4) if open_batch else Range(least=1, best=1, most=1)
+    size = SizeRange(least=1, best=2, most=4) if open_batch else SizeRange(least=1, best=1, most=1)
     job = EngineBuild(
         graph=Path("x.onnx"),
         label="x",
@@ -131,10 +131,10 @@ def build(log: list[Any], *, open_batch: bool = False, **options: Any) -> None:
 
 
 def test_networks_are_strongly_typed_where_that_has_to_be_said(module: Any, log: list[Any]) -> None:
-    parsed_network(FULL, Path("x.onnx"), "x")
+    parse_network(FULL, Path("x.onnx"), "x")
     assert log == [("network", 2)]
     del module.NetworkDefinitionCreationFlag.STRONGLY_TYPED  # as in a version that knows no other
-    parsed_network(FULL, Path("x.onnx"), "x")
+    parse_network(FULL, Path("x.onnx"), "x")
     assert log[-1] == ("network", 0)
 
 
@@ -191,7 +191,7 @@ def test_full_tensorrt_refuses_what_it_lacks(module: Any) -> None:
 
 
 def test_full_tensorrt_builds_nothing_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tinysr.export.tensorrt.flavor.gpu", lambda: None)
+    monkeypatch.setattr("tinysr.export.tensorrt.flavor.find_gpu", lambda: None)
     with pytest.raises(MissingBackendError, match="TensorRT builds engines on a machine with"):
         FULL.check(TensorRTOptions())
 
@@ -199,9 +199,9 @@ def test_full_tensorrt_builds_nothing_without_a_gpu(monkeypatch: pytest.MonkeyPa
 def test_auto_takes_what_can_build_here(monkeypatch: pytest.MonkeyPatch) -> None:
     have = {"tensorrt": True, "rtx": True}
     monkeypatch.setattr(Library, "installed", property(lambda self: have[self.flavor]))
-    monkeypatch.setattr("tinysr.export.tensorrt.flavor.gpu", lambda: GPU)
+    monkeypatch.setattr("tinysr.export.tensorrt.flavor.find_gpu", lambda: GPU)
     assert find_flavor("auto").name == "tensorrt"
-    monkeypatch.setattr("tinysr.export.tensorrt.flavor.gpu", lambda: None)
+    monkeypatch.setattr("tinysr.export.tensorrt.flavor.find_gpu", lambda: None)
     assert find_flavor("auto").name == "rtx"
     have["rtx"] = False
     with pytest.raises(MissingBackendError, match=r"pip install 'tinysr\[rtx\]'"):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tinysr.errors import MissingBackendError, UnsupportedError
-from tinysr.export.options import Progress
-from tinysr.export.tensorrt.isolated import isolated
+from tinysr.export.options import TellStep
+from tinysr.export.tensorrt.isolated import run_isolated
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -23,42 +23,42 @@ needs_proc = pytest.mark.skipif(
 def test_results_and_progress_come_back() -> None:
     heard: list[str] = []
 
-    def work(tell: Progress) -> int:
+    def work(tell: TellStep) -> int:
         tell("half")
         return 7
 
-    assert isolated(work, label="engine", progress=heard.append) == 7
+    assert run_isolated(work, label="engine", progress=heard.append) == 7
     assert heard == ["half"]
 
 
 def test_errors_come_back_as_they_are() -> None:
-    def work(_: Progress) -> None:
+    def work(_: TellStep) -> None:
         raise UnsupportedError("decoder: no such thing")
 
     with pytest.raises(UnsupportedError, match="decoder: no such thing"):
-        isolated(work, label="engine")
+        run_isolated(work, label="engine")
 
 
 def test_a_killed_process_is_a_lack_of_memory() -> None:
-    def work(_: Progress) -> None:
+    def work(_: TellStep) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(MissingBackendError, match=r"engine: this machine's memory.*SIGKILL"):
-        isolated(work, label="engine")
+        run_isolated(work, label="engine")
 
 
 @needs_proc
 def test_a_process_that_only_waits_is_ended() -> None:
     with pytest.raises(MissingBackendError, match=r"engine: TensorRT stopped working.*memory"):
-        isolated(lambda _: time.sleep(600), label="engine", patience=1)
+        run_isolated(lambda _: time.sleep(600), label="engine", patience=1)
 
 
 @needs_proc
 def test_a_process_that_works_is_not_ended() -> None:
-    def work(_: Progress) -> str:
+    def work(_: TellStep) -> str:
         start = time.process_time()
         while time.process_time() - start < 4:
             sum(range(1000))
         return "done"
 
-    assert isolated(work, label="engine", patience=3) == "done"
+    assert run_isolated(work, label="engine", patience=3) == "done"

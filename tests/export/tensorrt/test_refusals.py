@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 
 from tests.support.tiny_models import TILE
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
-from tinysr.export.tensorrt import FLAVORS, Range, TensorRTOptions, find_flavor
-from tinysr.export.tensorrt.network import parsed_network, read_graph
-from tinysr.export.tensorrt.profiles import profile_for
+from tinysr.export.tensorrt import FLAVORS, SizeRange, TensorRTOptions, find_flavor
+from tinysr.export.tensorrt.network import parse_network, read_graph
+from tinysr.export.tensorrt.profiles import choose_profile
 from tinysr.export.tensorrt.target import TENSORRT
 from tinysr.manifest import Port
 
@@ -55,44 +55,44 @@ def test_rtx_refuses_what_it_lacks_with_the_reason(words: str) -> None:
 def test_what_needs_a_gpu_is_refused_without_one(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tinysr.export.tensorrt.flavor.gpu", lambda: None)
+    monkeypatch.setattr("tinysr.export.tensorrt.flavor.find_gpu", lambda: None)
     with pytest.raises(MissingBackendError, match="with an NVIDIA GPU, found none"):
         RTX.check(TensorRTOptions(**options))
 
 
 def test_options_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(UnsupportedError, match="stands alone"):
+    with pytest.raises(UnsupportedError, match="can't be combined"):
         TensorRTOptions(compute_capabilities=("portable", "8.6"))
     with pytest.raises(UnsupportedError, match="rising from 1"):
-        Range(least=2, best=1, most=3)
+        SizeRange(least=2, best=1, most=3)
     with pytest.raises(UnsupportedError, match="with the tile 128 among them"):
-        TensorRTOptions(sides=Range(least=16, best=32, most=64)).sides_for(128)
+        TensorRTOptions(sides=SizeRange(least=16, best=32, most=64)).sides_for(128)
     with pytest.raises(UnsupportedError, match="multiples of 4"):
-        TensorRTOptions(sides=Range(least=18, best=128, most=128)).sides_for(128)
+        TensorRTOptions(sides=SizeRange(least=18, best=128, most=128)).sides_for(128)
     with pytest.raises(UnsupportedError, match="unknown flavor 'trt'"):
         find_flavor("trt")
     port = Port(name="image", dtype="float32", shape=(1, 3, 16, 16))
-    many = TensorRTOptions(batch=Range(least=1, best=4, most=8))
+    many = TensorRTOptions(batch=SizeRange(least=1, best=4, most=8))
     with pytest.raises(UnsupportedError, match="--batch dynamic"):
-        profile_for(port, "upscale", many, tile=TILE, batch=1)
+        choose_profile(port, "upscale", many, tile=TILE, batch=1)
     with pytest.raises(UnsupportedError, match="no engines in w4"):
         TENSORRT.check({}, ["fp32", "w4"])
 
 
 def test_open_batches_get_a_profile() -> None:
     port = Port(name="latents", dtype="float32", shape=("batch", 16, 8, 8))
-    many = TensorRTOptions(batch=Range(least=1, best=4, most=8))
-    found = profile_for(port, "transformer", many, tile=TILE, batch=None)
+    many = TensorRTOptions(batch=SizeRange(least=1, best=4, most=8))
+    found = choose_profile(port, "transformer", many, tile=TILE, batch=None)
     assert found.shapes == ((1, 16, 8, 8), (4, 16, 8, 8), (8, 16, 8, 8))
 
 
 def test_an_op_that_tensorrt_lacks_is_named_with_its_module(tmp_path: Path) -> None:
     graph = one_node("Det", tmp_path / "det.onnx")
     with pytest.raises(UnsupportedError, match=r"operation Det of 'decoder\.layers\.3'"):
-        parsed_network(RTX, graph, "x")
+        parse_network(RTX, graph, "x")
     graph = one_node("Foo", tmp_path / "foo.onnx")
     with pytest.raises(UnsupportedError, match="Plugin not found"):
-        parsed_network(RTX, graph, "x")
+        parse_network(RTX, graph, "x")
 
 
 @pytest.mark.parametrize("opset", [6, 17, 23, 99])
@@ -105,7 +105,7 @@ def test_a_wrong_opset_is_refused(tmp_path: Path, opset: int) -> None:
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.onnx"
     path.write_bytes(b"nonsense" * 10)
-    with pytest.raises(BundleError, match="is no ONNX"):
+    with pytest.raises(BundleError, match="is not an ONNX file"):
         read_graph(path, "x")
     with pytest.raises(UnsupportedError, match="Failed to parse"):
-        parsed_network(RTX, path, "x")
+        parse_network(RTX, path, "x")

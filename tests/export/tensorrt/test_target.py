@@ -15,11 +15,11 @@ from tests.support.bundles import edit_manifest
 from tests.support.engine_builds import KEPT, QUIET, RTX
 from tests.support.tiny_models import TILE
 from tinysr.errors import BundleError, GateError, UnsupportedError
-from tinysr.export import extend_bundle, targets_for
+from tinysr.export import extend_bundle, find_targets
 from tinysr.export.plans.precision import PrecisionPlan
-from tinysr.export.tensorrt.network import parsed_network, read_graph
+from tinysr.export.tensorrt.network import parse_network, read_graph
 from tinysr.export.tensorrt.target import check_sizes
-from tinysr.export.tensorrt.types import check_types, kept_modules, layers
+from tinysr.export.tensorrt.types import check_types, find_kept_modules, walk_layers
 from tinysr.manifest import Artifact, Manifest, read_manifest
 from tinysr.parity.record import save_manifest
 from tinysr.runtime.bundle import Bundle
@@ -83,10 +83,10 @@ def test_layers_compute_in_fp16_but_for_the_plans_islands(
 ) -> None:
     whole = graphs / "onnx" / "upscale.fp16.onnx"
     model = read_graph(whole, "upscale")
-    found = list(layers(parsed_network(RTX, whole, "upscale").network, model))
+    found = list(walk_layers(parse_network(RTX, whole, "upscale").network, model))
     wide = {layer.module for layer in found if layer.dtype == "fp32"}
     assert wide == {*KEPT, "upscale"}  # and the step between the stages
-    counts = check_types(found, "fp16", kept_modules(plan, model), label="upscale")
+    counts = check_types(found, "fp16", find_kept_modules(plan, model), label="upscale")
     said = engine(read_manifest(engines), "upscale", "fp16").options
     assert (said["layers_in_fp16"], said["layers_in_fp32"]) == (counts["fp16"], counts["fp32"])
     assert counts["fp16"] > 5 * counts["fp32"]
@@ -100,9 +100,9 @@ def test_fp32_outside_of_the_islands_fails_the_build(graphs: Path, tmp_path: Pat
     manifest = read_manifest(copy)
     entry = manifest.precision_plan
     assert entry is not None
-    from tinysr.export.files import file_entry
+    from tinysr.export.files import describe_file
 
-    changed = file_entry(copy, copy / entry.path)
+    changed = describe_file(copy, copy / entry.path)
     save_manifest(copy, manifest.model_copy(update={"precision_plan": changed}))
     with pytest.raises(GateError, match=r"MatMul of 'transformer\.transformer_blocks\.1\.attn'"):
         extend_bundle(Bundle(copy), tmp_path / "new", QUIET)
@@ -111,7 +111,7 @@ def test_fp32_outside_of_the_islands_fails_the_build(graphs: Path, tmp_path: Pat
 
 def test_an_fp32_graph_is_not_taken_for_an_fp16_one(graphs: Path) -> None:
     wide = graphs / "onnx" / "upscale.onnx"
-    found = list(layers(parsed_network(RTX, wide, "x").network, read_graph(wide, "x")))
+    found = list(walk_layers(parse_network(RTX, wide, "x").network, read_graph(wide, "x")))
     with pytest.raises(GateError, match=r"expected fp16 .* in fp32, .* and \d+ more"):
         check_types(found, "fp16", {}, label="upscale")
     assert check_types(found, "fp32", {}, label="upscale") == {"fp32": len(found)}
@@ -183,7 +183,7 @@ class TestExtending:
 
 
 def test_engines_come_after_the_graphs_they_need() -> None:
-    assert [target.name for target in targets_for(["tensorrt"])] == ["onnx", "tensorrt"]
+    assert [target.name for target in find_targets(["tensorrt"])] == ["onnx", "tensorrt"]
 
 
 def test_the_command_builds_caches_and_says_why(

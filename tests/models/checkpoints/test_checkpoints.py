@@ -23,7 +23,7 @@ from tinysr.models import (
     load_checkpoint,
 )
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 
 SMALL = ModelConfig(
     vae=VaeConfig(width=8), transformer=TransformerConfig(depth=2, heads=1, pooled_size=16)
@@ -70,7 +70,7 @@ def test_a_small_position_cache_is_taken_as_it_is(released: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_a_single_file_round_trips(tmp_path: Path, dtype: torch.dtype) -> None:
-    model = seeded(SMALL)
+    model = seed_model(SMALL)
     save_single_file(model, tmp_path / "small.safetensors", dtype)
     loaded = load_checkpoint(tmp_path / "small.safetensors")
     assert loaded.source.kind == "single-file"
@@ -83,7 +83,7 @@ def test_a_single_file_round_trips(tmp_path: Path, dtype: torch.dtype) -> None:
 
 
 def test_an_unusual_position_table_is_kept(tmp_path: Path) -> None:
-    model = seeded(SMALL)
+    model = seed_model(SMALL)
     model.transformer.pos_embed.pos_embed[0, 0, 0] += 1
     save_single_file(model, tmp_path / "small.safetensors")
     table = load(tmp_path / "small.safetensors").transformer.pos_embed.pos_embed
@@ -92,9 +92,9 @@ def test_an_unusual_position_table_is_kept(tmp_path: Path) -> None:
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
-    save_single_file(seeded(SMALL), path)
+    save_single_file(seed_model(SMALL), path)
     before = path.read_bytes()
-    broken = seeded(SMALL)
+    broken = seed_model(SMALL)
     broken.pooled.fill_(1e6)  # too large for float16
     with pytest.raises(CheckpointError, match="'pooled' has NaN or infinite"):
         save_single_file(broken, path, torch.float16)
@@ -183,7 +183,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_preset_takes_its_packaged_weights(package: Path) -> None:
-    model = seeded(PRESETS[DEFAULT_PRESET], seed=3)
+    model = seed_model(PRESETS[DEFAULT_PRESET], seed=3)
     save_single_file(model, package / f"weights/{DEFAULT_PRESET}.safetensors", torch.float16)
     loaded = load_checkpoint(DEFAULT_PRESET)
     assert (loaded.source.kind, loaded.source.name) == ("preset", DEFAULT_PRESET)
@@ -192,6 +192,6 @@ def test_a_preset_takes_its_packaged_weights(package: Path) -> None:
 
 
 def test_packaged_weights_of_another_model_are_refused(package: Path) -> None:
-    save_single_file(seeded(SMALL), package / f"weights/{DEFAULT_PRESET}.safetensors")
+    save_single_file(seed_model(SMALL), package / f"weights/{DEFAULT_PRESET}.safetensors")
     with pytest.raises(CheckpointError, match=f"not those of '{DEFAULT_PRESET}'"):
         load(DEFAULT_PRESET)

@@ -17,7 +17,7 @@ from tests.support.checkpoint_factory import Reference, add_lora, make_vae
 from tests.support.spoiling import edit, refused
 from tinysr.models import ModelConfig, TransformerConfig, VaeConfig, load
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 
 BASE = "checkpoint/tinybackbone/prune-3-merge/transformer"
 NAME = "diffusion_pytorch_model"
@@ -185,7 +185,7 @@ def test_names_in_capitals_are_read(original: Path, released: Path, file: str) -
 
 def test_a_single_file_in_capitals_is_read(tmp_path: Path) -> None:
     config = ModelConfig(vae=VaeConfig(width=8), transformer=TransformerConfig(depth=1, heads=1))
-    save_single_file(seeded(config), tmp_path / "small.SAFETENSORS")
+    save_single_file(seed_model(config), tmp_path / "small.SAFETENSORS")
     edit_keys(tmp_path / "small.SAFETENSORS", lambda key: f"_orig_mod.{key}")
     assert load(tmp_path / "small.SAFETENSORS").config.transformer.depth == 1
 

@@ -21,7 +21,7 @@ from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.errors import UnsupportedError
 from tinysr.export.model.bake import bake
 from tinysr.models import TinySR, load, load_teacher
-from tinysr.models.accounting import cost
+from tinysr.models.accounting import count_cost
 from tinysr.models.teachers import KlConfig, TsdSr, TsdSrConfig
 from tinysr.models.teachers.autoencoder_kl import KlDecoder, KlEncoder
 
@@ -116,9 +116,9 @@ def test_what_the_resize_overshoots_is_clamped(pair: tuple[TsdSr, TsdSrReference
 def test_the_whole_teacher_has_the_papers_size() -> None:
     with torch.device("meta"):
         teacher = TsdSr(TsdSrConfig())
-        coded = cost(teacher.encoder, teacher.encoder, torch.empty(1, 3, 512, 512))
-        coded += cost(teacher.decoder, teacher.decoder, torch.empty(1, 16, 64, 64))
-        predicted = cost(teacher, teacher.predict, torch.empty(1, 16, 64, 64))
+        coded = count_cost(teacher.encoder, teacher.encoder, torch.empty(1, 3, 512, 512))
+        coded += count_cost(teacher.decoder, teacher.decoder, torch.empty(1, 16, 64, 64))
+        predicted = count_cost(teacher, teacher.predict, torch.empty(1, 16, 64, 64))
     assert coded.macs / 1e9 == pytest.approx(1781.91, abs=0.01)  # table 3
     published = next(row for row in paper_rows() if row.method == "TSD-SR")
     assert round(predicted.parameters / 1e6) == published.parameters_m

@@ -52,7 +52,7 @@ def test_auto_takes_what_passed_and_says_why(folder: Path) -> None:
 def test_auto_never_takes_what_failed_or_was_not_compared(folder: Path) -> None:
     with pytest.raises(BundleError, match=r"failed parity \(31.2 dB on noise, the gate is 80 dB"):
         choose(judged(folder, PASS, FAIL, PASS))
-    with pytest.raises(BundleError, match="fp32 was never put to `tinysr parity`"):
+    with pytest.raises(BundleError, match="fp32 was never checked by `tinysr parity`"):
         choose(judged(folder, PASS, PASS, NOT_RUN))
 
 
@@ -63,7 +63,7 @@ def test_what_failed_is_refused_by_name_too(folder: Path) -> None:
 
 def test_what_was_not_compared_is_taken_by_name_and_said(folder: Path) -> None:
     _, choice = choose(judged(folder, PASS, NOT_RUN, PASS), "onnxruntime")
-    assert "never put to `tinysr parity`" in choice.reason
+    assert "never checked by `tinysr parity`" in choice.reason
 
 
 def test_a_precision_that_passed_is_preferred(folder: Path) -> None:

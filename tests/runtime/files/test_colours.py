@@ -18,7 +18,7 @@ from tests.support.pictures import pixels, read, srgb
 from tinysr.errors import ImageError
 from tinysr.runtime import Upscaler
 from tinysr.runtime.files import FORMATS, encode_into
-from tinysr.runtime.folder import Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, plan_work, run_jobs
 from tinysr.runtime.folder.item import Item
 from tinysr.runtime.raster import Raster
 
@@ -131,15 +131,15 @@ class Finished:
     def __init__(self) -> None:
         self.items: list[Item] = []
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         raise AssertionError("the network ran")
 
-    def stepped(self, done: int, total: int) -> None: ...
+    def on_step(self, done: int, total: int) -> None: ...
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         self.items.append(item)
 
-    def stopping(self) -> None: ...
+    def on_stop(self) -> None: ...
 
 
 def test_it_is_known_before_the_network_runs(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_it_is_known_before_the_network_runs(tmp_path: Path) -> None:
     work = plan_work([str(tmp_path / "hdr.png")], str(tmp_path / "out.webp"), file_format=None)
     watcher = Finished()
     with Upscaler(make_bundle(tmp_path / "twin")) as upscaler:
-        run_jobs(upscaler, work.jobs, Settings(color="adain"), watcher)
+        run_jobs(upscaler, work.jobs, FolderSettings(color="adain"), watcher)
     (item,) = watcher.items
     assert "PQ, high dynamic range" in str(item.error)
     assert not (tmp_path / "out.webp").exists()

@@ -14,7 +14,7 @@ from tests.support.pictures import photo, pixels, read
 from tinysr.errors import ImageError
 from tinysr.runtime.files import Header, decode, encode_into
 from tinysr.runtime.raster import Raster
-from tinysr.runtime.vips import calling, pyvips
+from tinysr.runtime.vips import pyvips, use_vips
 
 
 def leave_a_warning() -> None:
@@ -66,11 +66,11 @@ def test_calls_take_turns() -> None:
     inside, finished = threading.Event(), threading.Event()
 
     def another() -> None:
-        with calling():
+        with use_vips():
             finished.set()
 
-    with calling():
-        with calling():  # one thread may go in again
+    with use_vips():
+        with use_vips():  # one thread may go in again
             inside.set()
         thread = threading.Thread(target=another)
         thread.start()

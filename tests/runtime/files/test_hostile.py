@@ -21,7 +21,7 @@ from tinysr.errors import ImageError
 from tinysr.runtime import vips
 from tinysr.runtime.files import FORMATS
 from tinysr.runtime.metadata import directories
-from tinysr.runtime.metadata.directories import Layout
+from tinysr.runtime.metadata.directories import NumberLayout
 
 KEPT = sorted((Path(__file__).parent / "hostile").glob("*"))
 """Files that once got past us, under what they did."""
@@ -108,7 +108,7 @@ def test_values_that_lie_over_each_other_explode_to_nothing() -> None:
     entries = [struct.pack("<HHII", 40_000 + i, 7, len(blob), at) for i in range(2000)]
     table = struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
     with pytest.raises(ValueError, match="over each other"):
-        directories.read((tiff + b"\0\0" + blob + table), at + len(blob), Layout(order="<"))
+        directories.read((tiff + b"\0\0" + blob + table), at + len(blob), NumberLayout(order="<"))
 
 
 def test_damage_without_a_reason_is_still_said() -> None:

@@ -52,8 +52,8 @@ def test_results_beside_their_inputs_are_not_enlarged_again(desk: Path) -> None:
     found = planned("a-x4-x4.png", "a-x4.png", "a.png", "b.png")
     assert found["a.png"] == "a-x4.png"
     assert found["b.png"] == "b-x4.png"
-    assert found["a-x4.png"].startswith("a-x4.png: is what a.png becomes, and is not enlarged")
-    assert found["a-x4-x4.png"].startswith("a-x4-x4.png: is what a-x4.png becomes")
+    assert found["a-x4.png"].startswith("a-x4.png: is the result of a.png, and is not enlarged")
+    assert found["a-x4-x4.png"].startswith("a-x4-x4.png: is the result of a-x4.png")
     assert planned("a-x4.png") == {"a-x4.png": "a-x4-x4.png"}
 
 

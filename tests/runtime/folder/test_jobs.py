@@ -10,7 +10,7 @@ import pytest
 import tinysr
 from tinysr.errors import BundleError, ImageError, UnsupportedError
 from tinysr.runtime import default_bundle
-from tinysr.runtime.folder import Work, plan_work
+from tinysr.runtime.folder import FolderWork, plan_work
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "in"
 
 
-def plan(*inputs: str, output: str | None = "out", **options: object) -> Work:
+def plan(*inputs: str, output: str | None = "out", **options: object) -> FolderWork:
     return plan_work(inputs, output, **options)  # type: ignore[arg-type]
 
 

@@ -29,9 +29,9 @@ def record(**changes: Any) -> dict[str, Any]:
 
 
 def why_stale(folder: Path, source: str = "s" * 64, settings: str = "t" * 64) -> str | None:
-    made = Log(folder).made("a.png")
+    made = Log(folder).find_made("a.png")
     assert made is not None
-    return made.stale(source, settings, folder / "a.png")
+    return made.explain_stale(source, settings, folder / "a.png")
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_line_is_in_the_file_at_once(folder: Path) -> None:
     log = Log(folder)
     for number in range(3):
         log.append(record(target=f"{number}.png"))
-        assert Log(folder).made(f"{number}.png") == log.made(f"{number}.png") is not None
+        assert Log(folder).find_made(f"{number}.png") == log.find_made(f"{number}.png") is not None
 
 
 def test_the_last_made_line_counts_and_failures_hide_none(folder: Path) -> None:
@@ -79,8 +79,8 @@ def test_a_line_that_was_cut_does_not_spoil_the_next(folder: Path) -> None:
     path.write_bytes(path.read_bytes() + b'{"target": "b.png", "status": "ma')
     Log(folder).append(record(target="c.png"))
     assert why_stale(folder) is None
-    assert Log(folder).made("b.png") is None
-    assert Log(folder).made("c.png") is not None
+    assert Log(folder).find_made("b.png") is None
+    assert Log(folder).find_made("c.png") is not None
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_what_is_not_understood_is_passed_over(folder: Path, garbage: bytes) -> 
 def test_names_that_are_no_text_are_found_again(tmp_path: Path) -> None:
     name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
     Log(tmp_path).append(record(target=name))
-    assert Log(tmp_path).made(name) is not None
+    assert Log(tmp_path).find_made(name) is not None
 
 
 def test_a_log_is_not_written_through_a_link(tmp_path: Path) -> None:

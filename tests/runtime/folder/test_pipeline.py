@@ -143,7 +143,7 @@ def test_what_goes_wrong_belongs_to_its_image(
 
 def test_a_watcher_that_fails_ends_the_run(upscaler: Upscaler, photos: Path) -> None:
     class Deaf(Seen):
-        def finished(self, item: Item) -> None:
+        def on_finish(self, item: Item) -> None:
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):

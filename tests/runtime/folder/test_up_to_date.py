@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support.bundles import edit_manifest, make_bundle
 from tests.support.folder_runs import lines, run, statuses
 from tinysr.runtime import Upscaler
-from tinysr.runtime.folder import Settings
+from tinysr.runtime.folder import FolderSettings
 
 
 def test_a_second_run_makes_only_what_is_missing(upscaler: Upscaler, photos: Path) -> None:
@@ -98,7 +98,7 @@ def test_everything_that_changes_a_result_is_in_the_settings(tmp_path: Path) -> 
 
     def digest(bundle: Path, file_format: str = "png", scale: float = 4, **settings: Any) -> str:
         with Upscaler(bundle, scale=scale) as upscaler:
-            return Settings(**settings).sha256(upscaler, file_format)
+            return FolderSettings(**settings).sha256(upscaler, file_format)
 
     assert digest(twin) == digest(moved)
     assert digest(twin) == digest(twin, overwrite=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support.bundles import make_bundle
 from tinysr.errors import UnsupportedError
 from tinysr.runtime import Upscaler
-from tinysr.runtime.folder import Item, Settings, plan_work, run_jobs
+from tinysr.runtime.folder import FolderSettings, Item, plan_work, run_jobs
 
 CALLS = ("started", "stepped", "finished")
 
@@ -27,18 +27,18 @@ class Failing:
         self._call, self._error = call, error
         self.failed: list[Item] = []
 
-    def started(self, item: Item) -> None:
+    def on_start(self, item: Item) -> None:
         self._told("started")
 
-    def stepped(self, done: int, total: int) -> None:
+    def on_step(self, done: int, total: int) -> None:
         self._told("stepped")
 
-    def finished(self, item: Item) -> None:
+    def on_finish(self, item: Item) -> None:
         if item.error is not None:
             self.failed.append(item)
         self._told("finished")
 
-    def stopping(self) -> None:
+    def on_stop(self) -> None:
         self._told("stopping")
 
     def _told(self, call: str) -> None:
@@ -54,7 +54,7 @@ def upscale(tmp_path: Path, watcher: Failing) -> None:
         Image.fromarray(noise).save(tmp_path / "in" / f"{name}.png")
     jobs = plan_work([str(tmp_path / "in")], str(tmp_path / "out")).jobs
     with Upscaler(make_bundle(tmp_path / "twin")) as upscaler:
-        run_jobs(upscaler, jobs, Settings(), watcher)
+        run_jobs(upscaler, jobs, FolderSettings(), watcher)
 
 
 def made(tmp_path: Path) -> int:

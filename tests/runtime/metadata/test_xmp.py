@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.support.pictures import pixels, read
 from tinysr.runtime.files import decode
-from tinysr.runtime.metadata import sized_metadata
-from tinysr.runtime.metadata.xmp_parts import without_parts
+from tinysr.runtime.metadata import resize_metadata
+from tinysr.runtime.metadata.xmp_parts import remove_parts
 from tinysr.runtime.raster import Raster
 
 SPACES = {
@@ -56,8 +56,8 @@ def enlarged(xmp: bytes) -> dict[str, str]:
     """Return the properties of a photo's packet once the photo is four times larger."""
     raster = read(photo_with(xmp))
     large = Raster(pixels=raster.pixels.repeat(4, 0).repeat(4, 1), metadata=raster.metadata)
-    again = sized_metadata(Raster(pixels=large.pixels, metadata=sized_metadata(large))).xmp
-    assert again == sized_metadata(large).xmp  # it may be asked for twice
+    again = resize_metadata(Raster(pixels=large.pixels, metadata=resize_metadata(large))).xmp
+    assert again == resize_metadata(large).xmp  # it may be asked for twice
     return properties_of(again or b"")
 
 
@@ -124,4 +124,4 @@ def test_faces_are_in_a_picture_of_the_new_size(
 
 @pytest.mark.parametrize("broken", [b"<hdrgm:Version>" * 20_000, b" hdrgm:Version='1" * 20_000])
 def test_packets_that_are_no_xml_stay_bounded(broken: bytes) -> None:
-    assert len(without_parts(broken) or b"") <= len(broken)
+    assert len(remove_parts(broken) or b"") <= len(broken)

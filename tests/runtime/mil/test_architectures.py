@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tests.support.architectures import ARCHITECTURES, SIDE, UNet, ViT, seeded
-from tinysr.export.apple.coreml.tools import coremltools, quiet
+from tinysr.export.apple.coreml.tools import coremltools, silence_coremltools
 from tinysr.runtime.mil import Interpreter, load_program
 from tinysr.runtime.mil.program import Operation
 
@@ -25,7 +25,7 @@ def package(network: nn.Module, path: Path, *, system: str = "iOS17", half: bool
     """Convert a network as anyone would, and save it."""
     ct = coremltools()
     example = torch.rand(1, 3, SIDE, SIDE)
-    with quiet(), torch.no_grad():
+    with silence_coremltools(), torch.no_grad():
         model = ct.convert(
             torch.jit.trace(network, example),
             inputs=[ct.TensorType(name="x", shape=example.shape, dtype=np.float32)],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.runtime.mil.test_operations import CASES
+from tests.support.mil_cases import CASES
 from tests.support.mil_operations import Array, Case, compute_here, name_case, signed, within
 from tinysr.runtime.mil.table import OPERATIONS
 
@@ -19,7 +19,7 @@ X, Y = signed(2, 3, 4, 6), signed(2, 3, 4, 6)
 def blocks(x: Array, r: int) -> Array:
     """Return ``[N, C, H, r, W, r]``, the pixels of each block of ``[N, C, r·H, r·W]``."""
     n, channels, height, width = x.shape
-    return x.reshape(n, channels, height // r, r, width // r, r)
+    return np.asarray(x.reshape(n, channels, height // r, r, width // r, r))
 
 
 def scattered(data: Array, indices: Array, updates: Array) -> Array:
@@ -31,28 +31,25 @@ def scattered(data: Array, indices: Array, updates: Array) -> Array:
 def windows(x: Array, side: int) -> Array:
     """Return the pixels of all windows without gaps, ``[N, C, H/side, W/side, side²]``."""
     cut = blocks(x, side).transpose(0, 1, 2, 4, 3, 5)
-    found: Array = cut.reshape(*cut.shape[:4], side * side)
-    return found
+    return np.asarray(cut.reshape(*cut.shape[:4], side * side))
 
 
 def normed(x: Array, axes: tuple[int, ...], epsilon: float) -> Array:
     centred = x - x.mean(axes, keepdims=True)
-    found: Array = centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + epsilon)
-    return found
+    return np.asarray(centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + epsilon))
 
 
 def neighbours(x: Array, size: int) -> Array:
     """Return the sum of squares over ``size`` channels around each."""
     reach = size // 2
     padded = np.pad(np.square(x), [(0, 0), (reach, reach), (0, 0), (0, 0)])
-    found: Array = np.sum([padded[:, i : i + x.shape[1]] for i in range(size)], axis=0)
-    return found
+    return np.asarray(np.sum([padded[:, i : i + x.shape[1]] for i in range(size)], axis=0))
 
 
 def doubled(x: Array) -> Array:
     """Return a line at twice its length, half-pixel centres, linear between them."""
     places = ((np.arange(2 * len(x)) + 0.5) / 2 - 0.5).clip(0, len(x) - 1)
-    return np.interp(places, np.arange(len(x)), x)
+    return np.asarray(np.interp(places, np.arange(len(x)), x))
 
 
 R = within(-1, 1, 1, 8, 4, 6)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.export.apple.coreml.palette import lookup, palette
-from tinysr.export.apple.coreml.tools import coremltools, quiet
+from tinysr.export.apple.coreml.palette import find_palette, make_lookup
+from tinysr.export.apple.coreml.tools import coremltools, silence_coremltools
 from tinysr.runtime.mil import Interpreter, load_program
 from tinysr.runtime.mil.blobs import unpack
 
@@ -35,7 +35,7 @@ def models() -> dict[str, Any]:
     torch.manual_seed(1)
     network, example = Layers().eval(), torch.rand(1, 3, 8, 8)
     ct = coremltools()
-    with quiet(), torch.no_grad():
+    with silence_coremltools(), torch.no_grad():
         traced = torch.jit.trace(network, example)
         return {
             system: ct.convert(
@@ -77,7 +77,7 @@ def compressed(models: dict[str, Any], name: str) -> Any:
         "prune": (optimize.prune_weights, optimize.OpMagnitudePrunerConfig),
     }[kind]
     chosen = optimize.OptimizationConfig(global_config=config(**options, weight_threshold=500))
-    with quiet():
+    with silence_coremltools():
         return compress(models[system], chosen)
 
 
@@ -86,7 +86,7 @@ def test_weights_decode_as_coremltools_decodes_them(
     name: str, models: dict[str, Any], tmp_path: Path
 ) -> None:
     small = compressed(models, name)
-    with quiet():
+    with silence_coremltools():
         small.save(str(tmp_path / "small.mlpackage"))
         dense = coremltools().optimize.coreml.decompress_weights(small)
         dense.save(str(tmp_path / "dense.mlpackage"))
@@ -103,7 +103,7 @@ def test_weights_decode_as_coremltools_decodes_them(
 
 
 def load_saved(models: dict[str, Any], name: str, folder: Path) -> Any:
-    with quiet():
+    with silence_coremltools():
         models[compressions()[name][0]].save(str(folder / "original.mlpackage"))
     return load_program(folder / "original.mlpackage").functions["main"]
 
@@ -123,13 +123,13 @@ def test_palettes_are_as_good_as_k_means_of_another_library() -> None:
 
     weights = np.random.default_rng(0).standard_t(4, 4000).astype(np.float32)
     theirs = KMeans(16, n_init=10, random_state=0).fit(weights[:, None]).inertia_
-    nearest = np.abs(weights[:, None] - palette(weights, 4)[None]).min(1)
+    nearest = np.abs(weights[:, None] - find_palette(weights, 4)[None]).min(1)
     assert (nearest**2).sum() < 1.1 * theirs
 
 
 def test_indices_name_the_nearest_colour() -> None:
     weights = np.random.default_rng(0).normal(size=(8, 50)).astype(np.float16)
-    colours, indices = lookup(4)(weights)
+    colours, indices = make_lookup(4)(weights)
     assert (colours.dtype, len(colours), indices.dtype) == (
         np.dtype(np.float16),
         16,
@@ -143,7 +143,7 @@ def test_indices_name_the_nearest_colour() -> None:
 class TestDamage:
     @pytest.fixture
     def package(self, models: dict[str, Any], tmp_path: Path) -> Path:
-        with quiet():
+        with silence_coremltools():
             models["iOS17"].save(str(tmp_path / "net.mlpackage"))
         return tmp_path / "net.mlpackage"
 

@@ -147,7 +147,7 @@ INVALID = {
     2: "built for other GPUs",
     4: "driver here is too old",
     32: "no engine, or was cut short",
-    0x12: "other GPUs; the GPU's memory does not suffice",
+    0x12: "other GPUs; the GPU has too little memory",
 }
 
 
@@ -159,7 +159,7 @@ def test_an_engine_that_is_not_valid_here_says_why(
     bundle = Bundle(folder)
     with pytest.raises(BundleError, match=INVALID[bits]):
         create("tensorrt").open(bundle, engine(bundle))
-    assert INVALID[bits] in TensorRTBackend().unfit(bundle, engine(bundle))
+    assert INVALID[bits] in TensorRTBackend().explain_unfit(bundle, engine(bundle))
 
 
 def test_an_engine_of_another_version_is_refused_before_it_is_loaded(
@@ -203,7 +203,7 @@ def test_auto_leaves_engines_that_never_passed(tmp_path: Path, machine: Library)
     folder = add_engines(make_bundle(tmp_path / "new"), verdict=NOT_RUN)
     with Upscaler(folder) as upscaler:
         assert upscaler.choice.backend == "onnxruntime"
-        assert "never put to `tinysr parity`" in str(upscaler.choice)
+        assert "never checked by `tinysr parity`" in str(upscaler.choice)
 
 
 class TestOnThisMachine:
@@ -235,8 +235,8 @@ class TestOnThisMachine:
     def test_bytes_that_are_no_engine_are_known_for_it(self, tmp_path: Path) -> None:
         """TensorRT-RTX's own judgement, which needs no GPU for this."""
         bundle = Bundle(add_engines(make_bundle(tmp_path / "junk")))
-        found = TensorRTBackend().unfit(bundle, engine(bundle))
-        assert "the file is no engine, or was cut short" in found
+        found = TensorRTBackend().explain_unfit(bundle, engine(bundle))
+        assert "the file is not an engine, or it was cut short" in found
 
     @pytest.mark.skipif(shutil.which("ptxas") is None, reason="no CUDA toolkit: ptxas is missing")
     @pytest.mark.parametrize("target", ["sm_75", "sm_86", "sm_90", "sm_120"])

@@ -13,13 +13,18 @@ from PIL import Image
 from torch import Tensor
 
 from tinysr.errors import UnsupportedError
-from tinysr.training.degradations import DEGRADATIONS, Settings, degrade_batch, settings_named
+from tinysr.training.degradations import (
+    DEGRADATIONS,
+    DegradationSettings,
+    degrade_batch,
+    find_settings,
+)
 from tinysr.training.degradations import kernels as k
-from tinysr.training.degradations.jpeg import jpeg
+from tinysr.training.degradations.jpeg import compress_jpeg
 from tinysr.training.degradations.noise import add_noise, photon_levels
 from tinysr.training.degradations.plan import ItemPlan, RoundPlan, draw_plan
-from tinysr.training.degradations.resize import MODES, Mode, blur, mirrored, resize
-from tinysr.training.synthetic import synthetic_image
+from tinysr.training.degradations.resize import MODES, ResizeMode, blur, mirror, resize
+from tinysr.training.synthetic import make_synthetic_image
 
 
 def line() -> Tensor:
@@ -89,7 +94,7 @@ def test_a_sinc_passes_below_its_cutoff_and_stops_above_it() -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("antialias", [False, True])
-def test_a_resize_of_one_item_is_pytorchs(mode: Mode, antialias: bool) -> None:
+def test_a_resize_of_one_item_is_pytorchs(mode: ResizeMode, antialias: bool) -> None:
     image = torch.rand(1, 3, 20, 28, generator=torch.Generator().manual_seed(0))
     mine = resize(image, [(20, 28)], [(13, 35)], [mode], antialias=antialias)
     options = {} if mode == "area" else {"antialias": antialias}
@@ -100,10 +105,10 @@ def test_a_resize_of_one_item_is_pytorchs(mode: Mode, antialias: bool) -> None:
 
 def test_items_of_a_canvas_are_mirrored_about_their_own_borders() -> None:
     canvas = torch.arange(6.0).expand(2, 1, 6, 6).clone()
-    found = mirrored(canvas, [(6, 6), (4, 3)])
+    found = mirror(canvas, [(6, 6), (4, 3)])
     assert torch.equal(found[0], canvas[0])
     assert found[1, 0, 0].tolist() == [0, 1, 2, 1, 0, 1]
-    wide = mirrored(canvas, [(6, 6), (6, 6)], 2)
+    wide = mirror(canvas, [(6, 6), (6, 6)], 2)
     assert wide[0, 0, 0].tolist() == [2, 1, 0, 1, 2, 3, 4, 5, 4, 3]
 
 
@@ -168,7 +173,7 @@ def test_photons_are_counted_by_the_levels_in_use_rounded_up() -> None:
 
 
 def photo(index: int, side: int = 96) -> Tensor:
-    image = synthetic_image(np.random.default_rng([80, index]), side)
+    image = make_synthetic_image(np.random.default_rng([80, index]), side)
     return torch.from_numpy(image).permute(2, 0, 1)
 
 
@@ -178,7 +183,7 @@ def test_jpeg_is_that_of_a_real_encoder(quality: int, grey: bool, agreement: flo
     image = photo(1)
     if grey:
         image = image.mean(0, keepdim=True).expand(3, -1, -1)
-    mine = jpeg(image[None], [(96, 96)], torch.tensor([float(quality)]))[0]
+    mine = compress_jpeg(image[None], [(96, 96)], torch.tensor([float(quality)]))[0]
     pixels = (image.permute(1, 2, 0) * 255).round().byte().numpy()
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)
@@ -190,7 +195,7 @@ def test_jpeg_is_that_of_a_real_encoder(quality: int, grey: bool, agreement: flo
 
 def test_jpeg_leaves_items_without_a_quality_alone() -> None:
     images = torch.stack([photo(1), photo(2)])
-    found = jpeg(images, [(96, 96)] * 2, torch.tensor([0.0, 50.0]))
+    found = compress_jpeg(images, [(96, 96)] * 2, torch.tensor([0.0, 50.0]))
     assert torch.equal(found[0], images[0])
     assert not torch.equal(found[1], images[1])
 
@@ -200,7 +205,7 @@ def keys(*items: int) -> Tensor:
 
 
 @pytest.mark.parametrize("settings", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
-def test_a_degraded_batch_is_a_quarter_and_on_the_8_bit_grid(settings: Settings) -> None:
+def test_a_degraded_batch_is_a_quarter_and_on_the_8_bit_grid(settings: DegradationSettings) -> None:
     images = torch.stack([photo(index) for index in range(6)])
     low = degrade_batch(images, keys(*range(6)), settings)
     assert low.shape == (6, 3, 24, 24)
@@ -210,7 +215,7 @@ def test_a_degraded_batch_is_a_quarter_and_on_the_8_bit_grid(settings: Settings)
 
 
 @pytest.mark.parametrize("settings", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
-def test_an_item_does_not_depend_on_its_batch(settings: Settings) -> None:
+def test_an_item_does_not_depend_on_its_batch(settings: DegradationSettings) -> None:
     images = torch.stack([photo(index) for index in range(8)])
     batch = degrade_batch(images, keys(*range(8)), settings)
     alone = torch.cat([degrade_batch(images[i : i + 1], keys(i), settings) for i in range(8)])
@@ -221,7 +226,7 @@ def test_an_item_does_not_depend_on_its_batch(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("settings", DEGRADATIONS.values(), ids=DEGRADATIONS.keys())
-def test_degradation_shifts_nothing(settings: Settings) -> None:
+def test_degradation_shifts_nothing(settings: DegradationSettings) -> None:
     ramp = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64)
     wanted = F.avg_pool2d(ramp, 4)
     images = ramp.expand(60, -1, -1, -1)
@@ -235,7 +240,7 @@ def test_the_published_degradation_is_the_stronger_one() -> None:
     wanted = F.avg_pool2d(images, 4)
 
     def error(name: str) -> float:
-        low = degrade_batch(images, keys(*range(12)), settings_named(name))
+        low = degrade_batch(images, keys(*range(12)), find_settings(name))
         return float((low - wanted).abs().mean())
 
     assert error("real-esrgan") > 1.5 * error("mild")
@@ -273,4 +278,4 @@ def test_a_share_of_mild_images_has_one_gentle_round() -> None:
 
 def test_an_unknown_degradation_names_the_known_ones() -> None:
     with pytest.raises(UnsupportedError, match="unknown degradation 'rain': expected one of mild"):
-        settings_named("rain")
+        find_settings("rain")

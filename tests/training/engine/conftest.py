@@ -12,7 +12,7 @@ from tests.support.recipes import small_config
 from tests.support.training_runs import Run
 from tinysr.training import RunConfig
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import Progress, Session, train
+from tinysr.training.engine import RunProgress, SessionSettings, train
 from tinysr.training.stages import Context, build
 
 
@@ -25,9 +25,9 @@ def run(tmp_path: Path) -> Run:
         config: RunConfig | None = None,
         *,
         resume: str | None = None,
-        session: Session | None = None,
+        session: SessionSettings | None = None,
         inputs: Mapping[str, str] | None = None,
-    ) -> Progress:
+    ) -> RunProgress:
         config = config or small_config()
         stage = build(config, Context(seed=config.seed, device=torch.device("cpu")))
         return train(

@@ -13,9 +13,16 @@ from tests.support.recipes import small_config
 from tests.support.training_runs import Run, load_teacher, same, stop_after, tensors
 from tinysr.errors import CheckpointError
 from tinysr.models import TinySR, load
-from tinysr.training import Job, RunConfig, run_stage
+from tinysr.training import RunConfig, StageRun, run_stage
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import CHECKPOINT, Batch, Session, Stage, read_progress, train
+from tinysr.training.engine import (
+    CHECKPOINT,
+    Batch,
+    SessionSettings,
+    TrainingStage,
+    read_progress,
+    train,
+)
 from tinysr.training.runner import PRODUCT
 from tinysr.training.stages import Context, build
 
@@ -33,7 +40,7 @@ def test_six_steps_are_three_and_three_more_bit_for_bit(
 
 
 def test_any_checkpoint_that_was_kept_leads_to_the_same_result(run: Run, tmp_path: Path) -> None:
-    run("straight", session=Session(keep_every=2))
+    run("straight", session=SessionSettings(keep_every=2))
     end = tensors(tmp_path / "straight")
     kept = sorted(path.name for path in (tmp_path / "straight").glob("step-*"))
     assert kept == [f"step-0000000{step}.safetensors" for step in (2, 4, 6)]
@@ -64,11 +71,11 @@ def test_bf16_trains_and_resumes(run: Run, tmp_path: Path) -> None:
 
 def test_batches_may_be_loaded_ahead(run: Run, tmp_path: Path) -> None:
     run("plain", small_config(optim__steps=3))
-    run("ahead", small_config(optim__steps=3), session=Session(workers=1))
+    run("ahead", small_config(optim__steps=3), session=SessionSettings(workers=1))
     assert same(tmp_path / "plain", tmp_path / "ahead")
 
 
-class Bent(Stage):
+class Bent(TrainingStage):
     """A stage of one number, whose loss stops being finite."""
 
     def __init__(self) -> None:
@@ -87,35 +94,38 @@ class Bent(Stage):
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     config = small_config()
     with pytest.raises(CheckpointError, match=r"loss 'loss' is (nan|-?inf) at step 1"):
-        train(Bent(), config, PatchBatches(config), tmp_path, session=Session(save_every=0))
+        train(Bent(), config, PatchBatches(config), tmp_path, session=SessionSettings(save_every=0))
     assert read_progress(tmp_path / CHECKPOINT).step == 1
 
 
 def test_a_measured_step_has_its_mean_losses_and_its_psnr(run: Run) -> None:
-    seen: list[Stage] = []
+    seen: list[TrainingStage] = []
 
-    def watch(stage: Stage) -> dict[str, float]:
+    def watch(stage: TrainingStage) -> dict[str, float]:
         seen.append(stage)
         return {"psnr": 21.5}
 
-    progress = run("one", session=Session(watch=watch, watch_every=4))
+    progress = run("one", session=SessionSettings(watch=watch, watch_every=4))
     assert [row["step"] for row in progress.history] == [4, 6]
     assert progress.history[0]["psnr"] == 21.5
     assert progress.history[0]["l1"] > 0
 
 
 def test_a_run_that_is_killed_while_it_measures_keeps_the_step(run: Run, tmp_path: Path) -> None:
-    def killed(_: Stage) -> dict[str, float]:
+    def killed(_: TrainingStage) -> dict[str, float]:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run("one", session=Session(watch=killed, watch_every=4))
+        run("one", session=SessionSettings(watch=killed, watch_every=4))
     assert read_progress(tmp_path / "one" / CHECKPOINT).step == 4
 
 
 def test_a_run_leaves_its_product_its_record_and_its_logs(tmp_path: Path) -> None:
     config = small_config(optim__steps=2)
-    run_stage(Job(config=config, folder=tmp_path), session=Session(watch=lambda _: {"psnr": 20.0}))
+    run_stage(
+        StageRun(config=config, folder=tmp_path),
+        session=SessionSettings(watch=lambda _: {"psnr": 20.0}),
+    )
     assert load(tmp_path / PRODUCT).config == load_teacher(config).config
     import json
 

@@ -18,8 +18,8 @@ from tests.support.image_teachers import save_plain, small_teacher
 from tests.support.recipes import SHAPE, small_config
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import load
-from tinysr.training import Chain, run_chain
-from tinysr.training.engine import Batch, Session
+from tinysr.training import RecipeRun, run_chain
+from tinysr.training.engine import Batch, SessionSettings
 from tinysr.training.image_teachers import INDEX, Lesson, TeachConfig, read_taught, teach
 from tinysr.training.image_teachers.batches import TaughtBatches
 from tinysr.training.losses.gan import UNetCritic
@@ -189,13 +189,13 @@ def test_the_whole_recipe_runs_on_a_small_scale(tmp_path: Path) -> None:
     save_plain(small_teacher(), tmp_path / "teacher.safetensors")
     small = [f"{key}={json.dumps(value)}" for key, value in _small().items()]
     small += [f"{stage}/phases=[{{patch = 32, batch = 2}}]" for stage in _STAGES]
-    chain = Chain(
+    chain = RecipeRun(
         recipe="natural",
         folder=tmp_path / "natural",
         image_teacher=tmp_path / "teacher.safetensors",
         changes=small,
     )
-    last = run_chain(chain, session=Session(watch_every=0), said=said)
+    last = run_chain(chain, session=SessionSettings(watch_every=0), said=said)
     assert last == tmp_path / "natural" / "pixels"
     made = [load(tmp_path / "natural" / name / "model.safetensors") for name in _STAGES]
     coded, distilled, done = (model.state_dict() for model in made)
@@ -204,7 +204,7 @@ def test_the_whole_recipe_runs_on_a_small_scale(tmp_path: Path) -> None:
     assert "transformer.proj_out.weight" not in same
     assert not torch.equal(done["decoder.layers.0.weight"], coded["decoder.layers.0.weight"])
     heard: list[str] = []
-    run_chain(chain, session=Session(watch_every=0), said=heard.append)
+    run_chain(chain, session=SessionSettings(watch_every=0), said=heard.append)
     assert [line for line in heard if "finished before" in line] == [
         f"{name}: finished before" for name in _STAGES
     ]
@@ -235,11 +235,14 @@ def _small() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("chain", "words"),
     [
-        (Chain(recipe="natural", folder=Path("x")), "give --image-teacher FILE"),
-        (Chain(recipe="nano", folder=Path("x"), image_teacher=Path("a.pth")), "no stage of 'nano'"),
+        (RecipeRun(recipe="natural", folder=Path("x")), "give --image-teacher FILE"),
+        (
+            RecipeRun(recipe="nano", folder=Path("x"), image_teacher=Path("a.pth")),
+            "no stage of 'nano'",
+        ),
     ],
 )
-def test_teachers_that_are_missing_or_idle_are_refused(chain: Chain, words: str) -> None:
+def test_teachers_that_are_missing_or_idle_are_refused(chain: RecipeRun, words: str) -> None:
     with pytest.raises(UnsupportedError, match=words):
         run_chain(chain)
 

@@ -20,10 +20,10 @@ from tinysr.training.losses import (
     PerceptualName,
     critic_hinge,
     fool,
-    log_squared,
-    perceptual,
+    log_squared_error,
+    make_perceptual,
     smooth_l1,
-    squared,
+    squared_error,
 )
 from tinysr.training.losses.alternatives import haar
 from tinysr.training.losses.features import FeatureDistance
@@ -119,12 +119,12 @@ def test_files_that_hold_no_known_network_are_refused(tmp_path: Path) -> None:
 
 def test_lpips_without_its_network_is_refused_and_names_the_stand_ins() -> None:
     with pytest.raises(UnsupportedError, match=r"features=FILE.*multi-scale-gradient, wavelet"):
-        perceptual("lpips", None)
+        make_perceptual("lpips", None)
 
 
 @pytest.mark.parametrize("name", ["multi-scale-gradient", "wavelet"])
 def test_stand_ins_see_edges_and_no_offset(name: PerceptualName) -> None:
-    loss = perceptual(name, None)
+    loss = make_perceptual(name, None)
     image = noise(1, 3, 32, 32)
     assert loss(image + 0.1, image).item() == pytest.approx(0, abs=1e-6)
     blurred = F.avg_pool2d(F.pad(image, [1] * 4, mode="reflect"), 3, 1)
@@ -148,19 +148,19 @@ def test_smooth_l1_is_the_distance_where_it_is_large() -> None:
     step[..., 2:] = 0
     # Of 3 differences along a row one is 0.5.
     assert smooth_l1(a, step, 3.0) - smooth_l1(a, step) == pytest.approx(3 * 0.499 / 3, rel=1e-5)
-    assert squared(a, b).item() == pytest.approx(0.25)
+    assert squared_error(a, b).item() == pytest.approx(0.25)
 
 
 def test_the_log_of_squares_is_mean_psnr() -> None:
     image, truth = noise(3, 3, 8, 8), noise(3, 3, 8, 8, seed=1)
     decibels = [-10 * torch.log10(F.mse_loss(a, b)) for a, b in zip(image, truth, strict=True)]
-    found = -10 / math.log(10) * log_squared(image, truth)
+    found = -10 / math.log(10) * log_squared_error(image, truth)
     assert found.item() == pytest.approx(float(torch.stack(decibels).mean()), abs=1e-3)
 
 
 def test_the_log_of_squares_ends_at_the_rounding_of_8_bits() -> None:
     image = noise(1, 3, 8, 8).requires_grad_()
-    log_squared(image, image.detach().clone()).backward()
+    log_squared_error(image, image.detach().clone()).backward()
     assert image.grad is not None
     assert image.grad.abs().max() == 0
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from tests.support.masks import SMALL, randomised
 from tinysr.errors import UnsupportedError
-from tinysr.training.pruning import Annealing, Kept, MaskDistribution, SearchSpace
-from tinysr.training.pruning.activation import corroded, expanded, traded
-from tinysr.training.pruning.distribution import kept_layers, straight_through
+from tinysr.training.pruning import Annealing, KeptLayers, MaskDistribution, SearchSpace
+from tinysr.training.pruning.activation import corrode, expand, trade
+from tinysr.training.pruning.distribution import list_kept, sample_straight_through
 from tinysr.training.pruning.space import Pairing
 
 
@@ -30,7 +30,7 @@ def every_choice(distribution: MaskDistribution) -> Iterator[tuple[Tensor, Tenso
             onehot = torch.eye(3)[list(moves)].reshape(-1, 3)
             chance = torch.stack([p[b, k] for b, k in enumerate(picks)]).prod()
             chance = chance * torch.stack([q[b, k] for b, k in enumerate(moves)]).prod()
-            yield chance, traded(masks, marginals, onehot, space.pairs).flatten()
+            yield chance, trade(masks, marginals, onehot, space.pairs).flatten()
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,7 +59,7 @@ def test_depth_is_conserved(
 
 @pytest.mark.parametrize("kept", list(itertools.combinations(range(4), 2)))
 def test_expansion_adds_the_likeliest_layer_and_corrosion_takes_the_unlikeliest(
-    kept: Kept,
+    kept: KeptLayers,
 ) -> None:
     marginals = torch.tensor([0.4, 0.9, 0.1, 0.6])
     mask = torch.zeros(4)
@@ -67,8 +67,8 @@ def test_expansion_adds_the_likeliest_layer_and_corrosion_takes_the_unlikeliest(
     out = [layer for layer in range(4) if layer not in kept]
     added = max(out, key=lambda layer: float(marginals[layer]))
     lost = min(kept, key=lambda layer: float(marginals[layer]))
-    assert kept_layers(expanded(mask, marginals)) == tuple(sorted((*kept, added)))
-    assert kept_layers(corroded(mask, marginals)) == tuple(k for k in kept if k != lost)
+    assert list_kept(expand(mask, marginals)) == tuple(sorted((*kept, added)))
+    assert list_kept(corrode(mask, marginals)) == tuple(k for k in kept if k != lost)
 
 
 def test_marginals_and_their_gradients_are_those_of_an_enumeration() -> None:
@@ -88,15 +88,15 @@ def test_marginals_and_their_gradients_are_those_of_an_enumeration() -> None:
 
 def test_samples_are_as_frequent_as_equation_6_says() -> None:
     distribution = randomised(SMALL, 3)
-    expected: dict[Kept, float] = {}
+    expected: dict[KeptLayers, float] = {}
     for chance, mask in every_choice(distribution):
-        key = kept_layers(mask)
+        key = list_kept(mask)
         expected[key] = expected.get(key, 0.0) + chance.item()
     assert sum(expected.values()) == pytest.approx(1, abs=1e-5)
     generator, draws = torch.Generator().manual_seed(0), 4000
-    found: dict[Kept, int] = {}
+    found: dict[KeptLayers, int] = {}
     for _ in range(draws):
-        key = kept_layers(distribution.sample(1.0, generator))
+        key = list_kept(distribution.sample(1.0, generator))
         found[key] = found.get(key, 0) + 1
     distance = sum(abs(found.get(k, 0) / draws - p) for k, p in expected.items()) / 2
     assert distance < 0.04  # in total variation; by chance it is about 0.02
@@ -170,7 +170,7 @@ def test_soft_choices_turn_hard_as_the_temperature_falls() -> None:
     logits = torch.tensor([[0.1, 0.2, 0.3]], requires_grad=True)
     sizes = []
     for temperature in (4.0, 1.0, 0.05):
-        sample = straight_through(logits, temperature, torch.Generator().manual_seed(1))
+        sample = sample_straight_through(logits, temperature, torch.Generator().manual_seed(1))
         assert sorted(sample.tolist()[0]) == [0, 0, 1]
         soft = torch.autograd.grad(sample[0, 0], logits)[0]
         sizes.append(float(soft.abs().sum() * temperature))

@@ -12,10 +12,10 @@ from tests.support.tiny_models import CONFIG, TILE, noise
 from tinysr.errors import UnsupportedError
 from tinysr.export import bake
 from tinysr.models import ModelConfig, TinySR, TransformerConfig
-from tinysr.models.seeded import seeded
+from tinysr.models.seeded import seed_model
 from tinysr.training.lora import with_lora
 from tinysr.training.pruning import MaskDistribution, SearchSpace
-from tinysr.training.pruning.masked import MaskedTinySR, block_influence, prune, weighted
+from tinysr.training.pruning.masked import MaskedTinySR, block_influence, prune, weigh
 
 DEPTH = 4
 KEEP = (0, 3)
@@ -32,7 +32,7 @@ def model() -> TinySR:
         depth=DEPTH, heads=size.heads, pooled_size=size.pooled_size,
         position_grid=size.position_grid,
     )  # fmt: skip
-    return seeded(ModelConfig(vae=CONFIG.vae, transformer=transformer), 7)
+    return seed_model(ModelConfig(vae=CONFIG.vae, transformer=transformer), 7)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_soft_mask_weighs_what_a_layer_changes(model: TinySR, image: Tensor) -
     block, conditioning = model.transformer.blocks[1], noise(2, model.config.transformer.dim)
     x = model.transformer.pos_embed(z)
     whole = block(x, conditioning) - x
-    half = weighted(block, x, conditioning, torch.tensor(0.5), bypass=True) - x
+    half = weigh(block, x, conditioning, torch.tensor(0.5), bypass=True) - x
     torch.testing.assert_close(half, whole / 2, atol=1e-5, rtol=1e-4)
 
 

@@ -13,7 +13,7 @@ from tinysr.training.pruning import (
     METHODS,
     Annealing,
     Evidence,
-    Kept,
+    KeptLayers,
     MaskDistribution,
     SearchConfig,
     SearchSpace,
@@ -23,7 +23,7 @@ from tinysr.training.pruning import (
 # A network whose best mask keeps three layers of its first block and one of its second.
 
 
-def toy_loss(best: Kept, layers: int, seed: int) -> Callable[[Tensor], Tensor]:
+def toy_loss(best: KeptLayers, layers: int, seed: int) -> Callable[[Tensor], Tensor]:
     """Return a loss over masks whose one minimum is ``best``: layers help each other."""
     generator = torch.Generator().manual_seed(seed)
     need = torch.rand(layers, generator=generator) * 0.3
@@ -37,7 +37,7 @@ def toy_loss(best: Kept, layers: int, seed: int) -> Callable[[Tensor], Tensor]:
     return loss
 
 
-def as_mask(kept: Kept, layers: int) -> Tensor:
+def as_mask(kept: KeptLayers, layers: int) -> Tensor:
     mask = torch.zeros(layers)
     mask[list(kept)] = 1
     return mask
@@ -72,9 +72,9 @@ def test_a_finished_search_is_sure_of_its_decision() -> None:
 
 
 def test_every_method_answers_with_a_mask_of_the_same_depth() -> None:
-    asked: list[Kept] = []
+    asked: list[KeptLayers] = []
 
-    def loss(kept: Kept) -> float:
+    def loss(kept: KeptLayers) -> float:
         asked.append(kept)
         return -float(sum(kept))  # late layers matter
 

@@ -18,12 +18,12 @@ from tests.support.feature_networks import vgg
 from tests.support.image_teachers import save_plain, small_teacher
 from tests.support.tiny_models import TILE, noise, tiny_model
 from tinysr.errors import CheckpointError, ImageError
-from tinysr.training.evaluate import Pair, bicubic, photo_pairs
-from tinysr.training.quality import Dists, Metrics, Niqe, measure
+from tinysr.training.evaluate import PhotoPair, photo_pairs, upscale_bicubic
+from tinysr.training.quality import Dists, Niqe, WeightedMetrics, measure
 from tinysr.training.quality.__main__ import main
-from tinysr.training.quality.niqe import _asymmetric, natural_features
+from tinysr.training.quality.niqe import _fit_asymmetric, natural_features
 from tinysr.training.quality.speed import measure_speed
-from tinysr.training.synthetic import synthetic_image
+from tinysr.training.synthetic import make_synthetic_image
 
 CHANNELS = 3 + 4 + 6 + 8 + 8 + 8
 
@@ -42,7 +42,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def picture(index: int, side: int = 192) -> Tensor:
-    image = synthetic_image(np.random.default_rng([5, index]), side)
+    image = make_synthetic_image(np.random.default_rng([5, index]), side)
     return torch.from_numpy(image).permute(2, 0, 1)
 
 
@@ -68,7 +68,7 @@ def test_a_generalized_gaussian_gives_its_shape_back(shape: float) -> None:
     generator = np.random.default_rng(0)
     size = generator.gamma(1 / shape, 1, 400_000) ** (1 / shape)
     values = torch.from_numpy(size * generator.choice([-1, 1], size.shape))
-    found, left, right = _asymmetric(values)
+    found, left, right = _fit_asymmetric(values)
     assert found == pytest.approx(shape, rel=0.03)
     assert left == pytest.approx(1, rel=0.03)  # the density is exp(-|x|^shape)
     assert right == pytest.approx(1, rel=0.03)
@@ -79,7 +79,7 @@ def test_an_asymmetric_one_has_two_scales() -> None:
     # Twice the scale is twice the mass: the density has no step at 0.
     scale = generator.choice([-1, 2, 2], 400_000)
     values = torch.from_numpy(np.abs(generator.normal(0, 1, 400_000)) * scale)
-    shape, left, right = _asymmetric(values)
+    shape, left, right = _fit_asymmetric(values)
     assert shape == pytest.approx(2, rel=0.05)
     assert right / left == pytest.approx(2, rel=0.02)
     assert left == pytest.approx(math.sqrt(2), rel=0.03)
@@ -96,13 +96,13 @@ def test_niqe_is_lower_for_what_is_like_the_pristine_images(files: dict[str, Pat
 
 
 def test_photos_too_small_for_niqe_are_left_out_of_it(
-    files: dict[str, Path], pairs: list[Pair]
+    files: dict[str, Path], pairs: list[PhotoPair]
 ) -> None:
-    metrics = Metrics.of(niqe=files["niqe"])
+    metrics = WeightedMetrics.of(niqe=files["niqe"])
     small = [dataclasses.replace(p, low=p.low[:24, :24], high=p.high[:96, :96]) for p in pairs]
-    assert measure(bicubic, small, metrics).niqe is None
-    both = measure(bicubic, [*small, *pairs], metrics).niqe
-    assert both == measure(bicubic, pairs, metrics).niqe
+    assert measure(upscale_bicubic, small, metrics).niqe is None
+    both = measure(upscale_bicubic, [*small, *pairs], metrics).niqe
+    assert both == measure(upscale_bicubic, pairs, metrics).niqe
 
 
 def test_weights_that_do_not_fit_are_refused(files: dict[str, Path]) -> None:
@@ -113,14 +113,16 @@ def test_weights_that_do_not_fit_are_refused(files: dict[str, Path]) -> None:
 
 
 @pytest.fixture(scope="module")
-def pairs() -> list[Pair]:
+def pairs() -> list[PhotoPair]:
     return photo_pairs(["camera"])[:1]
 
 
-def test_what_has_no_weights_is_not_measured(files: dict[str, Path], pairs: list[Pair]) -> None:
-    plain = measure(bicubic, pairs, Metrics())
+def test_what_has_no_weights_is_not_measured(
+    files: dict[str, Path], pairs: list[PhotoPair]
+) -> None:
+    plain = measure(upscale_bicubic, pairs, WeightedMetrics())
     assert (plain.features, plain.lpips, plain.dists, plain.niqe) == (None,) * 4
-    every = measure(bicubic, pairs, Metrics.of(**files))
+    every = measure(upscale_bicubic, pairs, WeightedMetrics.of(**files))
     assert (every.psnr, every.ssim) == (plain.psnr, plain.ssim)
     assert all(value is not None and value > 0 for value in (every.lpips, every.dists, every.niqe))
 
@@ -161,18 +163,18 @@ def test_speed_counts_products_and_takes_turns() -> None:
 
 def test_the_command_prints_and_writes_a_table(
     tmp_path: Path,
-    pairs: list[Pair],
+    pairs: list[PhotoPair],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = "tinysr.training.quality.__main__"
     part = [dataclasses.replace(p, low=p.low[:32, :32], high=p.high[:128, :128]) for p in pairs]
     monkeypatch.setattr(f"{command}.photo_pairs", lambda _names: part)
-    monkeypatch.setattr(f"{command}._packaged", lambda _name: None)
+    monkeypatch.setattr(f"{command}._find_packaged", lambda _name: None)
     plain = ["tinysr-nano", "--rounds", "0", "--photos", "unwatched"]
     assert main([*plain, "--json", str(tmp_path / "q.json")]) == 0
     table = capsys.readouterr().out
-    head = "| photos unwatched in training | psnr | ssim | features | lpips | dists | niqe |"
+    head = "| held-out photos | psnr | ssim | features | lpips | dists | niqe |"
     assert head in table
     assert table.count("not measured") == 4 * 4
     written = json.loads((tmp_path / "q.json").read_text())["quality"]["unwatched"]

@@ -13,18 +13,18 @@ from tests.support.recipes import SHAPE, small_config
 from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR, load
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seeded
-from tinysr.training import Job, config_path, read_config, run_stage
+from tinysr.models.seeded import seed_model
+from tinysr.training import StageRun, config_path, read_config, run_stage
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import Batch, Session
-from tinysr.training.losses import squared
+from tinysr.training.engine import Batch, SessionSettings
+from tinysr.training.losses import squared_error
 from tinysr.training.pruning.masked import prune
 from tinysr.training.recipes import RECIPES
 from tinysr.training.runner import PRODUCT, RECORD
 from tinysr.training.stages import STAGES, Context
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 from tinysr.training.stages.prune import PruneOptions, PruneStage, hard_mask
-from tinysr.training.stages.shapes import Shape
+from tinysr.training.stages.shapes import ModelShape
 
 DEPTH = 4
 OPTIONS: dict[str, Any] = {"block": 2, "keep": 1, "rank": 2, "anneal": 6}
@@ -34,7 +34,7 @@ CONTEXT = Context(seed=80, device=torch.device("cpu"))
 
 @pytest.fixture(scope="module")
 def teacher() -> TinySR:
-    return seeded(Shape.model_validate(SHAPE | {"depth": DEPTH}).config(), 3)
+    return seed_model(ModelShape.model_validate(SHAPE | {"depth": DEPTH}).config(), 3)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_nothing_is_lost_under_a_full_mask(teacher: TinySR, batch: Batch) -> Non
 def test_the_losses_are_those_of_the_pruned_model(teacher: TinySR, batch: Batch) -> None:
     keep = (0, 2)
     z = teacher.encode(batch.low)
-    expected = squared(prune(teacher, keep).predict(z), teacher.predict(z))
+    expected = squared_error(prune(teacher, keep).predict(z), teacher.predict(z))
     for weight in (1.0, 0.5):
         stage = stage_of(teacher, distillation=weight)
         found = stage.losses(batch, hard_mask(keep, DEPTH))["distillation"]
@@ -111,11 +111,11 @@ def test_without_trades_every_block_keeps_its_share(teacher: TinySR) -> None:
 
 def test_a_run_hands_on_the_decided_layers_of_the_teacher(teacher: TinySR, tmp_path: Path) -> None:
     save_single_file(teacher, tmp_path / "teacher.safetensors")
-    job = Job(
+    job = StageRun(
         config=prune_config(), folder=tmp_path / "run",
         inputs={"teacher": tmp_path / "teacher.safetensors"},
     )  # fmt: skip
-    session = Session(watch_every=0)
+    session = SessionSettings(watch_every=0)
     run_stage(job, session=session)
     record = json.loads((tmp_path / "run" / RECORD).read_text())
     kept = record["product"]["kept"]
@@ -129,10 +129,10 @@ def test_a_run_hands_on_the_decided_layers_of_the_teacher(teacher: TinySR, tmp_p
 def test_a_resumed_search_ends_as_an_uninterrupted_one(teacher: TinySR, tmp_path: Path) -> None:
     save_single_file(teacher, tmp_path / "teacher.safetensors")
     inputs = {"teacher": tmp_path / "teacher.safetensors"}
-    session = Session(watch_every=0, keep_every=3)
-    straight = Job(config=prune_config(), folder=tmp_path / "a", inputs=inputs)
+    session = SessionSettings(watch_every=0, keep_every=3)
+    straight = StageRun(config=prune_config(), folder=tmp_path / "a", inputs=inputs)
     run_stage(straight, session=session)
-    halted = Job(
+    halted = StageRun(
         config=prune_config(), folder=tmp_path / "b", inputs=inputs,
         checkpoint=next((tmp_path / "a").glob("*00000003*")),
     )  # fmt: skip
@@ -145,7 +145,9 @@ def test_a_resumed_search_ends_as_an_uninterrupted_one(teacher: TinySR, tmp_path
 
 def test_a_search_needs_its_teacher(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="needs a teacher"):
-        run_stage(Job(config=prune_config(), folder=tmp_path), session=Session(watch_every=0))
+        run_stage(
+            StageRun(config=prune_config(), folder=tmp_path), session=SessionSettings(watch_every=0)
+        )
 
 
 @pytest.mark.parametrize(
@@ -157,9 +159,11 @@ def test_losses_that_can_not_be_had_are_refused(
 ) -> None:
     save_single_file(teacher, tmp_path / "teacher.safetensors")
     inputs = {"teacher": tmp_path / "teacher.safetensors"}
-    job = Job(config=prune_config(options__image=image), folder=tmp_path / "run", inputs=inputs)
+    job = StageRun(
+        config=prune_config(options__image=image), folder=tmp_path / "run", inputs=inputs
+    )
     with pytest.raises(UnsupportedError, match=message):
-        run_stage(job, session=Session(watch_every=0))
+        run_stage(job, session=SessionSettings(watch_every=0))
 
 
 @pytest.mark.parametrize("recipe", [r for r, stages in RECIPES.items() if "prune" in stages])
@@ -169,7 +173,7 @@ def test_packaged_configs_fit_their_models(recipe: str) -> None:
     assert isinstance(options, PruneOptions)
     layers = {"nano": 12, "tinysr": 24}[recipe]
     with torch.device("meta"):
-        shape = Shape.model_validate(SHAPE | {"depth": layers})
+        shape = ModelShape.model_validate(SHAPE | {"depth": layers})
         task = ImageLoss(Weights(), CONTEXT)
         narrow = options.model_copy(update={"rank": 1})
         stage = PruneStage(TinySR(shape.config()), narrow, task, 80)

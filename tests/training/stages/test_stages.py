@@ -15,7 +15,7 @@ from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR, load
 from tinysr.training import RunConfig
 from tinysr.training.data import PatchBatches
-from tinysr.training.engine import CHECKPOINT, Batch, Session, Stage, train
+from tinysr.training.engine import CHECKPOINT, Batch, SessionSettings, TrainingStage, train
 from tinysr.training.stages import STAGES, Context, build
 from tinysr.training.stages.joined import with_autoencoder
 
@@ -34,7 +34,7 @@ OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def stage_of(name: str, inputs: dict[str, Path], **changes: Any) -> tuple[RunConfig, Stage]:
+def stage_of(name: str, inputs: dict[str, Path], **changes: Any) -> tuple[RunConfig, TrainingStage]:
     kind, options = OPTIONS[name]
     config = small_config(
         stage=kind, options=options, optim__steps=3, optim__critic_rate=1e-4, **changes
@@ -148,7 +148,7 @@ def test_the_critic_learns_and_is_saved(inputs: dict[str, Path], tmp_path: Path)
         config,
         PatchBatches(config),
         tmp_path,
-        session=Session(watch=lambda _: {"psnr": 0.0}),
+        session=SessionSettings(watch=lambda _: {"psnr": 0.0}),
     )
     after = stage.critic.state_dict()
     assert any(not torch.equal(after[n], v) for n, v in before.items())

@@ -3,13 +3,13 @@
 from tinysr.models.checkpoints.detect import LAYOUTS, detect
 from tinysr.models.checkpoints.files import tensors_sha256
 from tinysr.models.checkpoints.keys import assemble
-from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.single_file import save_single_file
 
 __all__ = [
     "LAYOUTS",
     "Checkpoint",
-    "Layout",
+    "CheckpointLayout",
     "assemble",
     "detect",
     "save_single_file",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints.layout import Layout
+from tinysr.models.checkpoints.layout import CheckpointLayout
 from tinysr.models.checkpoints.released import RELEASED
 from tinysr.models.checkpoints.sd3 import SD3
 from tinysr.models.checkpoints.single_file import SINGLE_FILE
@@ -16,10 +16,10 @@ __all__ = ["LAYOUTS", "detect"]
 
 # The first that matches is taken. A file can only be the first; a released folder may hold other
 # folders beside its own, so it is asked for before the plain pair of folders.
-LAYOUTS: tuple[Layout, ...] = (SINGLE_FILE, RELEASED, SD3)
+LAYOUTS: tuple[CheckpointLayout, ...] = (SINGLE_FILE, RELEASED, SD3)
 
 
-def detect(path: Path) -> Layout:
+def detect(path: Path) -> CheckpointLayout:
     """Return the layout of a checkpoint, told from names alone.
 
     Raises:

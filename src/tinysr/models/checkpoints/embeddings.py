@@ -66,7 +66,7 @@ def _embedding(kind: _Kind, candidates: tuple[Path, ...]) -> Tensor:
     if path is None:
         path = next((path for path in candidates if path.is_symlink()), candidates[-1])
         raise CheckpointError(f"{path}: {kind.what} is missing: {describe_absence(path)}")
-    name, found = _chosen(_tensors(path, _MAX_EMBEDDING), kind.names, path)
+    name, found = _choose_tensor(_tensors(path, _MAX_EMBEDDING), kind.names, path)
     tensor = found
     while tensor.dim() > len(kind.axes) and tensor.shape[0] == 1:
         tensor = tensor[0]
@@ -87,14 +87,16 @@ def read_positions(path: Path) -> Tensor:
     Raises:
         CheckpointError: the file does not hold one tensor of floats.
     """
-    _, table = _chosen(_tensors(path, _MAX_POSITIONS), frozenset({"pos_embed"}), path)
+    _, table = _choose_tensor(_tensors(path, _MAX_POSITIONS), frozenset({"pos_embed"}), path)
     if not table.is_floating_point():
         raise CheckpointError(f"{path}: expected a table of floats, found {table.dtype}")
     check_finite("pos_embed", table, path)
     return (table[None] if table.dim() == 2 else table).detach().float().contiguous()
 
 
-def _chosen(tensors: Mapping[str, Tensor], names: frozenset[str], path: Path) -> tuple[str, Tensor]:
+def _choose_tensor(
+    tensors: Mapping[str, Tensor], names: frozenset[str], path: Path
+) -> tuple[str, Tensor]:
     """Return the tensor that a file holds, or the one of several that has a known name."""
     known = [name for name in tensors if name in names]
     chosen = known if len(tensors) > 1 else list(tensors)
@@ -117,7 +119,7 @@ def _tensors(path: Path, largest: int) -> dict[str, Tensor]:
             f"{path}: expected {largest / 2**20:g} MB at most, found a huge file; "
             f"copy the checkpoint's own here"
         )
-    data = _unpickled(path)
+    data = _unpickle(path)
     tensors = {"": data} if isinstance(data, Tensor) else data
     if not isinstance(tensors, dict) or not all(
         isinstance(name, str) and _is_plain(value, largest) for name, value in tensors.items()
@@ -140,7 +142,7 @@ def _is_plain(value: object, largest: int) -> bool:
     )
 
 
-def _unpickled(path: Path) -> object:
+def _unpickle(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle may raise anything at all

@@ -37,11 +37,11 @@ _MAX_HEADER = 32 * 2**20  # bytes: those of the largest models have less than on
 Keep = Callable[[str], bool]
 
 
-def _everything(_name: str) -> bool:
+def _accept_all(_name: str) -> bool:
     return True
 
 
-def _nothing(_name: str) -> bool:
+def _accept_none(_name: str) -> bool:
     return False
 
 
@@ -56,12 +56,12 @@ def tensor_names(path: Path) -> list[str]:
     Raises:
         CheckpointError: the file is missing or damaged.
     """
-    with _opened(path) as file:
+    with _open_safetensors(path) as file:
         return list(file.keys())
 
 
 def read_safetensors(
-    path: Path, keep: Keep = _everything, *, integers: Keep = _nothing
+    path: Path, keep: Keep = _accept_all, *, integers: Keep = _accept_none
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return tensors as fp32, and the file's metadata.
 
@@ -74,14 +74,14 @@ def read_safetensors(
         CheckpointError: the file is missing or damaged, or a tensor is not of floats, or has
             NaN or infinities.
     """
-    with _opened(path) as file:
+    with _open_safetensors(path) as file:
         metadata: dict[str, str] = file.metadata() or {}
         names = [name for name in file.keys() if keep(name)]  # noqa: SIM118 - not a dict
         return {n: _read_tensor(file, n, path, integers=integers(n)) for n in names}, metadata
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _open_safetensors(path: Path) -> Iterator[Any]:
     """Open a safetensors file; whatever is wrong with it becomes one line that says what to do."""
     if not is_safetensors(path):
         raise CheckpointError(f"{path}: only .safetensors weights are read, pickles may hold code")

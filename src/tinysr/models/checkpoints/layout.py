@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tinysr.models.config import ModelConfig
 
-__all__ = ["Checkpoint", "Layout"]
+__all__ = ["Checkpoint", "CheckpointLayout"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class CheckpointLayout:
     """A way in which checkpoints lie on disk."""
 
     name: str

@@ -15,13 +15,13 @@ from typing import Any
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import read_json
-from tinysr.models.checkpoints.keys import check_sizes
 from tinysr.models.checkpoints.text_stream import in_text_stream
-from tinysr.models.checkpoints.values import expect, integer, integers
+from tinysr.models.checkpoints.values import expect, read_integer, read_integers
 from tinysr.models.checkpoints.weights import read_weights
 from tinysr.models.config import HEAD_SIZE, ModelConfig, TransformerConfig, VaeConfig
-from tinysr.models.transformer import centre_crop
+from tinysr.models.transformer import crop_centre
 
 __all__ = [
     "POSITIONS",
@@ -61,23 +61,23 @@ def read_transformer(
     config = read_json(path)
     expect(config, path, attention_head_dim=HEAD_SIZE, qk_norm=None, dual_attention_layers=())
     expect(config, path, out_channels=config.get("in_channels"))
-    depth = integer(config, "num_layers", path)
+    depth = read_integer(config, "num_layers", path)
     kept = list(range(depth) if layers is None else layers)
     if not kept or len(set(kept)) < len(kept) or not set(kept) <= set(range(depth)):
         raise CheckpointError(
             f"{folder}: layers {kept} asked for: expected different numbers from 0 to {depth - 1}"
         )
 
-    def wanted(name: str) -> bool:
+    def is_wanted(name: str) -> bool:
         block = _BLOCK.match(name)
         dropped = block is not None and int(block[1]) < depth and int(block[1]) not in kept
         return not dropped and (text or not in_text_stream(name))
 
-    weights = read_weights(folder, _TRANSFORMER_ROOTS, wanted)
-    return config | {"num_layers": len(kept)}, {_numbered(n, kept): t for n, t in weights.items()}
+    weights = read_weights(folder, _TRANSFORMER_ROOTS, is_wanted)
+    return config | {"num_layers": len(kept)}, {_renumber(n, kept): t for n, t in weights.items()}
 
 
-def _numbered(name: str, kept: Sequence[int]) -> str:
+def _renumber(name: str, kept: Sequence[int]) -> str:
     block = _BLOCK.match(name)
     if block is None or int(block[1]) not in kept:
         return name
@@ -104,9 +104,9 @@ def read_vae(folder: Path) -> tuple[VaeConfig, dict[str, Tensor]]:
     weights = read_weights(folder, VAE_ROOTS)
     return VaeConfig(
         width=_width(config, path),
-        latent_channels=integer(config, "latent_channels", path),
-        encoder_blocks=integers(config, "num_encoder_blocks", path),
-        decoder_blocks=integers(config, "num_decoder_blocks", path),
+        latent_channels=read_integer(config, "latent_channels", path),
+        encoder_blocks=read_integers(config, "num_encoder_blocks", path),
+        decoder_blocks=read_integers(config, "num_decoder_blocks", path),
         separable_encoder=_separable(weights, "encoder."),
         separable_decoder=_separable(weights, "decoder."),
         scaling_factor=config.get("scaling_factor", 1.0),
@@ -137,10 +137,10 @@ def transformer_config(
     """Return our config of an SD3 transformer, from diffusers' and the position table."""
     return TransformerConfig(
         depth=config["num_layers"],
-        heads=integer(config, "num_attention_heads", path),
-        latent_channels=integer(config, "in_channels", path),
-        patch=integer(config, "patch_size", path),
-        pooled_size=integer(config, "pooled_projection_dim", path),
+        heads=read_integer(config, "num_attention_heads", path),
+        latent_channels=read_integer(config, "in_channels", path),
+        patch=read_integer(config, "patch_size", path),
+        pooled_size=read_integer(config, "pooled_projection_dim", path),
         position_grid=_grid(config, weights, path),
     )
 
@@ -149,7 +149,7 @@ def with_cropped_positions(weights: dict[str, Tensor], grid: int) -> dict[str, T
     """Return the weights with the middle ``grid``² of the position table, if they have one."""
     if POSITIONS not in weights:
         return weights
-    return weights | {POSITIONS: centre_crop(weights[POSITIONS], grid, grid).clone()}
+    return weights | {POSITIONS: crop_centre(weights[POSITIONS], grid, grid).clone()}
 
 
 def _grid(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> int:
@@ -159,7 +159,7 @@ def _grid(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) 
     if table is None:
         return wanted  # the missing key is reported with all others
     side = math.isqrt(table.shape[1]) if table.dim() == 3 else 0
-    largest = integer(config, "pos_embed_max_size", path)
+    largest = read_integer(config, "pos_embed_max_size", path)
     if side == 0 or table.shape[0] != 1 or side**2 != table.shape[1] or side > largest:
         raise CheckpointError(
             f"{path}: '{POSITIONS}' is {list(table.shape)}, expected [1, side², dim] with a side "
@@ -171,7 +171,7 @@ def _grid(config: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) 
 def _width(config: Mapping[str, Any], path: Path) -> int:
     """Return the one width that all levels of both halves must have."""
     names = ("encoder_block_out_channels", "decoder_block_out_channels")
-    levels = [width for name in names for width in integers(config, name, path)]
+    levels = [width for name in names for width in read_integers(config, name, path)]
     if not levels or any(width != levels[0] for width in levels):
         raise CheckpointError(f"{path}: block widths are {levels!r:.80}, expected all the same")
     width: int = levels[0]

@@ -45,9 +45,9 @@ def common_prefix(names: Collection[str], roots: Collection[str], where: Path) -
             counts[prefix] = counts.get(prefix, 0) + 1
             examples.setdefault(prefix, name)
     if len(counts) > 1:
-        raise CheckpointError(f"{where}: {_mixture(counts, examples)}")
+        raise CheckpointError(f"{where}: {_describe_mixture(counts, examples)}")
     if not counts:
-        raise CheckpointError(f"{where}: {_strangers(names, roots)}")
+        raise CheckpointError(f"{where}: {_describe_strangers(names, roots)}")
     return next(iter(counts))
 
 
@@ -62,7 +62,7 @@ def _prefix(name: str, roots: Collection[str]) -> str | None:
     return name[: len(name) - len(rest)]
 
 
-def _mixture(counts: dict[str, int], examples: _Example) -> str:
+def _describe_mixture(counts: dict[str, int], examples: _Example) -> str:
     kinds = ", ".join(
         f"{count} like {examples[prefix][:100]!r}" for prefix, count in counts.items()
     )
@@ -72,7 +72,7 @@ def _mixture(counts: dict[str, int], examples: _Example) -> str:
     )
 
 
-def _strangers(names: Iterable[str], roots: Collection[str]) -> str:
+def _describe_strangers(names: Iterable[str], roots: Collection[str]) -> str:
     found = next(iter(sorted(names)), None)
     like = "there is no tensor" if found is None else f"found names like {found[:100]!r}"
     return (

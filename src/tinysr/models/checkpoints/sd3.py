@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinysr.models.checkpoints.embeddings import read_pooled
-from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.parts import join, read_transformer, read_vae
 
 __all__ = ["SD3"]
@@ -33,4 +33,6 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
     return Checkpoint(config=config, tensors=tensors)
 
 
-SD3 = Layout(name="sd3", sign="folders 'transformer' and 'vae'", matches=_matches, read=_read)
+SD3 = CheckpointLayout(
+    name="sd3", sign="folders 'transformer' and 'vae'", matches=_matches, read=_read
+)

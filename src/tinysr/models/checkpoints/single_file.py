@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tinysr.atomic import replaced
+from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
-from tinysr.models.checkpoints.keys import check_sizes
-from tinysr.models.checkpoints.layout import Checkpoint, Layout
+from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.config import ModelConfig
 from tinysr.models.tinysr import TinySR
@@ -50,7 +50,7 @@ def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float
 
 
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
-    with replaced(path, CheckpointError) as scratch:
+    with replace_atomically(path, CheckpointError) as scratch:
         save_file(tensors, scratch, metadata=metadata)
 
 
@@ -84,7 +84,7 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
     return Checkpoint(config=config, tensors=tensors)
 
 
-SINGLE_FILE = Layout(
+SINGLE_FILE = CheckpointLayout(
     name="single-file",
     sign="a .safetensors file with our config in its metadata",
     matches=_matches,

@@ -31,7 +31,7 @@ def read_tensors(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """
     if is_safetensors(path):
         return read_safetensors(path, integers=lambda _name: True)[0]
-    data = _unpickled(path)
+    data = _unpickle(path)
     inner = (data.get(key) for key in within)
     found: Mapping[object, object] = next((d for d in inner if isinstance(d, Mapping)), data)
     tensors = {}
@@ -45,7 +45,7 @@ def read_tensors(path: Path, within: tuple[str, ...] = ()) -> dict[str, Tensor]:
     return tensors
 
 
-def _unpickled(path: Path) -> Mapping[object, object]:
+def _unpickle(path: Path) -> Mapping[object, object]:
     try:
         size = path.stat().st_size
     except OSError as error:

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints.bounds import check_int, check_parts
 from tinysr.models.checkpoints.embeddings import read_pooled, read_prompt
 from tinysr.models.checkpoints.files import read_json
-from tinysr.models.checkpoints.keys import check_int, check_parts, filled
+from tinysr.models.checkpoints.keys import fill_model
 from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import (
     VAE_ROOTS,
@@ -32,7 +33,7 @@ from tinysr.models.checkpoints.parts import (
     with_cropped_positions,
 )
 from tinysr.models.checkpoints.text_stream import in_text_stream
-from tinysr.models.checkpoints.values import expect, integer, integers
+from tinysr.models.checkpoints.values import expect, read_integer, read_integers
 from tinysr.models.checkpoints.weights import read_weights
 from tinysr.models.config import HEAD_SIZE
 from tinysr.models.teachers import KlConfig, TsdSr, TsdSrConfig
@@ -75,20 +76,20 @@ def read_tsd_sr(path: Path) -> TsdSr:
         prompt_channels=prompt.shape[2],
     )
     check_parts(config, path)
-    weights = merge_lora(weights, loras[1], dropped=_nothing)
+    weights = merge_lora(weights, loras[1], dropped=_accept_none)
     weights = with_cropped_positions(weights, config.transformer.position_grid)
-    tensors = merge_lora(read_weights(path / "vae", VAE_ROOTS), loras[0], dropped=_nothing)
+    tensors = merge_lora(read_weights(path / "vae", VAE_ROOTS), loras[0], dropped=_accept_none)
     tensors |= {f"{_stream(name)}.{name}": tensor for name, tensor in weights.items()}
     with torch.device("meta"):
         model = TsdSr(config)
-    return filled(model, tensors | {"pooled": pooled, "prompt": prompt}, path)
+    return fill_model(model, tensors | {"pooled": pooled, "prompt": prompt}, path)
 
 
 def _files(path: Path, name: str) -> list[Path]:
     return [path / _PROMPT / f"{name}{end}" for end in (".safetensors", ".pt")]
 
 
-def _nothing(_name: str) -> bool:
+def _accept_none(_name: str) -> bool:
     return False
 
 
@@ -99,9 +100,11 @@ def _stream(name: str) -> str:
 def _check_prompt(sd3: dict[str, Any], prompt: Tensor, path: Path) -> None:
     config = path / "transformer" / "config.json"
     expect(
-        sd3, config, caption_projection_dim=HEAD_SIZE * integer(sd3, "num_attention_heads", config)
+        sd3,
+        config,
+        caption_projection_dim=HEAD_SIZE * read_integer(sd3, "num_attention_heads", config),
     )
-    channels = integer(sd3, "joint_attention_dim", config)
+    channels = read_integer(sd3, "joint_attention_dim", config)
     if prompt.shape[2] != channels:
         raise CheckpointError(
             f"{path / _PROMPT}: the prompt has {prompt.shape[2]} channels, the transformer "
@@ -118,10 +121,10 @@ def _vae_config(path: Path) -> KlConfig:
     expect(config, path, down_block_types=["DownEncoderBlock2D"] * _LEVELS)
     expect(config, path, up_block_types=["UpDecoderBlock2D"] * _LEVELS)
     vae = KlConfig(
-        widths=integers(config, "block_out_channels", path),
-        blocks=integer(config, "layers_per_block", path),
-        latent_channels=integer(config, "latent_channels", path),
-        groups=integer(config, "norm_num_groups", path),
+        widths=read_integers(config, "block_out_channels", path),
+        blocks=read_integer(config, "layers_per_block", path),
+        latent_channels=read_integer(config, "latent_channels", path),
+        groups=read_integer(config, "norm_num_groups", path),
         scaling_factor=config.get("scaling_factor", KlConfig().scaling_factor),
     )
     _check_widths(vae, path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tinysr.errors import CheckpointError
 
-__all__ = ["expect", "integer", "integers"]
+__all__ = ["expect", "read_integer", "read_integers"]
 
 
 def expect(config: Mapping[str, Any], path: Path, **values: Any) -> None:
@@ -19,7 +19,7 @@ def expect(config: Mapping[str, Any], path: Path, **values: Any) -> None:
             raise CheckpointError(f"{path}: {name} is {found!r:.80}, only {value!r} is supported")
 
 
-def integer(config: Mapping[str, Any], name: str, path: Path) -> int:
+def read_integer(config: Mapping[str, Any], name: str, path: Path) -> int:
     """Return a positive integer; how large it may be is checked with the whole config."""
     value = config.get(name)
     if type(value) is not int or not 0 < value < 2**16:
@@ -27,7 +27,7 @@ def integer(config: Mapping[str, Any], name: str, path: Path) -> int:
     return value
 
 
-def integers(config: Mapping[str, Any], name: str, path: Path) -> tuple[int, ...]:
+def read_integers(config: Mapping[str, Any], name: str, path: Path) -> tuple[int, ...]:
     """Return a list; what it holds is checked with the whole config."""
     value = config.get(name)
     if not isinstance(value, list):

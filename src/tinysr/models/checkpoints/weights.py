@@ -19,7 +19,7 @@ from tinysr.models.checkpoints.damage import describe_absence
 from tinysr.models.checkpoints.files import read_json, read_safetensors, tensor_names
 from tinysr.models.checkpoints.prefixes import common_prefix
 
-__all__ = ["read_weights", "visible"]
+__all__ = ["list_visible", "read_weights"]
 
 _SHARD = r"-(?P<number>\d{5})-of-(?P<count>\d{5})"
 _WEIGHTS = re.compile(
@@ -34,12 +34,12 @@ _INDEX = re.compile(
 _UNFINISHED = (".incomplete", ".part", ".crdownload", ".download", ".aria2", ".tmp")
 
 
-def _everything(_name: str) -> bool:
+def _accept_all(_name: str) -> bool:
     return True
 
 
 def read_weights(
-    folder: Path, roots: Collection[str], keep: Callable[[str], bool] = _everything
+    folder: Path, roots: Collection[str], keep: Callable[[str], bool] = _accept_all
 ) -> dict[str, Tensor]:
     """Return the weights of a diffusers folder, fp32, under the model's own names.
 
@@ -69,7 +69,7 @@ def read_weights(
     return tensors
 
 
-def visible(folder: Path) -> list[Path]:
+def list_visible(folder: Path) -> list[Path]:
     """Return what lies in a folder, sorted, without hidden files such as macOS's ``._*``.
 
     Raises:
@@ -94,8 +94,8 @@ class _Set:
     @property
     def expected(self) -> set[str]:
         """Names of all files, there or not."""
-        named = {name for found in self.files for name in _siblings(found)}
-        indexed = _indexed(self.indices[0]) if self.indices else named
+        named = {name for found in self.files for name in _list_siblings(found)}
+        indexed = _read_index(self.indices[0]) if self.indices else named
         # An index of shards that were left out is no reason to miss them: the whole file is here.
         return indexed if indexed & self.files or not self.files else named
 
@@ -103,7 +103,7 @@ class _Set:
 def _weight_files(folder: Path) -> list[Path]:
     """Return the files to read, by the names of what lies in a folder."""
     stems: dict[str, dict[str, _Set]] = {}
-    for path in visible(folder):
+    for path in list_visible(folder):
         for pattern in (_WEIGHTS, _INDEX):
             if match := pattern.match(path.name):
                 parts = match.groupdict()
@@ -115,12 +115,12 @@ def _weight_files(folder: Path) -> list[Path]:
                 else:
                     one.indices.append(path)
     if not stems:
-        raise CheckpointError(f"{folder}: no .safetensors weights here{_what_else(folder)}")
-    return [path for sets in stems.values() for path in _files(_chosen(sets, folder), folder)]
+        raise CheckpointError(f"{folder}: no .safetensors weights here{_describe_others(folder)}")
+    return [path for sets in stems.values() for path in _files(_choose_set(sets, folder), folder)]
 
 
-def _what_else(folder: Path) -> str:
-    for path in visible(folder):
+def _describe_others(folder: Path) -> str:
+    for path in list_visible(folder):
         if path.name.endswith(_UNFINISHED):
             return f"; '{path.name}' is a download that has not ended: download it again"
         if path.name.endswith(".safetensors.dvc"):
@@ -128,7 +128,7 @@ def _what_else(folder: Path) -> str:
     return "; pickled ones (.bin, .pt) are never read: save the model as safetensors"
 
 
-def _chosen(sets: dict[str, _Set], folder: Path) -> _Set:
+def _choose_set(sets: dict[str, _Set], folder: Path) -> _Set:
     """Return the set to read: the plain one, or the only variant."""
     # An index may lie here alone: those who download a variant take all .json files with it.
     there = {name: one for name, one in sets.items() if one.files}
@@ -137,8 +137,8 @@ def _chosen(sets: dict[str, _Set], folder: Path) -> _Set:
     if len(there) != 1:
         found = ", ".join(f"'{name}'" for name in sorted(there or sets))
         raise CheckpointError(
-            f"{folder}: the weights are here in several variants, {found}, and which one is meant "
-            f"is not known: keep one of them, or add the plain files"
+            f"{folder}: the weights are here in several variants, {found}, and it is not clear "
+            f"which one is meant: keep one of them, or add the plain files"
         )
     return next(iter(there.values()))
 
@@ -154,7 +154,7 @@ def _files(one: _Set, folder: Path) -> list[Path]:
     return [folder / name for name in sorted(expected)]
 
 
-def _indexed(index: Path) -> set[str]:
+def _read_index(index: Path) -> set[str]:
     """Return the names of the shards that an index lists."""
     shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not all(isinstance(s, str) for s in shards.values()):
@@ -166,7 +166,7 @@ def _indexed(index: Path) -> set[str]:
     return names
 
 
-def _siblings(name: str) -> set[str]:
+def _list_siblings(name: str) -> set[str]:
     """Return the names of all the shards that ``name`` says there are; itself if it is whole."""
     shard = re.search(_SHARD, name)
     if shard is None:

@@ -5,6 +5,11 @@ happens to an item is drawn from its own seed, so that it does not matter what e
 """
 
 from tinysr.training.degradations.pipeline import degrade_batch
-from tinysr.training.degradations.settings import DEGRADATIONS, Round, Settings, settings_named
+from tinysr.training.degradations.settings import (
+    DEGRADATIONS,
+    DegradationSettings,
+    Round,
+    find_settings,
+)
 
-__all__ = ["DEGRADATIONS", "Round", "Settings", "degrade_batch", "settings_named"]
+__all__ = ["DEGRADATIONS", "DegradationSettings", "Round", "degrade_batch", "find_settings"]

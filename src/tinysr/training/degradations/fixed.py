@@ -15,15 +15,15 @@ import torch.nn.functional as F
 from PIL import Image
 
 from tinysr.models import SCALE
-from tinysr.training.spectral import Array, Random, blur, ring
+from tinysr.training.spectral import Array, Random, blur, cut_frequencies
 
-__all__ = ["LIGHT", "MIXED", "SEVERE", "Degradation", "Stage", "degrade"]
+__all__ = ["LIGHT", "MIXED", "SEVERE", "Degradation", "Strength", "degrade"]
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Stage:
+class Strength:
     """One round of blur, resize, noise and JPEG; ranges are drawn from uniformly."""
 
     sigma: Range
@@ -47,14 +47,14 @@ class Degradation:
 
     light: float
     """Share of images with the ``last`` stage alone, in its ``gentle`` form."""
-    first: Stage
+    first: Strength
     resize: Range
     """Scale of the first stage's resize."""
-    last: Stage
-    gentle: Stage
+    last: Strength
+    gentle: Strength
 
 
-_FIRST = Stage(
+_FIRST = Strength(
     sigma=(0.2, 2.0),
     anisotropic=0.4,
     ringing=0.1,
@@ -63,7 +63,7 @@ _FIRST = Stage(
     jpeg=0.8,
     quality=(60, 95),
 )
-_LAST = Stage(
+_LAST = Strength(
     sigma=(0.1, 1.0),
     anisotropic=0.3,
     ringing=0.1,
@@ -72,7 +72,7 @@ _LAST = Stage(
     jpeg=0.9,
     quality=(45, 95),
 )
-_GENTLE = Stage(
+_GENTLE = Strength(
     sigma=(0.1, 0.8),
     anisotropic=0,
     ringing=0,
@@ -103,12 +103,12 @@ def degrade(image: Array, rng: Random, settings: Degradation = MIXED) -> Array:
     return _apply(settings.last, _apply(settings.first, image, middle, rng), target, rng)
 
 
-def _apply(stage: Stage, image: Array, size: tuple[int, int], rng: Random) -> Array:
+def _apply(stage: Strength, image: Array, size: tuple[int, int], rng: Random) -> Array:
     sigma = rng.uniform(*stage.sigma)
     longer = sigma * rng.uniform(1, 2) if rng.random() < stage.anisotropic else sigma
     small = _resize(blur(image, (longer, sigma), rng.uniform(0, np.pi)), size, rng)
     if rng.random() < stage.ringing:
-        small = ring(small, rng.uniform(0.25, 0.45))
+        small = cut_frequencies(small, rng.uniform(0.25, 0.45))
     small = _noise(stage, small, rng)
     if rng.random() < stage.jpeg:
         return _jpeg(small, round(rng.uniform(*stage.quality)))
@@ -126,7 +126,7 @@ def _resize(image: Array, size: tuple[int, int], rng: Random) -> Array:
     return result
 
 
-def _noise(stage: Stage, image: Array, rng: Random) -> Array:
+def _noise(stage: Strength, image: Array, rng: Random) -> Array:
     sigma = rng.uniform(*stage.noise) / 255
     grey = rng.random() < 0.4
     shape = (*image.shape[:2], 1 if grey else 3)

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysr.training.degradations.resize import Size, continued, mirrored
+from tinysr.training.degradations.resize import Sides, continue_borders, mirror
 
-__all__ = ["jpeg"]
+__all__ = ["compress_jpeg"]
 
 # fmt: off
 _LUMA = (
@@ -35,7 +35,7 @@ _YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.
 _RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
 
 
-def jpeg(canvas: Tensor, sizes: Sequence[Size], quality: Tensor) -> Tensor:
+def compress_jpeg(canvas: Tensor, sizes: Sequence[Sides], quality: Tensor) -> Tensor:
     """Compress and decompress each item; those of quality 0 stay as they are.
 
     Args:
@@ -44,16 +44,16 @@ def jpeg(canvas: Tensor, sizes: Sequence[Size], quality: Tensor) -> Tensor:
         quality: ``[N]``, 1 to 100, rounded as encoders take it.
     """
     rows, columns = canvas.shape[2:]
-    pixels = (continued(canvas, sizes, 16).clamp(0, 1) * 255).round()
+    pixels = (continue_borders(canvas, sizes, 16).clamp(0, 1) * 255).round()
     ycc = torch.einsum("dc,nchw->ndhw", pixels.new_tensor(_YCC), pixels)
     scale = _scale(quality).to(canvas.device)
-    luma = _quantised(ycc[:, :1] - 128, _table(_LUMA, scale)) + 128
-    chroma = _quantised(F.avg_pool2d(ycc[:, 1:], 2), _table(_CHROMA, scale))
+    luma = _quantise(ycc[:, :1] - 128, _table(_LUMA, scale)) + 128
+    chroma = _quantise(F.avg_pool2d(ycc[:, 1:], 2), _table(_CHROMA, scale))
     full = torch.cat([luma, F.interpolate(chroma, scale_factor=2.0, mode="nearest")], dim=1)
     decoded = torch.einsum("dc,nchw->ndhw", pixels.new_tensor(_RGB), full)
     decoded = (decoded.round().clamp(0, 255) / 255)[..., :rows, :columns]
     kept = (quality == 0).to(canvas.device)[:, None, None, None]
-    return mirrored(torch.where(kept, canvas, decoded), sizes)
+    return mirror(torch.where(kept, canvas, decoded), sizes)
 
 
 def _scale(quality: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def _table(standard: tuple[int, ...], scale: Tensor) -> Tensor:
     return scaled[:, None, None, None]
 
 
-def _quantised(planes: Tensor, steps: Tensor) -> Tensor:
+def _quantise(planes: Tensor, steps: Tensor) -> Tensor:
     """Take ``[N, C, H, W]`` through the DCT and back, rounded to ``steps``."""
     count, channels, rows, columns = planes.shape
     blocks = planes.view(count, channels, rows // 8, 8, columns // 8, 8).transpose(3, 4)

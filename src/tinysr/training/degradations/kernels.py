@@ -30,7 +30,7 @@ def _distance(side: int, sigma: tuple[float, float], angle: float) -> Tensor:
     return (along / sigma[0]) ** 2 + (across / sigma[1]) ** 2
 
 
-def _finished(kernel: Tensor) -> Tensor:
+def _finish(kernel: Tensor) -> Tensor:
     """Scale to a sum of 1 and pad to the common side."""
     margin = (KERNEL_SIDE - kernel.shape[0]) // 2
     return torch.nn.functional.pad(kernel / kernel.sum(), [margin] * 4).float()
@@ -38,17 +38,17 @@ def _finished(kernel: Tensor) -> Tensor:
 
 def gaussian(side: int, sigma: tuple[float, float], angle: float = 0.0) -> Tensor:
     """Return exp(-d²/2)."""
-    return _finished(torch.exp(-_distance(side, sigma, angle) / 2))
+    return _finish(torch.exp(-_distance(side, sigma, angle) / 2))
 
 
 def generalized(side: int, sigma: tuple[float, float], angle: float, beta: float) -> Tensor:
     """Return exp(-(d²)^beta / 2)."""
-    return _finished(torch.exp(-(_distance(side, sigma, angle) ** beta) / 2))
+    return _finish(torch.exp(-(_distance(side, sigma, angle) ** beta) / 2))
 
 
 def plateau(side: int, sigma: tuple[float, float], angle: float, beta: float) -> Tensor:
     """Return 1 / (1 + (d²)^beta)."""
-    return _finished(1 / (1 + _distance(side, sigma, angle) ** beta))
+    return _finish(1 / (1 + _distance(side, sigma, angle) ** beta))
 
 
 def sinc(side: int, cutoff: float) -> Tensor:
@@ -64,7 +64,7 @@ def sinc(side: int, cutoff: float) -> Tensor:
     radius[centre, centre] = 1
     kernel = cutoff * torch.special.bessel_j1(cutoff * radius) / (2 * math.pi * radius)
     kernel[centre, centre] = cutoff**2 / (4 * math.pi)
-    return _finished(kernel)
+    return _finish(kernel)
 
 
 def identity() -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tinysr.training.degradations.plan import RoundPlan
-from tinysr.training.degradations.resize import Size, mirrored
+from tinysr.training.degradations.resize import Sides, mirror
 
 __all__ = ["add_noise", "photon_levels"]
 
@@ -17,7 +17,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 def add_noise(
     canvas: Tensor,
-    sizes: Sequence[Size],
+    sizes: Sequence[Sides],
     plans: Sequence[RoundPlan],
     generators: Sequence[torch.Generator],
 ) -> Tensor:
@@ -29,11 +29,11 @@ def add_noise(
     noisy = canvas.clone()
     for item, size, plan, generator in zip(noisy, sizes, plans, generators, strict=True):
         part = item[:, : size[0], : size[1]]
-        part.copy_(_noisy(part, plan, generator))
-    return mirrored(noisy, sizes)
+        part.copy_(_add_both(part, plan, generator))
+    return mirror(noisy, sizes)
 
 
-def _noisy(item: Tensor, plan: RoundPlan, generator: torch.Generator) -> Tensor:
+def _add_both(item: Tensor, plan: RoundPlan, generator: torch.Generator) -> Tensor:
     shape = (1 if plan.grey else 3, *item.shape[1:])
     if plan.gaussian:
         noise = torch.randn(shape, generator=generator).to(item.device) * plan.gaussian

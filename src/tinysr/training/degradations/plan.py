@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from tinysr.training.degradations import kernels
-from tinysr.training.degradations.resize import MODES, Mode
-from tinysr.training.degradations.settings import KernelName, Range, Round, Settings
+from tinysr.training.degradations.resize import MODES, ResizeMode
+from tinysr.training.degradations.settings import DegradationSettings, KernelName, Range, Round
 from tinysr.training.spectral import Random
 
 __all__ = ["ItemPlan", "RoundPlan", "draw_plan"]
@@ -26,7 +26,7 @@ class RoundPlan:
     kernel: Tensor
     """``[21, 21]``, of sum 1."""
     scale: float
-    mode: Mode
+    mode: ResizeMode
     gaussian: float
     """Deviation of Gaussian noise in [0, 1] images; 0 for none."""
     poisson: float
@@ -41,7 +41,7 @@ class ItemPlan:
     """All that happens to one item."""
 
     rounds: tuple[RoundPlan, RoundPlan]
-    last_mode: Mode
+    last_mode: ResizeMode
     """Mode of the resize to the low resolution."""
     last_kernel: Tensor
     """A sinc filter, or the identity."""
@@ -61,7 +61,7 @@ _NOTHING = RoundPlan(
 )
 
 
-def draw_plan(settings: Settings, rng: Random) -> ItemPlan:
+def draw_plan(settings: DegradationSettings, rng: Random) -> ItemPlan:
     """Draw what happens to an item."""
     single = settings.gentle is not None and rng.random() < settings.single
     if settings.gentle is not None and single:
@@ -103,7 +103,7 @@ def _scale(of: Round, rng: Random) -> float:
     return 1.0
 
 
-def _mode(rng: Random) -> Mode:
+def _mode(rng: Random) -> ResizeMode:
     return MODES[int(rng.integers(len(MODES)))]
 
 

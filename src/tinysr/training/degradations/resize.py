@@ -14,20 +14,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["MODES", "Mode", "Size", "blur", "continued", "mirrored", "resize"]
+__all__ = ["MODES", "ResizeMode", "Sides", "blur", "continue_borders", "mirror", "resize"]
 
-Mode = Literal["area", "bilinear", "bicubic"]
-MODES: tuple[Mode, ...] = ("area", "bilinear", "bicubic")
+ResizeMode = Literal["area", "bilinear", "bicubic"]
+MODES: tuple[ResizeMode, ...] = ("area", "bilinear", "bicubic")
 
-Size = tuple[int, int]
+Sides = tuple[int, int]
 """Rows and columns of one item."""
 
 
 def resize(
     canvas: Tensor,
-    sizes: Sequence[Size],
-    targets: Sequence[Size],
-    modes: Sequence[Mode],
+    sizes: Sequence[Sides],
+    targets: Sequence[Sides],
+    modes: Sequence[ResizeMode],
     *,
     antialias: bool,
 ) -> Tensor:
@@ -65,7 +65,7 @@ def _matrix(resampling: Tensor, *, width: int, fill: int) -> Tensor:
     return matrix
 
 
-def _resampling(size: int, target: int, mode: Mode, *, antialias: bool) -> Tensor:
+def _resampling(size: int, target: int, mode: ResizeMode, *, antialias: bool) -> Tensor:
     """Return the resize as PyTorch defines it ``[target, size]``: of each unit vector."""
     units = torch.eye(size)[None, None]
     if mode == "area":
@@ -75,25 +75,25 @@ def _resampling(size: int, target: int, mode: Mode, *, antialias: bool) -> Tenso
     )[0, 0]
 
 
-def mirrored(canvas: Tensor, sizes: Sequence[Size], margin: int = 0) -> Tensor:
+def mirror(canvas: Tensor, sizes: Sequence[Sides], margin: int = 0) -> Tensor:
     """Mirror each item again beyond its own size, and around the canvas by ``margin`` pixels."""
     rows, columns = canvas.shape[2:]
     if not margin and all(size == (rows, columns) for size in sizes):
         return canvas
     down = [_reflection(size[0], -margin, rows + margin) for size in sizes]
     across = [_reflection(size[1], -margin, columns + margin) for size in sizes]
-    return _gathered(canvas, down, across)
+    return _gather(canvas, down, across)
 
 
-def continued(canvas: Tensor, sizes: Sequence[Size], multiple: int) -> Tensor:
+def continue_borders(canvas: Tensor, sizes: Sequence[Sides], multiple: int) -> Tensor:
     """Continue each item by its last row and column, in a canvas that ``multiple`` divides."""
     rows, columns = (-(-length // multiple) * multiple for length in canvas.shape[2:])
     down = [torch.arange(rows).clamp(max=size[0] - 1) for size in sizes]
     across = [torch.arange(columns).clamp(max=size[1] - 1) for size in sizes]
-    return _gathered(canvas, down, across)
+    return _gather(canvas, down, across)
 
 
-def _gathered(canvas: Tensor, down: Sequence[Tensor], across: Sequence[Tensor]) -> Tensor:
+def _gather(canvas: Tensor, down: Sequence[Tensor], across: Sequence[Tensor]) -> Tensor:
     """Return each item at its own rows and columns."""
     item = torch.arange(len(canvas), device=canvas.device)[:, None, None]
     rows = torch.stack(list(down)).to(canvas.device)[:, :, None]
@@ -101,15 +101,15 @@ def _gathered(canvas: Tensor, down: Sequence[Tensor], across: Sequence[Tensor]) 
     return canvas.permute(0, 2, 3, 1)[item, rows, columns].permute(0, 3, 1, 2)
 
 
-def blur(canvas: Tensor, kernels: Tensor, sizes: Sequence[Size]) -> Tensor:
+def blur(canvas: Tensor, kernels: Tensor, sizes: Sequence[Sides]) -> Tensor:
     """Filter each item ``[C, H, W]`` by its kernel ``[k, k]``, borders mirrored."""
     count, channels, rows, columns = canvas.shape
-    wide = mirrored(canvas, sizes, kernels.shape[-1] // 2)
+    wide = mirror(canvas, sizes, kernels.shape[-1] // 2)
     weight = kernels.to(canvas.device).repeat_interleave(channels, 0)[:, None]
     filtered = F.conv2d(
         wide.reshape(1, count * channels, *wide.shape[2:]), weight, groups=count * channels
     )
-    return mirrored(filtered.reshape(count, channels, rows, columns), sizes)
+    return mirror(filtered.reshape(count, channels, rows, columns), sizes)
 
 
 def _reflection(size: int, start: int, stop: int) -> Tensor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tinysr.errors import choices
+from tinysr.errors import choice_error
 from tinysr.records import StrictRecord
 
-__all__ = ["DEGRADATIONS", "KernelName", "Range", "Round", "Settings", "settings_named"]
+__all__ = ["DEGRADATIONS", "DegradationSettings", "KernelName", "Range", "Round", "find_settings"]
 
 Range = tuple[float, float]
 """Ends of what is drawn from uniformly."""
@@ -51,7 +51,7 @@ class Round(StrictRecord):
     """JPEG's, in 1 to 100."""
 
 
-class Settings(StrictRecord):
+class DegradationSettings(StrictRecord):
     """How high-resolution images become low-resolution ones."""
 
     first: Round
@@ -74,7 +74,7 @@ _PUBLISHED: dict[KernelName, float] = {
     "plateau_aniso": 0.03,
 }
 
-_REAL_ESRGAN = Settings(
+_REAL_ESRGAN = DegradationSettings(
     first=Round(
         kernels=_PUBLISHED,
         sigma=(0.2, 3.0),
@@ -99,7 +99,7 @@ _REAL_ESRGAN = Settings(
     final_sinc=0.8,
 )
 
-_MILD = Settings(
+_MILD = DegradationSettings(
     first=Round(
         kernels=_PUBLISHED,
         sigma=(0.2, 2.0),
@@ -142,17 +142,17 @@ _MILD = Settings(
     antialias=True,
 )
 
-DEGRADATIONS: dict[str, Settings] = {"mild": _MILD, "real-esrgan": _REAL_ESRGAN}
+DEGRADATIONS: dict[str, DegradationSettings] = {"mild": _MILD, "real-esrgan": _REAL_ESRGAN}
 """Degradations by the name that configs give: what a small model can undo, and the published
 strengths."""
 
 
-def settings_named(name: str) -> Settings:
+def find_settings(name: str) -> DegradationSettings:
     """Return the settings of a name.
 
     Raises:
         UnsupportedError: there are none.
     """
     if name not in DEGRADATIONS:
-        raise choices("degradation", name, DEGRADATIONS)
+        raise choice_error("degradation", name, DEGRADATIONS)
     return DEGRADATIONS[name]

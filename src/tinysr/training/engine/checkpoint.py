@@ -14,12 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tinysr.atomic import replaced
+from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError
 from tinysr.training.config import RunConfig, parse_config
-from tinysr.training.engine.stage import Stage, named_trained
+from tinysr.training.engine.stage import TrainingStage, name_trained
 
-__all__ = ["CHECKPOINT", "Progress", "State", "load_state", "read_progress", "save_state"]
+__all__ = ["CHECKPOINT", "RunProgress", "RunState", "load_state", "read_progress", "save_state"]
 
 CHECKPOINT = "checkpoint.safetensors"
 """File name inside a run's folder."""
@@ -32,7 +32,7 @@ _OPTIMIZER, _CRITIC_OPTIMIZER = "optimizer.", "critic_optimizer."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
+class RunProgress:
     """How far a run has come."""
 
     config: RunConfig
@@ -46,26 +46,26 @@ class Progress:
 
 
 @dataclass(kw_only=True, slots=True)
-class State:
+class RunState:
     """A run's tensors."""
 
-    stage: Stage
+    stage: TrainingStage
     optimizer: torch.optim.Optimizer
     ema: dict[str, Tensor]
     """The average of each parameter that trains; empty if the run keeps none."""
     critic_optimizer: torch.optim.Optimizer | None = None
 
 
-def save_state(path: Path, state: State, progress: Progress) -> None:
+def save_state(path: Path, state: RunState, progress: RunProgress) -> None:
     """Write a checkpoint; it replaces the one at ``path`` only once it is complete.
 
     Raises:
         CheckpointError: it can't be written.
     """
-    tensors = _prefixed(_MODEL, named_trained(state.stage.model)) | _prefixed(_EMA, state.ema)
+    tensors = _add_prefix(_MODEL, name_trained(state.stage.model)) | _add_prefix(_EMA, state.ema)
     tensors |= _slots(_OPTIMIZER, state.optimizer)
     if state.stage.critic is not None and state.critic_optimizer is not None:
-        tensors |= _prefixed(_CRITIC, state.stage.critic.state_dict())
+        tensors |= _add_prefix(_CRITIC, state.stage.critic.state_dict())
         tensors |= _slots(_CRITIC_OPTIMIZER, state.critic_optimizer)
     rows = {"step": progress.step, "seconds": progress.seconds, "history": progress.history}
     metadata = {
@@ -75,14 +75,14 @@ def save_state(path: Path, state: State, progress: Progress) -> None:
     }
     # Channels-last tensors are dense but not contiguous, which the format asks for.
     dense = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-    with replaced(path, CheckpointError) as temporary:
+    with replace_atomically(path, CheckpointError) as temporary:
         try:
             save_file(dense, temporary, metadata)
         except SafetensorError as error:  # it makes its own of a full disk's
             raise CheckpointError(f"{path}: can't be written: {error}") from error
 
 
-def _prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor.detach() for name, tensor in tensors.items()}
 
 
@@ -91,7 +91,7 @@ def _slots(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{prefix}{i}.{name}": v for i, slots in state.items() for name, v in slots.items()}
 
 
-def load_state(path: Path, state: State, asked: Progress) -> Progress:
+def load_state(path: Path, state: RunState, asked: RunProgress) -> RunProgress:
     """Fill ``state`` in place from the checkpoint at ``path``, for a run of ``asked``'s config.
 
     What may change within a run may differ from the checkpoint's; the history then says so.
@@ -117,7 +117,7 @@ def load_state(path: Path, state: State, asked: Progress) -> Progress:
 
 
 def _fill(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    own = named_trained(model)
+    own = name_trained(model)
     if odd := sorted(own.keys() ^ tensors.keys()):
         raise CheckpointError(f"{path} is of another model: '{odd[0]}' is in one of them only")
     with torch.no_grad():
@@ -136,7 +136,7 @@ def _fill_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tens
 
 def _changes(saved: RunConfig, asked: RunConfig, path: Path) -> dict[str, list[Any]]:
     """Return the values that differ, the old one and the new one by their keys."""
-    before, after = _flat(saved.model_dump(mode="json")), _flat(asked.model_dump(mode="json"))
+    before, after = _flatten(saved.model_dump(mode="json")), _flatten(asked.model_dump(mode="json"))
     keys = sorted(before.keys() | after.keys())
     changed = [key for key in keys if before.get(key) != after.get(key)]
     if fixed := [key for key in changed if key not in _MAY_CHANGE]:
@@ -147,15 +147,15 @@ def _changes(saved: RunConfig, asked: RunConfig, path: Path) -> dict[str, list[A
     return {key: [before.get(key), after.get(key)] for key in changed}
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in data.items():
         name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+        flat |= _flatten(value, f"{name}.") if isinstance(value, dict) else {name: value}
     return flat
 
 
-def read_progress(path: Path) -> Progress:
+def read_progress(path: Path) -> RunProgress:
     """Return how far the run of a checkpoint came.
 
     Raises:
@@ -168,7 +168,7 @@ def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[RunProgress, dict[str, Tensor]]:
     if not path.is_file():
         raise CheckpointError(f"no training checkpoint at {path}")
     try:
@@ -182,4 +182,4 @@ def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
         raise CheckpointError(f"{path} is not a training checkpoint: {error}") from error
     history = tuple(rows.pop("history"))
     config = parse_config(config, f"{path} is of another version")
-    return Progress(config=config, inputs=inputs, history=history, **rows), tensors
+    return RunProgress(config=config, inputs=inputs, history=history, **rows), tensors

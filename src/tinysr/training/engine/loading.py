@@ -12,11 +12,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from tinysr.training.config import RunConfig
-from tinysr.training.engine.session import Session
+from tinysr.training.engine.session import SessionSettings
 from tinysr.training.engine.stage import Batch, Batches, Raw
 from tinysr.training.engine.team import Team
 
-__all__ = ["Parts", "loaded"]
+__all__ = ["Parts", "load_batches"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ class Parts:
     def __len__(self) -> int:
         return max(self.steps - self.first_step, 0) * self.accumulate
 
-    def place(self, index: int) -> tuple[int, int]:
+    def locate(self, index: int) -> tuple[int, int]:
         """Return the step and the part of the ``index``-th item."""
         step, turn = divmod(index, self.accumulate)
         return self.first_step + step, self.rank * self.accumulate + turn
@@ -59,29 +59,34 @@ class _Items(Dataset[Raw]):
         return len(self._parts)
 
     def __getitem__(self, index: int) -> Raw:
-        step, part = self._parts.place(index)
+        step, part = self._parts.locate(index)
         return self._batches.load(step, part, self._parts.parts)
 
 
 @contextlib.contextmanager
-def loaded(batches: Batches, parts: Parts, session: Session) -> Iterator[Iterator[Batch]]:
+def load_batches(
+    batches: Batches, parts: Parts, session: SessionSettings
+) -> Iterator[Iterator[Batch]]:
     """Yield the batches of a process's parts, degraded, on its device."""
     loader: DataLoader[Raw] = DataLoader(
-        _Items(batches, parts), batch_size=None, num_workers=session.workers, worker_init_fn=_deaf
+        _Items(batches, parts),
+        batch_size=None,
+        num_workers=session.workers,
+        worker_init_fn=_ignore_signals,
     )
 
-    def finished() -> Iterator[Batch]:
+    def finish() -> Iterator[Batch]:
         for raw in loader:
             yield batches.finish(raw.to(parts.device))
 
-    items = finished()
+    items = finish()
     try:
         yield items
     finally:
         items.close()  # type: ignore[attr-defined]
 
 
-def _deaf(_worker: int) -> None:
+def _ignore_signals(_worker: int) -> None:
     """Leave what asks a whole group of processes to stop to the one that trains, which saves."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

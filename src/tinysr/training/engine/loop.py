@@ -16,28 +16,34 @@ from torch import Tensor, nn
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.training.config import RunConfig
-from tinysr.training.engine.checkpoint import CHECKPOINT, Progress, State, load_state, save_state
-from tinysr.training.engine.loading import Parts, loaded
-from tinysr.training.engine.session import Session
+from tinysr.training.engine.checkpoint import (
+    CHECKPOINT,
+    RunProgress,
+    RunState,
+    load_state,
+    save_state,
+)
+from tinysr.training.engine.loading import Parts, load_batches
+from tinysr.training.engine.session import SessionSettings
 from tinysr.training.engine.signals import stop_requests
-from tinysr.training.engine.stage import Batch, Batches, Stage, named_trained, trained
-from tinysr.training.engine.state import averaged, copy_into, new_state
-from tinysr.training.engine.team import Team, quiet
+from tinysr.training.engine.stage import Batch, Batches, TrainingStage, list_trained, name_trained
+from tinysr.training.engine.state import copy_into, new_state, use_average
+from tinysr.training.engine.team import Team, hold_gradients
 
 __all__ = ["train"]
 
 
 def train(
-    stage: Stage,
+    stage: TrainingStage,
     config: RunConfig,
     batches: Batches,
     folder: Path,
     *,
     resume: Path | None = None,
     inputs: Mapping[str, str] | None = None,
-    session: Session | None = None,
+    session: SessionSettings | None = None,
     team: Team | None = None,
-) -> Progress:
+) -> RunProgress:
     """Train a stage, leaving checkpoints in ``folder``; it ends with the averaged weights.
 
     SIGINT and SIGTERM end the run after the step at hand, with a checkpoint.
@@ -57,13 +63,13 @@ def train(
         CheckpointError: ``folder`` holds a run already and ``resume`` is not given, or its run
             has another config or other inputs; or a loss is not finite.
     """
-    team, session = team or Team(), session or Session()
+    team, session = team or Team(), session or SessionSettings()
     shares = team.size * config.optim.accumulate
     if any(phase.batch % shares for phase in config.phases):
         raise UnsupportedError(f"the batches don't divide by {shares} (processes × accumulate)")
     path = folder / CHECKPOINT
     state = new_state(stage, config)
-    progress = Progress(config=config, inputs=inputs or {})
+    progress = RunProgress(config=config, inputs=inputs or {})
     if resume is not None:
         progress = load_state(resume, state, progress)
     elif paths.exists(path, CheckpointError):
@@ -71,7 +77,7 @@ def train(
     run = _Run(
         path=path, state=state, progress=progress, batches=batches, session=session, team=team
     )
-    run.until_done_or_stopped()
+    run.train()
     if state.ema:
         copy_into(stage.model, state.ema)
     return run.progress
@@ -84,10 +90,10 @@ class _Run:
         self,
         *,
         path: Path,
-        state: State,
-        progress: Progress,
+        state: RunState,
+        progress: RunProgress,
         batches: Batches,
-        session: Session,
+        session: SessionSettings,
         team: Team,
     ) -> None:
         self.path, self.state, self.progress = path, state, progress
@@ -100,23 +106,23 @@ class _Run:
         if stage.critic is not None:
             self._critic = team.player(stage.critic, stage.critic_loss, may_skip=False)
 
-    def until_done_or_stopped(self) -> None:
+    def train(self) -> None:
         config, before = self.progress.config, self.progress.seconds
         start = saved = time.monotonic()
         parts = Parts.of(config, self.progress.step, self.team)
-        with stop_requests() as stopping, loaded(self.batches, parts, self.session) as raws:
-            stop = self._agreed(stopping())
+        with stop_requests() as stopping, load_batches(self.batches, parts, self.session) as raws:
+            stop = self._agree(stopping())
             while self.progress.step < config.optim.steps and not stop:
                 losses = self._step(self.progress.step, raws)
                 self._count(losses, before + time.monotonic() - start)
-                stop = self._agreed(stopping())
+                stop = self._agree(stopping())
                 if time.monotonic() - saved > self.session.save_every:
                     self._save()
                     saved = time.monotonic()
                 self._keep()
         self._save()
 
-    def _agreed(self, stop: bool) -> bool:
+    def _agree(self, stop: bool) -> bool:
         """Whether any process was asked to stop: all stop after the same step."""
         return bool(self.team.mean(torch.tensor(float(stop), device=self.team.device)) > 0)
 
@@ -144,14 +150,14 @@ class _Run:
     def _backward(self, batch: Batch, step: int, *, last: bool) -> dict[str, Tensor]:
         """Add a part's gradients to those of the model and of the critic."""
         stage, count = self.state.stage, self.progress.config.optim.accumulate
-        with quiet(self._player, until=last), _still(stage.critic):
+        with hold_gradients(self._player, until=last), _freeze(stage.critic):
             with self._precision(step):
                 terms: dict[str, Tensor] = self._player(batch, step)
             total = torch.stack([term.float() for term in terms.values()]).sum()
             (total / count).backward()
         losses = {name: term.detach().float() for name, term in terms.items()}
         if self._critic is not None:
-            with quiet(self._critic, until=last):
+            with hold_gradients(self._critic, until=last):
                 with self._precision(step):
                     loss = self._critic(batch, step)
                 (loss.float() / count).backward()
@@ -167,14 +173,14 @@ class _Run:
         state, optim = self.state, self.progress.config.optim
         for group in state.optimizer.param_groups:
             group["lr"] = optim.rate(step) * group["factor"](step)
-        nn.utils.clip_grad_norm_(trained(state.stage.model), optim.clip)
+        nn.utils.clip_grad_norm_(list_trained(state.stage.model), optim.clip)
         state.optimizer.step()
         if state.stage.critic is not None and state.critic_optimizer is not None:
             nn.utils.clip_grad_norm_(state.stage.critic.parameters(), optim.clip)
             state.critic_optimizer.step()
         # The average forgets the start sooner than its full memory would.
         keep = min(optim.ema, (1 + step) / (10 + step))
-        now = named_trained(state.stage.model)
+        now = name_trained(state.stage.model)
         for name, average in state.ema.items():
             average.lerp_(now[name], 1 - keep)
 
@@ -199,7 +205,7 @@ class _Run:
         row = {"step": float(step)} | {n: v / self._counted for n, v in self._sums.items()}
         self._sums, self._counted = {}, 0
         if self.session.watch and self.team.leads:
-            with averaged(self.state):
+            with use_average(self.state):
                 row |= self.session.watch(self.state.stage)
         self.team.wait()
         return row
@@ -215,7 +221,7 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _still(critic: nn.Module | None) -> Iterator[None]:
+def _freeze(critic: nn.Module | None) -> Iterator[None]:
     """Judge by the critic without gradients of its own."""
     if critic is not None:
         critic.requires_grad_(False)

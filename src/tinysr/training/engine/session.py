@@ -1,25 +1,25 @@
-"""How a session of a run works: saving, measuring, reporting."""
+"""Settings of a session of a run: saving, measuring, reporting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tinysr.training.engine.checkpoint import Progress
-from tinysr.training.engine.stage import Stage
+from tinysr.training.engine.checkpoint import RunProgress
+from tinysr.training.engine.stage import TrainingStage
 
-__all__ = ["Report", "Session", "Watch"]
+__all__ = ["Measure", "SessionSettings", "StepCallback"]
 
-Watch = Callable[[Stage], Mapping[str, float]]
+Measure = Callable[[TrainingStage], Mapping[str, float]]
 """Returns measures of the stage, by name, on images that the training doesn't see: ``psnr`` in dB,
 and others."""
 
-Report = Callable[[Progress, Mapping[str, float]], None]
+StepCallback = Callable[[RunProgress, Mapping[str, float]], None]
 """Callback, called after each step with the progress and the step's losses and rate by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Session:
+class SessionSettings:
     """How a session of a run works; none of it changes what the run computes."""
 
     save_every: float = 180.0
@@ -30,5 +30,5 @@ class Session:
     """Steps between measurements, of which the last step is one; 0 measures nothing."""
     workers: int = 0
     """Processes that load batches ahead; 0 loads them between the steps."""
-    watch: Watch | None = None
-    report: Report | None = None
+    watch: Measure | None = None
+    report: StepCallback | None = None

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tinysr.models import TinySR
 
-__all__ = ["Batch", "Batches", "Group", "Raw", "Stage"]
+__all__ = ["Batch", "Batches", "ParameterGroup", "Raw", "TrainingStage"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,11 +48,11 @@ class Raw:
     def to(self, device: torch.device) -> Self:
         """Return the batch with what the device needs moved there."""
 
-        def moved(tensor: Tensor | None) -> Tensor | None:
+        def move(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.to(device, non_blocking=True)
 
         high = self.high.to(device, non_blocking=True)
-        low, taught = moved(self.low), moved(self.taught)
+        low, taught = move(self.low), move(self.taught)
         return dataclasses.replace(self, high=high, low=low, taught=taught)
 
 
@@ -69,7 +69,7 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class ParameterGroup:
     """Parameters that share a learning rate."""
 
     parameters: Sequence[nn.Parameter]
@@ -77,7 +77,7 @@ class Group:
     """Multiplies the schedule's rate at a step."""
 
 
-class Stage(ABC):
+class TrainingStage(ABC):
     """One stage: a model whose parameters with ``requires_grad`` train, and its loss.
 
     Whatever is random in a loss draws from a generator seeded by the step, or a resumed run would
@@ -91,9 +91,9 @@ class Stage(ABC):
     may_skip: bool = True
     """Whether a step may leave some of the trained parameters without a gradient."""
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return the parameters that train, by the rate they train at."""
-        return [Group(parameters=trained(self.model))]
+        return [ParameterGroup(parameters=list_trained(self.model))]
 
     @abstractmethod
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -114,7 +114,7 @@ class Stage(ABC):
         A stage that trains a part only puts its teacher's parts in the places of the others.
         """
 
-    def whole(self) -> TinySR | None:
+    def get_upscaler(self) -> TinySR | None:
         """Return the model if all its parts upscale together as they stand; None if not."""
         return None
 
@@ -127,12 +127,12 @@ class Stage(ABC):
         return {}
 
 
-def trained(module: nn.Module) -> list[nn.Parameter]:
+def list_trained(module: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that train."""
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
-def named_trained(module: nn.Module) -> dict[str, Tensor]:
+def name_trained(module: nn.Module) -> dict[str, Tensor]:
     """Return the parameters that train by their names, without their gradients' history."""
     with torch.no_grad():
         return {n: p.detach() for n, p in module.named_parameters() if p.requires_grad}

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.training.config import RunConfig
-from tinysr.training.engine.checkpoint import State
-from tinysr.training.engine.stage import Stage, named_trained
+from tinysr.training.engine.checkpoint import RunState
+from tinysr.training.engine.stage import TrainingStage, name_trained
 
-__all__ = ["averaged", "copy_into", "new_state"]
+__all__ = ["copy_into", "new_state", "use_average"]
 
 
-def new_state(stage: Stage, config: RunConfig) -> State:
+def new_state(stage: TrainingStage, config: RunConfig) -> RunState:
     """Return a stage with fresh optimizers and the average that starts at its weights."""
     optim = config.optim
     groups = [{"params": list(g.parameters), "factor": g.factor} for g in stage.groups()]
@@ -24,8 +24,8 @@ def new_state(stage: Stage, config: RunConfig) -> State:
     critic = None
     if stage.critic is not None:
         critic = torch.optim.AdamW(stage.critic.parameters(), lr=optim.critic_rate, **settings)
-    ema = {n: v.clone() for n, v in named_trained(stage.model).items()} if optim.ema else {}
-    return State(
+    ema = {n: v.clone() for n, v in name_trained(stage.model).items()} if optim.ema else {}
+    return RunState(
         stage=stage,
         optimizer=torch.optim.AdamW(groups, lr=0.0, **settings),
         ema=ema,
@@ -34,10 +34,10 @@ def new_state(stage: Stage, config: RunConfig) -> State:
 
 
 @contextlib.contextmanager
-def averaged(state: State) -> Iterator[None]:
+def use_average(state: RunState) -> Iterator[None]:
     """Put the averaged weights in the places of the trained ones for a while."""
     model = state.stage.model
-    kept = {n: v.clone() for n, v in named_trained(model).items()} if state.ema else {}
+    kept = {n: v.clone() for n, v in name_trained(model).items()} if state.ema else {}
     copy_into(model, state.ema)
     try:
         yield
@@ -47,6 +47,6 @@ def averaged(state: State) -> Iterator[None]:
 
 def copy_into(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Set the parameters that train to the tensors of their names."""
-    own = named_trained(model)
+    own = name_trained(model)
     for name, value in tensors.items():
         own[name].copy_(value)

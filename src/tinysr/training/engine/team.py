@@ -110,7 +110,7 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda", local)
 
 
-def quiet(player: nn.Module, *, until: bool) -> contextlib.AbstractContextManager[None]:
+def hold_gradients(player: nn.Module, *, until: bool) -> contextlib.AbstractContextManager[None]:
     """Hold back the exchange of gradients while parts accumulate."""
     if until or not isinstance(player, DistributedDataParallel):
         return contextlib.nullcontext()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tinysr import paths
 from tinysr.errors import CheckpointError
-from tinysr.training.image_teachers.rrdbnet import DENSE, LEAK, RESIDUAL, RRDBNet, Shape
+from tinysr.training.image_teachers.rrdbnet import DENSE, LEAK, RESIDUAL, RRDBNet, RRDBNetConfig
 
 __all__ = ["read_ncnn"]
 
@@ -30,7 +30,7 @@ _AROUND = 6
 
 _PER_BLOCK = 3 * DENSE
 
-Layer = tuple[str, dict[str, str]]
+LayerLine = tuple[str, dict[str, str]]
 """A layer's kind and its parameters by number."""
 
 
@@ -65,7 +65,7 @@ def _read(path: Path, most: int) -> bytes:
     return data
 
 
-def _layers(path: Path) -> list[Layer]:
+def _layers(path: Path) -> list[LayerLine]:
     """Return the graph's layers in order, without those that only hand a tensor on."""
     try:
         lines = _read(path, _MOST_TEXT).decode("ascii").splitlines()
@@ -91,7 +91,7 @@ def _number(value: str) -> str:
     return ",".join(f"{float(part):g}" for part in value.split(","))
 
 
-def _shape(convolutions: Sequence[dict[str, str]], path: Path) -> Shape:
+def _shape(convolutions: Sequence[dict[str, str]], path: Path) -> RRDBNetConfig:
     blocks, rest = divmod(len(convolutions) - _AROUND, _PER_BLOCK)
     if blocks < 1 or rest:
         raise CheckpointError(
@@ -104,10 +104,10 @@ def _shape(convolutions: Sequence[dict[str, str]], path: Path) -> Shape:
         raise CheckpointError(f"{path}: a convolution without a number of outputs") from error
     if not (1 <= features <= 512 and 1 <= growth <= 512):
         raise CheckpointError(f"{path}: expected 1 to 512 channels, found {features} and {growth}")
-    return Shape(features=features, growth=growth, blocks=blocks)
+    return RRDBNetConfig(features=features, growth=growth, blocks=blocks)
 
 
-def _graph(shape: Shape) -> Iterator[Layer]:
+def _graph(shape: RRDBNetConfig) -> Iterator[LayerLine]:
     """Yield the layers of an RRDBNet as ncnn's converter writes them."""
     features, growth = shape.features, shape.growth
     add = {"0": "1", "-23301": f"2,{RESIDUAL:g},1"}
@@ -131,7 +131,7 @@ def _graph(shape: Shape) -> Iterator[Layer]:
     yield _convolution(features, 3)
 
 
-def _convolution(inputs: int, outputs: int, *, leaky: bool = False) -> Layer:
+def _convolution(inputs: int, outputs: int, *, leaky: bool = False) -> LayerLine:
     size = inputs * outputs * 9
     plain = {"0": outputs, "1": 3, "4": 1, "5": 1, "6": size}
     words = {key: f"{value:g}" for key, value in plain.items()}

@@ -12,7 +12,7 @@ from torch import Tensor
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.tensors import read_tensors
 from tinysr.training.image_teachers.ncnn_files import read_ncnn
-from tinysr.training.image_teachers.rrdbnet import RRDBNet, Shape
+from tinysr.training.image_teachers.rrdbnet import RRDBNet, RRDBNetConfig
 
 __all__ = ["load_image_teacher"]
 
@@ -32,7 +32,7 @@ def load_image_teacher(path: Path) -> RRDBNet:
     if path.suffix in (".param", ".bin"):
         network = read_ncnn(path)
     elif path.suffix in (".pth", ".pt", ".safetensors"):
-        network = _of(read_tensors(path, _WITHIN), path)
+        network = _fill_network(read_tensors(path, _WITHIN), path)
     else:
         raise CheckpointError(
             f"{path}: expected an RRDBNet as .pth, .safetensors or ncnn's .param and .bin, "
@@ -41,7 +41,7 @@ def load_image_teacher(path: Path) -> RRDBNet:
     return network.requires_grad_(False).eval()
 
 
-def _of(tensors: Mapping[str, Tensor], path: Path) -> RRDBNet:
+def _fill_network(tensors: Mapping[str, Tensor], path: Path) -> RRDBNet:
     with torch.device("meta"):
         network = RRDBNet(_shape(tensors, path))
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -61,7 +61,7 @@ def _size(shape: tuple[int, ...] | None) -> str:
     return "nothing" if shape is None else str(list(shape))
 
 
-def _shape(tensors: Mapping[str, Tensor], path: Path) -> Shape:
+def _shape(tensors: Mapping[str, Tensor], path: Path) -> RRDBNetConfig:
     blocks = {int(match[1]) for name in tensors if (match := _BLOCK.match(name))}
     first, dense = (tensors.get(name) for name in ("conv_first.weight", "body.0.rdb1.conv1.weight"))
     if first is None or dense is None or first.dim() != 4 or len(blocks) > _MOST_BLOCKS:
@@ -73,4 +73,4 @@ def _shape(tensors: Mapping[str, Tensor], path: Path) -> Shape:
             f"{path}: expected a network for ×4, which reads 3 channels; this one reads "
             f"{first.shape[1]}, as those for ×2 and ×1 do"
         )
-    return Shape(features=first.shape[0], growth=dense.shape[0], blocks=len(blocks))
+    return RRDBNetConfig(features=first.shape[0], growth=dense.shape[0], blocks=len(blocks))

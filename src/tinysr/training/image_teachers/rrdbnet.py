@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["DENSE", "LEAK", "RESIDUAL", "RRDBNet", "Shape"]
+__all__ = ["DENSE", "LEAK", "RESIDUAL", "RRDBNet", "RRDBNetConfig"]
 
 LEAK = 0.2
 """Slope of every LeakyReLU below zero."""
@@ -25,7 +25,7 @@ DENSE = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shape:
+class RRDBNetConfig:
     """The sizes of a network."""
 
     features: int = 64
@@ -39,7 +39,7 @@ class Shape:
 class RRDBNet(nn.Module):
     """An image, four times larger and sharp."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: RRDBNetConfig) -> None:
         super().__init__()
         self.shape, features = shape, shape.features
         self.conv_first = _conv(3, features)
@@ -61,7 +61,7 @@ class RRDBNet(nn.Module):
 
 
 class _Block(nn.Module):
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: RRDBNetConfig) -> None:
         super().__init__()
         self.rdb1, self.rdb2, self.rdb3 = (_Dense(shape) for _ in range(3))
 
@@ -73,7 +73,7 @@ class _Block(nn.Module):
 class _Dense(nn.Module):
     """Five convolutions, each of which sees the results of all before it."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: RRDBNetConfig) -> None:
         super().__init__()
         features, growth = shape.features, shape.growth
         for index in range(DENSE):

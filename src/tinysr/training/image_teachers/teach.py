@@ -33,7 +33,7 @@ from tinysr.training.photos import Photos
 
 __all__ = ["Lesson", "teach"]
 
-Said = Callable[[str], None]
+TellLine = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +47,7 @@ class Lesson:
     """Folder of photos; None shows synthetic images alone."""
 
 
-def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bool:
+def teach(lesson: Lesson, *, team: Team | None = None, said: TellLine = print) -> bool:
     """Make the shards that are missing; return whether all are there.
 
     A request to stop is followed after the batch at hand; the shard that it belongs to is made
@@ -60,7 +60,9 @@ def teach(lesson: Lesson, *, team: Team | None = None, said: Said = print) -> bo
     team, config = team or Team(), lesson.config
     photos = Photos(lesson.data, config.data.image_side) if lesson.data else None
     origin = _origin(lesson, photos)
-    missing = [index for index in range(config.shards) if not _made(lesson.folder, index, origin)]
+    missing = [
+        index for index in range(config.shards) if not _is_made(lesson.folder, index, origin)
+    ]
     if missing:
         network = load_image_teacher(lesson.teacher)
         dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
@@ -98,7 +100,7 @@ def _suffixes(path: Path) -> tuple[str, ...]:
     return (".param", ".bin") if path.suffix in (".param", ".bin") else (path.suffix,)
 
 
-def _made(folder: Path, index: int, origin: Mapping[str, Any]) -> bool:
+def _is_made(folder: Path, index: int, origin: Mapping[str, Any]) -> bool:
     found = shard_origin(shard_path(folder, index))
     if found is not None and found != origin:
         raise CheckpointError(

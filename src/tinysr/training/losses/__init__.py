@@ -1,8 +1,8 @@
 """Losses that stages minimise."""
 
 from tinysr.training.losses.gan import PatchCritic, UNetCritic, critic_hinge, fool
-from tinysr.training.losses.perceptual import PerceptualName, perceptual
-from tinysr.training.losses.pixels import log_squared, smooth_l1, squared
+from tinysr.training.losses.perceptual import PerceptualName, make_perceptual
+from tinysr.training.losses.pixels import log_squared_error, smooth_l1, squared_error
 
 __all__ = [
     "PatchCritic",
@@ -10,8 +10,8 @@ __all__ = [
     "UNetCritic",
     "critic_hinge",
     "fool",
-    "log_squared",
-    "perceptual",
+    "log_squared_error",
+    "make_perceptual",
     "smooth_l1",
-    "squared",
+    "squared_error",
 ]

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["MultiScaleGradient", "Wavelet"]
+__all__ = ["HaarDistance", "MultiScaleGradient"]
 
 _LEVELS = 4
 
@@ -28,7 +28,7 @@ class MultiScaleGradient(nn.Module):
         return total / _LEVELS
 
 
-class Wavelet(nn.Module):
+class HaarDistance(nn.Module):
     """L1 of the Haar wavelet's detail bands, four levels deep, each level weighted alike."""
 
     kind = "Haar wavelet, no LPIPS"

@@ -72,8 +72,8 @@ class FeatureDistance(nn.Module):
         """
         super().__init__()
         tensors, _ = read_safetensors(path)
-        self._network = _recognised(tensors, path)
-        self.features = _built(self._network, tensors)
+        self._network = _recognise(tensors, path)
+        self.features = _build(self._network, tensors)
         self.linear = _linear(tensors, len(self._network.taps), path)
         self.mean: Tensor
         self.deviation: Tensor
@@ -128,7 +128,7 @@ class _Fire(nn.Module):
         return torch.cat([F.relu(self.one(y)), F.relu(self.three(y))], dim=1)
 
 
-def _recognised(tensors: Mapping[str, Tensor], path: Path) -> _Network:
+def _recognise(tensors: Mapping[str, Tensor], path: Path) -> _Network:
     """Return the network whose convolutions lie where the file has them."""
     found = {name for name in tensors if name.startswith("features.")}
     for network in _NETWORKS:
@@ -151,7 +151,7 @@ def _parts(layer: str) -> tuple[str, ...]:
     return (".squeeze", ".expand1x1", ".expand3x3") if layer == "f" else ()
 
 
-def _built(network: _Network, tensors: Mapping[str, Tensor]) -> nn.ModuleList:
+def _build(network: _Network, tensors: Mapping[str, Tensor]) -> nn.ModuleList:
     layers = nn.ModuleList()
     for index, layer in enumerate(network.layers):
         convs = [

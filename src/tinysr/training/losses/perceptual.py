@@ -9,11 +9,11 @@ from typing import Literal
 from torch import nn
 
 from tinysr.errors import UnsupportedError
-from tinysr.training.losses.alternatives import MultiScaleGradient, Wavelet
+from tinysr.training.losses.alternatives import HaarDistance, MultiScaleGradient
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
 
-__all__ = ["NETWORKS", "PerceptualName", "perceptual"]
+__all__ = ["NETWORKS", "PerceptualName", "make_perceptual"]
 
 PerceptualName = Literal["lpips", "efficientnet-lite0", "multi-scale-gradient", "wavelet"]
 
@@ -25,11 +25,11 @@ NETWORKS: Mapping[str, Callable[[Path], nn.Module]] = {
 
 _ALTERNATIVES: Mapping[str, Callable[[], nn.Module]] = {
     "multi-scale-gradient": MultiScaleGradient,
-    "wavelet": Wavelet,
+    "wavelet": HaarDistance,
 }
 
 
-def perceptual(name: PerceptualName, features: Path | None) -> nn.Module:
+def make_perceptual(name: PerceptualName, features: Path | None) -> nn.Module:
     """Return the loss of a name: a module that maps two batches of images to their distance.
 
     Args:

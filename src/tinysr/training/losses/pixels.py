@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["log_squared", "smooth_l1", "squared"]
+__all__ = ["log_squared_error", "smooth_l1", "squared_error"]
 
 _KNEE = 0.002
 """Distance below which the loss turns quadratic: under half a step of 8 bits."""
@@ -31,12 +31,12 @@ def smooth_l1(image: Tensor, truth: Tensor, gradient_weight: float = 0.0) -> Ten
     return distance
 
 
-def squared(found: Tensor, expected: Tensor) -> Tensor:
+def squared_error(found: Tensor, expected: Tensor) -> Tensor:
     """Return the mean squared distance of two tensors of one shape: the paper's L2."""
     return F.mse_loss(found.float(), expected.float())
 
 
-def log_squared(image: Tensor, truth: Tensor) -> Tensor:
+def log_squared_error(image: Tensor, truth: Tensor) -> Tensor:
     """Return the mean, over images ``[N, 3, H, W]``, of the log of their mean squared distance.
 
     It is the mean PSNR but for a factor (HINet's loss, Chen et al. 2021): a smooth image's small

@@ -3,14 +3,14 @@
 from tinysr.training.pruning.baselines import METHODS, Evidence, Method
 from tinysr.training.pruning.distribution import MaskDistribution
 from tinysr.training.pruning.search import Annealing, Objective, SearchConfig, learn_masks
-from tinysr.training.pruning.space import PAIRINGS, Kept, Pairing, SearchSpace
+from tinysr.training.pruning.space import PAIRINGS, KeptLayers, Pairing, SearchSpace
 
 __all__ = [
     "METHODS",
     "PAIRINGS",
     "Annealing",
     "Evidence",
-    "Kept",
+    "KeptLayers",
     "MaskDistribution",
     "Method",
     "Objective",

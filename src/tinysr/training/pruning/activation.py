@@ -12,10 +12,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-__all__ = ["corroded", "expanded", "traded"]
+__all__ = ["corrode", "expand", "trade"]
 
 
-def expanded(mask: Tensor, marginals: Tensor) -> Tensor:
+def expand(mask: Tensor, marginals: Tensor) -> Tensor:
     """Return a block's mask with one layer more: the likeliest of those that were out.
 
     Given masks of 0 and 1, ``[N]``, and each layer's probability to be kept, ``[N]``.
@@ -24,20 +24,20 @@ def expanded(mask: Tensor, marginals: Tensor) -> Tensor:
     (equation 8), so that gradients pass: m ∪ c = m + c - m·c.
     """
     active = mask.detach() > 0.5
-    candidate = _ranked(marginals, stop_after=torch.nonzero(~active[_order(marginals)])[0])
+    candidate = _keep_ranked(marginals, stop_after=torch.nonzero(~active[_order(marginals)])[0])
     return mask + candidate - mask * candidate
 
 
-def corroded(mask: Tensor, marginals: Tensor) -> Tensor:
+def corrode(mask: Tensor, marginals: Tensor) -> Tensor:
     """Return a block's mask with one layer less: the unlikeliest of those that were in.
 
-    Given as for :func:`expanded`. Result: the intersection with a candidate, the layers in falling
+    Given as for :func:`expand`. Result: the intersection with a candidate, the layers in falling
     order of their probability as far as the intersection lacks one layer of the mask, as the
     product m ∩ c = m·c (equation 8).
     """
     active = mask.detach() > 0.5
     last = torch.nonzero(active[_order(marginals)])[-1]
-    return mask * _ranked(marginals, stop_after=last - 1)
+    return mask * _keep_ranked(marginals, stop_after=last - 1)
 
 
 def _order(marginals: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def _order(marginals: Tensor) -> Tensor:
     return torch.argsort(marginals.detach(), descending=True, stable=True)
 
 
-def _ranked(marginals: Tensor, *, stop_after: Tensor) -> Tensor:
+def _keep_ranked(marginals: Tensor, *, stop_after: Tensor) -> Tensor:
     """Return the mask of the layers up to a rank, that one included."""
     order = _order(marginals)
     ranks = torch.empty_like(order)
@@ -53,7 +53,7 @@ def _ranked(marginals: Tensor, *, stop_after: Tensor) -> Tensor:
     return (ranks <= stop_after).to(marginals.dtype)
 
 
-def traded(
+def trade(
     masks: Tensor, marginals: Tensor, moves: Tensor, pairs: Sequence[tuple[int, int]]
 ) -> Tensor:
     """Apply the moves of all borders, one after the other.
@@ -73,6 +73,6 @@ def traded(
         stay, forward, backward = move.unbind()
         a, b = rows[first], rows[second]
         pa, pb = marginals[first], marginals[second]
-        rows[first] = stay * a + forward * expanded(a, pa) + backward * corroded(a, pa)
-        rows[second] = stay * b + forward * corroded(b, pb) + backward * expanded(b, pb)
+        rows[first] = stay * a + forward * expand(a, pa) + backward * corrode(a, pa)
+        rows[second] = stay * b + forward * corrode(b, pb) + backward * expand(b, pb)
     return torch.stack(rows)

@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysr.training.pruning.activation import traded
-from tinysr.training.pruning.space import STAY, Kept, SearchSpace
+from tinysr.training.pruning.activation import trade
+from tinysr.training.pruning.space import STAY, KeptLayers, SearchSpace
 
-__all__ = ["MaskDistribution", "kept_layers", "straight_through"]
+__all__ = ["MaskDistribution", "list_kept", "sample_straight_through"]
 
 
-def straight_through(
+def sample_straight_through(
     logits: Tensor, temperature: float, generator: torch.Generator | None = None
 ) -> Tensor:
     """Sample one of the choices in the last dimension: Gumbel-softmax (equation 3).
@@ -28,7 +28,7 @@ def straight_through(
     return hard + (soft - soft.detach())  # the bracket is exactly 0
 
 
-def kept_layers(mask: Tensor) -> Kept:
+def list_kept(mask: Tensor) -> KeptLayers:
     """Return the numbers of the layers that a mask ``[L]`` keeps."""
     return tuple(torch.nonzero(mask > 0.5).flatten().tolist())
 
@@ -64,21 +64,21 @@ class MaskDistribution(nn.Module):
 
     def sample(self, temperature: float, generator: torch.Generator | None = None) -> Tensor:
         """Draw a mask ``[L]`` of exact zeros and ones through which gradients reach the logits."""
-        picks = straight_through(self.scale * self.mask_logits, temperature, generator)
+        picks = sample_straight_through(self.scale * self.mask_logits, temperature, generator)
         masks = picks @ self.options
         if not self.trades or not self.space.pairs:
             return masks.flatten()
-        moves = straight_through(self.scale * self.move_logits, temperature, generator)
-        return traded(masks, self.marginals().detach(), moves, self.space.pairs).flatten()
+        moves = sample_straight_through(self.scale * self.move_logits, temperature, generator)
+        return trade(masks, self.marginals().detach(), moves, self.space.pairs).flatten()
 
     @torch.no_grad()
-    def decide(self) -> Kept:
+    def decide(self) -> KeptLayers:
         """Return the layers of the likeliest moves, applied to the likeliest masks."""
         masks = self.options[self.mask_logits.argmax(-1)]
         if self.trades and self.space.pairs:
             moves = F.one_hot(self.move_logits.argmax(-1), 3).to(masks)
-            masks = traded(masks, self.marginals(), moves, self.space.pairs)
-        return kept_layers(masks.flatten())
+            masks = trade(masks, self.marginals(), moves, self.space.pairs)
+        return list_kept(masks.flatten())
 
     @torch.no_grad()
     def confidence(self, draws: int = 256) -> float:
@@ -88,7 +88,7 @@ class MaskDistribution(nn.Module):
         """
         decision, generator = self.decide(), torch.Generator().manual_seed(0)
         samples = [self.sample(1.0, generator) for _ in range(draws)]
-        return sum(kept_layers(sample) == decision for sample in samples) / draws
+        return sum(list_kept(sample) == decision for sample in samples) / draws
 
     @torch.no_grad()
     def moves(self) -> tuple[int, ...]:

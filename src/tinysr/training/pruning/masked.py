@@ -12,16 +12,14 @@ from torch import Tensor, nn
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
 from tinysr.models.transformer import Block, Transformer
-from tinysr.training.pruning.space import Kept
+from tinysr.training.pruning.space import KeptLayers
 
-__all__ = ["MaskedTinySR", "block_influence", "masked_velocity", "prune", "weighted"]
+__all__ = ["MaskedTinySR", "block_influence", "predict_masked", "prune", "weigh"]
 
 _BLOCK = re.compile(r"^transformer\.transformer_blocks\.(\d+)\.(.*)$")
 
 
-def weighted(
-    block: Block, x: Tensor, conditioning: Tensor, kept: Tensor, *, bypass: bool
-) -> Tensor:
+def weigh(block: Block, x: Tensor, conditioning: Tensor, kept: Tensor, *, bypass: bool) -> Tensor:
     """Return x + m·(block(x) - x) (equation 1), exactly x or block(x) where m is 0 or 1.
 
     With ``bypass``, a layer whose m is 0 is not computed (appendix A): it is cheaper, and m gets no
@@ -33,7 +31,7 @@ def weighted(
     return kept * y + (1 - kept) * x
 
 
-def masked_velocity(
+def predict_masked(
     transformer: Transformer,
     z: Tensor,
     timestep: Tensor,
@@ -46,7 +44,7 @@ def masked_velocity(
     conditioning = transformer.time_text_embed(timestep, pooled)
     x = transformer.pos_embed(z)
     for block, kept in zip(transformer.blocks, mask.unbind(), strict=True):
-        x = weighted(block, x, conditioning, kept, bypass=bypass)
+        x = weigh(block, x, conditioning, kept, bypass=bypass)
     rows, columns = (side // transformer.patch for side in z.shape[2:])
     return transformer.velocity(x, conditioning, rows, columns)
 
@@ -65,9 +63,7 @@ class MaskedTinySR(nn.Module):
         """Return the velocity v of latents z, both ``[N, C, h, w]``, under a mask ``[L]``."""
         timestep = torch.full((z.shape[0],), self.model.config.timestep, device=z.device)
         pooled = self.model.pooled.expand(z.shape[0], -1)
-        return masked_velocity(
-            self.model.transformer, z, timestep, pooled, mask, bypass=self.bypass
-        )
+        return predict_masked(self.model.transformer, z, timestep, pooled, mask, bypass=self.bypass)
 
     def forward(self, lr: Tensor, mask: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` in [0, 1] to ``[N, 3, 4H, 4W]`` under a mask ``[L]``."""
@@ -75,7 +71,7 @@ class MaskedTinySR(nn.Module):
         return self.model.decode(z - self.predict(z, mask))
 
 
-def prune(model: TinySR, keep: Kept) -> TinySR:
+def prune(model: TinySR, keep: KeptLayers) -> TinySR:
     """Return the model of the kept layers, with copies of their weights, in their order.
 
     Raises:
@@ -93,7 +89,7 @@ def prune(model: TinySR, keep: Kept) -> TinySR:
     tensors = {
         renamed: tensor.detach().clone()
         for name, tensor in model.state_dict().items()
-        if (renamed := _renamed(name, keep)) is not None
+        if (renamed := _rename(name, keep)) is not None
     }
     if tensors.keys() != pruned.state_dict().keys():
         raise UnsupportedError("only a plain model can be pruned: merge its LoRA first")
@@ -101,7 +97,7 @@ def prune(model: TinySR, keep: Kept) -> TinySR:
     return pruned.requires_grad_(False).eval()
 
 
-def _renamed(name: str, keep: Kept) -> str | None:
+def _rename(name: str, keep: KeptLayers) -> str | None:
     """Return a tensor's name among the kept layers, or None if its layer goes."""
     block = _BLOCK.match(name)
     if block is None:

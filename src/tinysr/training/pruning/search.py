@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 from tinysr.training.pruning.distribution import MaskDistribution
-from tinysr.training.pruning.space import Kept
+from tinysr.training.pruning.space import KeptLayers
 
 __all__ = ["Annealing", "Objective", "SearchConfig", "learn_masks"]
 
@@ -49,7 +49,9 @@ class SearchConfig:
     seed: int = 80
 
 
-def learn_masks(distribution: MaskDistribution, objective: Objective, config: SearchConfig) -> Kept:
+def learn_masks(
+    distribution: MaskDistribution, objective: Objective, config: SearchConfig
+) -> KeptLayers:
     """Optimise a distribution in place for a loss of its samples; return the decision.
 
     Weights that learn along need the engine: see :mod:`tinysr.training.stages.prune`.

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 
-__all__ = ["PAIRINGS", "Kept", "Pairing", "SearchSpace"]
+__all__ = ["PAIRINGS", "KeptLayers", "Pairing", "SearchSpace"]
 
-Kept = tuple[int, ...]
+KeptLayers = tuple[int, ...]
 """The numbers of the layers that stay, rising."""
 
 Pairing = Literal["disjoint", "neighbours"]
@@ -50,7 +50,7 @@ class SearchSpace:
     def __post_init__(self) -> None:
         """Refuse what can't be cut or traded."""
         if self.pairing not in PAIRINGS:
-            raise choices("pairing", self.pairing, PAIRINGS)
+            raise choice_error("pairing", self.pairing, PAIRINGS)
         if not 0 < self.keep < self.block or self.layers < 1 or self.layers % self.block:
             raise UnsupportedError(
                 f"expected blocks that divide {self.layers} layers and keep some of theirs, found "
@@ -79,7 +79,7 @@ class SearchSpace:
         return tuple((first, first + 1) for first in range(0, self.blocks - 1, step))
 
     @property
-    def options(self) -> tuple[Kept, ...]:
+    def options(self) -> tuple[KeptLayers, ...]:
         """A block's masks before any trade, as the places that they keep."""
         return tuple(itertools.combinations(range(self.block), self.keep))
 
@@ -111,19 +111,19 @@ class SearchSpace:
             found.add(tuple(counts))
         return found
 
-    def is_local(self, kept: Kept) -> bool:
+    def is_local(self, kept: KeptLayers) -> bool:
         """Tell whether a mask keeps K of every block."""
         return self._counts_of(kept) == (self.keep,) * self.blocks
 
-    def is_reachable(self, kept: Kept) -> bool:
+    def is_reachable(self, kept: KeptLayers) -> bool:
         """Tell whether a search with trades can end at a mask."""
         return self._counts_of(kept) in self.counts()
 
-    def _counts_of(self, kept: Kept) -> tuple[int, ...]:
+    def _counts_of(self, kept: KeptLayers) -> tuple[int, ...]:
         owners = [layer // self.block for layer in kept]
         return tuple(owners.count(block) for block in range(self.blocks))
 
-    def masks(self) -> Iterator[Kept]:
+    def masks(self) -> Iterator[KeptLayers]:
         """Yield every mask of this depth: for small networks only."""
         return itertools.combinations(range(self.layers), self.kept)
 

@@ -18,37 +18,39 @@ from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.models import load
 from tinysr.terminal import Output, program
 from tinysr.training.evaluate import (
+    HELD_OUT,
     PHOTOS,
-    UNWATCHED,
     Upscale,
-    bicubic,
     photo_pairs,
+    upscale_bicubic,
     with_adain,
     with_constant_prediction,
 )
 from tinysr.training.image_teachers import load_image_teacher
 from tinysr.training.packaged import FEATURES_NAME, NIQE_NAME, TEACHER_NAME, find_packaged
-from tinysr.training.quality.measure import METRICS, Measured, Metrics, measure
+from tinysr.training.quality.measure import METRICS, Quality, WeightedMetrics, measure
 from tinysr.training.quality.speed import SIDE, Speed, measure_speed
 
 __all__ = ["main"]
 
-_SETS = {"watched": PHOTOS, "unwatched": UNWATCHED}
-"""Photos by whether trainings are watched on them; no training learns from either."""
+_SETS = {"watched": PHOTOS, "unwatched": HELD_OUT}
+"""Photos by their names in ``--photos``: validation and held-out. Nothing learns from them."""
+
+_HEADS = {"watched": "validation photos", "unwatched": "held-out photos"}
 
 
 @program
 def main(arguments: list[str] | None = None) -> int:
     """Print tables of models, bicubic and a peer; return the exit code."""
     options = _options(arguments)
-    metrics = Metrics.of(
-        features=options.features or _packaged(FEATURES_NAME),
+    metrics = WeightedMetrics.of(
+        features=options.features or _find_packaged(FEATURES_NAME),
         lpips=options.lpips,
         dists=options.dists,
-        niqe=options.niqe or _packaged(NIQE_NAME),
+        niqe=options.niqe or _find_packaged(NIQE_NAME),
     )
     models: dict[str, nn.Module] = {name: load(name) for name in options.models}
-    peer = options.peer or _packaged(TEACHER_NAME)
+    peer = options.peer or _find_packaged(TEACHER_NAME)
     methods = _methods(models)
     if peer is not None:
         models[f"peer {peer.stem}"] = methods[f"peer {peer.stem}"] = load_image_teacher(peer)
@@ -75,12 +77,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--niqe", type=Path, help="mean and covariance, .safetensors or .mat")
     parser.add_argument("--peer", type=Path, help="an RRDBNet to stand beside the models")
     parser.add_argument("--photos", nargs="+", choices=_SETS, default=list(_SETS))
-    parser.add_argument("--rounds", type=int, default=5, help="of timing; 0 measures no times")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="rounds of timing; 0 measures no times"
+    )
     parser.add_argument("--json", type=Path, help="write the figures to a file")
     return parser.parse_args(arguments)
 
 
-def _packaged(name: str) -> Path | None:
+def _find_packaged(name: str) -> Path | None:
     """Return a network that a package carries; None where it is not installed."""
     try:
         return find_packaged(name)
@@ -89,7 +93,7 @@ def _packaged(name: str) -> Path | None:
 
 
 def _methods(models: Mapping[str, Any]) -> dict[str, Upscale]:
-    methods: dict[str, Upscale] = {"bicubic": bicubic}
+    methods: dict[str, Upscale] = {"bicubic": upscale_bicubic}
     for name, model in models.items():
         methods[name] = model
         methods[f"{name} + adain"] = with_adain(model)
@@ -97,11 +101,11 @@ def _methods(models: Mapping[str, Any]) -> dict[str, Upscale]:
     return methods
 
 
-def _report(quality: Mapping[str, Mapping[str, Measured]], speed: Mapping[str, Speed]) -> str:
+def _report(quality: Mapping[str, Mapping[str, Quality]], speed: Mapping[str, Speed]) -> str:
     """Return the figures as Markdown."""
     lines = []
     for photos, rows in quality.items():
-        lines += [f"| photos {photos} in training | " + " | ".join(METRICS) + " |"]
+        lines += [f"| {_HEADS[photos]} | " + " | ".join(METRICS) + " |"]
         lines += ["|---" * (len(METRICS) + 1) + "|"]
         for name, row in rows.items():
             cells = [_cell(getattr(row, metric)) for metric in METRICS]
@@ -124,7 +128,7 @@ def _cell(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.4g}"
 
 
-def _json(quality: Mapping[str, Mapping[str, Measured]], speed: Mapping[str, Speed]) -> str:
+def _json(quality: Mapping[str, Mapping[str, Quality]], speed: Mapping[str, Speed]) -> str:
     data = {
         "quality": {
             photos: {name: dataclasses.asdict(row) for name, row in rows.items()}

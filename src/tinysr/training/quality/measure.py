@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinysr.training.evaluate import Pair, Upscale, evaluate, upscaled
+from tinysr.training.evaluate import PhotoPair, Upscale, evaluate, upscale_array
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
 from tinysr.training.quality.dists import Dists
 from tinysr.training.quality.niqe import Niqe
 from tinysr.training.spectral import Array
 
-__all__ = ["METRICS", "Measured", "Metrics", "measure"]
+__all__ = ["METRICS", "Quality", "WeightedMetrics", "measure"]
 
 METRICS = ("psnr", "ssim", "features", "lpips", "dists", "niqe")
 """Names of the metrics: PSNR in dB, the others without a unit; of PSNR and SSIM more is better, of
@@ -26,7 +26,7 @@ the others less."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Metrics:
+class WeightedMetrics:
     """The metrics that need weights, where there are any."""
 
     features: EfficientNetDistance | None = None
@@ -57,7 +57,7 @@ class Metrics:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
+class Quality:
     """A model's means over all photos and degradations; None is not measured."""
 
     psnr: float
@@ -71,13 +71,13 @@ class Measured:
     """Mean NIQE over the photos that have two patches of 96² pixels or more."""
 
 
-def measure(upscale: Upscale, pairs: Sequence[Pair], metrics: Metrics) -> Measured:
+def measure(upscale: Upscale, pairs: Sequence[PhotoPair], metrics: WeightedMetrics) -> Quality:
     """Return the means of ``upscale`` over ``pairs``."""
     scores = evaluate(upscale, pairs)
-    images = [upscaled(upscale, pair.low) for pair in pairs]
+    images = [upscale_array(upscale, pair.low) for pair in pairs]
     truths = [pair.high for pair in pairs]
     with torch.no_grad():
-        return Measured(
+        return Quality(
             psnr=float(np.mean([score.psnr for score in scores])),
             ssim=float(np.mean([score.ssim for score in scores])),
             features=_distance(metrics.features, images, truths),

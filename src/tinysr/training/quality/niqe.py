@@ -39,7 +39,7 @@ class Niqe:
         Raises:
             CheckpointError: the file doesn't hold them.
         """
-        tensors = _matlab(path) if path.suffix == ".mat" else read_safetensors(path)[0]
+        tensors = _read_matlab(path) if path.suffix == ".mat" else read_safetensors(path)[0]
         shapes = {"mean": (FEATURES,), "covariance": (FEATURES, FEATURES)}
         if any(tuple(tensors.get(n, torch.empty(0)).shape) != s for n, s in shapes.items()):
             raise CheckpointError(f"{path}: expected NIQE's mean [36] and covariance [36, 36]")
@@ -67,7 +67,7 @@ class Niqe:
         )
 
 
-def _matlab(path: Path) -> dict[str, Tensor]:
+def _read_matlab(path: Path) -> dict[str, Tensor]:
     """Return the statistics of a MATLAB file, which holds numbers alone."""
     matlab = require("scipy.io", extra="train")
     try:
@@ -93,14 +93,14 @@ def natural_features(image: Tensor) -> Tensor:
 
 def _patch_features(luma: Tensor, side: int) -> Tensor:
     """Return 18 statistics of each patch at one scale."""
-    normal = _normalised(luma)
+    normal = _normalise(luma)
     tiles = normal.unfold(0, side, side).unfold(1, side, side).reshape(-1, side, side)
     return (
         torch.stack([_statistics(tile) for tile in tiles]) if len(tiles) else luma.new_zeros(0, 18)
     )
 
 
-def _normalised(luma: Tensor) -> Tensor:
+def _normalise(luma: Tensor) -> Tensor:
     """Subtract the local mean and divide by the local deviation."""
     line = torch.exp(-((torch.arange(7.0) - 3) ** 2) / (2 * (7 / 6) ** 2)).double()
     window = torch.outer(line, line)
@@ -115,16 +115,16 @@ def _normalised(luma: Tensor) -> Tensor:
 
 
 def _statistics(tile: Tensor) -> Tensor:
-    shape, left, right = _asymmetric(tile)
+    shape, left, right = _fit_asymmetric(tile)
     values = [shape, (left + right) / 2]
     for shift in _SHIFTS:
-        shape, left, right = _asymmetric(tile * tile.roll(shift, (0, 1)))
+        shape, left, right = _fit_asymmetric(tile * tile.roll(shift, (0, 1)))
         mean = (right - left) * math.exp(math.lgamma(2 / shape) - math.lgamma(1 / shape))
         values += [shape, mean, left, right]
     return torch.tensor(values, dtype=torch.float64)
 
 
-def _asymmetric(values: Tensor) -> tuple[float, float, float]:
+def _fit_asymmetric(values: Tensor) -> tuple[float, float, float]:
     """Fit an asymmetric generalized Gaussian by its moments: shape, left and right scale."""
     left, right = (
         float(side.square().mean().sqrt()) if side.numel() else 1e-6

@@ -30,7 +30,7 @@ SIDE = 128
 
 _OPSET = 20
 
-Run = Callable[[NDArray[np.float32]], Any]
+Enlarge = Callable[[NDArray[np.float32]], Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,14 +51,14 @@ def measure_speed(
     """Return each model's costs: one round to warm up, then ``rounds`` in turns.
 
     Raises:
-        MissingBackendError: there is no ONNX Runtime here.
+        MissingBackendError: ONNX Runtime is not installed.
     """
     image = np.random.default_rng(0).random((1, 3, side, side), dtype=np.float32)
-    plain = {name: _plain(model, side) for name, model in models.items()}
+    plain = {name: _bake_ours(model, side) for name, model in models.items()}
     times: dict[str, list[float]] = {name: [] for name in models}
     with tempfile.TemporaryDirectory() as folder:
         runs = {
-            name: _opened(model, Path(folder) / f"{index}.onnx", image)
+            name: _open(model, Path(folder) / f"{index}.onnx", image)
             for index, (name, model) in enumerate(plain.items())
         }
         for number in range(rounds + 1):
@@ -68,14 +68,14 @@ def measure_speed(
                 if number:
                     times[name].append(time.perf_counter() - start)
         runs.clear()
-    return {name: _speed(plain[name], times[name], image) for name in models}
+    return {name: _summarise(plain[name], times[name], image) for name in models}
 
 
-def _plain(model: nn.Module, side: int) -> nn.Module:
+def _bake_ours(model: nn.Module, side: int) -> nn.Module:
     return bake(model, side) if isinstance(model, TinySR) else model
 
 
-def _opened(model: nn.Module, path: Path, image: NDArray[np.float32]) -> Run:
+def _open(model: nn.Module, path: Path, image: NDArray[np.float32]) -> Enlarge:
     onnxruntime = require("onnxruntime", extra="export")
     with torch.no_grad():
         torch.onnx.export(
@@ -92,7 +92,7 @@ def _opened(model: nn.Module, path: Path, image: NDArray[np.float32]) -> Run:
     return lambda array: session.run(None, {"image": array})
 
 
-def _speed(model: nn.Module, times: list[float], image: NDArray[np.float32]) -> Speed:
+def _summarise(model: nn.Module, times: list[float], image: NDArray[np.float32]) -> Speed:
     low, middle, high = (float(v) for v in np.quantile(times, [0.25, 0.5, 0.75]))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.from_numpy(image))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from tinysr.errors import choices
+from tinysr.errors import choice_error
 
 __all__ = ["GUEST_SOURCES", "RECIPES", "SOURCES", "STARTS", "config_path", "stages_of"]
 
@@ -54,7 +54,7 @@ def stages_of(recipe: str) -> tuple[str, ...]:
         UnsupportedError: there is no such recipe.
     """
     if recipe not in RECIPES:
-        raise choices("recipe", recipe, RECIPES)
+        raise choice_error("recipe", recipe, RECIPES)
     return RECIPES[recipe]
 
 
@@ -67,5 +67,5 @@ def config_path(name: str) -> Path:
     recipe, _, stage = name.partition("/")
     stages = stages_of(recipe)
     if stage not in stages:
-        raise choices(f"stage of {recipe}", stage, stages)
+        raise choice_error(f"stage of {recipe}", stage, stages)
     return Path(str(resources.files("tinysr.training.recipes") / recipe / f"{stage}.toml"))

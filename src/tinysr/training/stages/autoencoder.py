@@ -12,12 +12,12 @@ from torch import Tensor
 
 from tinysr.models import ModelConfig, TinySR, TransformerConfig
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Stage
+from tinysr.training.engine import Batch, TrainingStage
 from tinysr.training.init import initialise
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
-from tinysr.training.stages.shapes import Shape
+from tinysr.training.stages.shapes import ModelShape
 
 __all__ = ["AUTOENCODER", "AutoencoderOptions", "AutoencoderStage"]
 
@@ -29,13 +29,13 @@ VAE = "vae"
 class AutoencoderOptions(StrictRecord):
     """The table ``[options]`` of an autoencoder's config."""
 
-    model: Shape
+    model: ModelShape
     """The whole model's shape: its transformer starts here, and trains later."""
     image: Weights = Weights(l1=1.0, gradient=0.1)
     """Weights of the losses on the decoded image, held against what was encoded."""
 
 
-class AutoencoderStage(Stage):
+class AutoencoderStage(TrainingStage):
     """Encoder and decoder, learning to code originals and an image teacher's images alike."""
 
     model: TinySR
@@ -49,13 +49,13 @@ class AutoencoderStage(Stage):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the distance of the decoded images from those that were encoded."""
-        image = _sharp(batch)
+        image = _mix_targets(batch)
         decoded = self.model.decode(self.model.encode_image(image))
         return self._loss.terms(decoded, image, step)
 
     def critic_loss(self, batch: Batch, step: int) -> Tensor:
         """Return what the critic minimises."""
-        return self._loss.critic_loss(_sharp(batch))
+        return self._loss.critic_loss(_mix_targets(batch))
 
     def upscale(self, low: Tensor) -> Tensor:
         """Code the bicubic image: nothing restores it yet."""
@@ -66,7 +66,7 @@ class AutoencoderStage(Stage):
         return self.model
 
 
-def _sharp(batch: Batch) -> Tensor:
+def _mix_targets(batch: Batch) -> Tensor:
     """Return every other original, and the teacher's images in the places of the rest."""
     if batch.taught is None:
         return batch.high

@@ -12,7 +12,7 @@ import torch
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR, load, load_teacher
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Stage
+from tinysr.training.engine import TrainingStage
 
 __all__ = ["Context", "StageKind"]
 
@@ -62,7 +62,7 @@ class StageKind:
     name: str
     options: type[StrictRecord]
     """The table ``[options]`` of its configs."""
-    make: Callable[[Any, Context], Stage]
+    make: Callable[[Any, Context], TrainingStage]
     """Builds the stage from its options."""
     inputs: tuple[str, ...] = ()
     """Roles of the checkpoints that it starts from."""

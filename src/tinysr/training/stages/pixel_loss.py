@@ -14,10 +14,10 @@ from tinysr.training.losses import (
     UNetCritic,
     critic_hinge,
     fool,
-    log_squared,
-    perceptual,
+    log_squared_error,
+    make_perceptual,
     smooth_l1,
-    squared,
+    squared_error,
 )
 from tinysr.training.stages.kind import Context
 
@@ -76,7 +76,7 @@ class ImageLoss:
         self.critic = None
         self._perceptual: nn.Module | None = None
         if weights.perceptual:
-            loss = perceptual(weights.perceptual_loss, context.inputs.get(FEATURES))
+            loss = make_perceptual(weights.perceptual_loss, context.inputs.get(FEATURES))
             self._perceptual = loss.to(context.device)
         if weights.gan:
             kind = UNetCritic if weights.critic == "unet" else PatchCritic
@@ -89,9 +89,9 @@ class ImageLoss:
         if weights.l1:
             terms["l1"] = weights.l1 * smooth_l1(image, truth, weights.gradient)
         if weights.l2:
-            terms["l2"] = weights.l2 * squared(image, truth)
+            terms["l2"] = weights.l2 * squared_error(image, truth)
         if weights.psnr:
-            terms["psnr"] = weights.psnr * log_squared(image, truth)
+            terms["psnr"] = weights.psnr * log_squared_error(image, truth)
         if self._perceptual is not None:
             terms["perceptual"] = weights.perceptual * self._perceptual(image.float(), truth)
         if self.critic is not None:

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Group, Stage
-from tinysr.training.lora import RANK, lora_parameters, shared_copy, with_lora
-from tinysr.training.losses import squared
-from tinysr.training.pruning import Annealing, Kept, MaskDistribution, Pairing, SearchSpace
+from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
+from tinysr.training.lora import RANK, copy_tree, list_lora_parameters, with_lora
+from tinysr.training.losses import squared_error
+from tinysr.training.pruning import Annealing, KeptLayers, MaskDistribution, Pairing, SearchSpace
 from tinysr.training.pruning.masked import MaskedTinySR, prune
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
@@ -65,7 +65,7 @@ class Searcher(nn.Module):
         self, teacher: OneStep, space: SearchSpace, options: PruneOptions, seed: int
     ) -> None:
         super().__init__()
-        student = shared_copy(teacher).requires_grad_(False)
+        student = copy_tree(teacher).requires_grad_(False)
         student.transformer = with_lora(teacher.transformer, options.rank, seed=seed)
         self.masked = MaskedTinySR(student, bypass=options.bypass)
         self.distribution = MaskDistribution(
@@ -73,7 +73,7 @@ class Searcher(nn.Module):
         )
 
 
-class PruneStage(Stage):
+class PruneStage(TrainingStage):
     """Mask learning: distillation from the teacher, and the task."""
 
     model: Searcher
@@ -99,7 +99,7 @@ class PruneStage(Stage):
         Raises:
             UnsupportedError: the teacher's autoencoder is none that a student may have.
         """
-        self._whole = whole or _own(teacher)
+        self._whole = whole or _require_student(teacher)
         self.space = SearchSpace(
             layers=teacher.config.transformer.depth,
             block=options.block,
@@ -112,13 +112,13 @@ class PruneStage(Stage):
         device = teacher.pooled.device
         self.model = Searcher(teacher, self.space, options, seed).to(device)
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return the LoRA, and the logits at a rate of their own."""
         logits = [p for p in self.model.distribution.parameters() if p.requires_grad]
         factor = self._options.logit_factor
         return [
-            Group(parameters=lora_parameters(self.model.masked)),
-            Group(parameters=logits, factor=lambda _step: factor),
+            ParameterGroup(parameters=list_lora_parameters(self.model.masked)),
+            ParameterGroup(parameters=logits, factor=lambda _step: factor),
         ]
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -136,14 +136,12 @@ class PruneStage(Stage):
             z = self._teacher.encode(batch.low)
             expected = self._teacher.predict(z)
         v = masked.predict(z, mask)
-        return self.weighted(v, expected, masked.model.decode(z - v), batch.high)
+        return self.weigh(v, expected, masked.model.decode(z - v), batch.high)
 
-    def weighted(
-        self, v: Tensor, expected: Tensor, image: Tensor, truth: Tensor
-    ) -> dict[str, Tensor]:
+    def weigh(self, v: Tensor, expected: Tensor, image: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Return the weighted terms of a velocity and of the image that it leads to."""
         weight = self._options.distillation
-        distillation = {"distillation": weight * squared(v, expected)}
+        distillation = {"distillation": weight * squared_error(v, expected)}
         return distillation | self._task.terms(image, truth)
 
     def _generator(self, step: int) -> torch.Generator:
@@ -151,7 +149,7 @@ class PruneStage(Stage):
         return torch.Generator().manual_seed((self._seed << 32) + step)
 
     @property
-    def decision(self) -> Kept:
+    def decision(self) -> KeptLayers:
         """The layers to keep, as the logits stand."""
         return self.model.distribution.decide()
 
@@ -176,7 +174,7 @@ class PruneStage(Stage):
         }
 
 
-def _own(teacher: OneStep) -> TinySR:
+def _require_student(teacher: OneStep) -> TinySR:
     if isinstance(teacher, TinySR):
         return teacher
     raise UnsupportedError(
@@ -185,7 +183,7 @@ def _own(teacher: OneStep) -> TinySR:
     )
 
 
-def hard_mask(kept: Kept, layers: int) -> Tensor:
+def hard_mask(kept: KeptLayers, layers: int) -> Tensor:
     """Return the mask ``[L]`` of the layers that are kept."""
     mask = torch.zeros(layers)
     mask[list(kept)] = 1

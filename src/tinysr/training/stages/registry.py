@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from tinysr.errors import UnsupportedError, choices
+from tinysr.errors import UnsupportedError, choice_error
 from tinysr.training.config import RunConfig, first_problem
-from tinysr.training.engine import Stage
+from tinysr.training.engine import TrainingStage
 from tinysr.training.losses.perceptual import NETWORKS
 from tinysr.training.stages.autoencoder import AUTOENCODER
 from tinysr.training.stages.kind import Context, StageKind
@@ -23,7 +23,7 @@ STAGES: dict[str, StageKind] = {
 }
 
 
-def build(config: RunConfig, context: Context) -> Stage:
+def build(config: RunConfig, context: Context) -> TrainingStage:
     """Return the stage that a config describes.
 
     Raises:
@@ -31,7 +31,7 @@ def build(config: RunConfig, context: Context) -> Stage:
         CheckpointError: an input can't be used.
     """
     if config.stage not in STAGES:
-        raise choices("stage", config.stage, STAGES)
+        raise choice_error("stage", config.stage, STAGES)
     kind = STAGES[config.stage]
     try:
         options = kind.options.model_validate(config.options)
@@ -46,7 +46,7 @@ def build(config: RunConfig, context: Context) -> Stage:
 
 
 def watches_features(config: RunConfig) -> bool:
-    """Tell whether a stage's feature network is the one that photos are watched with."""
+    """Tell whether a stage's feature network is the one that measures the validation photos."""
     tables = (config.options.get("loss", {}), config.options.get("image", {}))
     return any(table.get("perceptual_loss") == "efficientnet-lite0" for table in tables)
 

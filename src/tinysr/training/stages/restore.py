@@ -15,10 +15,10 @@ from torch import Tensor
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Group, Stage
-from tinysr.training.engine.stage import trained
-from tinysr.training.lora import merge_adapters, shared_copy, with_lora
-from tinysr.training.losses import squared
+from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
+from tinysr.training.engine.stage import list_trained
+from tinysr.training.lora import copy_tree, merge_adapters, with_lora
+from tinysr.training.losses import squared_error
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
@@ -49,7 +49,7 @@ class RestoreOptions(StrictRecord):
     """The same for ``proj_out``, when the transformer trains in full."""
 
 
-class RestoreStage(Stage):
+class RestoreStage(TrainingStage):
     """The student, learning the teacher's latents or images."""
 
     model: TinySR
@@ -73,14 +73,14 @@ class RestoreStage(Stage):
             else:
                 student.get_submodule(part).requires_grad_(True)
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return what trains, the transformer apart."""
         options, model = self._options, self.model
-        velocity = trained(model.transformer.proj_out)
+        velocity = list_trained(model.transformer.proj_out)
         ids = {id(parameter) for parameter in velocity}
-        blocks = [p for p in trained(model.transformer) if id(p) not in ids]
+        blocks = [p for p in list_trained(model.transformer) if id(p) not in ids]
         rows = (
-            (trained(model.encoder) + trained(model.decoder), 1.0),
+            (list_trained(model.encoder) + list_trained(model.decoder), 1.0),
             (blocks, options.transformer_factor),
             (velocity, options.transformer_factor * options.velocity_factor),
         )
@@ -88,12 +88,12 @@ class RestoreStage(Stage):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted distances from the expected latents and from the expected image."""
-        z = self._restored(self.model, batch.low)
+        z = self._restore(self.model, batch.low)
         terms = {}
         if self._options.latents:
             with torch.no_grad():
                 expected = self._latents(batch)
-            terms["latents"] = self._options.latents * squared(z, expected)
+            terms["latents"] = self._options.latents * squared_error(z, expected)
         if self._options.image.compares:
             terms |= self._loss.terms(self.model.decode(z), self._image(batch), step)
         return terms
@@ -105,7 +105,7 @@ class RestoreStage(Stage):
     def _latents(self, batch: Batch) -> Tensor:
         """Return what the teacher restores, or what the student codes of the expected image."""
         if self._teacher is not None:
-            return self._restored(self._teacher, batch.low)
+            return self._restore(self._teacher, batch.low)
         return self.model.encode_image(self._image(batch))
 
     def _image(self, batch: Batch) -> Tensor:
@@ -118,7 +118,7 @@ class RestoreStage(Stage):
         return batch.taught
 
     @staticmethod
-    def _restored(model: OneStep, low: Tensor) -> Tensor:
+    def _restore(model: OneStep, low: Tensor) -> Tensor:
         z = model.encode(low)
         return z - model.predict(z)
 
@@ -127,19 +127,19 @@ class RestoreStage(Stage):
         image: Tensor = self.model(low)
         return image
 
-    def whole(self) -> TinySR:
+    def get_upscaler(self) -> TinySR:
         """Return the student."""
         return self.model
 
     def product(self) -> TinySR:
         """Return the student, its LoRA merged."""
-        plain = shared_copy(self.model)
+        plain = copy_tree(self.model)
         plain.transformer = merge_adapters(self.model.transformer)
         return plain
 
 
-def _group(parameters: list[torch.nn.Parameter], factor: float) -> Group:
-    return Group(parameters=parameters, factor=lambda _step: factor)
+def _group(parameters: list[torch.nn.Parameter], factor: float) -> ParameterGroup:
+    return ParameterGroup(parameters=parameters, factor=lambda _step: factor)
 
 
 def _make(options: RestoreOptions, context: Context) -> RestoreStage:
@@ -155,7 +155,8 @@ def _make(options: RestoreOptions, context: Context) -> RestoreStage:
     teacher = context.teacher() if options.latents and options.target == "truth" else None
     if options.latents and teacher is None and "encoder" in options.parts:
         raise UnsupportedError(
-            "latents of a student whose encoder trains are no fixed aim: leave encoder out of parts"
+            "latents can't be learned while the encoder that makes them trains: "
+            "take encoder out of parts"
         )
     return RestoreStage(student, teacher, options, ImageLoss(image, context))
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from tinysr.models import ModelConfig, TransformerConfig, VaeConfig
 from tinysr.records import StrictRecord
 
-__all__ = ["Autoencoder", "Shape"]
+__all__ = ["Autoencoder", "ModelShape"]
 
 
 class Autoencoder(StrictRecord):
@@ -30,7 +30,7 @@ class Autoencoder(StrictRecord):
         )
 
 
-class Shape(Autoencoder):
+class ModelShape(Autoencoder):
     """A whole model."""
 
     depth: int = Field(ge=1)

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from tinysr.models import TinySR
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Group, Stage
+from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
 from tinysr.training.init import initialise
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
-from tinysr.training.stages.shapes import Shape
+from tinysr.training.stages.shapes import ModelShape
 
 __all__ = ["TEACHER", "TeacherOptions", "TeacherStage"]
 
@@ -35,7 +35,7 @@ _PATTERN = "transformer.proj_out.bias"
 class TeacherOptions(StrictRecord):
     """The table ``[options]`` of a teacher's config."""
 
-    model: Shape
+    model: ModelShape
     image: Weights = Weights(l1=1.0, gradient=0.1)
     """Weights of the losses on the upscaled image."""
     transformer_start: int = Field(default=0, ge=0)
@@ -52,7 +52,7 @@ class TeacherOptions(StrictRecord):
     """The same for the time, text and modulation linears: all of their one input is constant."""
 
 
-class TeacherStage(Stage):
+class TeacherStage(TrainingStage):
     """The whole model, learning from pixels."""
 
     model: TinySR
@@ -75,7 +75,7 @@ class TeacherStage(Stage):
         image: Tensor = self.model(low)
         return image
 
-    def whole(self) -> TinySR:
+    def get_upscaler(self) -> TinySR:
         """Return the model."""
         return self.model
 
@@ -83,21 +83,23 @@ class TeacherStage(Stage):
         """Return the model."""
         return self.model
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """Return the parameters by what they are part of."""
         options = self._options
         factors = {
             "autoencoder": lambda _step: 1.0,
-            "transformer": self._later(options.transformer_factor),
-            "velocity": self._later(options.velocity_factor),
-            "modulation": self._later(options.modulation_factor),
+            "transformer": self._delay(options.transformer_factor),
+            "velocity": self._delay(options.velocity_factor),
+            "modulation": self._delay(options.modulation_factor),
         }
         rows: dict[str, list[nn.Parameter]] = {kind: [] for kind in factors}
         for name, parameter in self.model.named_parameters():
             rows[_kind(name)].append(parameter)
-        return [Group(parameters=rows[kind], factor=factor) for kind, factor in factors.items()]
+        return [
+            ParameterGroup(parameters=rows[kind], factor=factor) for kind, factor in factors.items()
+        ]
 
-    def _later(self, factor: float) -> Callable[[int], float]:
+    def _delay(self, factor: float) -> Callable[[int], float]:
         """Return a factor that is 0 until the transformer's start and rises from there."""
         start, warmup = self._options.transformer_start, self._options.transformer_warmup
         return lambda step: factor * min(max((step - start + 1) / warmup, 0.0), 1.0)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from tinysr.models import ModelConfig, OneStep, TinySR
 from tinysr.records import StrictRecord
-from tinysr.training.engine import Batch, Stage
+from tinysr.training.engine import Batch, TrainingStage
 from tinysr.training.init import initialise_autoencoder
-from tinysr.training.lora import shared_copy
-from tinysr.training.losses import squared
+from tinysr.training.lora import copy_tree
+from tinysr.training.losses import squared_error
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
 from tinysr.training.stages.shapes import Autoencoder
@@ -43,7 +43,7 @@ class DecoderOptions(StrictRecord):
     loss: Weights
 
 
-class EncoderStage(Stage):
+class EncoderStage(TrainingStage):
     """The student's encoder, learning the teacher's latents."""
 
     model: TinySR
@@ -58,7 +58,7 @@ class EncoderStage(Stage):
         """Return the squared distance of the latents of the low-resolution image."""
         with torch.no_grad():
             expected = self._teacher.encode(batch.low)
-        return {"latents": squared(self.model.encode(batch.low), expected)}
+        return {"latents": squared_error(self.model.encode(batch.low), expected)}
 
     def upscale(self, low: Tensor) -> Tensor:
         """Upscale by the student's encoder and the teacher's other parts."""
@@ -70,7 +70,7 @@ class EncoderStage(Stage):
         return self.model
 
 
-class DecoderStage(Stage):
+class DecoderStage(TrainingStage):
     """The student's decoder, learning images from the teacher's latents."""
 
     model: TinySR
@@ -96,16 +96,16 @@ class DecoderStage(Stage):
 
     def _latents(self, batch: Batch) -> Tensor:
         if self._options.latents == "restored":
-            return self._restored(batch.low)
+            return self._restore(batch.low)
         return self._teacher.encode_image(batch.high)
 
-    def _restored(self, low: Tensor) -> Tensor:
+    def _restore(self, low: Tensor) -> Tensor:
         z = self._teacher.encode(low)
         return z - self._teacher.predict(z)
 
     def upscale(self, low: Tensor) -> Tensor:
         """Upscale by the student's decoder and the teacher's other parts."""
-        return self.model.decode(self._restored(low))
+        return self.model.decode(self._restore(low))
 
     def product(self) -> TinySR:
         """Return the student, its transformer the teacher's."""
@@ -125,7 +125,7 @@ def _make_encoder(options: EncoderOptions, context: Context) -> EncoderStage:
         part.to_empty(device="cpu")
     initialise_autoencoder(student, context.seed)
     # The teacher's very tensors: neither trains, and at full size a copy is gigabytes.
-    student.transformer, student.pooled = shared_copy(teacher.transformer), teacher.pooled
+    student.transformer, student.pooled = copy_tree(teacher.transformer), teacher.pooled
     student.to(context.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return EncoderStage(student, teacher)
 

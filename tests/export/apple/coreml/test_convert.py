@@ -12,9 +12,9 @@ from tests.support.coreml import plan_of
 from tests.support.tiny_models import TILE, as_loaded, explosive_model, noise
 from tinysr.errors import UnsupportedError
 from tinysr.export import BakedTinySR, bake
-from tinysr.export.apple.coreml.convert import Recipe, converted
+from tinysr.export.apple.coreml.convert import Recipe, convert_stage
 from tinysr.export.apple.coreml.package import save
-from tinysr.export.apple.coreml.unsupported import unsupported
+from tinysr.export.apple.coreml.unsupported import explain_failure
 from tinysr.export.apple.ports import FUNCTIONS
 from tinysr.export.plans.quantization import Format
 from tinysr.models import Loaded
@@ -30,7 +30,7 @@ def test_a_kept_module_computes_in_fp32_and_all_others_in_fp16(
 ) -> None:
     kept = ("transformer.transformer_blocks.1.norm_ff", "encoder.layers.1.*")
     recipe = Recipe(tile=TILE, system="iOS17", plan=plan_of(loaded, *kept))
-    model = converted(bake(loaded.model, TILE), FUNCTIONS[0], recipe)
+    model = convert_stage(bake(loaded.model, TILE), FUNCTIONS[0], recipe)
     save({"upscale": model}, tmp_path / "net.mlpackage")
     wide: set[tuple[str, str]] = set()
     narrow: set[tuple[str, str]] = set()
@@ -49,7 +49,7 @@ def test_a_kept_module_computes_in_fp32_and_all_others_in_fp16(
 
 def test_each_function_takes_its_own_part_of_the_plan(loaded: Loaded, tmp_path: Path) -> None:
     plan = plan_of(loaded, "transformer.transformer_blocks.1.norm_ff", "encoder.layers.1.*")
-    encode = converted(
+    encode = convert_stage(
         bake(loaded.model, TILE),
         next(ports for ports in FUNCTIONS if ports.stage == "encoder"),
         Recipe(tile=TILE, system="iOS18", plan=plan),
@@ -72,7 +72,7 @@ def test_the_last_convolution_is_known_though_the_image_s_scale_is_in_it(
     last = [name for name, m in baked.named_modules() if isinstance(m, torch.nn.Conv2d)][-1]
     recipe = Recipe(tile=TILE, system="iOS18", plan=plan_of(loaded, last), formats={last: "w8"})
     decode = next(ports for ports in FUNCTIONS if ports.stage == "decoder")
-    save({"decode": converted(baked, decode, recipe)}, tmp_path / "net.mlpackage")
+    save({"decode": convert_stage(baked, decode, recipe)}, tmp_path / "net.mlpackage")
     (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
     operations = function.body.operations
     kinds = [op.kind for op in operations]
@@ -91,7 +91,7 @@ def test_a_naive_fp16_package_overflows_and_the_planned_one_passes(tmp_path: Pat
     for name, kept in {"naive": (), "planned": ("transformer.*",)}.items():
         recipe = Recipe(tile=TILE, system="iOS17", plan=plan_of(loaded, *kept))
         path = tmp_path / f"{name}.mlpackage"
-        save({"upscale": converted(baked, FUNCTIONS[0], recipe)}, path)
+        save({"upscale": convert_stage(baked, FUNCTIONS[0], recipe)}, path)
         function = load_program(path).functions["main"]
         found[name] = Interpreter(function).run({"image": image * 255})["upscaled"] / 255
     assert not np.isfinite(found["naive"]).all()
@@ -110,7 +110,7 @@ def test_an_operation_that_core_ml_lacks_is_named_with_its_module_and_a_way_out(
     baked.encoder.resize = Bicubic()
     recipe = Recipe(tile=TILE, system="iOS17")
     with pytest.raises(UnsupportedError) as found:
-        converted(baked, FUNCTIONS[0], recipe)
+        convert_stage(baked, FUNCTIONS[0], recipe)
     said = str(found.value)
     assert "Core ML has no 'upsample_bicubic2d', which the module 'encoder.resize' computes" in said
     assert "fix_resize.py" in said
@@ -118,7 +118,7 @@ def test_an_operation_that_core_ml_lacks_is_named_with_its_module_and_a_way_out(
 
 def test_other_failures_are_told_in_coremltools_own_words() -> None:
     traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1))
-    said = str(unsupported(traced, "upscale", ValueError("input to 'relu' is\n too long")))
+    said = str(explain_failure(traced, "upscale", ValueError("input to 'relu' is\n too long")))
     assert said == "coreml/upscale: coremltools can't convert it: input to 'relu' is too long"
 
 
@@ -126,4 +126,4 @@ def test_a_planned_layer_that_the_graph_lacks_is_told(baked: BakedTinySR) -> Non
     formats: dict[str, Format] = {"encoder.layers.1.fuse": "w8", "decoder.layers.1": "w8"}
     recipe = Recipe(tile=TILE, system="iOS17", formats=formats)
     with pytest.raises(UnsupportedError, match=r"the weight of 'encoder\.layers\.1\.fuse' in the"):
-        converted(baked, FUNCTIONS[1], recipe)
+        convert_stage(baked, FUNCTIONS[1], recipe)

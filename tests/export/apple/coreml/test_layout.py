@@ -12,16 +12,16 @@ import pytest
 from tests.support.tiny_models import TILE, difference, noise
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, export_bundle
-from tinysr.export.apple.coreml.ane import ane_layout
+from tinysr.export.apple.coreml.ane import lay_out_for_ane
 from tinysr.export.apple.coreml.options import CoreMLOptions
-from tinysr.export.apple.coreml.prepare import prepared
-from tinysr.export.model.typed import units
+from tinysr.export.apple.coreml.prepare import prepare
+from tinysr.export.model.typed import find_units
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle
+from tinysr.parity import compute_references, gate_bundle
 from tinysr.runtime import create
 from tinysr.runtime.mil import compute_plan as coreml_plan
-from tinysr.runtime.mil import load_program, residency
+from tinysr.runtime.mil import estimate_residency, load_program
 from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,24 +43,26 @@ def bundle(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_preparing_a_model_keeps_its_output_and_its_paths(baked: BakedTinySR) -> None:
-    lr, new = noise(1, 3, TILE, TILE), prepared(baked)
+    lr, new = noise(1, 3, TILE, TILE), prepare(baked)
     assert difference(new(lr), baked(lr)) < 1e-5
     large = noise(1, 3, 23, 41)
     assert difference(new.encoder(large), baked.encoder(large)) < 1e-5
-    assert units(new).keys() == units(baked).keys()
+    assert find_units(new).keys() == find_units(baked).keys()
 
 
 def test_the_neural_engines_layout_keeps_the_output_and_the_paths(baked: BakedTinySR) -> None:
-    lr, new = noise(1, 3, TILE, TILE), ane_layout(prepared(baked))
+    lr, new = noise(1, 3, TILE, TILE), lay_out_for_ane(prepare(baked))
     assert difference(new(lr), baked(lr)) < 1e-5
-    assert units(new).keys() == units(baked).keys()
+    assert find_units(new).keys() == find_units(baked).keys()
 
 
 def test_a_package_in_the_neural_engines_layout_passes_its_gate(
     bundle: Path, loaded: Loaded
 ) -> None:
     images = [i for i in suite(TILE) if i.name in ("black", "noise", "astronaut")]
-    report = gate_bundle(bundle, eager_reference(loaded.model, images), backends=[create("coreml")])
+    report = gate_bundle(
+        bundle, compute_references(loaded.model, images), backends=[create("coreml")]
+    )
     assert report.passed, report.failure
 
 
@@ -71,7 +73,7 @@ def test_it_has_no_linear_and_no_operation_that_leaves_but_casts_at_the_border(
     kinds = [op.kind for op in function.body.operations]
     assert "linear" not in kinds
     assert "matmul" not in kinds
-    found = residency(function)
+    found = estimate_residency(function)
     assert {finding.kind for finding in found.leaving} <= {"cast"}
     assert found.share > 0.95
 

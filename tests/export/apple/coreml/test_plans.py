@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from tests.support.said import said
 from tests.support.tiny_models import TILE, noise
-from tinysr.calibration import find_quantization, held_to_budget
+from tinysr.calibration import find_quantization, hold_to_budget
 from tinysr.calibration.bits.sensitivity import promote
 from tinysr.calibration.schemes import SCHEMES
-from tinysr.calibration.traced.fake import fake_quantized
+from tinysr.calibration.traced.fake import fake_quantize
 from tinysr.errors import CalibrationError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions
-from tinysr.export.apple.coreml.convert import Recipe, converted
+from tinysr.export.apple.coreml.convert import Recipe, convert_stage
 from tinysr.export.apple.coreml.package import save
-from tinysr.export.apple.coreml.prepare import prepared
-from tinysr.export.apple.coreml.rounding import ladder, rounded, stored_bits
+from tinysr.export.apple.coreml.prepare import prepare
+from tinysr.export.apple.coreml.rounding import count_stored_bits, list_formats, round_weight
 from tinysr.export.apple.ports import FUNCTIONS
-from tinysr.export.model.integers import layers
+from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.files import load_any_plan
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format, KeptLayer, QuantizationPlan, quantization_text
@@ -42,7 +42,7 @@ Run = Callable[..., tuple[int, str, str]]
 def interpreted(model: BakedTinySR, recipe: Recipe, path: Path) -> np.ndarray:
     """Return what a package of the transformer computes."""
     ports = FUNCTIONS[2]
-    save({"main": converted(model, ports, recipe)}, path)
+    save({"main": convert_stage(model, ports, recipe)}, path)
     z = noise(1, 16, TILE // 2, TILE // 2).numpy()
     return Interpreter(load_program(path).functions["main"]).run({"latents": z})["velocity"]
 
@@ -51,15 +51,15 @@ def test_layers_are_rounded_as_packages_store_them(
     loaded: Loaded, baked: BakedTinySR, tmp_path: Path
 ) -> None:
     """Bit for bit: the interpreter decodes what coremltools wrote."""
-    model = prepared(baked)
+    model = prepare(baked)
     forms: list[Format] = ["w4", "w6", "w8"]
-    paths = [path for path in layers(model) if path.startswith("transformer.")]
+    paths = [path for path in find_layers(model) if path.startswith("transformer.")]
     formats = {path: forms[i % 3] for i, path in enumerate(paths)}
     half = PrecisionPlan(model_sha256=loaded.source.sha256, tile=TILE)
     plain = Recipe(tile=TILE, system="iOS18", plan=half)
     stored = Recipe(tile=TILE, system="iOS18", plan=half, formats=formats)
     found = interpreted(model, stored, tmp_path / "stored.mlpackage")
-    fake = fake_quantized(model, formats, {}, SCHEMES["coreml"])
+    fake = fake_quantize(model, formats, {}, SCHEMES["coreml"])
     np.testing.assert_array_equal(found, interpreted(fake, plain, tmp_path / "fake.mlpackage"))
     assert not np.array_equal(found, interpreted(model, plain, tmp_path / "half.mlpackage"))
 
@@ -67,9 +67,9 @@ def test_layers_are_rounded_as_packages_store_them(
 def test_the_size_of_a_format_is_that_of_its_file(
     loaded: Loaded, baked: BakedTinySR, tmp_path: Path
 ) -> None:
-    model = prepared(baked)
+    model = prepare(baked)
     half = PrecisionPlan(model_sha256=loaded.source.sha256, tile=TILE)
-    own = {path: m for path, m in layers(model).items() if path.startswith("transformer.")}
+    own = {path: m for path, m in find_layers(model).items() if path.startswith("transformer.")}
     sizes: dict[Format, int] = {}
     forms: tuple[Format, ...] = ("w4", "w6", "w8")
     for form in forms:
@@ -79,21 +79,23 @@ def test_the_size_of_a_format_is_that_of_its_file(
         interpreted(model, recipe, path)
         sizes[form] = sum(file.stat().st_size for file in path.rglob("weight.bin"))
     for form, other in itertools.pairwise(forms):
-        expected = sum(stored_bits(m, other) - stored_bits(m, form) for m in own.values()) / 8
+        expected = (
+            sum(count_stored_bits(m, other) - count_stored_bits(m, form) for m in own.values()) / 8
+        )
         assert sizes[other] - sizes[form] == pytest.approx(expected, rel=0.05)
 
 
 def test_a_ladder_leaves_out_formats_that_save_nothing() -> None:
-    assert ladder(torch.nn.Linear(512, 512), "w4") == ("w4", "w6", "w8")
-    assert ladder(torch.nn.Linear(512, 512), "w6") == ("w6", "w8")
-    assert ladder(torch.nn.Linear(16, 128), "w4") == ("w6", "w8")  # w4: 16 colours for 16
+    assert list_formats(torch.nn.Linear(512, 512), "w4") == ("w4", "w6", "w8")
+    assert list_formats(torch.nn.Linear(512, 512), "w6") == ("w6", "w8")
+    assert list_formats(torch.nn.Linear(16, 128), "w4") == ("w6", "w8")  # w4: 16 colours for 16
 
 
 def test_an_output_of_zeros_has_a_scale() -> None:
     layer = torch.nn.Linear(32, 64)
     with torch.no_grad():
         layer.weight[3] = 0
-    assert not rounded(layer, "w8")[3].any()
+    assert not round_weight(layer, "w8")[3].any()
 
 
 def test_the_layer_that_costs_least_for_its_error_takes_more_bits_first() -> None:
@@ -115,7 +117,7 @@ def test_a_plan_is_found_that_passes_its_gate_and_is_read_again(
     file.write_text(quantization_text(plan), encoding="utf-8")
     assert load_any_plan(file) == plan
     assert "--precision w6 --target coreml --check" in file.read_text(encoding="utf-8")
-    assert held_to_budget(loaded, plan).worst_db == found.worst_db
+    assert hold_to_budget(loaded, plan).worst_db == found.worst_db
 
 
 def test_plans_of_graphs_are_not_taken_for_packages(loaded: Loaded) -> None:
@@ -127,8 +129,11 @@ def test_plans_of_graphs_are_not_taken_for_packages(loaded: Loaded) -> None:
 
 def test_both_plans_are_needed_where_both_targets_are_asked_for() -> None:
     both = ExportOptions(targets=("onnx", "coreml"), precision="w4")
-    assert both.missing() == ("fp16", "w4", "coreml-w4")
-    assert ExportOptions(targets=("coreml",), precision="w6").missing() == ("fp16", "coreml-w6")
+    assert both.list_missing() == ("fp16", "w4", "coreml-w4")
+    assert ExportOptions(targets=("coreml",), precision="w6").list_missing() == (
+        "fp16",
+        "coreml-w6",
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,7 @@ def test_a_layer_is_kept_in_what_packages_have(
         keep=(KeptLayer.model_validate({"module": "decoder.layers.0", "precision": kept}),),
     )
     with pytest.raises(CalibrationError, match=words):
-        plan.formats(layers(baked))
+        plan.formats(find_layers(baked))
 
 
 @pytest.mark.parametrize(

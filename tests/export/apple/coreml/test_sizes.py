@@ -10,14 +10,14 @@ import pytest
 from tests.support.tiny_models import as_loaded, difference, noise, tiny_model
 from tinysr.errors import UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
-from tinysr.export.apple.coreml.ane import ane_layout
+from tinysr.export.apple.coreml.ane import lay_out_for_ane
 from tinysr.export.apple.coreml.options import CoreMLOptions
-from tinysr.export.apple.coreml.prepare import prepared
-from tinysr.export.apple.coreml.sizes import any_size
+from tinysr.export.apple.coreml.prepare import prepare
+from tinysr.export.apple.coreml.sizes import allow_any_size
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, further_references, gate_bundle
+from tinysr.parity import compute_further_references, compute_references, gate_bundle
 from tinysr.runtime import Bundle, create
 from tinysr.runtime.mil import load_program
 from tinysr.suite import SuiteImage, suite
@@ -52,12 +52,12 @@ def bundle(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("layout", [lambda model: model, ane_layout], ids=["standard", "ane"])
+@pytest.mark.parametrize("layout", [lambda model: model, lay_out_for_ane], ids=["standard", "ane"])
 @pytest.mark.parametrize("side", [*FURTHER, TILE])
 def test_a_smaller_tile_gets_what_a_model_baked_for_it_gives(
     layout: Callable[[BakedTinySR], BakedTinySR], side: int, loaded: Loaded
 ) -> None:
-    model = any_size(layout(prepared(bake(loaded.model, TILE))))
+    model = allow_any_size(layout(prepare(bake(loaded.model, TILE))))
     image = noise(1, 3, side, side)
     assert difference(model(image), bake(loaded.model, side)(image)) < 1e-5
 
@@ -68,9 +68,9 @@ def test_every_size_passes_its_gate_and_the_verdict_is_the_worst(
     manifest = read_manifest(bundle)
     report = gate_bundle(
         bundle,
-        eager_reference(loaded.model, images(TILE)),
+        compute_references(loaded.model, images(TILE)),
         backends=[create("coreml")],
-        further=further_references(loaded.model, manifest, images),
+        further=compute_further_references(loaded.model, manifest, images),
     )
     assert report.passed, report.failure
     assert [result.side for result in report.results] == [None, *FURTHER]
@@ -81,7 +81,7 @@ def test_every_size_passes_its_gate_and_the_verdict_is_the_worst(
 
 
 def test_a_size_that_is_not_measured_is_no_pass(bundle: Path, loaded: Loaded) -> None:
-    references = eager_reference(loaded.model, images(TILE)[:1])
+    references = compute_references(loaded.model, images(TILE)[:1])
     with pytest.raises(UnsupportedError, match="takes tiles of 16 too: expected references"):
         gate_bundle(bundle, references, backends=[create("coreml")])
 

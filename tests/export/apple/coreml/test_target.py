@@ -16,7 +16,7 @@ from tinysr.errors import BundleError, UnsupportedError
 from tinysr.export import BakedTinySR, export_bundle
 from tinysr.export.apple.coreml.convert import Recipe
 from tinysr.export.apple.coreml.options import CoreMLOptions
-from tinysr.export.apple.coreml.package import licence
+from tinysr.export.apple.coreml.package import find_licence
 from tinysr.export.apple.coreml.target import COREML, _facts
 from tinysr.export.apple.coreml.tools import check_numpy
 from tinysr.export.apple.page import mobile_page
@@ -24,7 +24,7 @@ from tinysr.export.plans.quantization import KeptLayer, QuantizationPlan
 from tinysr.export.target import Build
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
-from tinysr.parity import eager_reference, gate_bundle, seam_reference
+from tinysr.parity import compute_references, compute_seam_reference, gate_bundle
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.mil import load_program
 from tinysr.runtime.mil.program import Constant
@@ -49,9 +49,9 @@ def test_every_function_passes_its_gate_and_tiles_leave_no_seams(
     images = [image for image in suite(TILE) if image.name in IMAGES]
     report = gate_bundle(
         bundle,
-        eager_reference(loaded.model, images),
+        compute_references(loaded.model, images),
         backends=[create("coreml")],
-        seam=seam_reference(Bundle(bundle), loaded.model),
+        seam=compute_seam_reference(Bundle(bundle), loaded.model),
     )
     assert report.passed, report.failure
     assert [r.stage for r in report.results] == ["upscale", "encoder", "transformer", "decoder"]
@@ -84,7 +84,7 @@ def test_the_package_says_what_it_is(bundle: Path) -> None:
 def test_the_licence_is_told_by_the_checkpoint_s_kind_and_not_by_its_name(
     kind: str, said: str
 ) -> None:
-    assert licence({"checkpoint": "tinysr-nano", "checkpoint_kind": kind}).startswith(said)
+    assert find_licence({"checkpoint": "tinysr-nano", "checkpoint_kind": kind}).startswith(said)
 
 
 def test_the_hash_is_of_all_that_decides_what_is_in_a_package(
@@ -147,7 +147,7 @@ def test_fp32_needs_no_plan_and_is_exact(loaded: Loaded, tmp_path: Path) -> None
     assert [a.file.path.split("/")[1] for a in manifest.artifacts] == ["TinySR.fp32.mlpackage"]
     images = [image for image in suite(TILE) if image.name in IMAGES]
     report = gate_bundle(
-        tmp_path / "wide", eager_reference(loaded.model, images), backends=[create("coreml")]
+        tmp_path / "wide", compute_references(loaded.model, images), backends=[create("coreml")]
     )
     assert report.passed, report.failure
 
@@ -203,7 +203,7 @@ def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
         keep=(KeptLayer(module=kept, precision="fp16"),),
     )
     asked = replace(options(loaded, precision, "iOS18"), quantization=(plan,))
-    assert not asked.missing()
+    assert not asked.list_missing()
     manifest = export_bundle(loaded, tmp_path / "small", asked)
     (package,) = (tmp_path / "small/coreml").glob("*.mlpackage")
     assert package.name == f"TinySR.{precision}.mlpackage"

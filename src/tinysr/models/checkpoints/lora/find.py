@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.damage import describe_absence
-from tinysr.models.checkpoints.weights import visible
+from tinysr.models.checkpoints.weights import list_visible
 
 __all__ = ["adapter_config", "find_lora"]
 
@@ -30,13 +30,13 @@ def find_lora(folder: Path, part: str, *, alone: bool) -> Path:
     if alone:
         places += [(folder, name) for name in _SAVED_AS]
     expected = folder / f"{part}.safetensors"
-    found = [path for place, name in places for path in _named(place, name, (".safetensors",))]
+    found = [path for place, name in places for path in _find_named(place, name, (".safetensors",))]
     if len(found) > 1:
         names = ", ".join(str(path.relative_to(folder)) for path in found)
         raise CheckpointError(f"{folder}: expected one LoRA, found {names}: keep one of them")
     if found:
         return found[0]
-    pickled = [path for place, name in places for path in _named(place, name, _PICKLED)]
+    pickled = [path for place, name in places for path in _find_named(place, name, _PICKLED)]
     if pickled:
         raise CheckpointError(
             f"{pickled[0]}: a pickled LoRA is never read, it may hold code: save it as {expected}"
@@ -47,11 +47,11 @@ def find_lora(folder: Path, part: str, *, alone: bool) -> Path:
     )
 
 
-def _named(folder: Path, name: str, ends: tuple[str, ...]) -> list[Path]:
+def _find_named(folder: Path, name: str, ends: tuple[str, ...]) -> list[Path]:
     if not folder.is_dir():
         return []
     wanted = {name + end for end in ends}
-    return [path for path in visible(folder) if path.name.lower() in wanted and path.is_file()]
+    return [path for path in list_visible(folder) if path.name.lower() in wanted and path.is_file()]
 
 
 def adapter_config(lora: Path) -> Path | None:
@@ -63,10 +63,12 @@ def adapter_config(lora: Path) -> Path | None:
     config = lora.parent / "adapter_config.json"
     if not config.is_file():
         return None
-    loras = [path.name for path in visible(lora.parent) if path.suffix.lower() == ".safetensors"]
+    loras = [
+        path.name for path in list_visible(lora.parent) if path.suffix.lower() == ".safetensors"
+    ]
     if len(loras) > 1:
         raise CheckpointError(
-            f"{config}: which of {', '.join(loras)} it describes is not known: put each LoRA and "
+            f"{config}: it describes one of {', '.join(loras)}, not known which: put each LoRA and "
             f"its config into a folder of its own, such as {lora.with_suffix('')}"
         )
     return config

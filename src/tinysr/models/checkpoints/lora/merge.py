@@ -11,11 +11,11 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import check_finite, read_safetensors
 from tinysr.models.checkpoints.text_stream import in_text_stream
 
-from .names import Pair, is_alpha, pairs_by_module
+from .names import LowRankPair, is_alpha, pairs_by_module
 from .sources import statements
 from .strength import scales
 
-__all__ = ["merge_lora", "merged_weight"]
+__all__ = ["merge_lora", "merge_weight"]
 
 _WEIGHT = ".weight"
 
@@ -50,18 +50,18 @@ def merge_lora(
                 f"{path}: the LoRA of '{module}' is {list(pair.down.shape)} and "
                 f"{list(pair.up.shape)}, which does not fit a weight of {list(weights[name].shape)}"
             )
-        merged[name] = merged_weight(weights[name], pair.down, pair.up, strengths[module])
+        merged[name] = merge_weight(weights[name], pair.down, pair.up, strengths[module])
         check_finite(name, merged[name], path)
     return merged
 
 
-def merged_weight(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
+def merge_weight(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
     """Return W + scale · B·A for a linear's ``[O, I]`` or a convolution's ``[O, I, kH, kW]``."""
     delta = up.flatten(1) @ down.flatten(1)
     return weight + delta.mul_(scale).view_as(weight)
 
 
-def _fits(weight: Tensor, pair: Pair) -> bool:
+def _fits(weight: Tensor, pair: LowRankPair) -> bool:
     """Hold a pair against its weight: linears are ``[O, I]``, convolutions ``[O, I, kH, kW]``."""
     rank, *inner = pair.down.shape
     outer = pair.up.shape[:2] == (weight.shape[0], rank)

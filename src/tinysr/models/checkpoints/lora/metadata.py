@@ -12,11 +12,11 @@ from .options import (
     OptionError,
     is_off,
     is_stated,
-    json_object,
-    number,
-    numbers_by_name,
-    truth,
-    whole_number,
+    read_number,
+    read_numbers,
+    read_object,
+    read_truth,
+    read_whole_number,
 )
 from .peft import PLAIN_OPTIONS, check_plain, statement_of_peft
 from .statement import Statement
@@ -44,8 +44,8 @@ def statements_of_nested(metadata: Mapping[str, str]) -> Iterator[Statement]:
     """
     if is_off(metadata.get(_NESTED)):
         return
-    options = json_object(_NESTED, metadata[_NESTED])
-    for namespace, group in _by_namespace(options).items():
+    options = read_object(_NESTED, metadata[_NESTED])
+    for namespace, group in _group_by_namespace(options).items():
         within = f" ({namespace})" if namespace else ""
         yield statement_of_peft(group, f"its metadata's '{_NESTED}'{within}")
 
@@ -56,29 +56,29 @@ def statements_of_metadata(metadata: Mapping[str, str]) -> Iterator[Statement]:
     Raises:
         OptionError: one is not understood, or seems to be a strength under an unknown name.
     """
-    for namespace, group in _by_namespace(metadata).items():
+    for namespace, group in _group_by_namespace(metadata).items():
         before = f"{namespace}." if namespace else ""
         if is_stated(group.get("peft_type")):  # a whole config of peft, an option each
             yield statement_of_peft(group, f"its metadata's '{before}lora_alpha'")
             continue
         check_plain({name: value for name, value in group.items() if name in PLAIN_OPTIONS})
-        alphas = numbers_by_name("alpha_pattern", group.get("alpha_pattern"))
-        ranks = numbers_by_name("rank_pattern", group.get("rank_pattern"))
-        stabilised = truth("use_rslora", group.get("use_rslora"))
+        alphas = read_numbers("alpha_pattern", group.get("alpha_pattern"))
+        ranks = read_numbers("rank_pattern", group.get("rank_pattern"))
+        stabilised = read_truth("use_rslora", group.get("use_rslora"))
         stated = [name for name in _ALPHAS if is_stated(group.get(name))]
         if not stated and (alphas or stabilised):
             raise OptionError("'lora_alpha' is missing beside 'use_rslora' or 'alpha_pattern'")
         for name in stated:
             yield Statement(
                 source=f"its metadata's '{before}{name}'",
-                alpha=number(name, group[name]),
+                alpha=read_number(name, group[name]),
                 alphas=alphas,
                 rank_stabilised=stabilised,
             )
         if ranks:
             yield Statement(source=f"its metadata's '{before}rank_pattern'", ranks=ranks)
         for name in (name for name in _RANKS if is_stated(group.get(name))):
-            rank = whole_number(name, group[name])
+            rank = read_whole_number(name, group[name])
             yield Statement(source=f"its metadata's '{before}{name}'", rank=rank, ranks=ranks)
 
 
@@ -93,16 +93,16 @@ def statements_of_kohya(metadata: Mapping[str, str]) -> Iterator[Statement]:
     alpha, rank, arguments = (metadata.get(f"ss_network_{n}") for n in ("alpha", "dim", "args"))
     varies = {str(alpha).lower(), str(rank).lower()} & {"dynamic"}
     if not is_off(arguments):
-        names = json_object("ss_network_args", arguments)
+        names = read_object("ss_network_args", arguments)
         varies |= {name for name, value in names.items() if _is_of_modules(name, value)}
     if varies:
         yield Statement(source="its metadata's 'ss_network_…'", open=True)
         return
     if is_stated(alpha):
-        stated = number("ss_network_alpha", alpha)
+        stated = read_number("ss_network_alpha", alpha)
         yield Statement(source="its metadata's 'ss_network_alpha'", alpha=stated)
     if is_stated(rank):
-        stated_rank = whole_number("ss_network_dim", rank)
+        stated_rank = read_whole_number("ss_network_dim", rank)
         yield Statement(source="its metadata's 'ss_network_dim'", rank=stated_rank)
 
 
@@ -112,7 +112,7 @@ def _is_of_modules(name: str, value: object) -> bool:
     return is_stated(value) if numbers else name == "rs_lora" and not is_off(value)
 
 
-def _by_namespace(options: Mapping[str, object]) -> dict[str, dict[str, object]]:
+def _group_by_namespace(options: Mapping[str, object]) -> dict[str, dict[str, object]]:
     """Return options by the namespaces before their names, such as ``transformer``.
 
     Raises:

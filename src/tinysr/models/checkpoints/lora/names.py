@@ -22,7 +22,7 @@ from torch import Tensor
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.prefixes import WRAPPERS
 
-__all__ = ["Pair", "is_alpha", "pairs_by_module"]
+__all__ = ["LowRankPair", "is_alpha", "pairs_by_module"]
 
 _PARTNERS = {"lora_A": "lora_B", "lora_down": "lora_up", "lora.down": "lora.up"}
 _PARTNERS |= {up: down for down, up in _PARTNERS.items()}
@@ -53,7 +53,7 @@ _Parts = dict[str, tuple[str, Tensor]]  # keys and tensors, by "down", "up" and 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pair:
+class LowRankPair:
     """Low-rank step of one module."""
 
     key: str
@@ -76,7 +76,7 @@ def pairs_by_module(
     modules: Collection[str],
     dropped: Callable[[str], bool],
     path: Path,
-) -> dict[str, Pair]:
+) -> dict[str, LowRankPair]:
     """Return a LoRA's pairs under the names of the base's own modules.
 
     Args:
@@ -90,7 +90,7 @@ def pairs_by_module(
             several adapters or keys are of one module.
     """
     resolve = _Resolver(modules, dropped, path)
-    found: dict[str, Pair] = {}
+    found: dict[str, LowRankPair] = {}
     for stem, parts in _parts_by_stem(tensors, path).items():
         pair = _pair(stem, parts, path)
         module = resolve(stem)
@@ -143,7 +143,7 @@ def _split(key: str, path: Path) -> tuple[str, str, str | None]:
     )
 
 
-def _pair(stem: str, parts: _Parts, path: Path) -> Pair:
+def _pair(stem: str, parts: _Parts, path: Path) -> LowRankPair:
     """Return the pair of a module; neither half may lack, nor be no matrix."""
     half = parts.get("down") or parts.get("up")
     if half is None:
@@ -159,7 +159,9 @@ def _pair(stem: str, parts: _Parts, path: Path) -> Pair:
     (_, down), (_, up) = parts["down"], parts["up"]
     if min(down.dim(), up.dim()) < 2:
         raise CheckpointError(f"{path}: the LoRA of {stem!r} has no matrices: save it again")
-    return Pair(key=stem, down=down, up=up, alpha=parts["alpha"][1] if "alpha" in parts else None)
+    return LowRankPair(
+        key=stem, down=down, up=up, alpha=parts["alpha"][1] if "alpha" in parts else None
+    )
 
 
 class _Resolver:
@@ -176,7 +178,7 @@ class _Resolver:
     def __call__(self, stem: str) -> str:
         """Return the name of a module of the base, or of one that the base leaves out."""
         flat = next((stem.removeprefix(w) for w in _FLAT if stem.startswith(w)), None)
-        names = list(_unwrapped(stem)) if flat is None else self._flat.get(flat, [flat])
+        names = list(_unwrap_names(stem)) if flat is None else self._flat.get(flat, [flat])
         found = [name for name in names if name in self._modules or self._dropped(name)]
         if len(found) > 1:
             raise CheckpointError(
@@ -197,7 +199,7 @@ class _Resolver:
         )
 
 
-def _unwrapped(stem: str) -> Iterable[str]:
+def _unwrap_names(stem: str) -> Iterable[str]:
     """Yield a name without its first 0, 1, 2 … wrappers."""
     name = stem
     yield name

@@ -11,12 +11,12 @@ __all__ = [
     "OptionError",
     "is_off",
     "is_stated",
-    "json_object",
-    "number",
-    "numbers_by_name",
-    "shown",
-    "truth",
-    "whole_number",
+    "read_number",
+    "read_numbers",
+    "read_object",
+    "read_truth",
+    "read_whole_number",
+    "show_value",
 ]
 
 _OFF = frozenset({"", "0", "false", "no", "none", "null", "{}", "[]"})
@@ -40,7 +40,7 @@ def is_stated(value: object) -> bool:
     return value is not None
 
 
-def truth(option: str, value: object) -> bool:
+def read_truth(option: str, value: object) -> bool:
     """Return true or false of an option's value, as a text or not.
 
     Raises:
@@ -50,10 +50,10 @@ def truth(option: str, value: object) -> bool:
         return False
     if value is True or value == 1 or (isinstance(value, str) and value.strip().lower() in _ON):
         return True
-    raise OptionError(f"'{option}' is {shown(value)}, expected true or false")
+    raise OptionError(f"'{option}' is {show_value(value)}, expected true or false")
 
 
-def number(option: str, value: object) -> float:
+def read_number(option: str, value: object) -> float:
     """Return a positive number, as a text or not.
 
     Raises:
@@ -64,35 +64,35 @@ def number(option: str, value: object) -> float:
         with contextlib.suppress(ValueError, OverflowError):
             found = float(value)
     if not math.isfinite(found) or found <= 0:
-        raise OptionError(f"{option[:200]!r} is {shown(value)}, not a number above 0")
+        raise OptionError(f"{option[:200]!r} is {show_value(value)}, not a number above 0")
     return found
 
 
-def whole_number(option: str, value: object) -> int:
+def read_whole_number(option: str, value: object) -> int:
     """Return a positive integer, as a text or not.
 
     Raises:
         OptionError: it is not one.
     """
-    found = number(option, value)
+    found = read_number(option, value)
     if found != int(found):
-        raise OptionError(f"'{option}' is {shown(value)}, not a whole number")
+        raise OptionError(f"'{option}' is {show_value(value)}, not a whole number")
     return int(found)
 
 
-def numbers_by_name(option: str, value: object) -> dict[str, float]:
+def read_numbers(option: str, value: object) -> dict[str, float]:
     """Return positive numbers by the names of modules, in order; an object, or its JSON.
 
     Raises:
         OptionError: it is not such an object, or a huge one.
     """
-    found = {} if is_off(value) else json_object(option, value)
+    found = {} if is_off(value) else read_object(option, value)
     if len(found) > _MAX_NAMES:
         raise OptionError(f"'{option}' has {len(found)} names, expected {_MAX_NAMES} at most")
-    return {str(name): number(f"{option}.{name}", stated) for name, stated in found.items()}
+    return {str(name): read_number(f"{option}.{name}", stated) for name, stated in found.items()}
 
 
-def json_object(option: str, value: object) -> Mapping[str, object]:
+def read_object(option: str, value: object) -> Mapping[str, object]:
     """Return an object, or the one that a text in JSON holds.
 
     Raises:
@@ -101,13 +101,13 @@ def json_object(option: str, value: object) -> Mapping[str, object]:
     try:
         found = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError) as error:
-        raise OptionError(f"'{option}' is {shown(value)}, not JSON") from error
+        raise OptionError(f"'{option}' is {show_value(value)}, not JSON") from error
     if not isinstance(found, Mapping):
-        raise OptionError(f"'{option}' is {shown(found)}, not an object in JSON")
+        raise OptionError(f"'{option}' is {show_value(found)}, not an object in JSON")
     return found
 
 
-def shown(value: object) -> str:
+def show_value(value: object) -> str:
     """Return a value as a message shows it: hostile ones have no end, or nest."""
     if isinstance(value, str):
         return repr(value[:60])

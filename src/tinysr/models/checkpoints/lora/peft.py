@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .options import OptionError, is_off, number, numbers_by_name, shown, truth, whole_number
+from .options import (
+    OptionError,
+    is_off,
+    read_number,
+    read_numbers,
+    read_truth,
+    read_whole_number,
+    show_value,
+)
 from .statement import Statement
 
 __all__ = ["PLAIN_OPTIONS", "check_plain", "statement_of_peft"]
@@ -42,8 +50,8 @@ def check_plain(options: Mapping[str, object]) -> None:
         text = str(value).lower() if isinstance(value, str | bool) else None
         if text not in _VALUES.get(name, ()):
             raise OptionError(
-                f"{name[:60]!r} is {shown(value)}: only plain LoRAs are merged; merge it with peft "
-                f"and save the base"
+                f"{name[:60]!r} is {show_value(value)}: only plain LoRAs are merged; merge it with "
+                "peft and save the base"
             )
 
 
@@ -59,9 +67,9 @@ def statement_of_peft(options: Mapping[str, object], source: str) -> Statement:
     rank = options.get("r")
     return Statement(
         source=source,
-        alpha=number("lora_alpha", options["lora_alpha"]),
-        rank=None if rank is None else whole_number("r", rank),
-        alphas=numbers_by_name("alpha_pattern", options.get("alpha_pattern")),
-        ranks=numbers_by_name("rank_pattern", options.get("rank_pattern")),
-        rank_stabilised=truth("use_rslora", options.get("use_rslora")),
+        alpha=read_number("lora_alpha", options["lora_alpha"]),
+        rank=None if rank is None else read_whole_number("r", rank),
+        alphas=read_numbers("alpha_pattern", options.get("alpha_pattern")),
+        ranks=read_numbers("rank_pattern", options.get("rank_pattern")),
+        rank_stabilised=read_truth("use_rslora", options.get("use_rslora")),
     )

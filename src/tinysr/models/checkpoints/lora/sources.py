@@ -14,8 +14,8 @@ from tinysr.models.checkpoints.files import read_json
 
 from .find import adapter_config
 from .metadata import statements_of_kohya, statements_of_metadata, statements_of_nested
-from .names import Pair
-from .options import OptionError, number
+from .names import LowRankPair
+from .options import OptionError, read_number
 from .peft import statement_of_peft
 from .statement import Statement
 
@@ -25,7 +25,7 @@ _BFLOAT16 = 2**-8  # relative error of a number in the coarsest type that tensor
 
 
 def statements(
-    lora: Path, metadata: Mapping[str, str], pairs: Mapping[str, Pair]
+    lora: Path, metadata: Mapping[str, str], pairs: Mapping[str, LowRankPair]
 ) -> list[Statement]:
     """Return what every source says of a LoRA's strength; none if nothing is said anywhere.
 
@@ -39,18 +39,18 @@ def statements(
     """
     found: list[Statement] = []
     if config := adapter_config(lora):
-        with _blamed(config):
+        with _blame(config):
             found.append(statement_of_peft(read_json(config), config.name))
-    with _blamed(lora):
+    with _blame(lora):
         found += statements_of_nested(metadata)
         found += statements_of_metadata(metadata)
         found += statements_of_kohya(metadata)
-        found += _of_tensors(pairs)
+        found += _statements_of_tensors(pairs)
     return found
 
 
 @contextmanager
-def _blamed(path: Path) -> Iterator[None]:
+def _blame(path: Path) -> Iterator[None]:
     """Turn what is not understood into an error that names the file."""
     try:
         yield
@@ -58,13 +58,13 @@ def _blamed(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: the LoRA's options are not understood: {error}") from error
 
 
-def _of_tensors(pairs: Mapping[str, Pair]) -> Iterator[Statement]:
+def _statements_of_tensors(pairs: Mapping[str, LowRankPair]) -> Iterator[Statement]:
     alphas: dict[str, float] = {}
     for module, pair in pairs.items():
         if pair.alpha is None:
             continue
         if pair.alpha.numel() != 1:
             raise OptionError(f"'{pair.key}.alpha' has {pair.alpha.numel()} values, expected one")
-        alphas[f"^{module}"] = number(f"{pair.key}.alpha", pair.alpha.item())
+        alphas[f"^{module}"] = read_number(f"{pair.key}.alpha", pair.alpha.item())
     if alphas:
         yield Statement(source="its .alpha tensors", alphas=alphas, rounding=_BFLOAT16)

@@ -51,7 +51,7 @@ class Statement:
 
     def rank_of(self, module: str) -> float | None:
         """Return the rank that is stated for a module."""
-        return _by_name(self.ranks, module, self.rank)
+        return _find_number(self.ranks, module, self.rank)
 
     @property
     def leaves_open(self) -> bool:
@@ -60,7 +60,7 @@ class Statement:
 
     def scale_of(self, module: str, rank: int) -> float | None:
         """Return what a module's product of factors is multiplied by; None if nothing is said."""
-        alpha = _by_name(self.alphas, module, self.alpha)
+        alpha = _find_number(self.alphas, module, self.alpha)
         if alpha is None:
             return None
         return alpha / (math.sqrt(rank) if self.rank_stabilised else rank)
@@ -72,7 +72,7 @@ def ends_of(module: str) -> set[str]:
     return {".".join(parts[i:]) for i in range(len(parts))} | {f"^{module}"}
 
 
-def _by_name(numbers: Mapping[str, float], module: str, default: float | None) -> float | None:
+def _find_number(numbers: Mapping[str, float], module: str, default: float | None) -> float | None:
     """Return the number of the first name that means a module."""
     if not numbers:
         return default

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tinysr.errors import CheckpointError
 
-from .names import Pair
+from .names import LowRankPair
 from .statement import Statement, ends_of
 
 __all__ = ["scales"]
@@ -16,7 +16,9 @@ _MAX_RANK = 4096  # those in use have 4 to 256
 _WITHOUT = 1.0  # where nothing is said, alpha is the rank, as diffusers takes it
 
 
-def scales(pairs: Mapping[str, Pair], said: Sequence[Statement], path: Path) -> dict[str, float]:
+def scales(
+    pairs: Mapping[str, LowRankPair], said: Sequence[Statement], path: Path
+) -> dict[str, float]:
     """Return what each module's product of factors is multiplied by.
 
     Args:

@@ -1,12 +1,13 @@
-"""The figures in the README, from the commands that print them.
+"""The figures in the documents, from the commands that print them.
 
-    python -m tinysr.benchmarks.report.readme bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
+    python -m tinysr.benchmarks.report.figures bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
-rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->``: costs
-and steps from `tinysr inspect MODEL --json`, quality from the packaged model card, size and parity
-from `tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL --json`, the
-gates from the constants that parity applies, memory, throughput, the comparison of precisions and
-what pruning leaves from the measurements in `benchmarks/results`.
+rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->`` in
+README, CONTRIBUTING and the pages: costs and steps from `tinysr inspect MODEL --json`, quality from
+the packaged model card, size and parity from `tinysr inspect BUNDLE --json`, precision from it and
+from `tinysr calibrate MODEL --json`, the gates from the constants that parity applies, memory,
+throughput, the comparison of precisions and what pruning leaves from the measurements in
+`benchmarks/results`.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-import tinysr
-from tinysr.atomic import write_atomically
 from tinysr.errors import UnsupportedError
 from tinysr.models import PRESETS
 from tinysr.parity import GATES_DB
@@ -31,16 +29,19 @@ from tinysr.training.pruning import PAIRINGS, SearchSpace
 
 from ..pruning import recoverability_report
 from ..pruning.recoverability_report import Results
-from ..record import RESULTS, provenance, read_record
+from ..record import RESULTS, describe_provenance, read_record
 from ..versus import compare_report
 from ..versus.compare import Comparison
+from .card_figures import headline_lines, limit_lines, quality_lines
+from .documents import fill_documents, wrapped
 
 __all__ = [
     "bundle_lines",
     "comparison_lines",
     "cost_lines",
-    "filled",
     "gate_lines",
+    "headline_lines",
+    "limit_lines",
     "main",
     "memory_lines",
     "precision_lines",
@@ -52,11 +53,6 @@ __all__ = [
 ]
 
 MODELS = ("tinysr", "tinysr-nano")
-
-CARD = Path(tinysr.__file__).parent / "models" / "weights" / "tinysr-nano.md"
-
-_SETS = ("photos that were watched", "photos that were not")
-"""The card's tables of quality, in its order."""
 
 _PRECISIONS = {
     "int8": "int8 weights and activations",
@@ -123,26 +119,6 @@ def pruning_lines() -> list[str]:
     ]
 
 
-def quality_lines(card: Path = CARD) -> list[str]:
-    """Return the means of the model card's two tables."""
-    rows = [_cells(line) for line in card.read_text(encoding="utf-8").splitlines()]
-    heads = [i for i, cells in enumerate(rows) if cells[:1] == ["photo"]]
-    means = [i for i, cells in enumerate(rows) if cells[:1] == ["mean"]]
-    if len(heads) != len(_SETS) or len(means) != len(_SETS):
-        raise UnsupportedError(
-            f"{card}: expected {len(_SETS)} tables with a row 'mean', found {len(means)}"
-        )
-    counts = [mean - head - 2 for head, mean in zip(heads, means, strict=True)]  # less the dashes
-    names = [name.removesuffix(" PSNR, SSIM") for name in rows[heads[0]][2:]]
-    columns = [rows[mean][2:] for mean in means]
-    titles = [f"{count} images of {kind}" for count, kind in zip(counts, _SETS, strict=True)]
-    return [
-        f"| mean PSNR in dB, SSIM | {' | '.join(titles)} |",
-        f"|---|{'---|' * len(_SETS)}",
-        *(f"| {' | '.join(cells)} |" for cells in zip(names, *columns, strict=True)),
-    ]
-
-
 def bundle_lines(bundle: Path) -> list[str]:
     """Return a bundle's size, and its lowest PSNR against the eager model."""
     report = _inspect(str(bundle))
@@ -159,7 +135,7 @@ def bundle_lines(bundle: Path) -> list[str]:
         f"compared on {host['system']} {host['machine']}, CPU, with ONNX Runtime "
         f"{tools['onnxruntime']} and PyTorch {tools['torch']}.)"
     )
-    return _wrapped(text)
+    return wrapped(text)
 
 
 def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
@@ -198,7 +174,7 @@ def precision_lines(bundle: Path, calibration: dict[str, Any]) -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        *_wrapped(text),
+        *wrapped(text),
     ]
 
 
@@ -211,7 +187,7 @@ def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
         raise UnsupportedError(
             f"{file}: expected what `tinysr compare -o` writes, found other JSON"
         ) from error
-    return [*compare_report.markdown_lines(found), *_wrapped(f"({provenance(record)}.)")]
+    return [*compare_report.markdown_lines(found), *wrapped(f"({describe_provenance(record)}.)")]
 
 
 def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[str]:
@@ -223,7 +199,11 @@ def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[s
         raise UnsupportedError(
             f"{file}: expected what `make recoverability` writes, found other JSON"
         ) from error
-    return [*recoverability_report.markdown_lines(found), "", *_wrapped(f"({provenance(record)}.)")]
+    return [
+        *recoverability_report.markdown_lines(found),
+        "",
+        *wrapped(f"({describe_provenance(record)}.)"),
+    ]
 
 
 def gate_lines() -> list[str]:
@@ -245,8 +225,8 @@ def memory_lines() -> list[str]:
         "|---|---|---|---|",
         *rows,
         "",
-        *_wrapped(f"({provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, with all "
-                  "that Python and the libraries take.)"),
+        *wrapped(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, "
+                  "with all that Python and the libraries take.)"),
     ]  # fmt: skip
 
 
@@ -254,31 +234,13 @@ def throughput_lines() -> list[str]:
     """Return what a folder's speed is of that of inference alone."""
     record = read_record(RESULTS / "throughput.json")
     found = record["figures"]
-    return _wrapped(
+    return wrapped(
         f"A folder of {found['photos']} photos runs at {found['share']:.1%} of the speed of "
         f"inference alone ({found['lowest']:.1%} to {found['highest']:.1%} in {found['repeats']} "
         f"pairs): {found['megapixels'] / found['folder']:.2f} megapixels of results per second, "
         "reading, hashing, writing and colour fix included. "
-        f"({provenance(record)}; `tinysr-nano`; `make bench` measures it.)"
+        f"({describe_provenance(record)}; `tinysr-nano`; `make bench` measures it.)"
     )
-
-
-def filled(text: str, name: str, lines: Sequence[str]) -> str:
-    """Return ``text`` with the block ``name`` replaced.
-
-    Raises:
-        UnsupportedError: the text lacks the block's markers.
-    """
-    begin, end = f"<!-- begin:{name} -->", f"<!-- end:{name} -->"
-    before, found, rest = text.partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise UnsupportedError(f"expected the markers {begin} and {end}, found none")
-    return "\n".join([f"{before}{begin}", *lines, f"{end}{after}"])
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, 100, break_on_hyphens=False, break_long_words=False)
 
 
 def _megabytes(artifacts: Sequence[dict[str, Any]]) -> str:
@@ -302,7 +264,7 @@ def _said(command: str, target: str, *words: str) -> dict[str, Any]:
 
 def _calibrated() -> dict[str, Any]:
     """Return what a calibration says; its plan goes aside, where nobody edits one."""
-    return _said("calibrate", MODELS[1], "-o", "build/readme", "--overwrite")
+    return _said("calibrate", MODELS[1], "-o", "build/figures", "--overwrite")
 
 
 def _millions(report: dict[str, Any], form: str) -> str:
@@ -313,24 +275,20 @@ def _giga(report: dict[str, Any], field: str) -> str:
     return f"{report['totals']['folded'][field] / 1e9:.4g} G"
 
 
-def _cells(line: str) -> list[str]:
-    """Return the cells of a table's row, without bold; nothing for other lines."""
-    if not line.startswith("|"):
-        return []
-    return [cell.strip().strip("*") for cell in line.strip().strip("|").split("|")]
-
-
 @program
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Rewrite the README's figures; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.report.readme")
+    """Rewrite the documents' figures; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.report.figures")
     parser.add_argument("bundle", type=Path, help="the folder of tinysr-nano's bundle")
     parser.add_argument("--fp16", type=Path, help="its bundle with fp16, for the precisions")
-    parser.add_argument("--readme", type=Path, default=Path("README.md"))
+    parser.add_argument(
+        "--documents", type=Path, default=Path(), help="the project's folder (the working folder)"
+    )
     options = parser.parse_args(arguments)
-    text = options.readme.read_text(encoding="utf-8")
     figures = {
         "bundle": bundle_lines(options.bundle),  # first: it is what may be missing
+        "headline": headline_lines(),
+        "limits": limit_lines(),
         "quality": quality_lines(),
         "costs": cost_lines(),
         "steps": step_lines(),
@@ -343,10 +301,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     if options.fp16 is not None:
         figures["precision"] = precision_lines(options.fp16, _calibrated())
-    for name, lines in figures.items():
-        text = filled(text, name, ["", *lines, ""])
-    write_atomically(options.readme, text, UnsupportedError)
-    Output().line(f"Wrote the figures in {options.readme}")
+    changed = fill_documents(options.documents, figures)
+    Output().line(f"Wrote the figures in {', '.join(map(str, changed))}")
     return 0
 
 
