@@ -6,8 +6,9 @@ Programs begin with :func:`program`, print through :class:`Output`, and lay out 
 
 from .children import run_child
 from .encoding import degrade_text, make_plain
-from .output import Output, Part, style_text
+from .output import Output
 from .program import program, run_program
+from .styled import Part, style_text
 from .tables import Column, Table
 
 __all__ = [

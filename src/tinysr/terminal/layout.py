@@ -18,7 +18,7 @@ from .encoding import degrade_text, make_plain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .output import Part
+    from .styled import Part
     from .tables import Column, Table
 
 __all__ = ["table_lines", "wrap_text"]

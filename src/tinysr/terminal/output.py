@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .encoding import degrade_text, make_plain
 
@@ -16,17 +16,9 @@ if TYPE_CHECKING:
 
     from .tables import Table
 
-__all__ = ["Output", "Part", "json_text", "style_text", "width_of"]
+from tinysr.terminal.styled import Part
 
-Part: TypeAlias = "str | Text"
-"""A piece of a line. Nothing in it is markup, so a name can't be mistaken for any."""
-
-
-def style_text(text: str, style: str) -> Text:
-    """Return a piece of a line in a style, such as ``bold red``."""
-    from rich.text import Text  # noqa: PLC0415  JSON needs none of it
-
-    return Text(make_plain(text), style)
+__all__ = ["Output", "json_text", "width_of"]
 
 
 class Output:

@@ -9,8 +9,9 @@ from typing import ParamSpec
 
 from tinysr.errors import TinySRError
 
-from .output import Output, style_text
+from .output import Output
 from .streams import is_of_output, prepare, settle
+from .styled import style_text
 
 __all__ = ["BROKEN_PIPE", "INTERRUPTED", "program", "run_program"]
 

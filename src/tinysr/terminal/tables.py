@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .output import Part
+from .styled import Part
 
 __all__ = ["Column", "Table"]
 
