@@ -282,3 +282,11 @@ def test_without_a_bundle_the_documents_stay_as_they_were(
     assert figures.main([str(tmp_path / "missing"), "--documents", str(tmp_path)]) == 2
     assert "missing" in capsys.readouterr().err
     assert page.read_bytes() == (ROOT / "README.md").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_export_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = blocks("docs/python.md", "python")
+    exec(compile(example, "docs/python.md", "exec"), {})  # noqa: S102
+    assert (tmp_path / "bundles" / "mine" / "manifest.json").is_file()
