@@ -32,6 +32,7 @@ __all__ = [
     "KINDS",
     "TAUGHT",
     "Taught",
+    "count_listed",
     "read_taught",
     "shard_origin",
     "shard_path",
@@ -111,6 +112,15 @@ def write_index(folder: Path, origin: Mapping[str, Any], shards: int) -> None:
     ]
     text = json.dumps({"origin": origin, "shards": rows}, indent=2) + "\n"
     write_atomically(folder / INDEX, text, CheckpointError)
+
+
+def count_listed(folder: Path) -> int | None:
+    """Return how many shards a folder's list has; None if there is no list that can be read."""
+    text = paths.read_limited(folder / INDEX, _MOST_INDEX, CheckpointError)
+    try:
+        return len(json.loads(text)["shards"]) if text is not None else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def read_taught(folder: Path) -> Taught:

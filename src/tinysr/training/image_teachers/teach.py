@@ -21,8 +21,8 @@ from tinysr.training.image_teachers.config import TeachConfig
 from tinysr.training.image_teachers.released import load_image_teacher
 from tinysr.training.image_teachers.rrdbnet import RRDBNet
 from tinysr.training.image_teachers.shards import (
-    INDEX,
     KINDS,
+    count_listed,
     shard_origin,
     shard_path,
     to_bytes,
@@ -79,7 +79,7 @@ def teach(lesson: Lesson, *, team: Team | None = None, said: TellLine = print) -
                 write_shard(shard_path(lesson.folder, index), tensors, origin)
                 said(_progress(index, len(mine) - done, time.monotonic() - start, config))
     team.wait()
-    if team.leads and (missing or not paths.is_file(lesson.folder / INDEX, CheckpointError)):
+    if team.leads and (missing or count_listed(lesson.folder) != config.shards):
         write_index(lesson.folder, origin, config.shards)
     team.wait()
     return True
