@@ -111,7 +111,7 @@ class Artifact(StrictRecord):
     """Further files that the graph reads: its weights."""
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    options: dict[str, str | int | bool] = Field(default_factory=dict)
+    options: dict[str, str | int | bool] = Field(default={})
     """Build flags."""
     simplified: Simplification | None = None
     parity: Verdict = Verdict(result="not run")
@@ -194,7 +194,7 @@ class Manifest(StrictRecord):
     precision_plan: FileEntry | None = None
     """Plan that decided which modules of the fp16 and int8 artifacts stay wide; null if there is
     none."""
-    quantization_plans: dict[str, FileEntry] = Field(default_factory=dict)
+    quantization_plans: dict[str, FileEntry] = Field(default={})
     """Plans that decided ranges and kept layers, by name: int8, w8 and w4 are those of graphs;
     coreml-w8, coreml-w6 and coreml-w4 are those of Core ML packages."""
     artifacts: tuple[Artifact, ...]

@@ -55,7 +55,7 @@ PATCHES = {
     ),
     "extension in the format": (
         "import tinysr.export.openvino.target as t, tinysr.export.extend as e\n"
-        "t._converted, e._checked_graphs = stay, lambda bundle, _: bundle.artifacts('onnx')",
+        "t._convert, e._check_graphs = stay, lambda bundle, _: bundle.artifacts('onnx')",
         ("export", "twin", "-o", "out/new", "-t", "openvino", "--no-gate"),
     ),
     "parity in a temporary folder": (

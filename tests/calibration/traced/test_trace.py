@@ -31,7 +31,7 @@ class Recorder(Walker):
         super().__init__(of)
         self.values: dict[str, torch.Tensor] = {}
 
-    def computed(self, op: Op, value: torch.Tensor) -> torch.Tensor:
+    def convert_output(self, op: Op, value: torch.Tensor) -> torch.Tensor:
         self.values[op.name] = value
         return value
 

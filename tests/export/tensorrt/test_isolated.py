@@ -43,7 +43,9 @@ def test_a_killed_process_is_a_lack_of_memory() -> None:
     def work(_: TellStep) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    with pytest.raises(MissingBackendError, match=r"engine: this machine's memory.*SIGKILL"):
+    with pytest.raises(
+        MissingBackendError, match=r"engine: this machine has too little memory.*SIGKILL"
+    ):
         run_isolated(work, label="engine")
 
 

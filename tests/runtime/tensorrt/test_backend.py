@@ -136,7 +136,9 @@ def test_too_little_memory_of_the_gpu_is_said_and_given_back(
 ) -> None:
     machine.device.memory = 100_000
     bundle = Bundle(folder)
-    with pytest.raises(MissingBackendError, match=r"cudaErrorMemoryAllocation: the GPU's memory"):
+    with pytest.raises(
+        MissingBackendError, match=r"cudaErrorMemoryAllocation: the GPU has too little memory"
+    ):
         create("tensorrt").open(bundle, engine(bundle, "encoder"))
     assert not machine.device.held
     assert not machine.device.queues
@@ -146,7 +148,7 @@ INVALID = {
     1: "another version of TensorRT-RTX",
     2: "built for other GPUs",
     4: "driver here is too old",
-    32: "no engine, or was cut short",
+    32: "not an engine, or it was cut short",
     0x12: "other GPUs; the GPU has too little memory",
 }
 
