@@ -237,7 +237,7 @@ REFUSED: dict[str, tuple[Change, tuple[str, ...]]] = {
     "a config beside two LoRAs": (
         both(beside(lora_alpha=4),
              lambda c: shutil.copy(c.path, c.path.with_name("other.safetensors"))),
-        ("one of other.safetensors, transformer.safetensors, not known which", "folder of its own")),
+        ("one of other.safetensors, transformer.safetensors, not known", "folder of its own")),
 }  # fmt: skip
 
 
