@@ -205,8 +205,9 @@ def test_a_link_to_a_secret_is_refused_and_nothing_of_it_is_told(
             lambda data: [a["data"][0].update(size=len(SECRET)) for a in data["artifacts"]],
         )
     said = refused(folder, "is a link to .*secret, which is not the file that the manifest")
-    assert file_sha256(secret)[:8] not in said
-    assert str(len(SECRET)) not in said
+    words = said.replace(str(tmp_path), "")  # numbers of temporary folders may be any
+    assert file_sha256(secret)[:8] not in words
+    assert str(len(SECRET)) not in words
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])

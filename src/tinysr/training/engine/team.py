@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -92,7 +93,11 @@ def gather(device: str = "auto") -> Iterator[Team]:
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Team(rank=rank, size=size, device=chosen)
+        dist.barrier()  # nobody leaves while another still needs the group
     finally:
+        # DistributedDataParallel is part of circles; what they keep of the group would otherwise
+        # end with the interpreter, whose threads are gone by then.
+        gc.collect()
         dist.destroy_process_group()
 
 
