@@ -101,8 +101,8 @@ class Session(ABC):
         """
         if self._closed:
             raise UnsupportedError(f"{self.artifact.label}: this session is closed; open a new one")
-        check_feeds(self.artifact, feeds)
         start = time.perf_counter()
+        check_feeds(self.artifact, feeds)
         with report_exhaustion(self.artifact.label, MORE_ROOM):
             results = self._run(feeds)
         if self.on_run:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from tinysr.errors import UnsupportedError
+from tinysr.records import StrictRecord
 
 from ..pruning import recoverability_report
 from ..pruning.recoverability_report import Results
@@ -18,27 +21,28 @@ from .documents import wrap_lines
 __all__ = ["comparison_lines", "memory_lines", "recoverability_lines", "throughput_lines"]
 
 
+Kept = TypeVar("Kept", bound=StrictRecord)
+
+
+def _validate(kind: type[Kept], record: Mapping[str, Any], expected: str) -> Kept:
+    """Return a record's figures as what they should be."""
+    try:
+        return kind.model_validate(record["figures"])
+    except ValidationError as error:
+        raise UnsupportedError(f"{expected}, found other JSON") from error
+
+
 def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
     """Return the table of all precisions, from what `tinysr compare` measured."""
     record = read_record(file)
-    try:
-        found = Comparison.model_validate(record["figures"])
-    except ValidationError as error:
-        raise UnsupportedError(
-            f"{file}: expected what `tinysr compare -o` writes, found other JSON"
-        ) from error
+    found = _validate(Comparison, record, f"{file}: expected what `tinysr compare -o` writes")
     return [*compare_report.markdown_lines(found), *wrap_lines(f"({describe_provenance(record)}.)")]
 
 
 def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[str]:
     """Return the tables of what pruning leaves, from what `make recoverability` measured."""
     record = read_record(file)
-    try:
-        found = Results.model_validate(record["figures"])
-    except ValidationError as error:
-        raise UnsupportedError(
-            f"{file}: expected what `make recoverability` writes, found other JSON"
-        ) from error
+    found = _validate(Results, record, f"{file}: expected what `make recoverability` writes")
     return [
         *recoverability_report.markdown_lines(found),
         "",

@@ -252,3 +252,15 @@ def test_the_thin_install_brings_no_torch_and_no_onnx() -> None:
     assert thin == {
         *("numpy", "onnxruntime", "pillow", "platformdirs", "pydantic", "pyvips", "rich", "typer")
     }
+
+
+@pytest.mark.parametrize("command", ["parity", "compare"])
+def test_a_missing_package_is_one_line(
+    command: str, run: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, out, err = run(command, "bundle")
+    assert code == 3
+    assert not out
+    assert err.startswith("error: the package 'torch' is not installed: pip install 'tinysr[")
+    assert err.count("\n") == 1

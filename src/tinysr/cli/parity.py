@@ -42,6 +42,10 @@ def parity(  # noqa: PLR0917  typer's options are its parameters
 
     Exits 1 when an artifact fails its gate, after naming the first module that departs.
     """
+    from tinysr.errors import require
+
+    for package in ("torch", "onnx", "jinja2"):
+        require(package, extra="parity")
     from tinysr.parity import REPORT_HTML, ReportCopies
     from tinysr.runtime.bundle import Bundle
     from tinysr.workflows.parity import check_parity
