@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,11 +21,9 @@ from .records import with_options
 if TYPE_CHECKING:
     from tinysr.training import RecipeRun
     from tinysr.training.engine import SessionSettings, Team
+    from tinysr.training.image_teachers.teach import TellLine
 
 __all__ = ["train"]
-
-TellLine = Callable[[str], None]
-"""Function that prints a line, where this process leads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

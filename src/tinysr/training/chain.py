@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,15 +14,13 @@ from tinysr.training.config import parse_config, read_config
 from tinysr.training.engine import CHECKPOINT, SessionSettings, Team
 from tinysr.training.image_teachers import Lesson, read_teach_config, teach
 from tinysr.training.image_teachers.config import TEACH
+from tinysr.training.image_teachers.teach import TellLine
 from tinysr.training.recipes import GUEST_SOURCES, SOURCES, STARTS, config_path, stages_of
 from tinysr.training.runner import PRODUCT, RECORD, StageRun, run_stage
 from tinysr.training.stages import uses_features
 from tinysr.training.stages.pixel_loss import FEATURES
 
-__all__ = ["RecipeRun", "TellLine", "run_chain"]
-
-TellLine = Callable[[str], None]
-"""Callback, called with each line about how the chain goes on."""
+__all__ = ["RecipeRun", "run_chain"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

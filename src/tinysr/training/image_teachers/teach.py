@@ -34,6 +34,7 @@ from tinysr.training.photos import Photos
 __all__ = ["Lesson", "teach"]
 
 TellLine = Callable[[str], None]
+"""Function that is called with each line about how long work goes on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
