@@ -10,7 +10,7 @@ from tinysr.manifest import Artifact, Manifest, Stage
 from .geometry import LATENT_STRIDE
 from .session import Session
 
-__all__ = ["WINDOWS", "latent_channels", "latent_sides", "latent_tile", "longest_latents"]
+__all__ = ["latent_channels", "latent_sides", "latent_tile", "longest_latents"]
 
 WINDOWS = "windows"
 """The option of an artifact that takes squares of fixed sizes: their sides in low-resolution
@@ -85,8 +85,8 @@ def latent_sides(sessions: Mapping[Stage, Session]) -> tuple[int, ...]:
     Raises:
         BundleError: the two have no side in common.
     """
-    named = [str(sessions[s].artifact.options.get(WINDOWS, "")) for s in ("encoder", "decoder")]
-    sides = [{int(side) // LATENT_STRIDE for side in text.split()} for text in named if text]
+    named = [sessions[stage].artifact.options.windows for stage in ("encoder", "decoder")]
+    sides = [{side // LATENT_STRIDE for side in windows} for windows in named if windows]
     if not sides:
         return ()
     common = set.intersection(*sides)

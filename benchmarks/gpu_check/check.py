@@ -13,6 +13,7 @@ import numpy as np
 
 from tinysr.errors import MissingBackendError, TinySRError
 from tinysr.export.extend import Extension, extend_bundle
+from tinysr.facts import TensorRTFacts
 from tinysr.manifest import Artifact
 from tinysr.models import Loaded, load_source
 from tinysr.parity import compute_references, run_parity
@@ -133,7 +134,7 @@ def _layers(bundle: Bundle, precision: str) -> dict[str, Any]:
             types: Any = layer_types(load_engine(artifact, bundle.path(artifact)))
         except TinySRError as error:
             types = f"not inspected: {error}"
-        network = {k: v for k, v in artifact.options.items() if k.startswith("layers_in_")}
+        network = artifact.facts(TensorRTFacts).layers
         found[artifact.stage] = {"engine": types, "network": network}
     return found
 

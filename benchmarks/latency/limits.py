@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tinysr.facts import OpenVinoFacts
 from tinysr.manifest import Artifact, Stage
 
 from ..peaks import Peaks
@@ -28,7 +29,8 @@ def find_computed_type(artifact: Artifact) -> str | None:
         return None
     if artifact.precision == "int8":
         return "int8"
-    return {"f32": "fp32"}.get(str(artifact.options["inference_precision"]), "bf16")
+    computed = artifact.facts(OpenVinoFacts).inference_precision
+    return "fp32" if computed == "f32" else "bf16"
 
 
 def list_reached(

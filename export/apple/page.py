@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from tinysr.errors import BundleError, require
+from tinysr.facts import CoreMLFacts
 from tinysr.manifest import LATENT_STRIDE, Artifact, Manifest, Verdict
 
 __all__ = ["mobile_page"]
@@ -134,9 +135,9 @@ def _row(folder: str, group: list[Artifact]) -> _Package:
     return _Package(
         folder=folder,
         precision=group[0].precision,
-        system=str(group[0].options.get("minimum_deployment_target", "iOS17")),
+        system=group[0].facts(CoreMLFacts).minimum_deployment_target,
         megabytes=f"{sum(files.values()) / 1e6:.1f}",
-        functions=", ".join(str(a.options.get("function", a.stage)) for a in group),
+        functions=", ".join(a.facts(CoreMLFacts).function for a in group),
         worst=_find_worst([a.parity for a in group]),
         gate=f"{max(gates):.0f} dB" if gates else "not measured",
     )

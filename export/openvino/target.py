@@ -8,6 +8,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tinysr.errors import UnsupportedError, require
+from tinysr.facts import OpenVinoFacts
 from tinysr.manifest import Artifact, FileEntry
 
 from ..files import describe_file
@@ -103,7 +104,7 @@ def _artifact(
         data=data,
         inputs=graph.inputs,
         outputs=graph.outputs,
-        options={"inference_precision": own, "kept_f32": KEPT},
+        options=OpenVinoFacts(inference_precision=own, kept_f32=KEPT),
     )
 
 

@@ -13,6 +13,7 @@ import onnx
 
 from tinysr import paths
 from tinysr.errors import BundleError, GateError, UnsupportedError
+from tinysr.facts import SizeSpan, TensorRTFacts
 from tinysr.hashing import file_sha256
 from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import find_gpu
@@ -121,7 +122,7 @@ def check_sizes(engines: Sequence[Artifact]) -> None:
         if engine.precision != "fp16" or engine.stage not in wide:
             continue
         other = wide[engine.stage]
-        weights = int(other.options["weight_bytes"]) - int(engine.options["weight_bytes"])
+        weights = other.facts(TensorRTFacts).weight_bytes - engine.facts(TensorRTFacts).weight_bytes
         saved = other.file.size - engine.file.size
         if weights >= _WORTH and saved < SAVED_SHARE * weights:
             raise GateError(
@@ -197,34 +198,31 @@ def _place(job: _Job, key: Key, target: Path, build: Callable[[Path], None]) -> 
 
 def _describe(
     job: _Job, profile: Profile, weights: int, counts: Mapping[str, int]
-) -> dict[str, str | int | bool]:
+) -> TensorRTFacts:
     """Return what the manifest says of an engine's build."""
     options = job.options
-    flags = {
-        "strip": options.strip,
-        "refit": options.refit,
-        "weight_streaming": options.weight_streaming,
-        "version_compatible": options.version_compatible,
-    }
-    return {
-        "flavor": job.flavor.name,
-        "version": job.flavor.version,
-        "gpu": _describe_gpu(job.flavor, options),
-        "shapes": str(profile),
-        "largest_batch": profile.dims[0].most,
-        "longest_side": max(profile.dims[-1].most, profile.dims[-2].most),
-        "weight_bytes": weights,
-        **{f"layers_in_{dtype}": count for dtype, count in counts.items()},
-        **{name: True for name, asked in flags.items() if asked},
-    }
+    return TensorRTFacts(
+        flavor=job.flavor.name,
+        version=job.flavor.version,
+        gpu=_describe_gpu(job.flavor, options),
+        hardware=options.hardware,
+        shapes=tuple(SizeSpan(least=d.least, best=d.best, most=d.most) for d in profile.dims),
+        largest_batch=profile.dims[0].most,
+        longest_side=max(profile.dims[-1].most, profile.dims[-2].most),
+        weight_bytes=weights,
+        layers=dict(counts),
+        strip=options.strip,
+        refit=options.refit,
+        weight_streaming=options.weight_streaming,
+        version_compatible=options.version_compatible,
+    )
 
 
 def _describe_gpu(flavor: Flavor, options: TensorRTOptions) -> str:
     if flavor.name == "rtx" and CURRENT not in options.compute_capabilities:
         return " ".join(options.compute_capabilities) or PORTABLE
     found = find_gpu()
-    here = f"{found.name} ({found.capability})" if found else "none"
-    return here if options.hardware == "none" else f"{here}, {options.hardware}"
+    return f"{found.name} ({found.capability})" if found else "none"
 
 
 def _options(settings: TargetSettings) -> TensorRTOptions:

@@ -19,6 +19,7 @@ import numpy as np
 
 from tinysr import paths
 from tinysr.errors import BundleError, require
+from tinysr.facts import CoreAIFacts
 from tinysr.manifest import Artifact
 
 from ..bundle import Bundle
@@ -80,7 +81,7 @@ class CoreAISession(Session):
         self._thread = ThreadPoolExecutor(1, "coreai")
         self._loop = asyncio.new_event_loop()
         self._opened: Any = None
-        name = str(artifact.options.get("function", "main"))
+        name = artifact.facts(CoreAIFacts).function
         try:
             self._function = self._wait(self._open(asset, name))
         except _FAILURES as error:

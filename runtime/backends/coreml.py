@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinysr.errors import BundleError, UnsupportedError, require
+from tinysr.facts import CoreMLFacts
 from tinysr.manifest import Artifact
 
 from ..bundle import Bundle
@@ -81,7 +82,7 @@ class CoreMLBackend(Backend):
         package = next((p for p in file.parents if p.suffix == ".mlpackage"), None)
         if package is None:
             raise BundleError(f"{artifact.label}: expected a file of an .mlpackage, found {file}")
-        function = str(artifact.options.get("function", "main"))
+        function = artifact.facts(CoreMLFacts).function
         if self.provider != _INTERPRETER:
             return _NativeSession(artifact, package, function, _UNITS[self.provider])
         return self._open_interpreted(artifact, package, function)

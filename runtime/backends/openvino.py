@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from tinysr.errors import BundleError, MissingBackendError, require
+from tinysr.facts import OpenVinoFacts
 from tinysr.manifest import Artifact
 
 from ..bundle import Bundle
@@ -172,13 +173,13 @@ class FixedShapesSession(OpenVinoSession):
 
 
 def _inference_type(artifact: Artifact) -> str:
-    found = artifact.options.get("inference_precision")
+    found = artifact.facts(OpenVinoFacts).inference_precision
     if found not in _CAPABILITIES:
         raise BundleError(
             f"{artifact.label}: expected an inference_precision of {' or '.join(_CAPABILITIES)}, "
             f"found {found!r}"
         )
-    return str(found)
+    return found
 
 
 def _check_graph(artifact: Artifact, model: Any) -> None:

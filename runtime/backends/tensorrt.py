@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tinysr.errors import MissingBackendError
+from tinysr.facts import TensorRTFacts
 from tinysr.manifest import Artifact, Stage
 
 from ..bundle import Bundle
@@ -67,7 +68,7 @@ class TensorRTBackend(Backend):
         """
         self.demand()
         engine = load_engine(artifact, bundle.path(artifact))
-        if artifact.options.get("strip"):
+        if artifact.facts(TensorRTFacts).strip:
             refit(artifact, engine, bundle.folder)
         kernels = find_cache(artifact.file.sha256) if engine.library.flavor == "rtx" else None
         return TensorRTSession(Execution(artifact, engine, Cuda(cuda_runtime()), kernels))
@@ -79,9 +80,8 @@ class TensorRTSession(Session):
     def __init__(self, execution: Execution) -> None:
         super().__init__(execution.artifact)
         self.execution = execution
-        options = execution.artifact.options
-        self.longest_side = _number(options.get("longest_side"))
-        self.largest_batch = _number(options.get("largest_batch"))
+        facts = execution.artifact.facts(TensorRTFacts)
+        self.longest_side, self.largest_batch = facts.longest_side, facts.largest_batch
 
     def join(self, later: Mapping[Stage, Session]) -> Joined | None:
         """Return the stages of one tile as one, without a way through the host."""
@@ -101,7 +101,3 @@ class TensorRTSession(Session):
 
     def _close(self) -> None:
         self.execution.close()
-
-
-def _number(option: object) -> int | None:
-    return option if isinstance(option, int) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.errors import BundleError, MissingBackendError
+from tinysr.facts import TensorRTFacts
 from tinysr.manifest import Artifact
 
 from .device import find_gpu
@@ -87,20 +88,22 @@ def load_engine(artifact: Artifact, path: Path) -> Engine:
 
 
 def _explain_version(artifact: Artifact, library: Library) -> str:
-    built, here = artifact.options.get("version"), library.version
-    if built == here or artifact.options.get("version_compatible"):
+    facts, here = artifact.facts(TensorRTFacts), library.version
+    if facts.version == here or facts.version_compatible:
         return ""
-    return f"it was built with {library.title} {built}, found {here} here; {_AGAIN}"
+    return f"it was built with {library.title} {facts.version}, found {here} here; {_AGAIN}"
 
 
 def _explain_gpu(artifact: Artifact) -> str:
     """Compare GPUs where the library can't judge a file: full TensorRT only tries."""
-    built, here = str(artifact.options.get("gpu", "")), find_gpu()
-    if here is None or f"{here.name} ({here.capability})" == built:
+    facts, here = artifact.facts(TensorRTFacts), find_gpu()
+    if here is None or f"{here.name} ({here.capability})" == facts.gpu:
         return ""
-    same = built.endswith("same-compute-capability") and f"({here.capability})" in built
-    ampere = built.endswith("ampere+") and float(here.capability) >= 8.0
-    return "" if same or ampere else f"it was built on {built}, found {here.name} here; {_AGAIN}"
+    same = facts.hardware == "same-compute-capability" and f"({here.capability})" in facts.gpu
+    ampere = facts.hardware == "ampere+" and float(here.capability) >= 8.0
+    if same or ampere:
+        return ""
+    return f"it was built on {facts.gpu}, found {here.name} here; {_AGAIN}"
 
 
 def _explain_invalid(module: Any, runtime: Any, path: Path) -> str:

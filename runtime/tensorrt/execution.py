@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysr.errors import BundleError
+from tinysr.facts import TensorRTFacts
 from tinysr.manifest import Artifact
 
 from .cuda import Cuda, DeviceBuffer, PinnedBuffer
@@ -91,7 +92,7 @@ class Execution:
         if not context.set_input_shape(self._into.name, shape):
             raise BundleError(
                 f"{self.artifact.label}: expected '{self._into.name}' in the shapes "
-                f"{self.artifact.options.get('shapes')}, found {list(shape)}"
+                f"{self.artifact.facts(TensorRTFacts).shapes_text}, found {list(shape)}"
             )
         self._shape = shape
         if shape not in self._graphs:
@@ -142,7 +143,7 @@ class Execution:
 
     def _new_context(self, cache: RuntimeCache | None, opened: ExitStack) -> Any:
         engine = self._engine.engine
-        if self.artifact.options.get("weight_streaming"):
+        if self.artifact.facts(TensorRTFacts).weight_streaming:
             engine.weight_streaming_budget_v2 = engine.get_weight_streaming_automatic_budget()
         if cache is None:
             context = engine.create_execution_context()

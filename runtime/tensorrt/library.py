@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinysr.errors import BundleError, MissingBackendError
+from tinysr.facts import TensorRTFacts
 from tinysr.manifest import Artifact
 
 __all__ = ["LIBRARIES", "Library", "find_library"]
@@ -71,7 +72,7 @@ def find_library(artifact: Artifact) -> Library:
     Raises:
         BundleError: the manifest does not say, or names none that is known.
     """
-    flavor = artifact.options.get("flavor")
+    flavor = artifact.facts(TensorRTFacts).flavor
     for library in LIBRARIES:
         if library.flavor == flavor:
             return library

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 
 from tinysr import paths
 from tinysr.errors import BundleError
+from tinysr.facts import AnyFacts, FormatFacts, read_facts
 from tinysr.records import StrictRecord
 
 __all__ = [
@@ -37,6 +38,8 @@ SCHEMA_VERSION: Literal[1] = 1
 
 LATENT_STRIDE = 2
 """Low-resolution pixels along a latent pixel's side."""
+
+Facts = TypeVar("Facts", bound=FormatFacts)
 
 Stage = Literal["encoder", "transformer", "decoder", "upscale"]
 
@@ -111,10 +114,28 @@ class Artifact(StrictRecord):
     """Further files that the graph reads: its weights."""
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    options: dict[str, str | int | bool] = Field(default={})
-    """Build flags."""
+    options: AnyFacts = FormatFacts()
+    """Facts of its build, as its format has them."""
     simplified: Simplification | None = None
     parity: Verdict = Verdict(result="not run")
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _read_options(cls, data: object, info: ValidationInfo) -> FormatFacts:
+        return read_facts(info.data.get("target"), data)
+
+    def facts(self, kind: type[Facts]) -> Facts:
+        """Return the facts of its build, which have to be of a kind.
+
+        Raises:
+            BundleError: they are another format's.
+        """
+        if not isinstance(self.options, kind):
+            raise BundleError(
+                f"{self.label}: expected {kind.__name__} in the manifest, "
+                f"found {type(self.options).__name__}"
+            )
+        return self.options
 
     @property
     def label(self) -> str:

@@ -21,6 +21,7 @@ from tinysr.export.files import describe_file
 from tinysr.export.onnx.graph import example_input
 from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.target import Build, Target
+from tinysr.facts import CoreAIFacts
 from tinysr.manifest import Artifact, Port, Stage
 
 from ..coreml.package import AUTHOR, add_hash, find_licence
@@ -131,7 +132,7 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str
         data=tuple(describe_file(build.bundle, file) for file in files if file != program),
         inputs=(port(ports.input, ports.takes, 1),),
         outputs=(port(ports.output, ports.gives, 4 if ports.stage == "upscale" else 1),),
-        options={"function": ports.name, "bundle_sha256": facts["bundle_sha256"]},
+        options=CoreAIFacts(function=ports.name, bundle_sha256=facts["bundle_sha256"]),
     )
 
 

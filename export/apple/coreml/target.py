@@ -12,6 +12,7 @@ from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format, QuantizationPlan
 from tinysr.export.target import Build, Target
+from tinysr.facts import CoreMLFacts
 from tinysr.manifest import Artifact, Port
 from tinysr.models import SCALE
 
@@ -169,18 +170,9 @@ def _artifact(
     file, others = package_files(build.bundle, path)
     own = _options(build.options.settings)
     several = len(_functions(own)) > 1
-    options: dict[str, str | int | bool] = {
-        "layout": own.layout,
-        "function": ports.name if several else "main",
-        "minimum_deployment_target": recipe.system,
-        "bundle_sha256": facts["bundle_sha256"],
-    }
-    if ports.gives == "image":
-        options["clamped"] = True
     further = recipe.list_further_sides(ports.stage)
-    if further:
-        name = "tiles" if ports.stage == "upscale" else "windows"
-        options[name] = _sides(recipe.tile, *further)
+    sides = (recipe.tile, *further) if further else ()
+    whole = ports.stage == "upscale"
     channels = build.baked.transformer.pos_embed.proj.in_channels
     into, out = _shapes(ports, build.options.tile, channels, free=bool(further))
     return Artifact(
@@ -191,7 +183,15 @@ def _artifact(
         data=others,
         inputs=(Port(name=ports.input, dtype="float32", shape=into),),
         outputs=(Port(name=ports.output, dtype="float32", shape=out),),
-        options=options,
+        options=CoreMLFacts(
+            layout=own.layout,
+            function=ports.name if several else "main",
+            minimum_deployment_target=recipe.system,
+            bundle_sha256=facts["bundle_sha256"],
+            clamped=ports.gives == "image",
+            tiles=sides if whole else (),
+            windows=() if whole else sides,
+        ),
     )
 
 

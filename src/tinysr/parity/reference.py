@@ -17,7 +17,6 @@ from tinysr.progress import Progress
 from tinysr.suite.images import SuiteImage
 
 __all__ = [
-    "TILES",
     "Reference",
     "clamp_expected",
     "compute_further_references",
@@ -26,12 +25,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.floating[Any]]
-
-CLAMPED = "clamped"
-"""The option of an artifact whose graph clamps the image that it gives."""
-
-TILES = "tiles"
-"""The option of an artifact that takes tiles of more than one size: their sides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +62,7 @@ def clamp_expected(artifact: Artifact, expected: Array) -> Array:
     Most leave it to their caller to clamp an image to [0, 1]. One that gives 8-bit images clamps
     in its graph, and says so.
     """
-    return np.clip(expected, 0, 1) if artifact.options.get(CLAMPED) else expected
+    return np.clip(expected, 0, 1) if artifact.options.clamped else expected
 
 
 def compute_references(
@@ -96,8 +89,8 @@ def compute_references(
 
 def list_further_sides(manifest: Manifest, artifacts: Iterable[Artifact]) -> tuple[int, ...]:
     """Return the sides of tiles that graphs take beside the bundle's, in low-resolution pixels."""
-    named = (str(artifact.options.get(TILES, "")).split() for artifact in artifacts)
-    return tuple(sorted({int(side) for own in named for side in own} - {manifest.tile}))
+    named = {side for artifact in artifacts for side in artifact.options.tiles}
+    return tuple(sorted(named - {manifest.tile}))
 
 
 def compute_further_references(

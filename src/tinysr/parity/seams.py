@@ -23,7 +23,6 @@ from tinysr.models import TinySR
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
 from tinysr.runtime.geometry import LATENT_STRIDE, SCALE, plan
-from tinysr.runtime.latents import WINDOWS
 from tinysr.runtime.network import ImageWork, Network
 from tinysr.runtime.registry import STAGES, create
 from tinysr.runtime.render import render
@@ -159,8 +158,7 @@ def _windows_side(bundle: Bundle) -> int:
     """Return a side that takes several windows of graphs that take only some sizes; 0 without."""
     manifest = bundle.manifest
     halo = LATENT_STRIDE * manifest.halo.latents
-    texts = [str(a.options.get(WINDOWS, "")) for a in bundle.artifacts()]
-    sides = {int(side) for text in texts for side in text.split()}
+    sides = {side for a in bundle.artifacts() for side in a.options.windows}
     usable = [side for side in sides if side > 2 * halo]
     return min(usable) + manifest.tile if usable else 0
 

@@ -18,6 +18,7 @@ from tinysr.benchmarks.latency.limits import find_computed_type
 from tinysr.benchmarks.peaks import UNMEASURED, Peaks, measure_peaks
 from tinysr.benchmarks.report import page as report
 from tinysr.benchmarks.rows import BenchRun, StageRow, read_measured, share_of
+from tinysr.facts import FormatFacts, OpenVinoFacts
 from tinysr.manifest import Artifact
 from tinysr.runtime import Bundle
 
@@ -180,7 +181,7 @@ def test_the_cpus_peaks_limit_what_it_computes(
     target: str, precision: str, hint: str | None, expected: str | None, twin: Path
 ) -> None:
     (artifact, *_) = Bundle(twin).artifacts("onnx")
-    options = {"inference_precision": hint} if hint else {}
+    options = OpenVinoFacts(inference_precision=hint) if hint else FormatFacts()
     changed = {"target": target, "precision": precision, "options": options}
     made: Artifact = artifact.model_copy(update=changed)
     assert find_computed_type(made) == expected

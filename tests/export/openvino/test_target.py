@@ -21,6 +21,7 @@ from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import PRECISIONS, BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.openvino.target import OPENVINO
 from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.facts import OpenVinoFacts
 from tinysr.manifest import Stage, read_manifest
 from tinysr.models import Loaded
 from tinysr.models.accounting import count_stage_costs
@@ -220,7 +221,8 @@ def test_an_unknown_type_is_refused(folder: Path) -> None:
 def open_edited(folder: Path, options: dict[str, Any]) -> None:
     bundle, backend = Bundle(folder), OpenVinoBackend()
     artifact = backend.artifact(bundle, "decoder", "fp32")
-    backend.open(bundle, artifact.model_copy(update={"options": options}))
+    facts = OpenVinoFacts.model_validate(options)
+    backend.open(bundle, artifact.model_copy(update={"options": facts}))
 
 
 def test_a_graph_that_was_damaged_is_named(folder: Path) -> None:

@@ -20,6 +20,7 @@ from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.tensorrt.network import parse_network, read_graph
 from tinysr.export.tensorrt.target import check_sizes
 from tinysr.export.tensorrt.types import check_types, find_kept_modules, walk_layers
+from tinysr.facts import TensorRTFacts
 from tinysr.manifest import Artifact, Manifest, read_manifest
 from tinysr.parity.record import save_manifest
 from tinysr.runtime.bundle import Bundle
@@ -59,8 +60,8 @@ def test_every_stage_and_the_whole_become_engines(engines: Path, graphs: Path) -
     bundle = Bundle(engines)
     for artifact in made:
         assert bundle.path(artifact).read_bytes()[:4] == b"vtrt"
-        assert artifact.options["flavor"] == "rtx"
-        assert artifact.options["gpu"] == "portable"
+        facts = artifact.facts(TensorRTFacts)
+        assert (facts.flavor, facts.gpu) == ("rtx", "portable")
     # From the model or from its bundle: the same graphs, and engines of the same description.
     before = read_manifest(graphs).artifacts
     assert [described(a) for a in manifest.artifacts] == [described(a) for a in before]
@@ -74,7 +75,8 @@ def test_an_engine_that_can_not_run_here_is_never_said_to_have_passed(engines: P
 def test_batches_are_closed_and_sizes_stay_open(engines: Path) -> None:
     manifest = read_manifest(engines)
     assert engine(manifest, "encoder", "fp16").inputs[0].shape == (1, 3, "height", "width")
-    assert engine(manifest, "encoder", "fp16").options["shapes"] == "1 3 16:16:64 16:16:64"
+    facts = engine(manifest, "encoder", "fp16").facts(TensorRTFacts)
+    assert facts.shapes_text == "1 3 16:16:64 16:16:64"
     assert engine(manifest, "upscale", "fp16").inputs[0].shape == (1, 3, TILE, TILE)
 
 
@@ -87,8 +89,8 @@ def test_layers_compute_in_fp16_but_for_the_plans_islands(
     wide = {layer.module for layer in found if layer.dtype == "fp32"}
     assert wide == {*KEPT, "upscale"}  # and the step between the stages
     counts = check_types(found, "fp16", find_kept_modules(plan, model), label="upscale")
-    said = engine(read_manifest(engines), "upscale", "fp16").options
-    assert (said["layers_in_fp16"], said["layers_in_fp32"]) == (counts["fp16"], counts["fp32"])
+    said = engine(read_manifest(engines), "upscale", "fp16").facts(TensorRTFacts)
+    assert said.layers == counts
     assert counts["fp16"] > 5 * counts["fp32"]
 
 
@@ -120,9 +122,12 @@ def test_an_fp32_graph_is_not_taken_for_an_fp16_one(graphs: Path) -> None:
 def test_an_fp16_engine_as_large_as_the_fp32_one_is_refused(engines: Path) -> None:
     manifest = read_manifest(engines)
     wide, half = (engine(manifest, "transformer", p) for p in ("fp32", "fp16"))
-    weights = {"weight_bytes": 10 * 2**20}
-    wide = wide.model_copy(update={"options": {**wide.options, **weights}})
-    half = half.model_copy(update={"options": {**half.options, "weight_bytes": 5 * 2**20}})
+
+    def claim(made: Artifact, weights: int) -> Artifact:
+        facts = made.facts(TensorRTFacts).model_copy(update={"weight_bytes": weights})
+        return made.model_copy(update={"options": facts})
+
+    wide, half = claim(wide, 10 * 2**20), claim(half, 5 * 2**20)
     with pytest.raises(GateError, match="it holds fp32"):
         check_sizes([wide, half])
     saved = wide.file.model_copy(update={"size": half.file.size + 5 * 2**20})

@@ -13,6 +13,7 @@ from tests.support.tiny_models import TILE, noise
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export import BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.facts import CoreAIFacts
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import compute_references, compute_seam_reference, gate_bundle
@@ -116,7 +117,7 @@ def test_what_fails_to_close_leaves_no_thread(
 def test_a_function_that_is_not_there_is_told(bundle: Path) -> None:
     opened = Bundle(bundle)
     artifact = opened.artifact("coreai", "upscale", "fp16")
-    other = artifact.model_copy(update={"options": {"function": "enlarge"}})
+    other = artifact.model_copy(update={"options": CoreAIFacts(function="enlarge")})
     with pytest.raises(BundleError, match="Core AI can't open it"):
         create("coreai").open(opened, other)
 

@@ -22,6 +22,7 @@ from tinysr.export.apple.coreml.tools import check_numpy
 from tinysr.export.apple.page import mobile_page
 from tinysr.export.plans.quantization import KeptLayer, QuantizationPlan
 from tinysr.export.target import Build
+from tinysr.facts import CoreMLFacts
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.parity import compute_references, compute_seam_reference, gate_bundle
@@ -74,7 +75,7 @@ def test_the_package_says_what_it_is(bundle: Path) -> None:
     assert metadata["author"] == "TinySR"
     assert "checkpoint 'tiny'" in metadata["license"]
     assert "16 by 16 pixels becomes 64 by 64" in metadata["description"]
-    assert metadata["bundle_sha256"] == artifact.options["bundle_sha256"]
+    assert metadata["bundle_sha256"] == artifact.facts(CoreMLFacts).bundle_sha256
 
 
 @pytest.mark.parametrize(
