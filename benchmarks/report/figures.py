@@ -3,11 +3,10 @@
     python -m tinysr.benchmarks.report.figures bundles/tinysr-nano --fp16 bundles/tinysr-nano-fp16
 
 rewrites what stands between the markers ``<!-- begin:NAME -->`` and ``<!-- end:NAME -->`` in
-README, CONTRIBUTING and the pages: costs and steps from `tinysr inspect MODEL --json`, quality from
-the packaged model card, size and parity from `tinysr inspect BUNDLE --json`, precision from it and
-from `tinysr calibrate MODEL --json`, the gates from the constants that parity applies, memory,
-throughput, the comparison of precisions and what pruning leaves from the measurements in
-`benchmarks/results`.
+README, CONTRIBUTING and the pages: costs and steps from `tinysr inspect MODEL --json`, size and
+parity from `tinysr inspect BUNDLE --json`, precision from it and from `tinysr calibrate MODEL
+--json`, the gates from the constants that parity applies, quality, memory, throughput, the
+comparison of precisions and what pruning leaves from the measurements in `benchmarks/results`.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from tinysr.parity import GATES_DB
 from tinysr.terminal import Output, program, run_child
 from tinysr.training.pruning import PAIRINGS, SearchSpace
 
-from .card_figures import headline_lines, limit_lines, quality_lines
 from .documents import fill_documents, wrap_lines
 from .kept_figures import comparison_lines, memory_lines, recoverability_lines, throughput_lines
+from .quality_figures import headline_lines, limit_lines, quality_lines
 
 __all__ = [
     "bundle_lines",

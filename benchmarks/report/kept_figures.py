@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -18,31 +17,41 @@ from ..versus import compare_report
 from ..versus.compare import Comparison
 from .documents import wrap_lines
 
-__all__ = ["comparison_lines", "memory_lines", "recoverability_lines", "throughput_lines"]
+__all__ = [
+    "comparison_lines",
+    "memory_lines",
+    "read_figures",
+    "recoverability_lines",
+    "throughput_lines",
+]
 
 
 Kept = TypeVar("Kept", bound=StrictRecord)
 
 
-def _validate(kind: type[Kept], record: Mapping[str, Any], expected: str) -> Kept:
-    """Return a record's figures as what they should be."""
+def read_figures(kind: type[Kept], file: Path, command: str) -> Kept:
+    """Return a record's figures as what a command writes.
+
+    Raises:
+        UnsupportedError: the file has others, or is missing.
+    """
     try:
-        return kind.model_validate(record["figures"])
+        return kind.model_validate(read_record(file)["figures"])
     except ValidationError as error:
-        raise UnsupportedError(f"{expected}, found other JSON") from error
+        raise UnsupportedError(
+            f"{file}: expected what `{command}` writes, found other JSON"
+        ) from error
 
 
 def comparison_lines(file: Path = RESULTS / "precisions.json") -> list[str]:
     """Return the table of all precisions, from what `tinysr compare` measured."""
-    record = read_record(file)
-    found = _validate(Comparison, record, f"{file}: expected what `tinysr compare -o` writes")
+    found, record = read_figures(Comparison, file, "tinysr compare -o"), read_record(file)
     return [*compare_report.markdown_lines(found), *wrap_lines(f"({describe_provenance(record)}.)")]
 
 
 def recoverability_lines(file: Path = RESULTS / "recoverability.json") -> list[str]:
     """Return the tables of what pruning leaves, from what `make recoverability` measured."""
-    record = read_record(file)
-    found = _validate(Results, record, f"{file}: expected what `make recoverability` writes")
+    found, record = read_figures(Results, file, "make recoverability"), read_record(file)
     return [
         *recoverability_report.markdown_lines(found),
         "",

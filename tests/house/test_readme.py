@@ -22,7 +22,7 @@ from PIL import Image
 import tinysr.runtime.backends
 from tests.support.bundles import edit_manifest, make_bundle
 from tests.support.project import ROOT
-from tinysr.benchmarks.report import card_figures, documents, figures, kept_figures
+from tinysr.benchmarks.report import documents, figures, kept_figures, quality_figures
 from tinysr.benchmarks.report.page import device_lines, speed_lines
 from tinysr.calibration import FP16_MAX, LOST_DB
 from tinysr.cli import app as cli
@@ -177,12 +177,12 @@ def test_every_file_that_is_named_exists() -> None:
 def test_the_figures_are_those_of_this_version() -> None:
     text = "\n".join((ROOT / d).read_text(encoding="utf-8") for d in DOCUMENTS)
     current = (
-        card_figures.headline_lines(),
-        card_figures.limit_lines(),
+        quality_figures.headline_lines(),
+        quality_figures.limit_lines(),
         figures.cost_lines(),
         figures.step_lines(),
         figures.pruning_lines(),
-        card_figures.quality_lines(),
+        quality_figures.quality_lines(),
         figures.gate_lines(),
         kept_figures.memory_lines(),
         kept_figures.throughput_lines(),

@@ -14,7 +14,7 @@ from tests.support.training import QUIET, SMALL_VAE
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import load
 from tinysr.training import RECIPES, RecipeRun, StageRun, config_path, read_config, run_chain
-from tinysr.training.provenance import find_packaged_recipe, trace_provenance
+from tinysr.training.provenance import PackagedRecipe, find_packaged_recipe, trace_provenance
 from tinysr.training.runner import PRODUCT, RECORD, run_stage
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -40,27 +40,28 @@ def chain(folder: Path, *changes: str, **fields: Any) -> RecipeRun:
 def test_a_recipe_runs_all_its_stages_and_skips_what_is_finished(tmp_path: Path) -> None:
     said: list[str] = []
     last = run_chain(chain(tmp_path), session=QUIET, said=said.append)
-    assert last == tmp_path / "restore-3"
+    assert last == tmp_path / "restore-4"
     assert said == [f"{stage}: starts" for stage in RECIPES["nano"]]
     model = load(last / PRODUCT)
     assert model.config.vae.width == 26
     assert model.config.transformer.depth == 2
     made = trace_provenance(last)
-    assert [run.name for run in made][::6] == ["teacher", "restore-3"]
+    assert [run.name for run in made][::7] == ["teacher", "restore-4"]
     assert {run.name for run in made} == set(RECIPES["nano"])
     assert find_packaged_recipe(made) is None  # one step each
     as_packaged = [
         dataclasses.replace(run, config=read_config(config_path(f"nano/{run.name}")))
         for run in made
     ]
-    assert find_packaged_recipe(as_packaged) == "nano"
-    assert find_packaged_recipe(as_packaged[1:]) is None
+    assert find_packaged_recipe(as_packaged) == PackagedRecipe(name="nano", whole=True)
+    assert find_packaged_recipe(as_packaged[1:]) == PackagedRecipe(name="nano", whole=False)
+    assert find_packaged_recipe([]) is None
     said.clear()
     run_chain(chain(tmp_path), session=QUIET, said=said.append)
     assert said == [f"{stage}: finished before" for stage in RECIPES["nano"]]
     (last / PRODUCT).unlink()
     run_chain(chain(tmp_path), session=QUIET, said=said.append)
-    assert said[-1] == "restore-3: goes on"
+    assert said[-1] == "restore-4: goes on"
     with pytest.raises(CheckpointError, match="finished with another config"):
         run_chain(chain(tmp_path, "vae-decoder/optim.steps=2"), session=QUIET)
 

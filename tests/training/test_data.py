@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from tests.support.recipes import small_config
 from tinysr.training import Degradation, RunConfig, degrade, make_synthetic_image
@@ -135,3 +136,20 @@ def test_vivid_patches_have_stronger_colours() -> None:
         return float((high.amax(1) - high.amin(1)).mean())
 
     assert saturation(1.0) > 1.5 * saturation(0.0)
+
+
+def test_soft_patches_are_what_bicubic_nearly_restores() -> None:
+    def restored(soft: float) -> float:
+        batches = PatchBatches(small_config(data__soft=soft))
+        high = torch.cat([batches.load(step).high for step in range(6)])
+        low = F.interpolate(high, scale_factor=0.25, mode="bicubic", antialias=True)
+        error = (F.interpolate(low, scale_factor=4.0, mode="bicubic") - high).square()
+        return float(error.mean())
+
+    assert restored(1.0) < 0.1 * restored(0.0)
+
+
+def test_configs_without_soft_patches_see_the_images_they_always_saw() -> None:
+    some, none = (PatchBatches(small_config(data__soft=soft)).load(0).high for soft in (1e-9, 0.0))
+    assert some[0].shape == none[0].shape
+    assert torch.equal(some[0], none[0])

@@ -91,7 +91,7 @@ MODES: dict[str, Mode] = {
     "a release": Mode(
         command="train",
         when="with --release, which trains nothing",
-        takes=_split_names("recipe output release"),
+        takes=_split_names("recipe output data release"),
     ),
     "a recipe's training": Mode(
         command="train",

@@ -94,19 +94,21 @@ def train(context: typer.Context, flags: TrainFlags) -> None:
     """
     for package in ("torch", "skimage", "tensorboard"):
         require(package, extra="train")
-    from tinysr.training import RecipeRun, write_release
+    from tinysr.training import RecipeRun, Release, write_release
     from tinysr.training.engine import SessionSettings
     from tinysr.training.engine.team import gather
     from tinysr.training.image_teachers.config import TEACH
-    from tinysr.training.recipes import stages_of
+    from tinysr.training.recipes import find_release, stages_of
 
     screen = Output()
     folder = flags.output or Path("runs") / flags.recipe
     is_stage = "/" in flags.recipe
     if flags.release is not None:
         refuse_without_effect(context, "a release")
-        run = folder if is_stage else folder / stages_of(flags.recipe)[-1]
-        for path in write_release(run, flags.release):
+        name = flags.recipe.partition("/")[0]
+        run = folder if is_stage else folder / stages_of(name)[-1]
+        made = Release(run=run, preset=find_release(name), data=flags.data)
+        for path in write_release(made, flags.release):
             screen.line(f"Wrote {path}")
         return
     if not is_stage:
@@ -197,11 +199,13 @@ def _run_stage(
 
 def _run_chain(chain: RecipeRun, session: SessionSettings, team: Team, said: TellLine) -> None:
     """Run a recipe, and write its release."""
-    from tinysr.training import run_chain, write_release
+    from tinysr.training import Release, run_chain, write_release
+    from tinysr.training.recipes import find_release
 
     last = run_chain(chain, session=session, team=team, said=said)
     if last is not None and team.leads:
-        for path in write_release(last, chain.folder / "release"):
+        made = Release(run=last, preset=find_release(chain.recipe), data=chain.data)
+        for path in write_release(made, chain.folder / "release"):
             said(f"Wrote {path}")
 
 

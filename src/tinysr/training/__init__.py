@@ -7,7 +7,7 @@ from tinysr.training.degradations.fixed import Degradation, degrade
 from tinysr.training.evaluate import PhotoScore, evaluate, mean_psnr, photo_pairs
 from tinysr.training.init import initialise
 from tinysr.training.recipes import RECIPES, config_path
-from tinysr.training.release import write_release
+from tinysr.training.release import Release, write_release
 from tinysr.training.runner import StageRun, run_stage
 from tinysr.training.synthetic import make_synthetic_image
 
@@ -19,6 +19,7 @@ __all__ = [
     "Phase",
     "PhotoScore",
     "RecipeRun",
+    "Release",
     "RunConfig",
     "StageRun",
     "StrictRecord",

@@ -79,7 +79,9 @@ class Data(StrictRecord):
     degradation: str = "mild"
     """Name of the strengths that make a low-resolution image of a patch."""
     vivid: float = Field(default=0.0, ge=0, le=1)
-    """Share of the synthetic patches with strong colours; without them red turns out orange."""
+    """Share of the patches with strong colours; without them red turns out orange."""
+    soft: float = Field(default=0.0, ge=0, le=1)
+    """Share of the patches out of focus, which bicubic nearly restores: nothing may be added."""
     image_side: int = Field(default=512, ge=16)
     """Side of a synthetic image, in pixels."""
     pool: int = Field(default=96, ge=1)

@@ -12,7 +12,7 @@ from tinysr.training.config import Data, Phase
 from tinysr.training.degradations import degrade_batch, find_settings
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.photos import Photos
-from tinysr.training.spectral import Array, Random, as_array
+from tinysr.training.spectral import Array, Random, as_array, blur
 from tinysr.training.synthetic import make_synthetic_image
 
 __all__ = ["Drawing", "PatchBatches"]
@@ -80,6 +80,9 @@ class PatchBatches:
         high = _vary(_crop(self._image(index), side, rng), rng)
         if rng.random() < data.vivid:
             high = _saturate(high, rng)
+        # Drawn only where asked for, so that other configs' patches stay what they were.
+        if data.soft and rng.random() < data.soft:
+            high = _defocus(high, rng)
         return high
 
     def _image(self, index: int) -> NDArray[np.uint8]:
@@ -124,3 +127,9 @@ def _saturate(image: Array, rng: Random) -> Array:
     strong = grey + (image - grey) * np.float32(np.exp(rng.uniform(0, 1.6)))
     light = np.exp(rng.normal(0, 0.4, 3)).astype(np.float32)
     return as_array((strong * light).clip(0, 1))
+
+
+def _defocus(image: Array, rng: Random) -> Array:
+    """Blur until little is left that four pixels can't carry: sky, skin, cells, bokeh."""
+    sigma = float(np.exp(rng.uniform(np.log(1.5), np.log(6.0))))
+    return blur(image, (sigma, sigma))

@@ -20,13 +20,16 @@ from tinysr.training.spectral import Array
 __all__ = [
     "HELD_OUT",
     "PHOTOS",
+    "Distance",
     "PhotoPair",
     "PhotoScore",
     "Upscale",
     "evaluate",
     "mean_psnr",
+    "measure_distance",
     "photo_pairs",
     "psnr",
+    "score_images",
     "upscale_bicubic",
     "with_adain",
     "with_constant_prediction",
@@ -66,6 +69,9 @@ EVALUATION: dict[str, Degradation] = {"light": LIGHT, "severe": SEVERE}
 _SEED = 7
 _SIDE = 512
 
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""Distance of two batches ``[N, 3, H, W]`` in [0, 1], such as a network's features tell."""
+
 Upscale = Callable[[Tensor], Tensor]
 """Low resolution ``[1, 3, h, w]`` to ``[1, 3, 4h, 4w]``, both in [0, 1]."""
 
@@ -91,6 +97,8 @@ class PhotoScore:
     psnr: float
     """PSNR in dB, over all pixels and channels of the clamped image."""
     ssim: float
+    features: float | None = None
+    """Distance in a network's features; None is not measured."""
 
 
 def photo_pairs(names: Sequence[str] = PHOTOS) -> list[PhotoPair]:
@@ -145,12 +153,20 @@ def with_constant_prediction(model: TinySR) -> Upscale:
     return ablate
 
 
-def evaluate(upscale: Upscale, pairs: Sequence[PhotoPair]) -> list[PhotoScore]:
-    """Return the score of ``upscale`` on each pair."""
+def evaluate(
+    upscale: Upscale, pairs: Sequence[PhotoPair], features: Distance | None = None
+) -> list[PhotoScore]:
+    """Return the score of ``upscale`` on each pair, in ``features`` too where they are given."""
+    return score_images([upscale_array(upscale, pair.low) for pair in pairs], pairs, features)
+
+
+def score_images(
+    images: Sequence[Array], pairs: Sequence[PhotoPair], features: Distance | None = None
+) -> list[PhotoScore]:
+    """Return the score of each image ``[4h, 4w, 3]`` in [0, 1], against its pair's original."""
     metrics = require("skimage.metrics", extra="train")
     scores = []
-    for pair in pairs:
-        image = upscale_array(upscale, pair.low)
+    for image, pair in zip(images, pairs, strict=True):
         ssim = metrics.structural_similarity(pair.high, image, channel_axis=2, data_range=1.0)
         scores.append(
             PhotoScore(
@@ -158,9 +174,17 @@ def evaluate(upscale: Upscale, pairs: Sequence[PhotoPair]) -> list[PhotoScore]:
                 degradation=pair.degradation,
                 psnr=psnr(image, pair.high),
                 ssim=float(ssim),
+                features=measure_distance(features, image, pair.high) if features else None,
             )
         )
     return scores
+
+
+def measure_distance(distance: Distance, image: Array, truth: Array) -> float:
+    """Return the distance of two images ``[H, W, 3]`` in [0, 1]."""
+    first, second = (torch.from_numpy(np.ascontiguousarray(a)) for a in (image, truth))
+    with torch.no_grad():
+        return float(distance(first.permute(2, 0, 1)[None], second.permute(2, 0, 1)[None]))
 
 
 def mean_psnr(upscale: Upscale, pairs: Sequence[PhotoPair]) -> float:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tinysr import paths
 from tinysr.errors import CheckpointError
 from tinysr.training.config import RunConfig, parse_config, read_config
+from tinysr.training.engine import RunProgress
+from tinysr.training.image_teachers import INDEX, TAUGHT, Taught, read_taught
 from tinysr.training.image_teachers.config import TEACH
 from tinysr.training.recipes import RECIPES, config_path
 from tinysr.training.runner import PRODUCT, RECORD, input_sha256
 
-__all__ = ["FinishedRun", "find_packaged_recipe", "trace_provenance"]
+__all__ = [
+    "FinishedRun",
+    "PackagedRecipe",
+    "find_crops",
+    "find_packaged_recipe",
+    "trace_provenance",
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +36,17 @@ class FinishedRun:
     seconds: float
     facts: Mapping[str, Any]
     """Findings of the run's stage, such as the layers to keep."""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each of its inputs that none of the other runs made, by role."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PackagedRecipe:
+    """A packaged recipe that runs followed."""
+
+    name: str
+    whole: bool
+    """Whether all of its stages are among the runs."""
 
 
 def trace_provenance(run: Path) -> list[FinishedRun]:
@@ -59,19 +78,38 @@ def trace_provenance(run: Path) -> list[FinishedRun]:
             config=parse_config(record["config"], str(folder / RECORD)),
             seconds=record["seconds"],
             facts=record["product"],
+            inputs={
+                role: sha256
+                for role, sha256 in record["inputs"].items()
+                if neighbours.get(sha256) not in found
+            },
         )
 
     add(run)
     return list(found.values())
 
 
-def find_packaged_recipe(made: list[FinishedRun]) -> str | None:
+def find_crops(run: Path, progress: RunProgress) -> Taught | None:
+    """Return an image teacher's crops that a run learned from, where they lie beside it.
+
+    Raises:
+        CheckpointError: a folder of crops can't be read.
+    """
+    sha256 = progress.inputs.get(TAUGHT)
+    folder = run.parent / TEACH
+    if sha256 is None or not paths.is_file(folder / INDEX, CheckpointError):
+        return None
+    return read_taught(folder) if input_sha256(folder) == sha256 else None
+
+
+def find_packaged_recipe(made: Sequence[FinishedRun]) -> PackagedRecipe | None:
     """Return the recipe whose stages, as they are packaged, these runs are; None if of none."""
+    found = {run.name: run.config for run in made}
     for recipe, stages in RECIPES.items():
         trained = [stage for stage in stages if stage != TEACH]
         configs = {stage: read_config(config_path(f"{recipe}/{stage}")) for stage in trained}
-        if {run.name: run.config for run in made} == configs:
-            return recipe
+        if found and found == {name: configs.get(name) for name in found}:
+            return PackagedRecipe(name=recipe, whole=len(found) == len(trained))
     return None
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +28,31 @@ from tinysr.terminal import Output, program
 from tinysr.training.evaluate import (
     PHOTOS,
     PhotoPair,
+    Upscale,
     photo_pairs,
     psnr,
     upscale_array,
     upscale_bicubic,
 )
+from tinysr.training.image_teachers import load_image_teacher
+from tinysr.training.packaged import TEACHER_NAME, find_packaged
 
-__all__ = ["EXAMPLES", "View", "draw_showcase", "main", "write_examples"]
+__all__ = [
+    "EXAMPLES",
+    "ORIGINAL",
+    "Column",
+    "View",
+    "bundle_column",
+    "draw_showcase",
+    "main",
+    "network_column",
+    "write_examples",
+]
 
 Rgb = NDArray[np.uint8]
+
+PEER = "Real-ESRGAN x4plus"
+"""Title of the peer's column."""
 
 DEGRADATION = "severe"
 """The evaluation degradation that the example photos have."""
@@ -48,6 +66,15 @@ class View:
     top: int
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A column of the picture."""
+
+    title: str
+    make: Callable[[PhotoPair], Rgb]
+    """What is shown of an example: the whole image, ``[4h, 4w, 3]`` in 8 bits."""
+
+
 EXAMPLES: dict[str, View] = {
     "astronaut": View(left=34, top=2),
     "camera": View(left=28, top=4),
@@ -58,6 +85,9 @@ EXAMPLES: dict[str, View] = {
 _WIDTH, _HEIGHT = 72, 56  # of a view, in low-resolution pixels
 _GAP = 8
 _LINE = 24
+_SAME_DB = 100.0
+"""PSNR over which an image is the original itself."""
+
 _INK, _PAPER = (40, 40, 40), (255, 255, 255)
 
 
@@ -71,41 +101,46 @@ def write_examples(folder: Path) -> list[PhotoPair]:
     return pairs
 
 
-def draw_showcase(upscaler: Upscaler, pairs: list[PhotoPair], examples: Path) -> Image.Image:
-    """Draw input, bicubic and result of each example side by side, PSNR beneath."""
+def draw_showcase(columns: Sequence[Column], pairs: Sequence[PhotoPair]) -> Image.Image:
+    """Draw each example as every column makes it, side by side, its PSNR beneath."""
     side = (_WIDTH * SCALE, _HEIGHT * SCALE)
     step = (side[0] + _GAP, side[1] + _GAP + _LINE)
-    size = (3 * step[0] - _GAP, len(pairs) * step[1] + _LINE)
+    size = (len(columns) * step[0] - _GAP, len(pairs) * step[1] + _LINE)
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(15)  # it has no ×
-    name = upscaler.bundle.manifest.name
-    for column, title in enumerate(("input, pixels enlarged", "bicubic, 4x", f"{name}, 4x")):
-        draw.text((column * step[0], 2), title, _INK, font)
-    for row, pair in enumerate(pairs):
-        result = np.asarray(upscaler.upscale(Image.open(examples / f"{pair.photo}.png")))
-        for column, (pixels, note) in enumerate(_cells(pair, result)):
-            left, top = column * step[0], _LINE + row * step[1]
+    for index, column in enumerate(columns):
+        draw.text((index * step[0], 2), column.title, _INK, font)
+        for row, pair in enumerate(pairs):
+            left, top = index * step[0], _LINE + row * step[1]
+            pixels = column.make(pair)
             canvas.paste(_view(pixels, EXAMPLES[pair.photo]), (left, top))
-            draw.text((left, top + side[1] + 2), note, _INK, font)
+            draw.text((left, top + side[1] + 2), _caption(pair, pixels), _INK, font)
     return canvas
 
 
-def _cells(pair: PhotoPair, result: Rgb) -> list[tuple[Rgb, str]]:
-    """Return the row's images at full size, each with its caption."""
-    nearest = _bytes(pair.low).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
-    smooth = _bytes(upscale_array(upscale_bicubic, pair.low))
-    height, width = pair.low.shape[:2]
-    return [
-        (nearest, f"{pair.photo}, {width}x{height}"),
-        (smooth, _caption(pair, smooth)),
-        (result, _caption(pair, result)),
-    ]
+def bundle_column(upscaler: Upscaler, examples: Path) -> Column:
+    """Return the column of what a bundle makes of the example files, as `tinysr upscale` does."""
+
+    def make(pair: PhotoPair) -> Rgb:
+        return np.asarray(upscaler.upscale(Image.open(examples / f"{pair.photo}.png")))
+
+    return Column(title=upscaler.bundle.manifest.name, make=make)
+
+
+def network_column(title: str, upscale: Upscale) -> Column:
+    """Return the column of a network or an interpolation."""
+    return Column(title=title, make=lambda pair: _bytes(upscale_array(upscale, pair.low)))
+
+
+ORIGINAL = Column(title="original", make=lambda pair: _bytes(pair.high))
+"""Column of the photos that the examples were made from."""
 
 
 def _caption(pair: PhotoPair, pixels: Rgb) -> str:
     image = pixels.astype(np.float32) / np.float32(255)
-    return f"{psnr(image, pair.high):.2f} dB over the whole photo"
+    found = psnr(image, _bytes(pair.high).astype(np.float32) / np.float32(255))
+    return pair.photo if found > _SAME_DB else f"{found:.2f} dB over the whole photo"
 
 
 def _write_png(path: Path, image: Image.Image) -> None:
@@ -135,14 +170,21 @@ def _bytes(image: NDArray[np.float32]) -> Rgb:
 def main(arguments: list[str] | None = None) -> int:
     """Make the example photos and the picture again; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tinysr.training.showcase")
-    parser.add_argument("bundle", type=Path, help="the bundle's folder")
+    parser.add_argument("bundles", nargs="+", type=Path, help="folders of bundles, a column each")
     parser.add_argument("--examples", type=Path, default=Path("examples"), help="photos to write")
     parser.add_argument("--picture", type=Path, default=Path("docs/showcase.png"))
+    parser.add_argument("--peer", action="store_true", help="show Real-ESRGAN x4plus beside them")
     options = parser.parse_args(arguments)
-    with Upscaler(options.bundle) as upscaler:
-        _check_weights(upscaler.bundle.manifest.source, options.bundle)
+    with ExitStack() as opened:
+        upscalers = [opened.enter_context(Upscaler(bundle)) for bundle in options.bundles]
+        for upscaler in upscalers:
+            _check_weights(upscaler.bundle.manifest.source, upscaler.bundle.folder)
         pairs = write_examples(options.examples)
-        picture = draw_showcase(upscaler, pairs, options.examples)
+        columns = [network_column("bicubic", upscale_bicubic)]
+        columns += [bundle_column(upscaler, options.examples) for upscaler in upscalers]
+        if options.peer:
+            columns.append(network_column(PEER, load_image_teacher(find_packaged(TEACHER_NAME))))
+        picture = draw_showcase([*columns, ORIGINAL], pairs)
     _write_png(options.picture, picture)
     Output().line(f"Wrote {options.examples} and {options.picture}")
     return 0

@@ -13,13 +13,13 @@ from torch import Tensor
 from tinysr.training.engine import TrainingStage
 from tinysr.training.evaluate import (
     Upscale,
+    measure_distance,
     photo_pairs,
     psnr,
     upscale_array,
     with_constant_prediction,
 )
 from tinysr.training.losses.efficientnet import EfficientNetDistance
-from tinysr.training.spectral import Array
 
 __all__ = ["CONSTANT", "ValidationWatcher"]
 
@@ -61,14 +61,8 @@ class ValidationWatcher:
         rows = {"psnr": _mean([psnr(image, truth) for image, truth in images])}
         if self._features is not None:
             distance = self._features
-            rows["features"] = _mean([_measure_distance(distance, *pair) for pair in images])
+            rows["features"] = _mean([measure_distance(distance, *pair) for pair in images])
         return rows
-
-
-def _measure_distance(distance: EfficientNetDistance, image: Array, truth: Array) -> float:
-    batches = [torch.from_numpy(array).permute(2, 0, 1)[None] for array in (image, truth)]
-    with torch.no_grad():
-        return float(distance(*batches))
 
 
 def _mean(values: list[float]) -> float:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tinysr.errors import UnsupportedError
+from tinysr.models import PRESETS
 from tinysr.training import RECIPES, config_path, read_config
 from tinysr.training.image_teachers.config import TEACH
+from tinysr.training.recipes import RELEASES, find_release
 from tinysr.training.stages import STAGES
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -20,11 +23,21 @@ def test_every_packaged_config_is_one_of_a_stage(name: str) -> None:
     STAGES[config.stage].options.model_validate(config.options)
 
 
+_PIXELS = ("restore-3", "restore-4", "transformer", "pixels")
+
+
+def test_every_recipe_is_released_as_a_preset_of_its_own() -> None:
+    assert set(RELEASES) == set(RECIPES)
+    assert sorted(RELEASES.values()) == sorted(PRESETS)
+    with pytest.raises(UnsupportedError, match="unknown recipe 'dream'"):
+        find_release("dream")
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_stages_that_train_the_same_parts_see_other_images(recipe: str) -> None:
     names = [stage for stage in RECIPES[recipe] if stage != TEACH]
     seeds = [read_config(config_path(f"{recipe}/{stage}")).seed for stage in names]
-    pixels = [s for n, s in zip(names, seeds, strict=True) if n in ("restore-3", "pixels")]
+    pixels = [s for n, s in zip(names, seeds, strict=True) if n in _PIXELS]
     assert all(seeds.count(seed) == 1 for seed in pixels)
 
 

@@ -3,11 +3,12 @@
 from tinysr.training.image_teachers.config import TeachConfig, read_teach_config
 from tinysr.training.image_teachers.released import load_image_teacher
 from tinysr.training.image_teachers.rrdbnet import RRDBNet
-from tinysr.training.image_teachers.shards import INDEX, Taught, read_taught
+from tinysr.training.image_teachers.shards import INDEX, TAUGHT, Taught, read_taught
 from tinysr.training.image_teachers.teach import Lesson, teach
 
 __all__ = [
     "INDEX",
+    "TAUGHT",
     "Lesson",
     "RRDBNet",
     "Taught",

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from tinysr.errors import choice_error
 
-__all__ = ["GUEST_SOURCES", "RECIPES", "SOURCES", "STARTS", "config_path", "stages_of"]
+__all__ = [
+    "GUEST_SOURCES",
+    "RECIPES",
+    "RELEASES",
+    "SOURCES",
+    "STARTS",
+    "config_path",
+    "find_release",
+    "stages_of",
+]
 
 RECIPES: dict[str, tuple[str, ...]] = {
     "nano": (
@@ -18,13 +27,18 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "restore-1",
         "restore-2",
         "restore-3",
+        "restore-4",
     ),
     # Textures: from an image teacher, whose images are a function of what it is shown.
-    "natural": ("teach", "autoencoder", "distil", "pixels"),
+    "natural": ("teach", "autoencoder", "distil", "transformer", "pixels"),
     # Its teacher is a checkpoint: TSD-SR's.
     "tinysr": ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
 }
 """The stages of each recipe, in their order; each is a TOML file in the recipe's folder."""
+
+RELEASES = {"nano": "tinysr-nano-faithful", "natural": "tinysr-nano", "tinysr": "tinysr"}
+"""Preset that a recipe's last stage is released as. Two presets have the same layout, so a model
+can't say itself which it is."""
 
 SOURCES: dict[str, dict[str, str]] = {
     "vae-encoder": {"teacher": "teacher"},
@@ -33,13 +47,15 @@ SOURCES: dict[str, dict[str, str]] = {
     "restore-1": {"teacher": "teacher", "student": "prune", "vae": "vae-decoder"},
     "restore-2": {"student": "restore-1"},
     "restore-3": {"student": "restore-2"},
+    "restore-4": {"student": "restore-3"},
     "autoencoder": {"taught": "teach", "vae": "start"},
     "distil": {"student": "autoencoder", "taught": "teach"},
-    "pixels": {"student": "distil", "taught": "teach"},
+    "transformer": {"student": "distil", "taught": "teach"},
+    "pixels": {"student": "transformer", "taught": "teach"},
 }
 """Stages whose product another stage takes: by that stage, and by the role of its inputs."""
 
-STARTS: dict[str, dict[str, str]] = {"natural": {"start": "tinysr-nano"}}
+STARTS: dict[str, dict[str, str]] = {"natural": {"start": "tinysr-nano-faithful"}}
 """Presets that a recipe starts from where the user names nothing else, by role."""
 
 GUEST_SOURCES: dict[str, dict[str, str]] = {"prune": {"vae": "vae-decoder"}}
@@ -56,6 +72,16 @@ def stages_of(recipe: str) -> tuple[str, ...]:
     if recipe not in RECIPES:
         raise choice_error("recipe", recipe, RECIPES)
     return RECIPES[recipe]
+
+
+def find_release(recipe: str) -> str:
+    """Return the preset that a recipe's weights are released as.
+
+    Raises:
+        UnsupportedError: there is no such recipe.
+    """
+    stages_of(recipe)
+    return RELEASES[recipe]
 
 
 def config_path(name: str) -> Path:

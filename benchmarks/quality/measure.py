@@ -11,12 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tinysr.training.evaluate import PhotoPair, Upscale, evaluate, upscale_array
+from tinysr.training.evaluate import (
+    PhotoPair,
+    Upscale,
+    measure_distance,
+    score_images,
+    upscale_array,
+)
 from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.losses.features import FeatureDistance
-from tinysr.training.quality.dists import Dists
-from tinysr.training.quality.niqe import Niqe
 from tinysr.training.spectral import Array
+
+from .dists import Dists
+from .niqe import Niqe
 
 __all__ = ["METRICS", "Quality", "WeightedMetrics", "measure"]
 
@@ -73,8 +80,8 @@ class Quality:
 
 def measure(upscale: Upscale, pairs: Sequence[PhotoPair], metrics: WeightedMetrics) -> Quality:
     """Return the means of ``upscale`` over ``pairs``."""
-    scores = evaluate(upscale, pairs)
     images = [upscale_array(upscale, pair.low) for pair in pairs]
+    scores = score_images(images, pairs)
     truths = [pair.high for pair in pairs]
     with torch.no_grad():
         return Quality(
@@ -93,7 +100,7 @@ def _distance(
     if metric is None:
         return None
     pairs = zip(images, truths, strict=True)
-    return float(np.mean([float(metric(_batch(a), _batch(b))) for a, b in pairs]))
+    return float(np.mean([measure_distance(metric, image, truth) for image, truth in pairs]))
 
 
 def _mean(metric: Niqe, images: Sequence[Array]) -> float | None:

@@ -1,25 +1,24 @@
-"""The command `python -m tinysr.training.quality MODEL …`: models measured on held-out photos."""
+"""The command `python -m tinysr.benchmarks.quality MODEL …`: models measured on held-out photos."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from tinysr.atomic import write_atomically
-from tinysr.errors import MissingBackendError, TinySRError
+from tinysr.errors import MissingBackendError
 from tinysr.models import load
+from tinysr.progress import Progress, show_progress
 from tinysr.terminal import Output, program
 from tinysr.training.evaluate import (
     HELD_OUT,
     PHOTOS,
+    PhotoPair,
     Upscale,
     photo_pairs,
     upscale_bicubic,
@@ -28,15 +27,16 @@ from tinysr.training.evaluate import (
 )
 from tinysr.training.image_teachers import load_image_teacher
 from tinysr.training.packaged import FEATURES_NAME, NIQE_NAME, TEACHER_NAME, find_packaged
-from tinysr.training.quality.measure import METRICS, Quality, WeightedMetrics, measure
-from tinysr.training.quality.speed import SIDE, Speed, measure_speed
+
+from ..record import write_record
+from .measure import Quality, WeightedMetrics, measure
+from .report import BICUBIC, CONSTANT, PEER, PhotoSet, Results, markdown_lines
+from .speed import measure_speed
 
 __all__ = ["main"]
 
 _SETS = {"watched": PHOTOS, "unwatched": HELD_OUT}
 """Photos by their names in ``--photos``: validation and held-out. Nothing learns from them."""
-
-_HEADS = {"watched": "validation photos", "unwatched": "held-out photos"}
 
 
 @program
@@ -53,23 +53,23 @@ def main(arguments: list[str] | None = None) -> int:
     peer = options.peer or _find_packaged(TEACHER_NAME)
     methods = _methods(models)
     if peer is not None:
-        models[f"peer {peer.stem}"] = methods[f"peer {peer.stem}"] = load_image_teacher(peer)
-    quality = {
-        name: {
-            method: measure(run, photo_pairs(photos), metrics) for method, run in methods.items()
-        }
-        for name, photos in _SETS.items()
-        if name in options.photos
-    }
+        models[f"{PEER}{peer.stem}"] = methods[f"{PEER}{peer.stem}"] = load_image_teacher(peer)
+    photos = {}
+    with show_progress() as progress:
+        for name in options.photos:
+            pairs = photo_pairs(_SETS[name])
+            rows = _measure(methods, pairs, metrics, progress)
+            photos[name] = PhotoSet(images=len(pairs), methods=rows)
     speed = measure_speed(models, rounds=options.rounds) if options.rounds else {}
+    results = Results(photos=photos, speed=speed, threads=os.cpu_count() or 1)
     if options.json:
-        write_atomically(options.json, _json(quality, speed), TinySRError)
-    Output().write(_report(quality, speed))
+        write_record(options.json, results.model_dump(mode="json"))
+    Output().write("\n".join(markdown_lines(results)) + "\n")
     return 0
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tinysr.training.quality")
+    parser = argparse.ArgumentParser(prog="python -m tinysr.benchmarks.quality")
     parser.add_argument("models", nargs="+", help="presets or checkpoints")
     parser.add_argument("--features", type=Path, help="EfficientNet-Lite0's weights")
     parser.add_argument("--lpips", type=Path, help="a feature network, .safetensors")
@@ -84,6 +84,19 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _measure(
+    methods: Mapping[str, Upscale],
+    pairs: Sequence[PhotoPair],
+    metrics: WeightedMetrics,
+    progress: Progress,
+) -> dict[str, Quality]:
+    found = {}
+    for done, (name, run) in enumerate(methods.items()):
+        progress(f"{name} on {len(pairs)} photos", done, len(methods))
+        found[name] = measure(run, pairs, metrics)
+    return found
+
+
 def _find_packaged(name: str) -> Path | None:
     """Return a network that a package carries; None where it is not installed."""
     try:
@@ -93,50 +106,12 @@ def _find_packaged(name: str) -> Path | None:
 
 
 def _methods(models: Mapping[str, Any]) -> dict[str, Upscale]:
-    methods: dict[str, Upscale] = {"bicubic": upscale_bicubic}
+    methods: dict[str, Upscale] = {BICUBIC: upscale_bicubic}
     for name, model in models.items():
         methods[name] = model
         methods[f"{name} + adain"] = with_adain(model)
-        methods[f"{name}, v constant"] = with_constant_prediction(model)
+        methods[f"{name}{CONSTANT}"] = with_constant_prediction(model)
     return methods
-
-
-def _report(quality: Mapping[str, Mapping[str, Quality]], speed: Mapping[str, Speed]) -> str:
-    """Return the figures as Markdown."""
-    lines = []
-    for photos, rows in quality.items():
-        lines += [f"| {_HEADS[photos]} | " + " | ".join(METRICS) + " |"]
-        lines += ["|---" * (len(METRICS) + 1) + "|"]
-        for name, row in rows.items():
-            cells = [_cell(getattr(row, metric)) for metric in METRICS]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        lines.append("")
-    lines += ["NIQE is of the photos that have two patches of 96² or more.", ""]
-    if speed:
-        lines += [
-            f"| {SIDE}×{SIDE} → ×4, ONNX Runtime, {os.cpu_count()} threads | products, G | s |",
-            "|---|---|---|",
-        ]
-        lines += [
-            f"| {name} | {row.giga_macs:.1f} | {row.seconds:.3f} ± {row.spread:.3f} |"
-            for name, row in speed.items()
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.4g}"
-
-
-def _json(quality: Mapping[str, Mapping[str, Quality]], speed: Mapping[str, Speed]) -> str:
-    data = {
-        "quality": {
-            photos: {name: dataclasses.asdict(row) for name, row in rows.items()}
-            for photos, rows in quality.items()
-        },
-        "speed": {name: dataclasses.asdict(row) for name, row in speed.items()},
-    }
-    return json.dumps(data, indent=2) + "\n"
 
 
 if __name__ == "__main__":
