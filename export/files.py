@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tinysr import paths, places
+from tinysr.abandoned import remove_abandoned
 from tinysr.atomic import replace_folder, temporary_folder
 from tinysr.errors import BundleError
 from tinysr.hashing import file_sha256
@@ -39,6 +40,7 @@ def replace_whole(target: Path, *, overwrite: bool) -> Iterator[Path]:
     check_target(target, overwrite=overwrite)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(target.parent)
         with temporary_folder(target) as work:
             yield work
             work.chmod(0o755)

@@ -34,7 +34,7 @@ def quality_lines(file: Path = MEASURED) -> list[str]:
 def headline_lines(file: Path = MEASURED) -> list[str]:
     """Return what both weights are on the photos that nothing was watched on, beside a peer."""
     results = _read(file)
-    photos = _held_out(results, file)
+    photos = _find_held_out(results, file)
     bicubic, natural, faithful = (
         _row(photos, name, file) for name in (BICUBIC, NATURAL + _COLOURS, FAITHFUL + _COLOURS)
     )
@@ -61,7 +61,7 @@ def headline_lines(file: Path = MEASURED) -> list[str]:
 
 def limit_lines(file: Path = MEASURED) -> list[str]:
     """Return what the transformer of the default weights adds."""
-    photos = _held_out(_read(file), file)
+    photos = _find_held_out(_read(file), file)
     whole, flat = (_row(photos, name, file) for name in (NATURAL, NATURAL + CONSTANT))
     nearer, gain = _features(flat) - _features(whole), whole.psnr - flat.psnr
     says = "does a part of the work" if nearer >= _LEAST else "does little of the work"
@@ -77,7 +77,7 @@ def _read(file: Path) -> Results:
     return read_figures(Results, file, "make quality")
 
 
-def _held_out(results: Results, file: Path) -> PhotoSet:
+def _find_held_out(results: Results, file: Path) -> PhotoSet:
     if "unwatched" not in results.photos:
         raise UnsupportedError(f"{file}: expected held-out photos, as `make quality` measures")
     return results.photos["unwatched"]

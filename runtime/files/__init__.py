@@ -10,7 +10,7 @@ from .formats import (
     format_of,
 )
 from .limits import Accept, Header
-from .reading import Decoded, decode
+from .reading import Decoded, begins_as_image, decode
 from .saving import check_writable, save
 from .suffixes import IMAGE_SUFFIXES, image_suffix, with_format, with_mark
 from .writing import encode_into
@@ -23,6 +23,7 @@ __all__ = [
     "Accept",
     "Decoded",
     "Header",
+    "begins_as_image",
     "check_holds",
     "check_size",
     "check_writable",

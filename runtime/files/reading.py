@@ -14,7 +14,7 @@ from .png import is_cut
 from .signatures import name_of, remedy_for
 from .vips_read import read_by_vips
 
-__all__ = ["Decoded", "decode"]
+__all__ = ["Decoded", "begins_as_image", "decode"]
 
 _STARTS = {
     b"\x89PNG\r\n\x1a\n": "png",
@@ -82,6 +82,11 @@ def decode(
         reason = "the image is damaged: the file is truncated" if cut else error
         raise ImageError(f"{name}: {reason}") from error
     return Decoded(raster=raster, format=file_format, notes=left)
+
+
+def begins_as_image(start: bytes) -> bool:
+    """Tell whether a file with this beginning, of 64 bytes or more, may be one that is read."""
+    return start.isspace() or _format(_skip_blank_lines(start)) is not None
 
 
 def _skip_blank_lines(data: bytes) -> bytes:

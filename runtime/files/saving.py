@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from tinysr import paths, places
@@ -16,7 +17,12 @@ __all__ = ["check_writable", "save"]
 
 
 def save(
-    raster: Raster, path: Path, *, overwrite: bool = False, file_format: str | None = None
+    raster: Raster,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    file_format: str | None = None,
+    on_whole: Callable[[Path], None] | None = None,
 ) -> None:
     """Write an image, whole or not at all. Missing folders are made.
 
@@ -25,6 +31,7 @@ def save(
         path: the file; its suffix names the format unless ``file_format`` does.
         overwrite: replace an existing file.
         file_format: one of :data:`~tinysr.runtime.files.FORMATS`.
+        on_whole: called with the finished file, under its passing name, before it takes its place.
 
     Raises:
         UnsupportedError: the suffix or the format is not one that can be written.
@@ -40,6 +47,8 @@ def save(
         with temporary.open("r+b") as file:
             encode_into(raster, file_format, file, str(path))
         _check_existing(path, overwrite=overwrite)
+        if on_whole is not None:
+            on_whole(temporary)
 
 
 def check_writable(path: Path, *, overwrite: bool = False) -> None:

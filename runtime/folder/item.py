@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import tinysr
-from tinysr.errors import TinySRError
+from tinysr.errors import ImageError, TinySRError
 
 from ..raster import Metadata, Raster
 from ..result import Result
@@ -40,6 +40,10 @@ class Item:
     settings: str | None = None
     target_sha256: str | None = None
     target_bytes: int | None = None
+    announced: bool = False
+    """Whether the log had its line before the file was in its place."""
+    unlogged: ImageError | None = None
+    """Error of a log that took no line; None where it did."""
     file_format: str = ""
     notes: tuple[str, ...] = ()
     """Notes on what of the source is not in the result."""
@@ -61,8 +65,12 @@ class Item:
         """Size of the result, in 10⁶ pixels."""
         return self.after[0] * self.after[1] / 1e6 if self.after else 0.0
 
-    def record(self) -> dict[str, Any]:
-        """Return the line of the log; paths are relative to the input and the output folder."""
+    def record(self, more: float = 0.0) -> dict[str, Any]:
+        """Return the line of the log; paths are relative to the input and the output folder.
+
+        Args:
+            more: seconds that a stage at work took so far, which the image does not know of yet.
+        """
         return {
             "source": self.job.name,
             "target": locate_below(self.job),
@@ -75,7 +83,7 @@ class Item:
             "target_sha256": self.target_sha256,
             "target_bytes": self.target_bytes,
             "settings": self.settings,
-            "seconds": round(self.seconds, 3),
+            "seconds": round(self.seconds + more, 3),
             "tinysr": tinysr.__version__,
         }
 

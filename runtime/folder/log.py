@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ MADE = "made"
 
 _LONGEST_LINE = 2**16
 """Bytes; ours have some hundreds."""
+
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
@@ -105,7 +108,14 @@ class Log:
         self._learn(line)
 
     def _read(self) -> None:
-        with self.path.open("rb") as file:
+        # A pipe or a device of that name is not waited for.
+        with FileIO(os.open(self.path, _READ), "r") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError(errno.EINVAL, "Not a file")
+            self._learn_all(BufferedReader(file))
+
+    def _learn_all(self, file: BufferedReader) -> None:
+        with file:
             while line := file.readline(_LONGEST_LINE):
                 self._learn(line)
 

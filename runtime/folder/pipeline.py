@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec, Protocol
 
+from tinysr.abandoned import remove_abandoned
 from tinysr.atomic import remove_unfinished
 from tinysr.errors import ImageError, OutOfMemoryError, TinySRError
 
+from ..raster import Metadata
 from ..upscaler import Upscaler
 from .flow import Channel, Closed, MegapixelBudget
 from .item import Item
@@ -97,6 +99,8 @@ class _Run:
         self._dropped = threading.Event()
 
     def run(self) -> None:
+        for folder in {job.target.parent for job in self._jobs if job.target is not None}:
+            remove_abandoned(folder)
         # Daemons: neither a slow disk nor a silent standard input keeps the program from ending.
         reader = threading.Thread(target=self._thread, args=(self._reader,), daemon=True)
         writer = threading.Thread(target=self._thread, args=(self._writer,), daemon=True)
@@ -162,6 +166,7 @@ class _Run:
                 with _blame(item):
                     self._stages.write(item, result)
             self._stages.log(item)
+            item.metadata = Metadata()  # a watcher may keep items, thousands of them
             self._budget.give(item.burden)
             self._tell(self._watcher.on_finish, item)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import math
@@ -42,6 +43,9 @@ from .source import read_source
 
 __all__ = ["LARGE", "Stages"]
 
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""Numbers of the errors of a disk, or of a share of one, that takes no more."""
+
 LARGE = 16.0
 """Megapixels that the network makes of an image, from which on it is said how long it takes."""
 
@@ -56,6 +60,8 @@ class Stages:
             ImageError: a log can't be read.
         """
         self._upscaler, self._settings = upscaler, settings
+        self._full = ""
+        """Reason of a disk that takes no more; empty while there is room."""
         folders = dict.fromkeys(job.folder for job in jobs if job.folder is not None)
         self._logs = {folder: Log(folder) for folder in folders}
 
@@ -68,6 +74,7 @@ class Stages:
         job, settings = item.job, self._settings
         if job.problem is not None:
             raise ImageError(job.problem)
+        self._check_room(item)
         made = self._find_made(job)
         if job.target is not None:
             item.file_format = format_of(job.target)
@@ -108,6 +115,7 @@ class Stages:
         Raises:
             TinySRError: it fails on this image.
         """
+        self._check_room(item)
         item.raster, item.metadata = None, raster.metadata
         item.result = self._upscaler.infer(raster.pixels, progress)
 
@@ -122,9 +130,21 @@ class Stages:
         raster = Raster(pixels=result.pixels(), metadata=item.metadata)
         target = item.job.target
         if target is not None:
-            save(raster, target, overwrite=self._settings.overwrite)
-            item.target_bytes = paths.size(target, ImageError)
-            item.target_sha256 = file_sha256(target)
+            begun = time.perf_counter()
+
+            def announce(whole: Path) -> None:
+                """Log the file before it is in its place: a kill between the two loses nothing."""
+                item.target_bytes = paths.size(whole, ImageError)
+                item.target_sha256 = file_sha256(whole)
+                item.announced = True
+                self._append(item, time.perf_counter() - begun)
+
+            try:
+                save(raster, target, overwrite=self._settings.overwrite, on_whole=announce)
+            except ImageError as error:
+                if isinstance(cause := error.__cause__, OSError) and cause.errno in _FULL:
+                    self._full = paths.reason(cause)
+                raise
             return
         with tempfile.TemporaryFile() as file:  # encoders go back and forth, a pipe does not
             encode_into(raster, item.file_format, file, STANDARD)
@@ -136,16 +156,28 @@ class Stages:
 
     def log(self, item: Item) -> None:
         """Add a line to the log of the output folder; what was done before has one."""
+        if item.announced and item.error is None:
+            item.error = item.unlogged
+        elif not item.skipped:
+            self._append(item)
+            item.error = item.error or item.unlogged
+
+    def _append(self, item: Item, more: float = 0.0) -> None:
+        """Add a line about an image that took so many seconds more than it knows of."""
         folder = item.job.folder
-        if folder is None or item.skipped:
+        if folder is None:
             return
         log = self._logs[folder]
         try:
-            log.append(item.record())
+            log.append(item.record(more))
         except OSError as error:
-            if item.error is None:
-                words = f"{log.path}: can't be written: {error.strerror}"
-                item.error = ImageError(f"{words}; {item.job.target} was made")
+            words = f"{log.path}: can't be written: {error.strerror}"
+            item.unlogged = ImageError(f"{words}; {item.job.target} was made")
+
+    def _check_room(self, item: Item) -> None:
+        """Refuse an image after a disk was found full: it would be computed in vain."""
+        if self._full and item.job.target is not None:
+            raise ImageError(f"{item.job}: not made: {self._full}, as an image before it found")
 
     def _find_made(self, job: Job) -> MadeFile | None:
         return (

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import paths, places
+from .abandoned import hold
 from .errors import BundleError, TinySRError
 
 __all__ = [
@@ -62,10 +63,11 @@ def replace_atomically(path: Path, error: type[TinySRError] = BundleError) -> It
         path.parent.mkdir(parents=True, exist_ok=True)
         with _track(temporary):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            yield temporary
-            with contextlib.suppress(FileNotFoundError):
-                temporary.chmod(path.stat().st_mode & 0o777)
-            temporary.replace(path)
+            with hold(temporary):
+                yield temporary
+                with contextlib.suppress(FileNotFoundError):
+                    temporary.chmod(path.stat().st_mode & 0o777)
+                temporary.replace(path)
     except OSError as problem:
         raise error(f"{path}: can't be written: {paths.reason(problem)}") from problem
 
@@ -80,7 +82,8 @@ def temporary_folder(beside: Path) -> Iterator[Path]:
     folder = _choose_path(beside)
     with _track(folder):
         folder.mkdir(mode=0o700)
-        yield folder
+        with hold(folder):
+            yield folder
 
 
 def replace_folder(target: Path, new: Path) -> None:
@@ -94,7 +97,8 @@ def replace_folder(target: Path, new: Path) -> None:
     aside = _choose_path(target)
     try:
         target.rename(aside)
-        new.rename(target)
+        with hold(aside):
+            new.rename(target)
     except BaseException:
         if not target.is_dir() and aside.is_dir():
             aside.rename(target)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from tinysr import paths
+from tinysr.entries import FileEntry, Sha256
 from tinysr.errors import BundleError
 from tinysr.facts import AnyFacts, FormatFacts, read_facts
 from tinysr.records import StrictRecord
@@ -44,29 +45,6 @@ Facts = TypeVar("Facts", bound=FormatFacts)
 Stage = Literal["encoder", "transformer", "decoder", "upscale"]
 
 _MAX_BYTES = 16 * 2**20  # a manifest is some kilobytes; a hostile one may be anything
-
-
-def _check_inside(path: str) -> str:
-    """Refuse a path that is not plainly relative: it could leave the bundle."""
-    parts = PurePosixPath(path).parts
-    unsafe = not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path
-    if unsafe or "\0" in path:
-        raise ValueError(f"the path {path!r} leaves the bundle")
-    return path
-
-
-RelativePath = Annotated[str, AfterValidator(_check_inside)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class FileEntry(StrictRecord):
-    """A file of the bundle."""
-
-    path: RelativePath
-    """Relative to the bundle's folder, with forward slashes."""
-    sha256: Sha256
-    size: int = Field(ge=0)
-    """Bytes."""
 
 
 class Port(StrictRecord):

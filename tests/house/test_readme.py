@@ -253,15 +253,6 @@ def test_precisions_are_told_with_what_was_measured(tmp_path: Path) -> None:
         figures.precision_lines(bundle, calibration)
 
 
-def test_a_transformer_that_adds_nothing_is_told_as_that(tmp_path: Path) -> None:
-    head = "| photo | degradation | bicubic PSNR, SSIM | model PSNR, SSIM | model, v constant |"
-    mean = "| **mean** | | **27.0, 0.7** | **28.0, 0.8** | **{}, 0.8** |"
-    card = tmp_path / "card.md"
-    for flat, words in (("28.01", "next to nothing"), ("26.50", "adds up to 1.50 dB")):
-        card.write_text("\n\n".join([f"{head}\n|---|\n{mean.format(flat)}"] * 2), encoding="utf-8")
-        assert words in " ".join(figures.limit_lines(card))
-
-
 def test_every_document_with_a_block_gets_it(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     places = [tmp_path / "README.md", tmp_path / "docs" / "page.md"]

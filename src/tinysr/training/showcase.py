@@ -72,7 +72,7 @@ class Column:
 
     title: str
     make: Callable[[PhotoPair], Rgb]
-    """What is shown of an example: the whole image, ``[4h, 4w, 3]`` in 8 bits."""
+    """Image that is shown of an example: the whole one, ``[4h, 4w, 3]`` in 8 bits."""
 
 
 EXAMPLES: dict[str, View] = {
