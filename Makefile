@@ -61,14 +61,14 @@ calibrate: setup  ## Measure MODEL's ranges and find its precision plan
 	$(TINYSR) calibrate '$(MODEL)'
 
 plans: setup  ## Find the plans that come with tinysr anew, from the current weights (an hour)
-	$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
-		-o build/plans/tinysr-nano --overwrite &&) \
-		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
-		--target coreml -o build/plans/tinysr-nano --overwrite &&) \
+	$(foreach model,tinysr-nano tinysr-nano-faithful,\
+		$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
+			-o build/plans/$(model) --overwrite &&) \
+		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
+			--target coreml -o build/plans/$(model) --overwrite &&)) \
 		$(TINYSR) calibrate tinysr -o build/plans/tinysr --overwrite
-	mkdir -p calibration/plans/tinysr-nano calibration/plans/tinysr
-	cp build/plans/tinysr-nano/*.toml calibration/plans/tinysr-nano
-	cp build/plans/tinysr/*.toml calibration/plans/tinysr
+	$(foreach model,tinysr-nano tinysr-nano-faithful tinysr,\
+		mkdir -p calibration/plans/$(model) && cp build/plans/$(model)/*.toml calibration/plans/$(model) &&) true
 
 bench: setup  ## Measure BUNDLE: latency and limits, what whole folders cost, and memory
 	$(TINYSR) bench '$(BUNDLE)' --rules $(RULES) --json build/bench/bench.json
@@ -151,13 +151,14 @@ docs: $(DOCS) links  ## Build the pages as a site in build/docs, options and Pyt
 golden: setup  ## Write what the runtime computes, for TinySRKit's tests to compute again
 	$(BIN)/python -m tests.support.golden_swift
 
-wheel: setup  ## Build a wheel with a gated tinysr-nano bundle inside
-	rm -rf build/lib src/tinysr/_bundle
-	$(TINYSR) export tinysr-nano -o build/wheel-bundle --overwrite
-	mkdir src/tinysr/_bundle
-	cp -r build/wheel-bundle/manifest.json build/wheel-bundle/onnx src/tinysr/_bundle/
+wheel: setup  ## Build a wheel with the gated bundles of both weights inside
+	rm -rf build/lib src/tinysr/_bundles
+	$(foreach model,tinysr-nano tinysr-nano-faithful,\
+		$(TINYSR) export $(model) -o build/wheel/$(model) --overwrite && \
+		mkdir -p src/tinysr/_bundles/$(model) && \
+		cp -r build/wheel/$(model)/manifest.json build/wheel/$(model)/onnx src/tinysr/_bundles/$(model) &&) true
 	$(BIN)/python -m build --wheel --outdir dist .
-	rm -rf src/tinysr/_bundle build/lib
+	rm -rf src/tinysr/_bundles build/lib
 
 clean:  ## Remove what was built; .venv and runs stay
-	rm -rf build dist bundles calibrated src/tinysr/_bundle *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf build dist bundles calibrated src/tinysr/_bundles *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -9,28 +9,35 @@ from tinysr import paths
 from tinysr.errors import BundleError
 from tinysr.manifest import MANIFEST_NAME
 
-__all__ = ["LOCAL", "find_bundle"]
+__all__ = ["DEFAULT", "LOCAL", "find_bundle"]
 
-LOCAL = Path("bundles/tinysr-nano")
-"""Folder of the default model's bundle, where `tinysr export` puts it, relative to the working
-directory."""
+DEFAULT = "tinysr-nano"
+"""Name of the bundle that is used when none is named."""
 
-_PACKAGED = "_bundle"
+LOCAL = Path("bundles")
+"""Folder where `tinysr export` puts bundles, relative to the working directory."""
+
+_PACKAGED = "_bundles"
 
 
 def find_bundle(named: Path | None = None) -> Path:
-    """Return the bundle that was named, else the local one, else the one of the package.
+    """Return the folder that was named, else the bundle of that name, or the default one.
+
+    A bundle of a name, such as `tinysr-nano-faithful`, is the local one, else the package's.
 
     Raises:
-        BundleError: none was named and there is neither.
+        BundleError: there is neither.
     """
-    if named is not None:
+    if named is not None and (paths.exists(named, BundleError) or len(named.parts) > 1):
         return named
+    name = str(named or DEFAULT)
     packaged = Path(tinysr.__file__).parent / _PACKAGED
-    for folder in (LOCAL, packaged):
+    for folder in (LOCAL / name, packaged / name):
         if paths.is_file(folder / MANIFEST_NAME, BundleError):
             return folder
+    said = "no bundle was named" if named is None else f"there is no folder '{name}'"
     raise BundleError(
-        f"no bundle was named, and there is none in {LOCAL} or in the package: "
-        f"make one with `tinysr export tinysr-nano -o {LOCAL}`, or name one with --bundle"
+        f"{said}, and there is no bundle in {LOCAL / name} or in the package: "
+        f"make one with `tinysr export {name} -o {LOCAL / name}`, or give a bundle's folder with "
+        "--bundle"
     )

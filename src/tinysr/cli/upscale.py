@@ -46,7 +46,8 @@ class UpscaleFlags:
     bundle: Annotated[
         Path | None,
         typer.Option(
-            help="A bundle's folder.  [default: bundles/tinysr-nano, or the packaged one]"
+            help="A bundle's folder, or the name of one in bundles/ or in the package: "
+            "tinysr-nano-faithful invents nothing.  [default: tinysr-nano]"
         ),
     ] = None
     backend: Annotated[

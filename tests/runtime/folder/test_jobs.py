@@ -174,8 +174,22 @@ def test_the_local_bundle_comes_before_the_packaged_one(
     monkeypatch.setattr(tinysr, "__file__", str(package / "__init__.py"))
     with pytest.raises(BundleError, match="tinysr export tinysr-nano -o bundles/tinysr-nano"):
         default_bundle.find_bundle()
-    for folder in (package / "_bundle", Path("bundles/tinysr-nano")):
+    for folder in (package / "_bundles" / "tinysr-nano", Path("bundles/tinysr-nano")):
         folder.mkdir(parents=True)
         (folder / "manifest.json").touch()
         assert default_bundle.find_bundle() == folder
-    assert default_bundle.find_bundle(Path("named")) == Path("named")
+    assert default_bundle.find_bundle(Path("my/named")) == Path("my/named")
+
+
+def test_a_bundle_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    package, name = tmp_path / "package", Path("tinysr-nano-faithful")
+    monkeypatch.setattr(tinysr, "__file__", str(package / "__init__.py"))
+    with pytest.raises(BundleError, match=r"no folder 'tinysr-nano-faithful', .* export tinysr"):
+        default_bundle.find_bundle(name)
+    for folder in (package / "_bundles" / name, Path("bundles") / name):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").touch()
+        assert default_bundle.find_bundle(name) == folder
+    name.mkdir()  # a folder of that name is what was meant
+    assert default_bundle.find_bundle(name) == name

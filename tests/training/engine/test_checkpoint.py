@@ -42,7 +42,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(
         file.write_bytes(b"half of it")
         raise error
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr("tinysr.models.checkpoints.writing.save_file", full)
     with pytest.raises(CheckpointError, match=said):
         save(path, 2)
     assert list(path.parent.iterdir()) == [path]

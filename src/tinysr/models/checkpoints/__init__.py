@@ -5,6 +5,7 @@ from tinysr.models.checkpoints.files import tensors_sha256
 from tinysr.models.checkpoints.keys import assemble
 from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.single_file import save_single_file
+from tinysr.models.checkpoints.writing import write_safetensors
 
 __all__ = [
     "LAYOUTS",
@@ -14,4 +15,5 @@ __all__ = [
     "detect",
     "save_single_file",
     "tensors_sha256",
+    "write_safetensors",
 ]

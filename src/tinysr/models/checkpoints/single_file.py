@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
 from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
 from tinysr.models.checkpoints.prefixes import common_prefix
+from tinysr.models.checkpoints.writing import write_safetensors
 from tinysr.models.config import ModelConfig
 from tinysr.models.tinysr import TinySR
 from tinysr.models.tokens import sincos_positions
@@ -46,12 +45,7 @@ def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float
         tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
         check_finite(name, tensors[name], path)
     metadata = {"format": _FORMAT, "config": json.dumps(model.config.to_dict(), sort_keys=True)}
-    _write(tensors, metadata, path)
-
-
-def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
-    with replace_atomically(path, CheckpointError) as scratch:
-        save_file(tensors, scratch, metadata=metadata)
+    write_safetensors(tensors, metadata, path)
 
 
 def _positions(config: ModelConfig) -> Tensor:

@@ -11,11 +11,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tinysr.atomic import replace_atomically
 from tinysr.errors import CheckpointError
+from tinysr.models.checkpoints import write_safetensors
 from tinysr.training.config import RunConfig, parse_config
 from tinysr.training.engine.stage import TrainingStage, name_trained
 
@@ -75,11 +74,7 @@ def save_state(path: Path, state: RunState, progress: RunProgress) -> None:
     }
     # Channels-last tensors are dense but not contiguous, which the format asks for.
     dense = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-    with replace_atomically(path, CheckpointError) as temporary:
-        try:
-            save_file(dense, temporary, metadata)
-        except SafetensorError as error:  # it makes its own of a full disk's
-            raise CheckpointError(f"{path}: can't be written: {error}") from error
+    write_safetensors(dense, metadata, path)
 
 
 def _add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
