@@ -74,7 +74,7 @@ class CoreMLFacts(FormatFacts):
 
     function: str = "main"
     layout: str = ""
-    """Arrangement of the transformer's tokens: plain, or ane as the Neural Engine likes them."""
+    """Layout of the transformer: standard, or ane as the Neural Engine likes it."""
     minimum_deployment_target: str = "iOS17"
     """Oldest system that runs it."""
     bundle_sha256: str = ""

@@ -68,11 +68,12 @@ def group() -> typer.core.TyperGroup:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to a folder with all that the documents name, the bundle a small one."""
-    make_bundle(tmp_path / "bundles" / "tinysr-nano")
+    for name in ("tinysr-nano", "tinysr-nano-faithful"):
+        make_bundle(tmp_path / "bundles" / name)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "holiday").mkdir()
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8))
-    for path in ("photo.jpg", "holiday/beach.jpg"):
+    for path in ("photo.jpg", "map.png", "holiday/beach.jpg"):
         noise.save(tmp_path / path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
