@@ -10,8 +10,8 @@ from torch import nn
 
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.integers import INT8_MAX
-from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.plans.quantization import Format
+from tinysr.models.sharing import copy_tree
 
 from ..schemes import ONNX, Scheme
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.errors import GateError
+from tinysr.models.sharing import copy_tree
 
 from ..plans.precision import PrecisionPlan
 from .baked import BakedTinySR
-from .rewrite import copy_tree
 from .typed import Typed, find_units, with_types
 
 __all__ = ["apply_plan"]

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.errors import CalibrationError
+from tinysr.models.sharing import copy_tree
 from tinysr.models.vae import ResidualBlock
 
 from ..plans.quantization import Equalised
 from .baked import BakedTinySR
 from .baked_transformer import BakedBlock, JoinedAttention, MatMulLinear, Modulated
-from .rewrite import copy_tree
 
 __all__ = ["equalise", "find_equalisable"]
 

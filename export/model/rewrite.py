@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
 from .baked_transformer import BakedBlock, SplitAttention
 
-__all__ = ["copy_tree", "make_convolution", "make_linear", "require_constant", "split"]
+__all__ = ["make_convolution", "make_linear", "require_constant", "split"]
 
 M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
-
-
-def copy_tree(model: M) -> M:
-    """Return a copy of the module tree whose parameters and buffers are the same tensors.
-
-    A pass puts new tensors in the copy's modules and leaves the shared ones as they are, so that
-    a chain of passes over 1.4 GB of weights holds them once.
-    """
-    tensors = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
 def make_linear(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -19,9 +19,9 @@ from tinysr.export.model.baked_transformer import (
     MatMulLinear,
     Modulated,
 )
-from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import Typed
 from tinysr.models import HEAD_SIZE
+from tinysr.models.sharing import copy_tree
 from tinysr.models.transformer import NORM_EPS
 
 from .prepare import ShuffledTransformer

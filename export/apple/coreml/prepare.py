@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.baked_transformer import BakedTransformer, MatMulLinear
-from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import BORDER, as_type
+from tinysr.models.sharing import copy_tree
 
 __all__ = ["ShuffledTransformer", "prepare"]
 

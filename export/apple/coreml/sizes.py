@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.baked_transformer import BakedPatchEmbed, MatMulLinear
-from tinysr.export.model.rewrite import copy_tree
 from tinysr.export.model.typed import BORDER, Typed, as_type
+from tinysr.models.sharing import copy_tree
 
 from .prepare import ShuffledTransformer
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tinysr.models.sharing import copy_tree
+
 from ..baked import BakedTinySR
-from ..rewrite import copy_tree, require_constant
+from ..rewrite import require_constant
 
 __all__ = ["cancel_range_maps"]
 

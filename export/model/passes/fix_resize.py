@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinysr.models import SCALE
+from tinysr.models.sharing import copy_tree
 
 from ..baked import BakedTinySR, InterpolatedResize
-from ..rewrite import copy_tree
 from ..typed import Typed
 
 __all__ = ["FixedResize", "fix_resize"]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from tinysr.models.sharing import copy_tree
+
 from ..baked import BakedTinySR
-from ..rewrite import copy_tree, make_linear, require_constant, split
+from ..rewrite import make_linear, require_constant, split
 
 __all__ = ["fold_attention_scale"]
 

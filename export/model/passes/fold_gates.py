@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tinysr.models.sharing import copy_tree
+
 from ..baked import BakedTinySR
 from ..baked_transformer import Affine
-from ..rewrite import copy_tree, make_linear, require_constant
+from ..rewrite import make_linear, require_constant
 
 __all__ = ["fold_gates"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tinysr.models.sharing import copy_tree
 from tinysr.models.vae import SeparableConv
 
 from ..baked import BakedTinySR
 from ..baked_transformer import Affine
-from ..rewrite import copy_tree, make_convolution, make_linear, require_constant
+from ..rewrite import make_convolution, make_linear, require_constant
 
 __all__ = ["fold_latent_scale"]
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from tinysr.models.sharing import copy_tree
+
 from ..baked import BakedTinySR
 from ..baked_transformer import Affine, Modulated
-from ..rewrite import copy_tree, make_linear, require_constant, split
+from ..rewrite import make_linear, require_constant, split
 
 __all__ = ["fold_modulation", "fold_norm_out"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from tinysr.models.sharing import copy_tree
+
 from ..baked import BakedTinySR
 from ..baked_transformer import JoinedAttention
-from ..rewrite import copy_tree, make_linear, split
+from ..rewrite import make_linear, split
 
 __all__ = ["join_qkv"]
 

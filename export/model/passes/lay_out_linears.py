@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from tinysr.models.sharing import copy_tree
+
 from ..baked import BakedTinySR
 from ..baked_transformer import Affine, JoinedAttention, MatMulLinear
-from ..rewrite import copy_tree
 
 __all__ = ["lay_out_linears"]
 

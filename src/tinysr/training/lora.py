@@ -6,7 +6,6 @@ is written here, `tinysr.models.load` merges again.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,12 +18,12 @@ from torch import Tensor, nn
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.lora import merge_weight
+from tinysr.models.sharing import copy_tree
 
 __all__ = [
     "RANK",
     "TARGETS",
     "LowRank",
-    "copy_tree",
     "list_lora_parameters",
     "merge_adapters",
     "save_adapters",
@@ -93,12 +92,6 @@ def _make_pair(base: Base, rank: int) -> tuple[Base, Base]:
         padding=cast("tuple[int, int]", base.padding), bias=False, device=device,
     )  # fmt: skip
     return down, nn.Conv2d(rank, base.out_channels, 1, bias=False, device=device)
-
-
-def copy_tree(module: Module) -> Module:
-    """Return a module with a tree of its own and the very tensors of the given one."""
-    tensors = (*module.parameters(), *module.buffers())
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
 
 
 def with_lora(

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
+from tinysr.models.sharing import copy_tree
 from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
-from tinysr.training.lora import RANK, copy_tree, list_lora_parameters, with_lora
+from tinysr.training.lora import RANK, list_lora_parameters, with_lora
 from tinysr.training.losses import squared_error
 from tinysr.training.pruning import Annealing, KeptLayers, MaskDistribution, Pairing, SearchSpace
 from tinysr.training.pruning.masked import MaskedTinySR, prune

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
+from tinysr.models.sharing import copy_tree
 from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
 from tinysr.training.engine.stage import list_trained
-from tinysr.training.lora import copy_tree, merge_adapters, with_lora
+from tinysr.training.lora import merge_adapters, with_lora
 from tinysr.training.losses import squared_error
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind

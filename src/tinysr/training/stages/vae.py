@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from tinysr.models import ModelConfig, OneStep, TinySR
+from tinysr.models.sharing import copy_tree
 from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, TrainingStage
 from tinysr.training.init import initialise_autoencoder
-from tinysr.training.lora import copy_tree
 from tinysr.training.losses import squared_error
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
