@@ -82,6 +82,8 @@ class Data(StrictRecord):
     """Share of the patches with strong colours; without them red turns out orange."""
     soft: float = Field(default=0.0, ge=0, le=1)
     """Share of the patches out of focus, which bicubic nearly restores: nothing may be added."""
+    flat: float = Field(default=0.0, ge=0, le=1)
+    """Share of an image teacher's crops that give way to one colour, which has to stay one."""
     image_side: int = Field(default=512, ge=16)
     """Side of a synthetic image, in pixels."""
     pool: int = Field(default=96, ge=1)

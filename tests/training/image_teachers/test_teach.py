@@ -21,6 +21,7 @@ from tinysr.models.checkpoints import save_single_file
 from tinysr.training.engine import Batch
 from tinysr.training.image_teachers import INDEX, read_taught, teach
 from tinysr.training.image_teachers.batches import TaughtBatches
+from tinysr.training.image_teachers.shards import shard_origin, write_shard
 from tinysr.training.stages import Context, build
 
 pytestmark = pytest.mark.usefixtures("one_core")
@@ -145,6 +146,40 @@ def test_batches_are_parts_of_the_kept_crops_turned_alike(taught: Path) -> None:
         assert (shrunk - low).abs().mean() < 0.1
     with pytest.raises(UnsupportedError, match="don't fit the taught crops of 32²"):
         TaughtBatches(small_config(phases=[{"patch": 48, "batch": 2}]), read_taught(taught))
+
+
+def test_some_crops_give_way_to_one_colour(taught: Path) -> None:
+    def flat(share: float) -> list[bool]:
+        config = small_config(phases=[{"patch": 16, "batch": 6}], data__flat=share)
+        batches = TaughtBatches(config, read_taught(taught))
+        found = []
+        for step in range(20):
+            batch = batches.finish(batches.load(step))
+            assert batch.taught is not None
+            kinds = zip(batch.low, batch.high, batch.taught, strict=True)
+            for images in kinds:
+                colours = torch.stack([image.mean((1, 2)) for image in images])
+                even = all(bool((i == i[:, :1, :1]).all()) for i in images)
+                found.append(even and bool((colours - colours[0]).abs().max() < 1e-6))
+        return found
+
+    assert 20 < sum(flat(0.5)) < 100
+    assert all(flat(1.0))
+    assert not any(flat(0.0))
+
+
+def test_crops_made_before_a_setting_existed_are_still_ones_own(tmp_path: Path) -> None:
+    """A lesson takes an hour; a new setting with its usual value must not throw it away."""
+    mine = lesson(tmp_path / "teach")
+    teach(mine, said=hear_nothing)
+    for path in mine.folder.glob("shard-*.safetensors"):
+        origin = shard_origin(path)
+        assert origin is not None
+        del origin["config"]["data"]["flat"]
+        write_shard(path, load_file(path), origin)
+    heard: list[str] = []
+    assert teach(mine, said=heard.append)
+    assert heard == []
 
 
 def _holds(whole: Tensor, part: Tensor) -> bool:

@@ -43,7 +43,7 @@ class TaughtBatches:
         rows, keys = [], []
         for item in range(part, phase.batch, parts):
             key = [self._config.seed, _TAUGHT, step, item]
-            rows.append(self._crop(np.random.default_rng(key), phase.patch))
+            rows.append(self._draw(np.random.default_rng(key), phase.patch))
             keys.append(key)
         low, high, taught = (torch.stack(tensors) for tensors in zip(*rows, strict=True))
         return Raw(high=high, keys=torch.tensor(keys), low=low, taught=taught)
@@ -55,6 +55,15 @@ class TaughtBatches:
         images = (raw.low, raw.high, raw.taught)
         low, high, taught = (i.contiguous(memory_format=torch.channels_last) for i in images)
         return Batch(low=low, high=high, taught=taught)
+
+    def _draw(self, rng: Random, patch: int) -> list[Tensor]:
+        """Return a crop of each kind, ``[3, h, w]`` in [0, 1], or one colour for all."""
+        flat = self._config.data.flat
+        if not flat or rng.random() >= flat:
+            return self._crop(rng, patch)
+        colour = torch.from_numpy(rng.integers(0, 256, (3, 1, 1))).float() / 255
+        sides = (patch // SCALE if kind == "low" else patch for kind in KINDS)
+        return [colour.expand(3, side, side) for side in sides]
 
     def _crop(self, rng: Random, patch: int) -> list[Tensor]:
         """Return a part of a kept crop, ``[3, h, w]`` of each kind, in [0, 1]."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from tinysr import paths
@@ -103,12 +104,21 @@ def _suffixes(path: Path) -> tuple[str, ...]:
 
 def _is_made(folder: Path, index: int, origin: Mapping[str, Any]) -> bool:
     found = shard_origin(shard_path(folder, index))
-    if found is not None and found != origin:
+    if found is not None and _complete(found) != origin:
         raise CheckpointError(
             f"{shard_path(folder, index)} was made by another config, teacher or data: remove the "
             "folder or choose another output"
         )
     return found is not None
+
+
+def _complete(origin: dict[str, Any]) -> dict[str, Any]:
+    """Return a shard's origin with the values of settings that did not exist when it was made."""
+    try:
+        config = TeachConfig.model_validate({**origin["config"], "shards": 1})
+    except (KeyError, TypeError, ValidationError):
+        return origin
+    return origin | {"config": config.model_dump(mode="json", exclude={"shards"})}
 
 
 @dataclass(frozen=True, slots=True)
