@@ -9,23 +9,13 @@ from tinysr.errors import ImageError
 from ..exhaustion import MORE_ROOM, report_exhaustion
 from ..raster import Raster
 from .bmp import read_bmp
+from .kinds import find_kind
 from .limits import Accept
 from .png import is_cut
 from .signatures import name_of, remedy_for
 from .vips_read import read_by_vips
 
 __all__ = ["Decoded", "decode"]
-
-_STARTS = {
-    b"\x89PNG\r\n\x1a\n": "png",
-    b"\xff\xd8\xff": "jpg",
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
-    b"II+\0": "tiff",
-    b"MM\0+": "tiff",
-    b"BM": "bmp",
-}
-
 
 def _accept_all(_header: object) -> None:
     """Accept every header."""
@@ -63,7 +53,7 @@ def decode(
         OutOfMemoryError: it does not fit the memory.
     """
     data = _skip_blank_lines(data)
-    file_format = _format(data)
+    file_format = find_kind(data)
     if file_format is None:
         found = name_of(data)
         raise ImageError(
@@ -89,11 +79,4 @@ def _skip_blank_lines(data: bytes) -> bytes:
     if not data[:1].isspace():
         return data
     rest = data.lstrip()
-    return rest if _format(rest) in ("png", "jpg") else data
-
-
-def _format(data: bytes) -> str | None:
-    """Tell a format by its first bytes."""
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    return next((name for start, name in _STARTS.items() if data.startswith(start)), None)
+    return rest if find_kind(rest) in ("png", "jpg") else data
