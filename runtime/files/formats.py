@@ -31,7 +31,13 @@ OUTPUT_SUFFIXES = {
 }
 """Suffixes that can be written, and the format of each."""
 
-INPUT_SUFFIXES = frozenset({*OUTPUT_SUFFIXES, ".apng", ".bmp", ".dib", ".mpo"})
+INPUT_SUFFIXES = frozenset(
+    {
+        *OUTPUT_SUFFIXES,
+        *(".apng", ".avif", ".bmp", ".dib", ".gif", ".ico", ".j2c", ".j2k", ".jp2", ".jpc"),
+        *(".jpf", ".jpx", ".mpo", ".pbm", ".pgm", ".pnm", ".ppm", ".qoi", ".tga"),
+    }
+)
 """Suffixes that are looked for in folders."""
 
 _LARGEST_SIDE = {"png": 2**31 - 1, "jpg": 65_500, "webp": 16_383, "tiff": 2**31 - 1}

@@ -30,7 +30,7 @@ class Header:
     value_bytes: int = 1
     """Bytes of one value of one pixel."""
     format: str
-    """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
+    """One of :data:`~tinysr.runtime.files.FORMATS`, or another that is read."""
 
 
 Accept = Callable[[Header], object]

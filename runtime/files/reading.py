@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
 from ..exhaustion import MORE_ROOM, report_exhaustion
 from ..raster import Raster
-from .bmp import read_bmp
+from .avif import read_avif
+from .jpeg2000 import read_jpeg2000
 from .kinds import find_kind
 from .limits import Accept
+from .netpbm import read_netpbm
+from .pillow_read import is_tga, read_bmp, read_ico, read_qoi, read_tga
 from .png import is_cut
 from .signatures import name_of, remedy_for
 from .vips_read import read_by_vips
 
 __all__ = ["Decoded", "decode"]
+
+_READERS: dict[str, Callable[[bytes, float, Accept], Raster]] = {
+    "bmp": read_bmp,
+    "ico": read_ico,
+    "jp2": read_jpeg2000,
+    "netpbm": read_netpbm,
+    "qoi": read_qoi,
+    "tga": read_tga,
+}
+"""Readers of formats of which nothing is left out; the others tell what is."""
+
 
 def _accept_all(_header: object) -> None:
     """Accept every header."""
@@ -27,7 +42,7 @@ class Decoded:
 
     raster: Raster
     format: str
-    """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
+    """One of :data:`~tinysr.runtime.files.FORMATS`, or another that is read."""
     notes: tuple[str, ...] = ()
     """Notes on what of the file's picture is not in the raster; one sentence each, for its
     owner."""
@@ -53,18 +68,20 @@ def decode(
         OutOfMemoryError: it does not fit the memory.
     """
     data = _skip_blank_lines(data)
-    file_format = find_kind(data)
+    file_format = find_kind(data) or ("tga" if is_tga(data) else None)
     if file_format is None:
         found = name_of(data)
         raise ImageError(
-            f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}: "
+            f"{name}: expected an image, such as PNG, JPEG, WebP, AVIF or TIFF, found {found}: "
             f"{remedy_for(found)}"
         )
     left: tuple[str, ...] = ()
     try:
         with report_exhaustion(name, MORE_ROOM):
-            if file_format == "bmp":
-                raster = read_bmp(data, max_megapixels, accept)
+            if file_format in _READERS:
+                raster = _READERS[file_format](data, max_megapixels, accept)
+            elif file_format == "avif":
+                raster, left = read_avif(data, max_megapixels, accept)
             else:
                 raster, left = read_by_vips(data, file_format, max_megapixels, accept)
     except ImageError as error:

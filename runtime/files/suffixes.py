@@ -9,10 +9,8 @@ from .formats import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES
 __all__ = ["IMAGE_SUFFIXES", "image_suffix", "with_format", "with_mark"]
 
 IMAGE_SUFFIXES = INPUT_SUFFIXES | {
-    *(".arw", ".avif", ".cr2", ".cr3", ".dds", ".dng", ".exr", ".gif", ".hdr"),
-    *(".heic", ".heif", ".hif", ".ico", ".j2k", ".jp2", ".jpx", ".jxl", ".nef", ".orf", ".pbm"),
-    *(".pcx", ".pdf", ".pgm", ".pjpeg", ".pnm", ".ppm", ".psd", ".qoi", ".raf", ".raw", ".rw2"),
-    *(".svg", ".tga"),
+    *(".arw", ".cr2", ".cr3", ".dds", ".dng", ".exr", ".hdr", ".heic", ".heif", ".hif", ".jxl"),
+    *(".nef", ".orf", ".pcx", ".pdf", ".pjpeg", ".psd", ".raf", ".raw", ".rw2", ".svg"),
 }
 """Suffixes by which people know images, lower case. What is behind any other dot is part of the
 name: a date, a version, an address."""
@@ -40,8 +38,8 @@ def with_format(path: Path, file_format: str | None) -> Path:
 
     Args:
         path: an image's; a suffix that says the format already stays as it is.
-        file_format: one of :data:`~tinysr.runtime.files.FORMATS`; None is the path's own, or PNG, or
-            JPEG for what is a JPEG under another name.
+        file_format: one of :data:`~tinysr.runtime.files.FORMATS`; None is the path's own, JPEG
+            for what is one under another name, or PNG.
     """
     suffix = image_suffix(path)
     own = OUTPUT_SUFFIXES.get(suffix.lower())

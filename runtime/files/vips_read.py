@@ -1,4 +1,4 @@
-"""PNG, JPEG, WebP and TIFF files to rasters, by libvips.
+"""PNG, JPEG, WebP, TIFF and GIF files to rasters, by libvips.
 
 libvips is lazy: opening reads the header, and nothing is decoded before the size was checked.
 """
@@ -28,6 +28,7 @@ LOADERS = {
     "jpg": "jpegload_buffer",
     "webp": "webpload_buffer",
     "tiff": "tiffload_buffer",
+    "gif": "gifload_buffer",
 }
 """libvips's operation for each format. They are named, so that it never guesses another."""
 
