@@ -27,7 +27,7 @@ KEPT = sorted((Path(__file__).parent / "hostile").glob("*"))
 """Files that once got past us, under what they did."""
 
 
-OTHERS = ("avif", "bmp", "gif", "jp2", "ppm", "qoi", "tga")
+OTHERS = ("bmp", "gif", "jp2", "ppm", "qoi", "tga")
 PILLOWS = {"jpg": "JPEG", "jp2": "JPEG2000"}
 """Pillow's names of formats, where they are others."""
 
