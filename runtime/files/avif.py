@@ -15,7 +15,7 @@ from ..vips import damage, pixels_from_image, pyvips, use_vips
 from .heif_items import Contents, contents_of_heif
 from .limits import MOST_METADATA, Accept, Header, check_header
 
-__all__ = ["chunks_for_colours", "describe_contents", "fill_bits", "read_avif"]
+__all__ = ["check_still", "chunks_for_colours", "fill_bits", "read_avif"]
 
 _UPRIGHT = 1
 _UNSAID, _BT709, _SRGB = 2, 1, 13
@@ -32,6 +32,7 @@ def read_avif(data: bytes, most: float, accept: Accept) -> tuple[Raster, tuple[s
         the image, and what of the file is not in it.
     """
     contents = contents_of_heif(data)
+    check_still(contents)
     with use_vips():
         try:
             image = pyvips.Operation.call(
@@ -48,7 +49,7 @@ def read_avif(data: bytes, most: float, accept: Accept) -> tuple[Raster, tuple[s
         )
         check_header(header, most)
         accept(header)
-        notes = describe_contents(contents)
+        notes = tuple(f"its {part} is left out" for part in contents.parts)
         metadata = Metadata(
             icc_profile=(profile := _packet(image, "icc-profile-data")),
             exif=(exif := _packet(image, "exif-data")),
@@ -65,8 +66,8 @@ def read_avif(data: bytes, most: float, accept: Accept) -> tuple[Raster, tuple[s
     return turn_upright(pixels, metadata, _UPRIGHT), notes
 
 
-def describe_contents(contents: Contents) -> tuple[str, ...]:
-    """Return a note on each image that belongs to the picture and is left out.
+def check_still(contents: Contents) -> None:
+    """Refuse what is no picture.
 
     Raises:
         ImageError: it is an animation, or its colours are multiplied with its opacity.
@@ -81,7 +82,6 @@ def describe_contents(contents: Contents) -> tuple[str, ...]:
             "colours that are multiplied with their opacity are not supported: save it with "
             "straight transparency"
         )
-    return tuple(f"its {part} is left out" for part in contents.parts)
 
 
 def chunks_for_colours(contents: Contents) -> tuple[tuple[bytes, bytes], ...]:

@@ -12,12 +12,12 @@ from ..raster import Raster
 from .avif import read_avif
 from .jpeg2000 import read_jpeg2000
 from .kinds import find_kind
-from .limits import Accept
+from .limits import Accept, check_page
 from .netpbm import read_netpbm
 from .pillow_read import is_tga, read_bmp, read_ico, read_qoi, read_tga
 from .png import is_cut
 from .signatures import name_of, remedy_for
-from .vips_read import read_by_vips
+from .vips_read import LOADERS, read_by_vips
 
 __all__ = ["Decoded", "decode"]
 
@@ -49,7 +49,12 @@ class Decoded:
 
 
 def decode(
-    data: bytes, name: str, *, max_megapixels: float, accept: Accept = _accept_all
+    data: bytes,
+    name: str,
+    *,
+    max_megapixels: float,
+    accept: Accept = _accept_all,
+    page: int | None = None,
 ) -> Decoded:
     """Decode the bytes of an image file.
 
@@ -62,6 +67,8 @@ def decode(
         name: of the file, for messages.
         max_megapixels: millions of pixels; a file whose header says more is not decoded.
         accept: called with the header before anything is decoded, to refuse it.
+        page: which picture of a TIFF file, or frame of a GIF or WebP animation, from 1; None for
+            the only one.
 
     Raises:
         ImageError: no image, damaged, too large, or of a kind that is not read.
@@ -78,12 +85,14 @@ def decode(
     left: tuple[str, ...] = ()
     try:
         with report_exhaustion(name, MORE_ROOM):
+            if file_format not in LOADERS:
+                check_page(page, 1, "pages")
             if file_format in _READERS:
                 raster = _READERS[file_format](data, max_megapixels, accept)
             elif file_format == "avif":
                 raster, left = read_avif(data, max_megapixels, accept)
             else:
-                raster, left = read_by_vips(data, file_format, max_megapixels, accept)
+                raster, left = read_by_vips(data, file_format, max_megapixels, accept, page)
     except ImageError as error:
         cut = file_format == "png" and is_cut(data) and "damaged" in str(error)
         reason = "the image is damaged: the file is truncated" if cut else error

@@ -80,6 +80,14 @@ class UpscaleFlags:
             "one it is kept, and JPEG refuses it."
         ),
     ] = None
+    page: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="The page of a TIFF, or the frame of a GIF or WebP animation, from 1; without it, "
+            "files with several are refused.",
+        ),
+    ] = None
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace files that exist and are not up to date."),
@@ -121,6 +129,7 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
         provider=flags.provider,
         overwrite=flags.overwrite,
         background=behind,
+        page=flags.page,
     )
     with Upscaler(
         find_bundle(flags.bundle),
