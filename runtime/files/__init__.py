@@ -9,6 +9,8 @@ from .formats import (
     find_format,
     format_of,
 )
+from .kinds import START, find_kind
+from .left_out import describe_left_out, explain_suffix
 from .limits import Accept, Header
 from .reading import Decoded, begins_as_image, decode
 from .saving import check_writable, save
@@ -20,6 +22,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "INPUT_SUFFIXES",
     "OUTPUT_SUFFIXES",
+    "START",
     "Accept",
     "Decoded",
     "Header",
@@ -28,8 +31,11 @@ __all__ = [
     "check_size",
     "check_writable",
     "decode",
+    "describe_left_out",
     "encode_into",
+    "explain_suffix",
     "find_format",
+    "find_kind",
     "format_of",
     "image_suffix",
     "save",

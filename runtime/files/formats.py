@@ -15,7 +15,7 @@ __all__ = [
     "format_of",
 ]
 
-FORMATS = ("png", "jpg", "webp", "tiff")
+FORMATS = ("png", "jpg", "webp", "avif", "tiff")
 """Names of the formats that can be written."""
 
 OUTPUT_SUFFIXES = {
@@ -26,16 +26,26 @@ OUTPUT_SUFFIXES = {
     ".jif": "jpg",
     ".jfif": "jpg",
     ".webp": "webp",
+    ".avif": "avif",
     ".tif": "tiff",
     ".tiff": "tiff",
 }
 """Suffixes that can be written, and the format of each."""
 
-INPUT_SUFFIXES = frozenset({*OUTPUT_SUFFIXES, ".bmp"})
+INPUT_SUFFIXES = frozenset(
+    {
+        *OUTPUT_SUFFIXES,
+        *(".apng", ".bmp", ".dib", ".gif", ".ico", ".j2c", ".j2k", ".jp2", ".jpc"),
+        *(".jpf", ".jpx", ".mpo", ".pbm", ".pgm", ".pnm", ".ppm", ".qoi", ".tga"),
+    }
+)
 """Suffixes that are looked for in folders."""
 
-_LARGEST_SIDE = {"png": 2**31 - 1, "jpg": 65_500, "webp": 16_383, "tiff": 2**31 - 1}
-"""Pixels. JPEG's fields hold 65535, libjpeg's buffers 65500."""
+_LARGEST_SIDE = {
+    "png": 2**31 - 1, "jpg": 65_500, "webp": 16_383, "avif": 32_768, "tiff": 2**31 - 1,
+}  # fmt: skip
+"""Pixels. JPEG's fields hold 65535, libjpeg's buffers 65500; AV1's hold 65536, but libavif, which
+most programs read it by, takes 32768."""
 
 
 def format_of(path: Path) -> str:

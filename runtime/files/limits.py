@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
-__all__ = ["MOST_CHANNELS", "MOST_METADATA", "Accept", "Header", "check_header"]
+__all__ = ["MOST_CHANNELS", "MOST_METADATA", "Accept", "Header", "check_header", "check_page"]
 
 MOST_METADATA = 2**24
 """Bytes of one profile or packet, decompressed; the largest in use have some megabytes."""
@@ -30,7 +30,7 @@ class Header:
     value_bytes: int = 1
     """Bytes of one value of one pixel."""
     format: str
-    """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
+    """One of :data:`~tinysr.runtime.files.FORMATS`, or another that is read."""
 
 
 Accept = Callable[[Header], object]
@@ -56,3 +56,24 @@ def check_header(header: Header, most: float) -> None:
         raise ImageError(
             f"expected grey or RGB, with or without transparency, found {header.channels} channels"
         )
+
+
+def check_page(page: int | None, count: int, what: str) -> None:
+    """Refuse a file of several pictures of which none was named, and a page that is not there.
+
+    Args:
+        page: that was asked for, from 1, or None.
+        count: pictures in the file.
+        what: the pictures' name, such as "pages".
+
+    Raises:
+        ImageError: one of both.
+    """
+    if page is None and count > 1:
+        raise ImageError(
+            f"expected one still image, found {count} {what}: take one with --page N, or save each "
+            "as a file of its own"
+        )
+    if page is not None and page > count:
+        found = f"{count} {what}" if count > 1 else "a single image"
+        raise ImageError(f"expected a page {page}, found {found}")

@@ -1,14 +1,15 @@
-"""Rasters to JPEG and WebP files, by Pillow, which writes metadata as it is given it."""
+"""Rasters to JPEG, WebP and AVIF files, by Pillow, which writes metadata as it is given it."""
 
 from __future__ import annotations
 
 from typing import Any, BinaryIO
 
-from ..metadata.exif import with_resolution
+from ..metadata.exif import ORIENTATION, with_resolution
+from ..metadata.exif_entries import remove_entry
 from ..pillow import pil_from_raster
 from ..raster import Raster, to_eight_bit
 
-__all__ = ["write_jpeg", "write_webp"]
+__all__ = ["write_avif", "write_jpeg", "write_webp"]
 
 _MOST_DENSITY = 65_535
 """Dots per inch that fit the header of a JPEG file."""
@@ -29,9 +30,26 @@ def write_webp(raster: Raster, file: BinaryIO) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    dpi = raster.metadata.dpi
-    exif = raster.metadata.exif if dpi is None else with_resolution(raster.metadata.exif, dpi)
-    _save(raster, file, "WEBP", quality=95, method=4, exif=exif)
+    _save(raster, file, "WEBP", quality=95, method=4, exif=_exif_with_resolution(raster))
+
+
+def write_avif(raster: Raster, file: BinaryIO) -> None:
+    """Write 8 bits at quality 90, with colours in full resolution; the rest is as in WebP files.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    exif = _exif_with_resolution(raster)
+    if exif is not None:  # Pillow would take out the orientation, which is 1, and move all values
+        exif = remove_entry(exif, ORIENTATION)
+    sampling = "4:0:0" if raster.pixels.shape[2] == 1 else "4:4:4"
+    _save(raster, file, "AVIF", quality=90, subsampling=sampling, exif=exif)
+
+
+def _exif_with_resolution(raster: Raster) -> bytes | None:
+    """Return EXIF data with the resolution, for formats in which that is its only place."""
+    found = raster.metadata
+    return found.exif if found.dpi is None else with_resolution(found.exif, found.dpi)
 
 
 def _save(raster: Raster, file: BinaryIO, kind: str, **options: Any) -> None:

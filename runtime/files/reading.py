@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
 from ..exhaustion import MORE_ROOM, report_exhaustion
 from ..raster import Raster
-from .bmp import read_bmp
-from .limits import Accept
+from .avif import read_avif
+from .jpeg2000 import read_jpeg2000
+from .kinds import find_kind
+from .limits import Accept, check_page
+from .netpbm import read_netpbm
+from .pillow_read import is_tga, read_bmp, read_ico, read_qoi, read_tga
 from .png import is_cut
 from .signatures import name_of, remedy_for
-from .vips_read import read_by_vips
+from .vips_read import LOADERS, read_by_vips
 
 __all__ = ["Decoded", "begins_as_image", "decode"]
 
-_STARTS = {
-    b"\x89PNG\r\n\x1a\n": "png",
-    b"\xff\xd8\xff": "jpg",
-    b"II*\0": "tiff",
-    b"MM\0*": "tiff",
-    b"II+\0": "tiff",
-    b"MM\0+": "tiff",
-    b"BM": "bmp",
+_READERS: dict[str, Callable[[bytes, float, Accept], Raster]] = {
+    "bmp": read_bmp,
+    "ico": read_ico,
+    "jp2": read_jpeg2000,
+    "netpbm": read_netpbm,
+    "qoi": read_qoi,
+    "tga": read_tga,
 }
+"""Readers of formats of which nothing is left out; the others tell what is."""
 
 
 def _accept_all(_header: object) -> None:
@@ -37,14 +42,19 @@ class Decoded:
 
     raster: Raster
     format: str
-    """One of :data:`~tinysr.runtime.files.FORMATS`, or "bmp"."""
+    """One of :data:`~tinysr.runtime.files.FORMATS`, or another that is read."""
     notes: tuple[str, ...] = ()
     """Notes on what of the file's picture is not in the raster; one sentence each, for its
     owner."""
 
 
 def decode(
-    data: bytes, name: str, *, max_megapixels: float, accept: Accept = _accept_all
+    data: bytes,
+    name: str,
+    *,
+    max_megapixels: float,
+    accept: Accept = _accept_all,
+    page: int | None = None,
 ) -> Decoded:
     """Decode the bytes of an image file.
 
@@ -57,26 +67,32 @@ def decode(
         name: of the file, for messages.
         max_megapixels: millions of pixels; a file whose header says more is not decoded.
         accept: called with the header before anything is decoded, to refuse it.
+        page: which picture of a TIFF file, or frame of a GIF or WebP animation, from 1; None for
+            the only one.
 
     Raises:
         ImageError: no image, damaged, too large, or of a kind that is not read.
         OutOfMemoryError: it does not fit the memory.
     """
     data = _skip_blank_lines(data)
-    file_format = _format(data)
+    file_format = find_kind(data) or ("tga" if is_tga(data) else None)
     if file_format is None:
         found = name_of(data)
         raise ImageError(
-            f"{name}: expected a PNG, JPEG, WebP, TIFF or BMP image, found {found}: "
+            f"{name}: expected an image, such as PNG, JPEG, WebP, AVIF or TIFF, found {found}: "
             f"{remedy_for(found)}"
         )
     left: tuple[str, ...] = ()
     try:
         with report_exhaustion(name, MORE_ROOM):
-            if file_format == "bmp":
-                raster = read_bmp(data, max_megapixels, accept)
+            if file_format not in LOADERS:
+                check_page(page, 1, "pages")
+            if file_format in _READERS:
+                raster = _READERS[file_format](data, max_megapixels, accept)
+            elif file_format == "avif":
+                raster, left = read_avif(data, max_megapixels, accept)
             else:
-                raster, left = read_by_vips(data, file_format, max_megapixels, accept)
+                raster, left = read_by_vips(data, file_format, max_megapixels, accept, page)
     except ImageError as error:
         cut = file_format == "png" and is_cut(data) and "damaged" in str(error)
         reason = "the image is damaged: the file is truncated" if cut else error
@@ -94,11 +110,4 @@ def _skip_blank_lines(data: bytes) -> bytes:
     if not data[:1].isspace():
         return data
     rest = data.lstrip()
-    return rest if _format(rest) in ("png", "jpg") else data
-
-
-def _format(data: bytes) -> str | None:
-    """Tell a format by its first bytes."""
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    return next((name for start, name in _STARTS.items() if data.startswith(start)), None)
+    return rest if find_kind(rest) in ("png", "jpg") else data

@@ -5,16 +5,11 @@ from __future__ import annotations
 __all__ = ["name_of", "remedy_for"]
 
 _STARTS = {
-    b"GIF8": "a GIF",
-    b"\0\0\0\x0cjP  ": "a JPEG 2000 image",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
     b"\0\0\0\x0cJXL ": "a JPEG XL image",
     b"\xff\x0a": "a JPEG XL image",
     b"8BPS": "a Photoshop document",
     b"%PDF": "a PDF document",
     b"DDS ": "a DDS texture",
-    b"\0\0\x01\0": "an icon",
-    b"qoif": "a QOI image",
     b"\x76\x2f\x31\x01": "an OpenEXR image",
     b"<svg": "an SVG drawing",
     b"<!DOCTYPE": "a web page",
@@ -27,8 +22,6 @@ _STARTS = {
 }
 
 _BRANDS = {
-    b"avif": "an AVIF image",
-    b"avis": "an AVIF image",
     b"heic": "a HEIC photo",
     b"heix": "a HEIC photo",
     b"heim": "a HEIC photo",
@@ -51,7 +44,7 @@ _REMEDIES = {
 _CONVERT = "convert it to PNG first"
 """Advice for an image of any other format."""
 
-_NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
+_NETPBM = {b"P7", b"PF", b"Pf"}
 
 
 def name_of(data: bytes) -> str:

@@ -9,16 +9,17 @@ from .formats import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES
 __all__ = ["IMAGE_SUFFIXES", "image_suffix", "with_format", "with_mark"]
 
 IMAGE_SUFFIXES = INPUT_SUFFIXES | {
-    *(".apng", ".arw", ".avif", ".cr2", ".cr3", ".dds", ".dib", ".dng", ".exr", ".gif", ".hdr"),
-    *(".heic", ".heif", ".hif", ".ico", ".j2k", ".jp2", ".jpx", ".jxl", ".nef", ".orf", ".pbm"),
-    *(".pcx", ".pdf", ".pgm", ".pjpeg", ".pnm", ".ppm", ".psd", ".qoi", ".raf", ".raw", ".rw2"),
-    *(".svg", ".tga"),
+    *(".arw", ".cr2", ".cr3", ".dds", ".dng", ".exr", ".hdr", ".heic", ".heif", ".hif", ".jxl"),
+    *(".nef", ".orf", ".pcx", ".pdf", ".pjpeg", ".psd", ".raf", ".raw", ".rw2", ".svg"),
 }
 """Suffixes by which people know images, lower case. What is behind any other dot is part of the
 name: a date, a version, an address."""
 
 _FALLBACK = FORMATS[0]
 """Format of the output where an input's can't be written."""
+
+_FALLBACKS = {".mpo": "jpg"}
+"""Formats of outputs of inputs that are nearly one that can be written."""
 
 
 def image_suffix(path: Path) -> str:
@@ -37,10 +38,12 @@ def with_format(path: Path, file_format: str | None) -> Path:
 
     Args:
         path: an image's; a suffix that says the format already stays as it is.
-        file_format: one of :data:`~tinysr.runtime.files.FORMATS`; None is the path's own, or PNG.
+        file_format: one of :data:`~tinysr.runtime.files.FORMATS`; None is the path's own, JPEG
+            for what is one under another name, or PNG.
     """
     suffix = image_suffix(path)
     own = OUTPUT_SUFFIXES.get(suffix.lower())
     if own is not None and file_format in (None, own):
         return path
-    return path.with_name(f"{path.name.removesuffix(suffix)}.{file_format or _FALLBACK}")
+    other = file_format or _FALLBACKS.get(suffix.lower(), _FALLBACK)
+    return path.with_name(f"{path.name.removesuffix(suffix)}.{other}")

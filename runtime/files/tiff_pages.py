@@ -10,6 +10,7 @@ from tinysr.errors import ImageError
 
 from ..metadata import directories, writing
 from ..metadata.directories import RATIONAL, Directory, NumberLayout
+from .limits import check_page
 
 __all__ = ["COMPRESSION", "PHOTOMETRIC", "Page", "picture_of_tiff"]
 
@@ -77,8 +78,12 @@ class Page:
         return bytes(result)
 
 
-def picture_of_tiff(data: bytes) -> Page:
+def picture_of_tiff(data: bytes, page: int | None = None) -> Page:
     """Return the one directory that is a picture; reduced copies and masks of it are none.
+
+    Args:
+        data: the file.
+        page: which of several pictures, from 1; None for the only one.
 
     Raises:
         ImageError: damaged, a raw photo, or several pictures.
@@ -94,11 +99,8 @@ def picture_of_tiff(data: bytes) -> Page:
             "first, to TIFF or JPEG"
         )
     pictures = [page for page in pages if not page.subordinate] or pages
-    if len(pictures) > 1:
-        raise ImageError(
-            f"expected one still image, found {len(pictures)} pages: save each as a file of its own"
-        )
-    return pictures[0]
+    check_page(page, len(pictures), "pages")
+    return pictures[(page or 1) - 1]
 
 
 def _pages(data: bytes, at: int, layout: NumberLayout) -> Iterator[Page]:

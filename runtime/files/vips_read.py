@@ -1,4 +1,4 @@
-"""PNG, JPEG, WebP and TIFF files to rasters, by libvips.
+"""PNG, JPEG, WebP, TIFF and GIF files to rasters, by libvips.
 
 libvips is lazy: opening reads the header, and nothing is decoded before the size was checked.
 """
@@ -15,7 +15,7 @@ from ..metadata.tiff import metadata_of_page
 from ..raster import Metadata, Raster, clip_rounding
 from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk, take_warnings, use_vips
 from .jpeg import add_end, check_whole, remove_fill
-from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header
+from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header, check_page
 from .png import colour_chunks, frames_of, resolution_of_png
 from .png_packets import packets_of_png
 from .tiff_kinds import check_kind, colours_and_opacity
@@ -28,6 +28,7 @@ LOADERS = {
     "jpg": "jpegload_buffer",
     "webp": "webpload_buffer",
     "tiff": "tiffload_buffer",
+    "gif": "gifload_buffer",
 }
 """libvips's operation for each format. They are named, so that it never guesses another."""
 
@@ -41,7 +42,7 @@ _VALUE_BYTES = {
 
 
 def read_by_vips(
-    data: bytes, file_format: str, most: float, accept: Accept
+    data: bytes, file_format: str, most: float, accept: Accept, page: int | None = None
 ) -> tuple[Raster, tuple[str, ...]]:
     """Decode a file; see :func:`tinysr.runtime.files.decode`.
 
@@ -49,20 +50,27 @@ def read_by_vips(
         the image, and what of the file is not in it.
     """
     with use_vips():
-        return _read(data, file_format, most, accept)
+        return _read(data, file_format, most, accept, page)
 
 
 def _read(
-    data: bytes, file_format: str, most: float, accept: Accept
+    data: bytes, file_format: str, most: float, accept: Accept, number: int | None
 ) -> tuple[Raster, tuple[str, ...]]:
-    page = picture_of_tiff(data) if file_format == "tiff" else None
+    page = picture_of_tiff(data, number) if file_format == "tiff" else None
     image, left = _open(data, file_format, page)
     header = _header(image, file_format)
     check_header(header, most)
     accept(header)
     fields = _Fields(image)
     if file_format != "tiff":
-        _check_still(data, file_format, fields)
+        frames = frames_of(data) if file_format == "png" else fields.get("n-pages") or 1
+        if file_format == "png" and frames > 1 and number is not None:
+            raise ImageError(
+                "frames of an animated PNG are not read: save each as a file of its own"
+            )
+        check_page(number, frames, "frames")
+        if number is not None and frames > 1:
+            image = _call_loader(data, file_format, {"page": number - 1})
     orientation = fields.get("orientation")
     if image.interpretation == "cmyk":
         if image.bands != 4:
@@ -92,16 +100,20 @@ def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[
     if page is not None:
         check_kind(page)
         data, options = page.tidy(), {"page": page.index}
-    try:
-        image = pyvips.Operation.call(
-            LOADERS[file_format], data, access="sequential", fail_on="error", **options
-        )
-    except pyvips.Error as error:
-        raise damage(error) from error
+    image = _call_loader(data, file_format, options)
     if page is None or image.bands > MOST_CHANNELS:
         return image, ()
     image, left = colours_and_opacity(page, image)
     return image, () if left is None else (left,)
+
+
+def _call_loader(data: bytes, file_format: str, options: dict[str, Any]) -> Any:
+    try:
+        return pyvips.Operation.call(
+            LOADERS[file_format], data, access="sequential", fail_on="error", **options
+        )
+    except pyvips.Error as error:
+        raise damage(error) from error
 
 
 def _header(image: Any, file_format: str) -> Header:
@@ -127,14 +139,6 @@ class _Fields:
     def packet(self, name: str) -> bytes | None:
         found = self.get(name)
         return bytes(found) if found and len(found) <= MOST_METADATA else None
-
-
-def _check_still(data: bytes, file_format: str, fields: _Fields) -> None:
-    frames = frames_of(data) if file_format == "png" else fields.get("n-pages") or 1
-    if frames > 1:
-        raise ImageError(
-            f"expected one still image, found {frames} frames: save each as a file of its own"
-        )
 
 
 def _metadata_of_png(data: bytes, profile: bytes | None) -> Metadata:

@@ -13,7 +13,7 @@ from ..metadata import resize_metadata
 from ..raster import Raster, check_pixels, to_sixteen_bit
 from .fitness import check_holds
 from .formats import check_size
-from .pillow_write import write_jpeg, write_webp
+from .pillow_write import write_avif, write_jpeg, write_webp
 from .vips_write import write_png, write_tiff
 
 __all__ = ["encode_into"]
@@ -22,6 +22,7 @@ _WRITERS: dict[str, Callable[[Raster, BinaryIO], None]] = {
     "png": write_png,
     "jpg": write_jpeg,
     "webp": write_webp,
+    "avif": write_avif,
     "tiff": write_tiff,
 }
 
@@ -29,7 +30,7 @@ _WRITERS: dict[str, Callable[[Raster, BinaryIO], None]] = {
 def encode_into(raster: Raster, file_format: str, file: BinaryIO, name: str) -> None:
     """Encode a raster into an open file.
 
-    TIFF holds every depth; PNG rounds floats to 16 bits, and JPEG and WebP hold 8 bits. The size
+    TIFF holds every depth; PNG rounds floats to 16 bits, and the others are written in 8. The size
     in EXIF and XMP data becomes that of the raster.
 
     Args:

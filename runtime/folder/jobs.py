@@ -10,7 +10,7 @@ from pathlib import Path
 from tinysr import paths
 from tinysr.errors import ImageError
 
-from ..files import INPUT_SUFFIXES, OUTPUT_SUFFIXES, find_format, with_format, with_mark
+from ..files import OUTPUT_SUFFIXES, describe_left_out, find_format, with_format, with_mark
 from .conflicts import settle
 from .job import Job
 from .output import STANDARD, names_file
@@ -25,7 +25,7 @@ class FolderWork:
 
     jobs: tuple[Job, ...]
     left_out: Counter[str] = field(default_factory=Counter)
-    """Suffixes of files in the input folders that are not images, and how many have each."""
+    """Suffixes of files in the input folders that are not read, and how many have each."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ def plan_work(
 
     Args:
         inputs: files and folders, or ``-`` alone; of folders, only files with an image's suffix
-            are taken.
+            are taken, and those without one that begin like an image.
         output: a file, ``-``, or a folder, which may lie in an input folder without being read.
         file_format: a format for every output, by any of its names.
         scale: output side over input side, for the names of outputs.
@@ -133,9 +133,8 @@ def _plan_folder(
     found = walk(path, folder)
     left_out.update(found.others)
     if not found.images and not found.unreadable:
-        problem = (
-            f"{path}: expected at least one image ({', '.join(sorted(INPUT_SUFFIXES))}), found none"
-        )
+        others = f", among {describe_left_out(found.others)}" if found.others else ""
+        problem = f"{path}: expected at least one image, found none{others}"
         yield Job(source=path, target=folder, folder=folder, name=path.name, problem=problem)
     for source in found.images:
         inner = source.relative_to(path)

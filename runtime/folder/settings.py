@@ -24,6 +24,8 @@ class FolderSettings:
     """Replace files that exist."""
     background: Colour | None = None
     """Colour that is put behind images with transparency; None keeps it."""
+    page: int | None = None
+    """Page or frame that is taken of files with several, from 1; None for the only one."""
 
     def sha256(self, upscaler: Upscaler, file_format: str) -> str:
         """Return the hash of all that a result depends on, in hexadecimal.
@@ -43,5 +45,6 @@ class FolderSettings:
             "scale": upscaler.scale,
             "format": file_format,
             "background": self.background,
+            **({} if self.page is None else {"page": self.page}),
         }
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

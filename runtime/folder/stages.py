@@ -216,7 +216,8 @@ class Stages:
             after = self._upscaler.output_size(header.width, header.height)
             check_size(item.file_format, *after)
 
-        decoded = decode(data, str(item.job), max_megapixels=math.inf, accept=accept)
+        name, page = str(item.job), self._settings.page
+        decoded = decode(data, name, max_megapixels=math.inf, accept=accept, page=page)
         raster = decoded.raster
         if self._settings.background is not None:
             raster = put_on_background(raster, self._settings.background)

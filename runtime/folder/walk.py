@@ -1,4 +1,4 @@
-"""Folders: which of their files are images."""
+"""Folders: which of their files are images, by their suffixes, and without one by content."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinysr import paths
 
-from ..files import INPUT_SUFFIXES
+from ..files import INPUT_SUFFIXES, START, find_kind
 
 __all__ = ["Found", "walk"]
 
@@ -27,7 +27,7 @@ class Found:
 
 
 def walk(folder: Path, leave_out: Path) -> Found:
-    """Look for images by their suffixes.
+    """Look for images by their suffixes; a file without one is one if it begins like one.
 
     Hidden files and folders are left out, files being written by us among them; so are links to
     folders, which may lead in circles, and whatever is not a file, such as a pipe.
@@ -46,9 +46,21 @@ def walk(folder: Path, leave_out: Path) -> Found:
             inner[:] = [name for name in inner if paths.follow_links(Path(root, name)) != output]
         for path in (Path(root, name) for name in names if not name.startswith(".")):
             suffix = path.suffix.lower()
-            if suffix not in INPUT_SUFFIXES:
-                others[suffix] += 1
+            if suffix not in INPUT_SUFFIXES and not _begins_like_image(path):
+                others[suffix if _is_word(suffix) else ""] += 1
             elif paths.may_be_file(path):  # a link that leads nowhere is reported when it is read
                 images.append(path)
     unreadable = {Path(error.filename): error.strerror or "" for error in errors}
     return Found(images=tuple(sorted(images)), unreadable=unreadable, others=others)
+
+
+def _is_word(suffix: str) -> bool:
+    """Tell whether a suffix says a kind: what is behind a name's last dot may be a date."""
+    return suffix[1:2].isalpha() and suffix[1:].isalnum()
+
+
+def _begins_like_image(path: Path) -> bool:
+    if _is_word(path.suffix):
+        return False
+    start = paths.read_start(path, START)
+    return bool(start) and find_kind(start or b"") is not None

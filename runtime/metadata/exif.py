@@ -14,6 +14,7 @@ from .directories import RATIONAL, SHORT, Directory, MetadataValue, NumberLayout
 from .writing import Node
 
 __all__ = [
+    "ORIENTATION",
     "PREFIX",
     "RESOLUTION_TAGS",
     "exif_of_tiff",

@@ -29,6 +29,7 @@ __all__ = [
     "look",
     "may_be_file",
     "read_limited",
+    "read_start",
     "reason",
     "show_name",
     "size",
@@ -199,3 +200,14 @@ def read_limited(path: Path, most: int, error: Error) -> bytes | None:
         return path.read_bytes()
     except OSError as problem:
         raise error(f"{path}: can't be read: {reason(problem)}") from problem
+
+
+def read_start(path: Path, length: int) -> bytes | None:
+    """Return the first bytes of a regular file, or None where they can't be read."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb", buffering=0) as file:
+            return file.read(length)
+    except (OSError, ValueError):
+        return None

@@ -76,7 +76,7 @@ def test_a_batch_finishes_and_reports_the_bad_file(
     assert made == [Path("a.png"), Path("more/c.jpg"), Path(LOG_NAME)]
     assert "made 2 of 3 images, 1 failed: 0.05 megapixels in" in result.stdout
     assert f"to {tmp_path / 'out'}" in result.stdout
-    assert "left out, not images: 1 .txt" in result.stdout
+    assert "left out: 1 .txt (not images)" in result.stdout
     (line,) = (line for line in result.stderr.splitlines() if "error" in line)
     assert str(photos / "b.png") in line
 

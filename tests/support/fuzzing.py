@@ -58,6 +58,18 @@ def seeds() -> list[bytes]:
         (image, "TIFF", {"compression": "jpeg"}),
         (image.convert("1"), "TIFF", {"compression": "group4"}),
         (image.convert("CMYK"), "TIFF", {}),
+        (image, "AVIF", {"exif": exif()}),
+        (image.convert("RGBA"), "AVIF", {}),
+        (image, "GIF", {}),
+        (image, "JPEG2000", {}),
+        (image.convert("RGBA"), "JPEG2000", {}),
+        (image, "PPM", {}),
+        (image.convert("1"), "PPM", {}),
+        (image.convert("RGBA"), "QOI", {}),
+        (image.convert("RGBA"), "TGA", {"compression": "tga_rle"}),
+        (image.quantize(8), "TGA", {}),
+        (image.convert("RGBA").resize((32, 32)), "ICO", {}),
+        (image.convert("RGBA").resize((32, 32)), "ICO", {"bitmap_format": "bmp"}),
     ]
     for picture, kind, options in variants:
         file = io.BytesIO()

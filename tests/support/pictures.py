@@ -81,7 +81,11 @@ def gradient(width: int = 40, height: int = 36) -> Image.Image:
     return Image.fromarray(pixels(height=height, width=width))
 
 
-NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}
+NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "avif": "AVIF", "tiff": "TIFF"}
+LOSSLESS: dict[str, dict[str, Any]] = {
+    "webp": {"lossless": True},
+    "avif": {"quality": 100, "subsampling": "4:4:4"},
+}
 WIDTH, HEIGHT = 28, 20
 AUTHOR = "Zoë Ångström".encode()
 MAKER_NOTE = bytes(range(256)) * 2
@@ -130,7 +134,7 @@ def photo(file_format: str, orientation: int = 6) -> bytes:
         return tiff_photo(orientation)
     file = io.BytesIO()
     image = Image.fromarray(pixels())
-    options: dict[str, Any] = {"lossless": True} if file_format == "webp" else {}
+    options: dict[str, Any] = LOSSLESS.get(file_format, {})
     if file_format == "png":
         text = PngInfo()
         text.add_itxt("XML:com.adobe.xmp", XMP.decode())

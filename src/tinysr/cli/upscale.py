@@ -72,13 +72,21 @@ class UpscaleFlags:
     ] = 4.0
     file_format: Annotated[
         str | None,
-        typer.Option("--format", help="png, jpg, webp or tiff; by default each input's own."),
+        typer.Option("--format", help="png, jpg, webp, avif or tiff; by default each input's own."),
     ] = None
     background: Annotated[
         str | None,
         typer.Option(
             help="A colour behind images with transparency, such as white or '#336699'; without "
             "one it is kept, and JPEG refuses it."
+        ),
+    ] = None
+    page: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="The page of a TIFF, or the frame of a GIF or WebP animation, from 1; without it, "
+            "files with several are refused.",
         ),
     ] = None
     overwrite: Annotated[
@@ -122,6 +130,7 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
         provider=flags.provider,
         overwrite=flags.overwrite,
         background=behind,
+        page=flags.page,
     )
     with Upscaler(
         find_bundle(flags.bundle),

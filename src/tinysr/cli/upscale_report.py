@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from tinysr.runtime.files import describe_left_out, explain_suffix
 from tinysr.runtime.folder import FAILED, LOG_NAME, MADE, STANDARD, UP_TO_DATE
 from tinysr.terminal import Output
 
@@ -91,7 +92,7 @@ class UpscaleReport:
             if self._upscaler.scale != self._upscaler.bundle.manifest.scale:
                 self._say(f"scale ×{self._upscaler.scale:g}: the network's ×4 results, resampled")
             if self._work.left_out:
-                self._say(_describe_left_out(self._work))
+                self._say(f"left out: {describe_left_out(self._work.left_out)}")
             self._say(f"bundle {self._upscaler.bundle.folder}")
             self._say(f"backend {self._upscaler.choice}")
 
@@ -152,6 +153,10 @@ class UpscaleReport:
                 "up_to_date": self._count(UP_TO_DATE),
                 "failed": self._count(FAILED),
                 "left_out": self._work.left_out.total(),
+                "left_out_kinds": [
+                    {"suffix": suffix, "count": count, "reason": explain_suffix(suffix)}
+                    for suffix, count in self._work.left_out.most_common()
+                ],
                 "interrupted": interrupted,
                 "megapixels": round(megapixels, 6),
                 "seconds": round(seconds, 3),
@@ -188,11 +193,6 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{max(1, math.ceil(seconds / 10)) * 10} seconds"
-
-
-def _describe_left_out(work: FolderWork) -> str:
-    kinds = (f"{n} {suffix or 'without suffix'}" for suffix, n in work.left_out.most_common())
-    return f"left out, not images: {', '.join(kinds)}"
 
 
 def _source(item: Item) -> str:

@@ -82,12 +82,9 @@ def test_calls_take_turns() -> None:
 @pytest.mark.parametrize(
     ("start", "name"),
     [
-        (b"GIF89a", "a GIF"),
-        (b"\0\0\0\x20ftypavif", "an AVIF image"),
         (b"\0\0\0\x18ftypheic", "a HEIC photo"),
         (b"\0\0\0\x18ftypisom", "a video or another image"),
-        (b"\0\0\0\x0cjP  \r\n\x87\n", "a JPEG 2000 image"),
-        (b"P6\n4 4\n255\n", "a Netpbm image"),
+        (b"P7\nWIDTH 4\n", "a Netpbm image"),
         (b"\n<!DOCTYPE html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
         (b"words", "something else"),
@@ -96,7 +93,7 @@ def test_calls_take_turns() -> None:
 )
 def test_what_is_not_read_is_called_by_its_name(start: bytes, name: str) -> None:
     found = refusal(start)
-    assert f"expected a PNG, JPEG, WebP, TIFF or BMP image, found {name}: " in found
+    assert f"expected an image, such as PNG, JPEG, WebP, AVIF or TIFF, found {name}: " in found
     assert found.split(": ")[-1]  # and what to do
 
 

@@ -27,6 +27,11 @@ KEPT = sorted((Path(__file__).parent / "hostile").glob("*"))
 """Files that once got past us, under what they did."""
 
 
+OTHERS = ("bmp", "gif", "jp2", "ppm", "qoi", "tga")
+PILLOWS = {"jpg": "JPEG", "jp2": "JPEG2000"}
+"""Pillow's names of formats, where they are others."""
+
+
 def refused(data: bytes, words: str, max_megapixels: float = 100.0) -> None:
     with pytest.raises(ImageError, match=words) as caught:
         read(data, max_megapixels)
@@ -52,25 +57,25 @@ def test_what_is_no_image_is_refused(data: bytes, words: str) -> None:
     refused(data, words)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "PPM", "ICO", "PCX", "TGA", "SGI"])
+@pytest.mark.parametrize("kind", ["PCX", "SGI", "DDS"])
 def test_formats_that_are_not_offered_are_refused(kind: str) -> None:
-    refused(saved(Image.new("RGB", (16, 16)), kind), "expected a PNG, JPEG, WebP, TIFF or BMP")
+    refused(saved(Image.new("RGB", (16, 16)), kind), "expected an image, such as")
 
 
-@pytest.mark.parametrize("kind", [*FORMATS, "bmp"])
+@pytest.mark.parametrize("kind", [*FORMATS, *OTHERS])
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
 def test_truncated_files_are_refused(kind: str, share: float) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-    data = saved(noise, {"jpg": "JPEG"}.get(kind, kind.upper()))
+    data = saved(noise, PILLOWS.get(kind, kind.upper()))
     refused(data[: int(len(data) * share)], "damaged")
 
 
-@pytest.mark.parametrize("kind", [*FORMATS, "bmp"])
+@pytest.mark.parametrize("kind", [*FORMATS, *OTHERS])
 def test_bombs_are_refused_by_their_header(kind: str) -> None:
-    side = 4000 if kind == "webp" else 20_000  # WebP takes long to write
-    data = saved(Image.new("L", (side, side)), {"jpg": "JPEG"}.get(kind, kind.upper()))
-    words = rf"at most 10 megapixels, found {side}×{side}"
-    refused(data, words, max_megapixels=10.0)
+    large = kind in {"png", "jpg", "tiff", "bmp"}  # the others take long to write
+    side, most = (20_000, 10) if large else (1200, 1)
+    data = saved(Image.new("L" if large else "RGB", (side, side)), PILLOWS.get(kind, kind.upper()))
+    refused(data, rf"at most {most} megapixels, found {side}×{side}", max_megapixels=most)
 
 
 def test_the_limit_can_be_raised() -> None:

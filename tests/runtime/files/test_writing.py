@@ -9,14 +9,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import piexif
 import pytest
 import tifffile
 from PIL import Image
 
-from tests.support.pictures import CHANNELS, DEPTHS, WHITE, gradient, pixels, read, seen_by_opencv
+from tests.support.pictures import (
+    CHANNELS,
+    DEPTHS,
+    MAKER_NOTE,
+    WHITE,
+    exif,
+    gradient,
+    pixels,
+    read,
+    seen_by_opencv,
+)
 from tinysr.errors import ImageError, UnsupportedError
 from tinysr.runtime.files import check_writable, encode_into, save
-from tinysr.runtime.raster import Raster
+from tinysr.runtime.raster import Metadata, Raster
 
 LOSSY = 4
 """Of 255: quality 95, on smooth colours."""
@@ -89,6 +100,33 @@ def test_webp(depth: str, channels: int) -> None:
     np.testing.assert_allclose(seen[2:-2, 2:-2], wanted[2:-2, 2:-2], atol=2.5 * LOSSY / 255)
 
 
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("channels", CHANNELS)
+def test_avif(depth: str, channels: int) -> None:
+    image = raster(depth, channels)
+    data = written(image, "avif")
+    with Image.open(io.BytesIO(data)) as opened:
+        modes = {1: "L", 2: "RGBA", 3: "RGB", 4: "RGBA"}
+        assert (opened.format, opened.mode) == ("AVIF", modes[channels])
+        seen = np.asarray(opened).reshape(20, 28, -1) / 255
+    wanted = image.pixels if channels == 1 else as_rgb(image.pixels)
+    np.testing.assert_allclose(seen, wanted / WHITE[depth], atol=2 * LOSSY / 255)
+
+
+def test_maker_notes_in_avif_stay_where_they_are() -> None:
+    """They hold offsets into the EXIF data; only the orientation, which is 1, is taken out."""
+    before = exif(1, thumbnail=False)
+    found = Raster(pixels=pixels(), metadata=Metadata(exif=before))
+    after = read(written(found, "avif")).metadata.exif
+    assert after is not None
+    assert len(after) == len(before)
+    assert after.index(MAKER_NOTE) == before.index(MAKER_NOTE)
+    tags = piexif.load(after)
+    wanted = piexif.load(before)
+    assert wanted["0th"].pop(piexif.ImageIFD.Orientation) == 1
+    assert tags == wanted
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.jpeg", "a.webp", "a.tif", "a.tiff", "A.PNG"])
 def test_the_suffix_names_the_format(tmp_path: Path, name: str) -> None:
     path = tmp_path / "new" / "folder" / name
@@ -121,7 +159,7 @@ def test_existing_files_are_kept_unless_told(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(path.read_bytes()).pixels, pixels())
 
 
-@pytest.mark.parametrize("suffix", ["png", "tiff", "jpg", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "tiff", "jpg", "webp", "avif"])
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     path.write_text("precious")
@@ -168,7 +206,7 @@ def test_folders_that_can_not_be_made_are_refused(tmp_path: Path) -> None:
         save(raster(), tmp_path / "b.png", overwrite=True)
 
 
-@pytest.mark.parametrize(("suffix", "side"), [("webp", 16_384), ("jpg", 65_501)])
+@pytest.mark.parametrize(("suffix", "side"), [("webp", 16_384), ("jpg", 65_501), ("avif", 32_769)])
 def test_sizes_that_a_format_can_not_hold_are_refused(
     tmp_path: Path, suffix: str, side: int
 ) -> None:
