@@ -102,7 +102,7 @@ def decode(
 
 def begins_as_image(start: bytes) -> bool:
     """Tell whether a file with this beginning, of 64 bytes or more, may be one that is read."""
-    return start.isspace() or _format(_skip_blank_lines(start)) is not None
+    return start.isspace() or find_kind(_skip_blank_lines(start)) is not None or is_tga(start)
 
 
 def _skip_blank_lines(data: bytes) -> bytes:
