@@ -15,9 +15,17 @@ from ..vips import damage, pixels_from_image, pyvips, use_vips
 from .heif_items import Contents, contents_of_heif
 from .limits import MOST_METADATA, Accept, Header, check_header
 
-__all__ = ["check_still", "chunks_for_colours", "fill_bits", "read_avif"]
+__all__ = [
+    "UPRIGHT",
+    "check_still",
+    "chunks_for_colours",
+    "fill_bits",
+    "grey_from_heif",
+    "read_avif",
+]
 
-_UPRIGHT = 1
+UPRIGHT = 1
+"""Orientation of what libheif has turned."""
 _UNSAID, _BT709, _SRGB = 2, 1, 13
 """Numbers of ITU-T H.273: anything, and the primaries and curve of sRGB."""
 
@@ -60,10 +68,10 @@ def read_avif(data: bytes, most: float, accept: Accept) -> tuple[Raster, tuple[s
         pixels = pixels_from_image(image)
         bits = image.get("bits-per-sample")
     if contents.grey:
-        pixels = _grey(pixels, bits, limited=contents.limited)
+        pixels = grey_from_heif(pixels, bits, limited=contents.limited)
     else:
         pixels = fill_bits(pixels, bits)
-    return turn_upright(pixels, metadata, _UPRIGHT), notes
+    return turn_upright(pixels, metadata, UPRIGHT), notes
 
 
 def check_still(contents: Contents) -> None:
@@ -98,23 +106,25 @@ def fill_bits(pixels: Pixels, bits: int) -> Pixels:
     """Return values of 16 bits whose upper ones alone are used over their full range."""
     if pixels.dtype != np.uint16 or not 8 < bits < 16:
         return pixels
+    most = 2**bits - 1
     values = (pixels >> (16 - bits)).astype(np.uint32)
-    return ((values * 65535 + (2**bits - 1) // 2) // (2**bits - 1)).astype(np.uint16)
+    filled: Pixels = ((values * 65535 + most // 2) // most).astype(np.uint16)
+    return filled
 
 
-def _grey(pixels: Pixels, bits: int, *, limited: bool) -> Pixels:
-    """Return grey pixels that libheif gave as RGB or RGBA.
+def grey_from_heif(pixels: Pixels, bits: int, *, limited: bool) -> Pixels:
+    """Return grey pixels, which libheif may have given as RGB or RGBA.
 
     It leaves grey of a limited range in it. Opacity has the full range always.
     """
-    grey, opacity = pixels[..., :1], fill_bits(pixels[..., 3:], bits)
+    grey, opacity = pixels[..., :1], pixels[..., 3:] if pixels.shape[2] > 2 else pixels[..., 1:]
     if limited:
         full, step = (255, 1) if pixels.dtype == np.uint8 else (65535, 256)
         share = (grey.astype(np.float32) - 16 * step) / (219 * step)
         grey = (share.clip(0, 1) * full + 0.5).astype(pixels.dtype)
     else:
         grey = fill_bits(grey, bits)
-    return np.concatenate([grey, opacity], axis=2)
+    return np.concatenate([grey, fill_bits(opacity, bits)], axis=2)
 
 
 def _packet(image: Any, name: str) -> bytes | None:

@@ -35,7 +35,20 @@ OUTPUT_SUFFIXES = {
 INPUT_SUFFIXES = frozenset(
     {
         *OUTPUT_SUFFIXES,
-        *(".apng", ".bmp", ".dib", ".gif", ".ico", ".j2c", ".j2k", ".jp2", ".jpc"),
+        *(
+            ".apng",
+            ".bmp",
+            ".dib",
+            ".gif",
+            ".heic",
+            ".heif",
+            ".hif",
+            ".ico",
+            ".j2c",
+            ".j2k",
+            ".jp2",
+            ".jpc",
+        ),
         *(".jpf", ".jpx", ".mpo", ".pbm", ".pgm", ".pnm", ".ppm", ".qoi", ".tga"),
     }
 )

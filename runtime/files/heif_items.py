@@ -60,7 +60,7 @@ def contents_of_heif(data: bytes) -> Contents:
     return Contents(
         colours=(primaries, transfer) if primaries else None,
         limited=not full,
-        grey=next((found for box in properties if (found := _is_grey(box)) is not None), False),
+        grey=next((g for g in map(_is_grey, properties) if g is not None), False),
         premultiplied=any(kind == b"prem" and item == primary for kind, item in references),
         frames=frames,
         parts=tuple(dict.fromkeys(_parts(meta))),

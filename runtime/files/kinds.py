@@ -23,8 +23,11 @@ _STARTS = {
     b"\0\0\1\0": "ico",
 }
 
-_BRANDS = {b"avif": "avif", b"avis": "avif"}
-"""Major brands of files in ISO's container. Others count if one of these is among theirs."""
+_BRANDS = {
+    "avif": {b"avif", b"avis"},
+    "heic": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"},
+}
+"""Brands of files in ISO's container; of a file with several the first format counts."""
 
 _NETPBM = {b"P1", b"P2", b"P3", b"P4", b"P5", b"P6"}
 
@@ -41,7 +44,7 @@ def find_kind(data: bytes) -> str | None:
 
 
 def _find_brand(data: bytes) -> str | None:
-    """Return the format of a file in ISO's container, by its brands; the major one comes first."""
+    """Return the format of a file in ISO's container, by its brands."""
     end = min(int.from_bytes(data[:4], "big"), len(data))
-    brands = (data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4)))
-    return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
+    brands = {data[8:12], *(data[at : at + 4] for at in range(16, end - 3, 4))}
+    return next((name for name, known in _BRANDS.items() if known & brands), None)

@@ -10,6 +10,7 @@ from tinysr.errors import ImageError
 from ..exhaustion import MORE_ROOM, report_exhaustion
 from ..raster import Raster
 from .avif import read_avif
+from .heic import read_heic
 from .jpeg2000 import read_jpeg2000
 from .kinds import find_kind
 from .limits import Accept, check_page
@@ -85,10 +86,12 @@ def decode(
     left: tuple[str, ...] = ()
     try:
         with report_exhaustion(name, MORE_ROOM):
-            if file_format not in LOADERS:
+            if file_format not in LOADERS and file_format != "heic":
                 check_page(page, 1, "pages")
             if file_format in _READERS:
                 raster = _READERS[file_format](data, max_megapixels, accept)
+            elif file_format == "heic":
+                raster, left = read_heic(data, max_megapixels, accept, page)
             elif file_format == "avif":
                 raster, left = read_avif(data, max_megapixels, accept)
             else:

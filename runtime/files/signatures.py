@@ -22,12 +22,6 @@ _STARTS = {
 }
 
 _BRANDS = {
-    b"heic": "a HEIC photo",
-    b"heix": "a HEIC photo",
-    b"heim": "a HEIC photo",
-    b"hevc": "a HEIC photo",
-    b"mif1": "a HEIF image",
-    b"msf1": "a HEIF image",
     b"crx ": "a raw photo",
 }
 """Major brands of files in ISO's container."""

@@ -82,7 +82,6 @@ def test_calls_take_turns() -> None:
 @pytest.mark.parametrize(
     ("start", "name"),
     [
-        (b"\0\0\0\x18ftypheic", "a HEIC photo"),
         (b"\0\0\0\x18ftypisom", "a video or another image"),
         (b"P7\nWIDTH 4\n", "a Netpbm image"),
         (b"\n<!DOCTYPE html>", "a web page"),
