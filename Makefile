@@ -61,13 +61,13 @@ calibrate: setup  ## Measure MODEL's ranges and find its precision plan
 	$(TINYSR) calibrate '$(MODEL)'
 
 plans: setup  ## Find the plans that come with tinysr anew, from the current weights (an hour)
-	$(foreach model,tinysr-nano tinysr-nano-faithful,\
+	$(foreach model,tinysr-nano,\
 		$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
 			-o build/plans/$(model) --overwrite &&) \
 		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
 			--target coreml -o build/plans/$(model) --overwrite &&)) \
 		$(TINYSR) calibrate tinysr -o build/plans/tinysr --overwrite
-	$(foreach model,tinysr-nano tinysr-nano-faithful tinysr,\
+	$(foreach model,tinysr-nano tinysr,\
 		mkdir -p calibration/plans/$(model) && cp build/plans/$(model)/*.toml calibration/plans/$(model) &&) true
 
 bench: setup  ## Measure BUNDLE: latency and limits, what whole folders cost, and memory
@@ -97,7 +97,7 @@ $(TEACH): $(STAMP)
 
 quality: $(TEACH)  ## Measure both weights, or MODEL, beside Real-ESRGAN on photos that no training saw
 	$(BIN)/python -m tinysr.benchmarks.quality --json build/quality.json \
-		$(if $(filter file default,$(origin MODEL)),tinysr-nano tinysr-nano-faithful,'$(MODEL)')
+		$(if $(filter file default,$(origin MODEL)),tinysr-nano tinysr-nano-natural,'$(MODEL)')
 
 test: setup  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
@@ -130,8 +130,8 @@ links:  # type checkers and import-linter can't follow the folder mapping; links
 
 showcase: $(TEACH)  ## Draw the README's picture and write all documents' figures, from the current weights
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano --overwrite
-	$(TINYSR) export tinysr-nano-faithful -o bundles/tinysr-nano-faithful --overwrite
-	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano-faithful bundles/tinysr-nano --peer
+	$(TINYSR) export tinysr-nano-natural -o bundles/tinysr-nano-natural --overwrite
+	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano bundles/tinysr-nano-natural --peer
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-fp16 --precision fp16 --overwrite
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-all --precision all --overwrite
 	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared
@@ -153,7 +153,7 @@ golden: setup  ## Write what the runtime computes, for TinySRKit's tests to comp
 
 wheel: setup  ## Build a wheel with the gated bundles of both weights inside
 	rm -rf build/lib src/tinysr/_bundles
-	$(foreach model,tinysr-nano tinysr-nano-faithful,\
+	$(foreach model,tinysr-nano tinysr-nano-natural,\
 		$(TINYSR) export $(model) -o build/wheel/$(model) --overwrite && \
 		mkdir -p src/tinysr/_bundles/$(model) && \
 		cp -r build/wheel/$(model)/manifest.json build/wheel/$(model)/onnx src/tinysr/_bundles/$(model) &&) true

@@ -16,13 +16,13 @@ __all__ = ["headline_lines", "limit_lines", "quality_lines"]
 
 MEASURED = RESULTS / "quality.json"
 
-NATURAL, FAITHFUL = "tinysr-nano", "tinysr-nano-faithful"
+NATURAL, FAITHFUL = "tinysr-nano-natural", "tinysr-nano"
 
 _COLOURS = " + adain"
 """End of a method's name with the colour match that `tinysr upscale` applies by default."""
 
 _LEAST = 0.15
-"""Distance in features that the transformer must take off for it to count as at work."""
+"""Distance in features that a transformer must take off for it to count as at work."""
 
 
 def quality_lines(file: Path = MEASURED) -> list[str]:
@@ -35,40 +35,47 @@ def headline_lines(file: Path = MEASURED) -> list[str]:
     """Return what both weights are on the photos that nothing was watched on, beside a peer."""
     results = _read(file)
     photos = _find_held_out(results, file)
-    bicubic, natural, faithful = (
-        _row(photos, name, file) for name in (BICUBIC, NATURAL + _COLOURS, FAITHFUL + _COLOURS)
+    bicubic, faithful, natural = (
+        _row(photos, name, file) for name in (BICUBIC, FAITHFUL + _COLOURS, NATURAL + _COLOURS)
     )
     text = (
         f"**Quality:** on {photos.images} images of photos that no training saw or was watched on, "
-        f"`{NATURAL}` is {_features(natural):.2f} from the originals in a network's features and "
-        f"has {natural.psnr:.2f} dB of PSNR. Bicubic has {_features(bicubic):.2f} and "
-        f"{bicubic.psnr:.2f} dB, `{FAITHFUL}` {_features(faithful):.2f} and {faithful.psnr:.2f} dB"
+        f"`{FAITHFUL}` has a mean PSNR of {faithful.psnr:.2f} dB, and bicubic has "
+        f"{bicubic.psnr:.2f} dB. In the features of a network, `{NATURAL}` is "
+        f"{_features(natural):.2f} from the originals, at {natural.psnr:.2f} dB, `{FAITHFUL}` "
+        f"{_features(faithful):.2f} and bicubic {_features(bicubic):.2f}"
     )
     peer = next((name for name in photos.methods if name.startswith(PEER)), None)
     if peer is None:
         return wrap_lines(f"{text}.")
     theirs, speed = _row(photos, peer, file), results.speed
-    way = (_features(bicubic) - _features(natural)) / (_features(bicubic) - _features(theirs))
-    text += (
-        f", {peer.removeprefix(PEER)} {_features(theirs):.2f} and {theirs.psnr:.2f} dB: that is "
-        f"{way:.0%} of the way"
-    )
-    if peer in speed and NATURAL in speed:
-        faster = speed[peer].seconds / speed[NATURAL].seconds
-        text += f", {faster:.0f} times as fast"
+    text += f"; {peer.removeprefix(PEER)} is {_features(theirs):.2f}, at {theirs.psnr:.2f} dB"
+    if peer in speed and FAITHFUL in speed:
+        faster = speed[peer].seconds / speed[FAITHFUL].seconds
+        text += f", and takes {faster:.0f} times as long"
     return wrap_lines(f"{text}.")
 
 
 def limit_lines(file: Path = MEASURED) -> list[str]:
-    """Return what the transformer of the default weights adds."""
+    """Return what the transformers of both weights add."""
     photos = _find_held_out(_read(file), file)
-    whole, flat = (_row(photos, name, file) for name in (NATURAL, NATURAL + CONSTANT))
-    nearer, gain = _features(flat) - _features(whole), whole.psnr - flat.psnr
-    says = "does a part of the work" if nearer >= _LEAST else "does little of the work"
+    rows = [
+        (name, _row(photos, name, file), _row(photos, name + CONSTANT, file))
+        for name in (FAITHFUL, NATURAL)
+    ]
+    works = any(_features(flat) - _features(whole) >= _LEAST for _, whole, flat in rows)
+    says = "do a part of the work" if works else "contribute next to nothing"
+    changes = " and ".join(
+        f"from {whole.psnr:.2f} to {flat.psnr:.2f} dB and from {_features(whole):.2f} to "
+        f"{_features(flat):.2f} in features for `{name}`"
+        for name, whole, flat in rows
+    )
     return wrap_lines(
-        f"- **The transformer of `{NATURAL}` {says}.** With its prediction averaged over the "
-        f"image, the distance in features goes from {_features(whole):.2f} to "
-        f"{_features(flat):.2f}, and the PSNR changes by {-gain:+.2f} dB.",
+        f"- **The transformers of the packaged weights {says}: the autoencoders do the work.** "
+        f"With its prediction averaged over the image, the mean goes {changes}."
+        if not works
+        else f"- **The transformers of the packaged weights {says}.** With its prediction "
+        f"averaged over the image, the mean goes {changes}.",
         indent="  ",
     )
 

@@ -187,14 +187,14 @@ def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
     result = cli("nano", *small, "--set", "optim.steps=1", "--set", "phases=[{patch=32, batch=1}]")
     assert result.exit_code == 0, result.output
     assert "restore-4: starts" in result.output
-    released = tmp_path / "release" / "tinysr-nano-faithful.safetensors"
-    assert load(released).config == PRESETS["tinysr-nano-faithful"]
+    released = tmp_path / "release" / "tinysr-nano.safetensors"
+    assert load(released).config == PRESETS["tinysr-nano"]
     card = released.with_suffix(".md").read_text()
     made = [line.split(" | ")[0].strip("| ") for line in card.splitlines() if " | 1 | " in line]
     assert set(made) == set(RECIPES["nano"])
     again = cli("nano", "-o", tmp_path, "--release", tmp_path / "again")
     assert again.exit_code == 0, again.output
-    assert (tmp_path / "again" / "tinysr-nano-faithful.md").exists()
+    assert (tmp_path / "again" / "tinysr-nano.md").exists()
 
 
 @pytest.mark.parametrize(
@@ -234,10 +234,10 @@ def test_a_card_names_whose_photos_a_run_learned_from(
     run = tmp_path / "run"
     run_stage(StageRun(config=config, folder=run, data=photos))
     _, card = write_release(
-        Release(run=run, preset="tinysr-nano-faithful", data=photos), tmp_path / "out"
+        Release(run=run, preset="tinysr-nano", data=photos), tmp_path / "out"
     )
     text = card.read_text(encoding="utf-8")
-    assert text.startswith("# tinysr-nano-faithful\n")
+    assert text.startswith("# tinysr-nano\n")
     assert "## Photos\n\na.png: by Nobody, CC0\n" in text
     Image.new("RGB", (side, side)).save(photos / "b.png")
     with pytest.raises(CheckpointError, match="not the photos that this run learned from"):

@@ -47,7 +47,7 @@ class UpscaleFlags:
         Path | None,
         typer.Option(
             help="A bundle's folder, or the name of one in bundles/ or in the package: "
-            "tinysr-nano-faithful invents nothing.  [default: tinysr-nano]"
+            "tinysr-nano-natural draws textures.  [default: tinysr-nano]"
         ),
     ] = None
     backend: Annotated[

@@ -15,10 +15,10 @@ _NANO = ModelConfig(
 PRESETS: dict[str, ModelConfig] = {
     # The paper's size: 341.57 M parameters once folded.
     "tinysr": ModelConfig(),
-    # Natural: the textures of an image teacher.
+    # Faithful: it never invents.
     "tinysr-nano": _NANO,
-    # Faithful: never invents; for text, maps, science.
-    "tinysr-nano-faithful": _NANO,
+    # Natural: the textures of an image teacher. An experiment, as its card says.
+    "tinysr-nano-natural": _NANO,
 }
 
 DEFAULT_PRESET = "tinysr-nano"
