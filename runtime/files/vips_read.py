@@ -5,6 +5,7 @@ libvips is lazy: opening reads the header, and nothing is decoded before the siz
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tinysr.errors import ImageError
@@ -14,7 +15,8 @@ from ..metadata.exif import resolution_of
 from ..metadata.tiff import metadata_of_page
 from ..raster import Metadata, Raster, clip_rounding
 from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk, take_warnings, use_vips
-from .jpeg import add_end, check_whole, remove_fill
+from .damaged import complete_png, complete_tiff, complete_webp
+from .jpeg import add_end, check_whole, end_anyway, remove_fill
 from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header
 from .png import colour_chunks, frames_of, resolution_of_png
 from .png_packets import packets_of_png
@@ -41,25 +43,35 @@ _VALUE_BYTES = {
 
 
 def read_by_vips(
-    data: bytes, file_format: str, most: float, accept: Accept
+    data: bytes, file_format: str, most: float, accept: Accept, *, damaged: bool = False
 ) -> tuple[Raster, tuple[str, ...]]:
     """Decode a file; see :func:`tinysr.runtime.files.decode`.
+
+    Args:
+        data: the whole file.
+        file_format: one of :data:`LOADERS`.
+        most: millions of pixels.
+        accept: called with the header.
+        damaged: read what there is of the picture.
 
     Returns:
         the image, and what of the file is not in it.
     """
     with use_vips():
-        return _read(data, file_format, most, accept)
+        return _read(data, file_format, most, accept, damaged=damaged)
 
 
 def _read(
-    data: bytes, file_format: str, most: float, accept: Accept
+    data: bytes, file_format: str, most: float, accept: Accept, *, damaged: bool
 ) -> tuple[Raster, tuple[str, ...]]:
     page = picture_of_tiff(data) if file_format == "tiff" else None
-    image, left = _open(data, file_format, page)
+    image, left = _open(data, file_format, page, damaged=damaged)
     header = _header(image, file_format)
     check_header(header, most)
     accept(header)
+    if damaged:
+        data, page = _complete(data, page, header)
+        image, left = _open(data, file_format, page, damaged=True)
     fields = _Fields(image)
     if file_format != "tiff":
         _check_still(data, file_format, fields)
@@ -78,30 +90,43 @@ def _read(
         xmp = fields.packet("xmp-data")
         metadata = Metadata(icc_profile=profile, exif=exif, xmp=xmp, dpi=dpi)
     pixels = clip_rounding(pixels_from_image(image))
-    if file_format == "jpg":
+    if file_format == "jpg" and not damaged:
         check_whole(take_warnings())
     parts = (f"its {part} is left out" for part in describe_parts(metadata.xmp))
     return turn_upright(pixels, metadata, orientation), (*left, *parts)
 
 
-def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[str, ...]]:
+def _open(
+    data: bytes, file_format: str, page: Page | None, *, damaged: bool
+) -> tuple[Any, tuple[str, ...]]:
     """Return a file's image, without channels that are not read, and what was left out."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"fail_on": "none" if damaged else "error"}
     if file_format == "jpg":
-        data = add_end(remove_fill(data))
+        data = end_anyway(data) if damaged else add_end(remove_fill(data))
+    if file_format == "webp" and damaged:
+        data = complete_webp(data)
     if page is not None:
         check_kind(page)
-        data, options = page.tidy(), {"page": page.index}
+        data, options = page.tidy(), {**options, "page": page.index}
     try:
-        image = pyvips.Operation.call(
-            LOADERS[file_format], data, access="sequential", fail_on="error", **options
-        )
+        image = pyvips.Operation.call(LOADERS[file_format], data, access="sequential", **options)
     except pyvips.Error as error:
         raise damage(error) from error
     if page is None or image.bands > MOST_CHANNELS:
         return image, ()
     image, left = colours_and_opacity(page, image)
     return image, () if left is None else (left,)
+
+
+def _complete(data: bytes, page: Page | None, header: Header) -> tuple[bytes, Page | None]:
+    """Return a damaged file with all bytes that its picture should have, where that helps."""
+    if header.format == "png":
+        return complete_png(data), page
+    if page is None:
+        return data, page
+    size = header.width * header.height * MOST_CHANNELS * header.value_bytes
+    whole = complete_tiff(page, data, size)
+    return whole, replace(page, data=whole)
 
 
 def _header(image: Any, file_format: str) -> Header:

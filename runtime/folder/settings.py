@@ -24,6 +24,9 @@ class FolderSettings:
     """Replace files that exist."""
     background: Colour | None = None
     """Colour that is put behind images with transparency; None keeps it."""
+    take_damaged: bool = False
+    """Take what there is of damaged images; it is not hashed, because it changes no image that was
+    made without it."""
 
     def sha256(self, upscaler: Upscaler, file_format: str) -> str:
         """Return the hash of all that a result depends on, in hexadecimal.

@@ -184,7 +184,13 @@ class Stages:
             after = self._upscaler.output_size(header.width, header.height)
             check_size(item.file_format, *after)
 
-        decoded = decode(data, str(item.job), max_megapixels=math.inf, accept=accept)
+        decoded = decode(
+            data,
+            str(item.job),
+            max_megapixels=math.inf,
+            accept=accept,
+            take_damaged=self._settings.take_damaged,
+        )
         raster = decoded.raster
         if self._settings.background is not None:
             raster = put_on_background(raster, self._settings.background)

@@ -80,6 +80,14 @@ class UpscaleFlags:
             "one it is kept, and JPEG refuses it."
         ),
     ] = None
+    take_damaged: Annotated[
+        bool,
+        typer.Option(
+            "--take-damaged",
+            help="Enlarge what there is of damaged images, and say so; without it they are "
+            "refused.",
+        ),
+    ] = False
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace files that exist and are not up to date."),
@@ -121,6 +129,7 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
         provider=flags.provider,
         overwrite=flags.overwrite,
         background=behind,
+        take_damaged=flags.take_damaged,
     )
     with Upscaler(
         find_bundle(flags.bundle),
