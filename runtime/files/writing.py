@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..metadata import resize_metadata
 from ..raster import Raster, check_pixels, to_sixteen_bit
 from .fitness import check_holds
 from .formats import check_size
+from .png_colour import with_profile
 from .pillow_write import write_jpeg, write_webp
 from .vips_write import write_png, write_tiff
 
@@ -51,6 +53,9 @@ def encode_into(raster: Raster, file_format: str, file: BinaryIO, name: str) -> 
             pixels = to_sixteen_bit(pixels)
         sized = Raster(pixels=pixels, metadata=resize_metadata(raster))
         check_holds(file_format, sized)
+        if file_format != "png":  # WebP holds no grey
+            grey = pixels.shape[2] <= 2 and file_format != "webp"
+            sized = replace(sized, metadata=with_profile(sized.metadata, grey=grey))
         _WRITERS[file_format](sized, file)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
