@@ -14,8 +14,8 @@ from ..metadata import resize_metadata
 from ..raster import Raster, check_pixels, to_sixteen_bit
 from .fitness import check_holds
 from .formats import check_size
-from .png_colour import with_profile
 from .pillow_write import write_jpeg, write_webp
+from .png_colour import with_profile
 from .vips_write import write_png, write_tiff
 
 __all__ = ["encode_into"]
