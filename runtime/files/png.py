@@ -81,7 +81,19 @@ def metadata_chunks(metadata: Metadata) -> bytes:
     if metadata.xmp is not None:
         chunks.append((b"iTXt", XMP_KEYWORD + _XMP_START + metadata.xmp))
     chunks += metadata.png_text
+    if metadata.comment is not None:
+        chunks.append(_comment_chunk(metadata.comment))
     return b"".join(_chunk(kind, body) for kind, body in chunks)
+
+
+def _comment_chunk(comment: bytes) -> tuple[bytes, bytes]:
+    """Return a JPEG file's comment as a chunk: in UTF-8 if it is that, else in Latin-1."""
+    words = comment.replace(b"\0", b"")
+    try:
+        words.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"tEXt", b"Comment\0" + words
+    return b"iTXt", b"Comment" + _XMP_START + words
 
 
 def join_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:

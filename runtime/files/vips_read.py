@@ -12,11 +12,12 @@ from tinysr.errors import ImageError
 
 from ..metadata import describe_parts, turn_upright
 from ..metadata.exif import resolution_of
-from ..metadata.tiff import metadata_of_page
+from ..metadata.tiff import iptc_of_page, metadata_of_page
 from ..raster import Metadata, Raster, clip_rounding
 from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk, take_warnings, use_vips
 from .damaged import complete_png, complete_tiff, complete_webp
 from .jpeg import add_end, check_whole, end_anyway, remove_fill
+from .jpeg_packets import comment_of_jpeg, iptc_of_jpeg, xmp_of_jpeg
 from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header
 from .png import colour_chunks, frames_of, resolution_of_png
 from .png_packets import packets_of_png
@@ -87,8 +88,20 @@ def _read(
         metadata = _metadata_of_png(data, profile)
     else:
         exif, dpi = _exif_and_dpi(data, page, file_format, image, fields)
-        xmp = fields.packet("xmp-data")
-        metadata = Metadata(icc_profile=profile, exif=exif, xmp=xmp, dpi=dpi)
+        metadata = Metadata(
+            icc_profile=profile,
+            exif=exif,
+            xmp=fields.packet("xmp-data"),
+            dpi=dpi,
+            iptc=None if page is None else iptc_of_page(data, page.directory),
+        )
+    if file_format == "jpg":
+        metadata = replace(
+            metadata,
+            xmp=xmp_of_jpeg(data),
+            iptc=iptc_of_jpeg(data),
+            comment=comment_of_jpeg(data),
+        )
     pixels = clip_rounding(pixels_from_image(image))
     if file_format == "jpg" and not damaged:
         check_whole(take_warnings())

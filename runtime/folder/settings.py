@@ -24,6 +24,8 @@ class FolderSettings:
     """Replace files that exist."""
     background: Colour | None = None
     """Colour that is put behind images with transparency; None keeps it."""
+    alpha_is_data: bool = False
+    """Alpha is no opacity: colours are enlarged as they are where it is 0."""
     take_damaged: bool = False
     """Take what there is of damaged images; it is not hashed, because it changes no image that was
     made without it."""
@@ -46,5 +48,6 @@ class FolderSettings:
             "scale": upscaler.scale,
             "format": file_format,
             "background": self.background,
+            "alpha is data": self.alpha_is_data,
         }
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

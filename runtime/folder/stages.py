@@ -109,7 +109,9 @@ class Stages:
             TinySRError: it fails on this image.
         """
         item.raster, item.metadata = None, raster.metadata
-        item.result = self._upscaler.infer(raster.pixels, progress)
+        item.result = self._upscaler.infer(
+            raster.pixels, progress, alpha_is_data=self._settings.alpha_is_data
+        )
 
     def write(self, item: Item, result: Result) -> None:
         """Finish the result and write it, whole or not at all.

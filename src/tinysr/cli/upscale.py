@@ -80,6 +80,14 @@ class UpscaleFlags:
             "one it is kept, and JPEG refuses it."
         ),
     ] = None
+    alpha_is_data: Annotated[
+        bool,
+        typer.Option(
+            "--alpha-is-data",
+            help="Enlarge colours and alpha apart, as game textures need it where alpha is no "
+            "opacity; without it colours that can't be seen are lost.",
+        ),
+    ] = False
     take_damaged: Annotated[
         bool,
         typer.Option(
@@ -121,6 +129,8 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
 
     if flags.output == "-":
         refuse_without_effect(context, "an image for standard output")
+    if flags.background is not None:
+        refuse_without_effect(context, "an image on a background")
     behind = None if flags.background is None else parse_colour(flags.background)
     work = plan_work(flags.inputs, flags.output, file_format=flags.file_format, scale=flags.scale)
     _check_first(work, overwrite=flags.overwrite, as_json=flags.as_json)
@@ -129,6 +139,7 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
         provider=flags.provider,
         overwrite=flags.overwrite,
         background=behind,
+        alpha_is_data=flags.alpha_is_data,
         take_damaged=flags.take_damaged,
     )
     with Upscaler(

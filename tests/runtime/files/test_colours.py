@@ -75,7 +75,11 @@ USUAL_COLOURS = {
     "sRGB by numbers": codes(1, 13, 0, 1),
 }
 
-ALL = {name: case[0] for name, case in {**MATTER, **PROFILED}.items()} | USUAL_COLOURS
+ALL: dict[str, bytes] = {
+    **{name: case[0] for name, case in MATTER.items()},
+    **{name: case[0] for name, case in PROFILED.items()},
+    **USUAL_COLOURS,
+}
 
 
 def written(raster: Raster, file_format: str) -> bytes:
