@@ -97,8 +97,9 @@ def _pixels(image: Image.Image) -> Pixels:
 def _from_cmyk(image: Image.Image, profile: bytes | None) -> tuple[Pixels, bytes | None]:
     from . import vips  # noqa: PLC0415  (few images are CMYK)
 
-    ink = vips.image_from_pixels(np.asarray(image), "cmyk")
-    if profile is not None:
-        ink.set_type(vips.pyvips.GValue.blob_type, "icc-profile-data", profile)
-    found = vips.srgb_from_cmyk(ink)
-    return vips.pixels_from_image(found), bytes(found.get("icc-profile-data"))
+    with vips.use_vips():
+        ink = vips.image_from_pixels(np.asarray(image), "cmyk")
+        if profile is not None:
+            ink.set_type(vips.pyvips.GValue.blob_type, "icc-profile-data", profile)
+        found = vips.srgb_from_cmyk(ink)
+        return vips.pixels_from_image(found), bytes(found.get("icc-profile-data"))

@@ -51,6 +51,10 @@ class Metadata:
     """An XML packet, without orientation."""
     dpi: tuple[float, float] | None = None
     """Dots per inch, across and down; kept as it is, so prints grow with the image."""
+    iptc: bytes | None = None
+    """IPTC data sets: captions and credits of press photos."""
+    comment: bytes | None = None
+    """Comment of a JPEG file."""
     png_colour: tuple[tuple[bytes, bytes], ...] = ()
     """Names and contents of a PNG file's chunks that say its colours beside an ICC profile."""
     png_text: tuple[tuple[bytes, bytes], ...] = ()

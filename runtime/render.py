@@ -27,6 +27,8 @@ def render(
     network: Network,
     fix: Fix,
     progress: CountProgress | None = None,
+    *,
+    alpha_is_data: bool = False,
 ) -> Rows:
     """Return the result's rows, ``[C, H, W]`` about [0, 1], with as many channels as the pixels.
 
@@ -40,15 +42,18 @@ def render(
         network: open.
         fix: the colour fix.
         progress: called after each step.
+        alpha_is_data: colours and alpha go through the network apart, as they are.
 
     Raises:
         BundleError: the network's result is not finite.
     """
     color, alpha = planes_from_pixels(pixels)
     varies = alpha is not None and bool(alpha.min() != alpha.max())
+    premultiplied = varies and not alpha_is_data
     images = [color]
     if alpha is not None and varies:
-        color *= alpha
+        if premultiplied:
+            color *= alpha
         images.append(alpha)
     stores = [_store(image, sizes, pixels) for image in images]
     taken = estimate_footprint(
@@ -69,7 +74,7 @@ def render(
         opacity = _resize(Clamped(stores[1], sources[1]), sizes)
     else:
         opacity = Solid((1, *rows.shape[1:]), float(alpha.flat[0]))
-    return Straight(rows, opacity, premultiplied=varies)
+    return Straight(rows, opacity, premultiplied=premultiplied)
 
 
 def _store(image: Planes, sizes: SizePlan, pixels: Pixels) -> Store:

@@ -203,12 +203,15 @@ class Upscaler:
         images = 1 if channels in (1, 3) else 2  # opacity goes through by itself
         return images * self._pace.seconds(work.layout.area * len(work.layout), len(work.tiles))
 
-    def infer(self, pixels: Pixels, progress: CountProgress | None = None) -> Result:
+    def infer(
+        self, pixels: Pixels, progress: CountProgress | None = None, *, alpha_is_data: bool = False
+    ) -> Result:
         """Run the network on an image ``[H, W, 1 to 4]``; what it gives is still to be finished.
 
         Args:
             pixels: see :data:`~tinysr.runtime.raster.Pixels`.
             progress: called after each step.
+            alpha_is_data: see :func:`~tinysr.runtime.render.render`.
 
         Raises:
             ImageError: the image can't be used, or the result would be over the limit.
@@ -220,7 +223,10 @@ class Upscaler:
         sizes = self._plan(width, height)
         remedy = f"--memory (memory_mb) below {self.memory_mb:.0f} takes less; {MORE_ROOM}"
         with report_exhaustion(f"an image of {width}×{height}", remedy):
-            return Result(render(pixels, sizes, self._network, self._fix, progress), pixels.dtype)
+            rows = render(
+                pixels, sizes, self._network, self._fix, progress, alpha_is_data=alpha_is_data
+            )
+            return Result(rows, pixels.dtype)
 
     def _plan(self, width: int, height: int) -> SizePlan:
         return plan(width, height, self.bundle.manifest.tile, self.scale)

@@ -55,7 +55,8 @@ def use_vips() -> Iterator[None]:
 
     The buffer that libvips collects the words of errors in is the process's. A decoder leaves
     warnings there for files that it reads nevertheless, and pyvips would quote them with the next
-    error, whoever's that is. So the buffer is emptied before and after, and calls take turns.
+    error, whoever's that is. So the buffer is emptied before and after, and calls take turns: all
+    of them, since even an image that is made of pixels in another thread can cost the words.
     """
     with _ONE_CALLER:
         pyvips.vips_lib.vips_error_clear()

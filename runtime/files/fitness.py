@@ -14,7 +14,6 @@ from .png_colour import find_unique_chunk
 __all__ = ["check_holds"]
 
 _MOST_EXIF = 65_533
-_MOST_XMP = 65_504
 """Bytes that fit a segment of a JPEG file."""
 
 
@@ -43,9 +42,8 @@ def check_holds(file_format: str, raster: Raster) -> None:
             "with --background white"
         )
     found = raster.metadata
-    for name, packet, most in (("EXIF", found.exif, _MOST_EXIF), ("XMP", found.xmp, _MOST_XMP)):
-        if packet is not None and len(packet) > most:
-            raise ImageError(
-                f"JPEG holds at most {most} bytes of {name} data, found {len(packet)}: "
-                "write png, webp or tiff"
-            )
+    if found.exif is not None and len(found.exif) > _MOST_EXIF:
+        raise ImageError(
+            f"JPEG holds at most {_MOST_EXIF} bytes of EXIF data, found {len(found.exif)}: "
+            "write png, webp or tiff"
+        )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tinysr.errors import ImageError
 
-__all__ = ["add_end", "check_whole", "remove_fill"]
+__all__ = ["add_end", "check_whole", "end_anyway", "remove_fill"]
 
 _END = b"\xff\xd9"
 _SCAN, _TABLES, _PROGRESSIVE = 0xDA, 0xC4, 0xC2
@@ -21,6 +22,8 @@ _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])", re.DOTALL)
 """A marker among coded data: stuffed zeros and restarts belong to the data."""
 
 _COEFFICIENTS = 64
+_SHORTEST = 4
+"""Bytes of a marker and a length."""
 
 _HOLE = bytes(64)
 """Zeros in a row that no picture is coded in, unless a block can end with a zero."""
@@ -82,6 +85,17 @@ def remove_fill(data: bytes) -> bytes:
     return data
 
 
+def end_anyway(data: bytes) -> bytes:
+    """Return a file with an end marker, whatever is missing in it."""
+    with suppress(ImageError):
+        data = remove_fill(data)
+    for segment in _segments(data):
+        ends = max(segment.end, segment.start + _SHORTEST)
+        if ends > len(data) and segment.marker != _END[1]:  # a decoder gives up on half a table
+            data = data[: segment.start]
+    return data if data.endswith(_END) else data + _END
+
+
 def _remove_hole(data: bytes, hole: int, end: int) -> bytes:
     """Return a file without what lies from a hole to the end of a scan, if that is all zeros."""
     if data[hole:end].strip(b"\0"):
@@ -129,6 +143,8 @@ class _Segment:
     """A marker and what belongs to it."""
 
     marker: int
+    start: int
+    """Offset of the marker."""
     body: bytes
     end: int
     """Offset behind the body."""
@@ -145,6 +161,7 @@ def _segments(data: bytes) -> Iterator[_Segment]:
         following = _MARKER.search(data, end)
         yield _Segment(
             marker=found.group(1)[0],
+            start=found.start(),
             body=data[at + 2 : end],
             end=end,
             coded_end=len(data) if following is None else following.start(),

@@ -1,4 +1,4 @@
-"""BMP, QOI and TGA files and icons to rasters, by Pillow.
+"""QOI and TGA files and icons to rasters, by Pillow.
 
 The classes are used rather than ``Image.open``, whose own limit on sizes is a global variable.
 """
@@ -9,7 +9,7 @@ import io
 import struct
 from collections.abc import Callable
 
-from PIL import BmpImagePlugin, IcoImagePlugin, Image, ImageFile, QoiImagePlugin, TgaImagePlugin
+from PIL import IcoImagePlugin, Image, ImageFile, QoiImagePlugin, TgaImagePlugin
 
 from tinysr.errors import ImageError
 
@@ -18,7 +18,7 @@ from ..raster import Raster
 from .limits import Accept, Header, check_header
 from .vips_read import read_by_vips
 
-__all__ = ["describe_damage", "is_tga", "open_by_pillow", "read_bmp", "read_ico", "read_qoi",
+__all__ = ["describe_damage", "is_tga", "open_by_pillow", "read_ico", "read_qoi",
            "read_tga"]  # fmt: skip
 
 _TGA_END = b"TRUEVISION-XFILE.\0"
@@ -29,11 +29,6 @@ _NO_OPACITY, _PREMULTIPLIED = {0, 1, 2}, 4
 _AT_KIND = 494
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def read_bmp(data: bytes, most: float, accept: Accept) -> Raster:
-    """Decode a BMP file; see :func:`tinysr.runtime.files.decode`."""
-    return _read(data, BmpImagePlugin.BmpImageFile, "bmp", most, accept)
 
 
 def read_qoi(data: bytes, most: float, accept: Accept) -> Raster:

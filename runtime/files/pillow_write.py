@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from ..metadata.exif import ORIENTATION, with_resolution
 from ..metadata.exif_entries import remove_entry
 from ..pillow import pil_from_raster
 from ..raster import Raster, to_eight_bit
+from .jpeg_packets import segments_of
+from .png_packets import comment_of_texts
 
 __all__ = ["write_avif", "write_jpeg", "write_webp"]
 
@@ -21,7 +24,11 @@ def write_jpeg(raster: Raster, file: BinaryIO) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    _save(_drop_opacity(raster), file, "JPEG", quality=95, subsampling=0)
+    found = raster.metadata
+    comment = found.comment or comment_of_texts(found.png_text)
+    extra = b"".join(segments_of(found.xmp, found.iptc, comment))
+    plain = Raster(pixels=_drop_opacity(raster).pixels, metadata=replace(found, xmp=None))
+    _save(plain, file, "JPEG", quality=95, subsampling=0, extra=extra)
 
 
 def write_webp(raster: Raster, file: BinaryIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..metadata.exif import PREFIX
 from ..raster import Metadata
@@ -17,14 +17,16 @@ __all__ = [
     "colour_chunks",
     "frames_of",
     "is_cut",
+    "join_chunks",
     "metadata_chunks",
+    "raw_chunks_of",
     "resolution_of_png",
 ]
 
 PIXELS = b"IDAT"
 _END = b"IEND"
-_START = 8
-"""Bytes of the signature."""
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_START = len(_SIGNATURE)
 
 _COLOURS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 """Chunks that say which colours the values mean, and the length of each."""
@@ -79,7 +81,24 @@ def metadata_chunks(metadata: Metadata) -> bytes:
     if metadata.xmp is not None:
         chunks.append((b"iTXt", XMP_KEYWORD + _XMP_START + metadata.xmp))
     chunks += metadata.png_text
+    if metadata.comment is not None:
+        chunks.append(_comment_chunk(metadata.comment))
     return b"".join(_chunk(kind, body) for kind, body in chunks)
+
+
+def _comment_chunk(comment: bytes) -> tuple[bytes, bytes]:
+    """Return a JPEG file's comment as a chunk: in UTF-8 if it is that, else in Latin-1."""
+    words = comment.replace(b"\0", b"")
+    try:
+        words.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"tEXt", b"Comment\0" + words
+    return b"iTXt", b"Comment" + _XMP_START + words
+
+
+def join_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a file of these chunks."""
+    return _SIGNATURE + b"".join(_chunk(kind, body) for kind, body in chunks)
 
 
 def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -92,6 +111,15 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield kind, b""
         elif zlib.crc32(data[at + 4 : end]).to_bytes(4, "big") == data[end : end + 4]:
             yield kind, data[at + 8 : end]
+        at = end + 4
+
+
+def raw_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kinds and bodies of a file's chunks, damaged or not; the last may be cut."""
+    at = _START
+    while at + 8 < len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], data[at + 8 : end]
         at = end + 4
 
 

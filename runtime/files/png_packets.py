@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .limits import MOST_METADATA
 from .png import XMP_KEYWORD, chunks_of
 
-__all__ = ["Packets", "packets_of_png"]
+__all__ = ["Packets", "comment_of_texts", "packets_of_png"]
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PROFILE = b"Raw profile type "
@@ -52,6 +53,19 @@ def packets_of_png(data: bytes) -> Packets:
             texts.append((kind, body))
     exif = packets.get("exif") or packets.get("profile")
     return Packets(exif=exif, xmp=packets.get("xmp"), texts=tuple(texts))
+
+
+def comment_of_texts(texts: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """Return the words of the chunk that is called a comment, in UTF-8, or none."""
+    for kind, body in texts:
+        keyword, _, words = body.partition(b"\0")
+        if keyword != b"Comment":
+            continue
+        if kind == b"iTXt":
+            return _read_international(words) or None
+        plain = _inflate(words[1:]) if kind == b"zTXt" else words
+        return (plain or b"").decode("latin-1").encode() or None
+    return None
 
 
 def _read_international(words: bytes) -> bytes | None:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from tinysr.errors import ImageError
 
 from ..exhaustion import MORE_ROOM, report_exhaustion
-from ..raster import Raster
+from ..raster import Pixels, Raster
 from .avif import read_avif
+from .bmp import read_bmp
 from .heic import read_heic
 from .jpeg2000 import read_jpeg2000
 from .kinds import find_kind
-from .limits import Accept, check_page
+from .limits import Accept, Header, check_page
 from .netpbm import read_netpbm
-from .pillow_read import is_tga, read_bmp, read_ico, read_qoi, read_tga
+from .pillow_read import is_tga, read_ico, read_qoi, read_tga
 from .png import is_cut
 from .signatures import name_of, remedy_for
 from .vips_read import LOADERS, read_by_vips
@@ -23,7 +24,6 @@ from .vips_read import LOADERS, read_by_vips
 __all__ = ["Decoded", "begins_as_image", "decode"]
 
 _READERS: dict[str, Callable[[bytes, float, Accept], Raster]] = {
-    "bmp": read_bmp,
     "ico": read_ico,
     "jp2": read_jpeg2000,
     "netpbm": read_netpbm,
@@ -31,6 +31,11 @@ _READERS: dict[str, Callable[[bytes, float, Accept], Raster]] = {
     "tga": read_tga,
 }
 """Readers of formats of which nothing is left out; the others tell what is."""
+
+_DAMAGED = "the image is damaged"
+
+_IN_PART = frozenset({"png", "jpg", "webp", "tiff", "bmp"})
+"""Formats of which what there is of a damaged file may be read."""
 
 
 def _accept_all(_header: object) -> None:
@@ -56,6 +61,7 @@ def decode(
     max_megapixels: float,
     accept: Accept = _accept_all,
     page: int | None = None,
+    take_damaged: bool = False,
 ) -> Decoded:
     """Decode the bytes of an image file.
 
@@ -70,6 +76,7 @@ def decode(
         accept: called with the header before anything is decoded, to refuse it.
         page: which picture of a TIFF file, or frame of a GIF or WebP animation, from 1; None for
             the only one.
+        take_damaged: of a file that is damaged, return what there is of its picture.
 
     Raises:
         ImageError: no image, damaged, too large, or of a kind that is not read.
@@ -83,29 +90,92 @@ def decode(
             f"{name}: expected an image, such as PNG, JPEG, WebP, AVIF or TIFF, found {found}: "
             f"{remedy_for(found)}"
         )
-    left: tuple[str, ...] = ()
     try:
         with report_exhaustion(name, MORE_ROOM):
-            if file_format not in LOADERS and file_format != "heic":
-                check_page(page, 1, "pages")
-            if file_format in _READERS:
-                raster = _READERS[file_format](data, max_megapixels, accept)
-            elif file_format == "heic":
-                raster, left = read_heic(data, max_megapixels, accept, page)
-            elif file_format == "avif":
-                raster, left = read_avif(data, max_megapixels, accept)
-            else:
-                raster, left = read_by_vips(data, file_format, max_megapixels, accept, page)
+            reader = _Reader(
+                data=data, format=file_format, most=max_megapixels, accept=accept, page=page
+            )
+            raster, left = reader.read_damaged() if take_damaged else reader.read_whole()
     except ImageError as error:
-        cut = file_format == "png" and is_cut(data) and "damaged" in str(error)
-        reason = "the image is damaged: the file is truncated" if cut else error
-        raise ImageError(f"{name}: {reason}") from error
+        raise ImageError(f"{name}: {error}") from error
     return Decoded(raster=raster, format=file_format, notes=left)
 
 
 def begins_as_image(start: bytes) -> bool:
     """Tell whether a file with this beginning, of 64 bytes or more, may be one that is read."""
     return start.isspace() or find_kind(_skip_blank_lines(start)) is not None or is_tga(start)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reader:
+    """One file, to be decoded whole or as far as it goes."""
+
+    data: bytes
+    format: str
+    most: float
+    accept: Accept
+    page: int | None
+
+    def read_whole(self) -> tuple[Raster, tuple[str, ...]]:
+        """Decode a file that is whole, and return what of it was left out."""
+        known = False
+
+        def accept(header: Header) -> None:
+            nonlocal known
+            self.accept(header)
+            known = True
+
+        try:
+            return self._read(accept, damaged=False)
+        except ImageError as error:
+            if _DAMAGED not in str(error):
+                raise
+            offered = self.format in _IN_PART and (known or self.format == "jpg")
+            offer = "; --take-damaged enlarges what there is of it" if offered else ""
+            raise ImageError(f"{self._explain(error)}{offer}") from error
+
+    def read_damaged(self) -> tuple[Raster, tuple[str, ...]]:
+        """Decode a file as far as it goes, and return what of it was left out."""
+        try:
+            return self._read(self.accept, damaged=False)
+        except ImageError as error:
+            if _DAMAGED not in str(error):
+                raise
+            reason = self._explain(error)
+        if self.format not in _IN_PART:
+            raise ImageError(f"{reason}; nothing of it can be read")
+        try:
+            raster, left = self._read(self.accept, damaged=True)
+        except ImageError as error:
+            raise ImageError(f"{reason}; nothing of it can be read") from error
+        if _is_blank(raster.pixels):
+            raise ImageError(f"{reason}; nothing of it is left")
+        return raster, (f"{reason}; parts of it are missing or wrong", *left)
+
+    def _explain(self, error: ImageError) -> str:
+        """Return what is wrong with the file."""
+        cut = self.format == "png" and is_cut(self.data)
+        return f"{_DAMAGED}: the file is truncated" if cut else str(error)
+
+    def _read(self, accept: Accept, *, damaged: bool) -> tuple[Raster, tuple[str, ...]]:
+        data, most = self.data, self.most
+        if self.format not in LOADERS and self.format != "heic":
+            check_page(self.page, 1, "pages")
+        if self.format == "bmp":
+            return read_bmp(data, most, accept, damaged=damaged), ()
+        if self.format in _READERS:
+            return _READERS[self.format](data, most, accept), ()
+        if self.format == "heic":
+            return read_heic(data, most, accept, self.page)
+        if self.format == "avif":
+            return read_avif(data, most, accept)
+        return read_by_vips(data, self.format, most, accept, page=self.page, damaged=damaged)
+
+
+def _is_blank(pixels: Pixels) -> bool:
+    """Tell whether all pixels are the same, as where a decoder found none."""
+    lows, highs = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))
+    return bool((lows == highs).all())
 
 
 def _skip_blank_lines(data: bytes) -> bytes:

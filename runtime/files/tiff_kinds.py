@@ -114,6 +114,8 @@ def colours_and_opacity(page: Page, image: Any) -> tuple[Any, str | None]:
 
 
 def _check_depth(page: Page, colours: int, samples: int) -> None:
+    if samples > 1 and _BITS not in page.directory.entries:
+        raise ImageError("the image is damaged: the TIFF file does not say which depth it has")
     bits, formats = {*page.numbers(_BITS)} or {1}, {*page.numbers(_FORMAT)} or {_UNSIGNED}
     name = _COLOURS[colours]
     if len(bits) > 1 or len(formats) > 1:

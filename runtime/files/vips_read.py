@@ -5,16 +5,19 @@ libvips is lazy: opening reads the header, and nothing is decoded before the siz
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tinysr.errors import ImageError
 
 from ..metadata import describe_parts, turn_upright
 from ..metadata.exif import resolution_of
-from ..metadata.tiff import metadata_of_page
+from ..metadata.tiff import iptc_of_page, metadata_of_page
 from ..raster import Metadata, Raster, clip_rounding
 from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk, take_warnings, use_vips
-from .jpeg import add_end, check_whole, remove_fill
+from .damaged import complete_png, complete_tiff, complete_webp
+from .jpeg import add_end, check_whole, end_anyway, remove_fill
+from .jpeg_packets import comment_of_jpeg, iptc_of_jpeg, xmp_of_jpeg
 from .limits import MOST_CHANNELS, MOST_METADATA, Accept, Header, check_header, check_page
 from .png import colour_chunks, frames_of, resolution_of_png
 from .png_packets import packets_of_png
@@ -42,25 +45,48 @@ _VALUE_BYTES = {
 
 
 def read_by_vips(
-    data: bytes, file_format: str, most: float, accept: Accept, page: int | None = None
+    data: bytes,
+    file_format: str,
+    most: float,
+    accept: Accept,
+    *,
+    page: int | None = None,
+    damaged: bool = False,
 ) -> tuple[Raster, tuple[str, ...]]:
     """Decode a file; see :func:`tinysr.runtime.files.decode`.
+
+    Args:
+        data: the whole file.
+        file_format: one of :data:`LOADERS`.
+        most: millions of pixels.
+        accept: called with the header.
+        page: which page or frame, from 1; None for the only one.
+        damaged: read what there is of the picture.
 
     Returns:
         the image, and what of the file is not in it.
     """
     with use_vips():
-        return _read(data, file_format, most, accept, page)
+        return _read(data, file_format, most, accept, number=page, damaged=damaged)
 
 
 def _read(
-    data: bytes, file_format: str, most: float, accept: Accept, number: int | None
+    data: bytes,
+    file_format: str,
+    most: float,
+    accept: Accept,
+    *,
+    number: int | None,
+    damaged: bool,
 ) -> tuple[Raster, tuple[str, ...]]:
     page = picture_of_tiff(data, number) if file_format == "tiff" else None
-    image, left = _open(data, file_format, page)
+    image, left = _open(data, file_format, page, damaged=damaged)
     header = _header(image, file_format)
     check_header(header, most)
     accept(header)
+    if damaged:
+        data, page = _complete(data, page, header)
+        image, left = _open(data, file_format, page, damaged=True)
     fields = _Fields(image)
     if file_format != "tiff":
         frames = frames_of(data) if file_format == "png" else fields.get("n-pages") or 1
@@ -70,7 +96,8 @@ def _read(
             )
         check_page(number, frames, "frames")
         if number is not None and frames > 1:
-            image = _call_loader(data, file_format, {"page": number - 1})
+            options = {"page": number - 1, "fail_on": "none" if damaged else "error"}
+            image = _call_loader(data, file_format, options)
     orientation = fields.get("orientation")
     if image.interpretation == "cmyk":
         if image.bands != 4:
@@ -83,23 +110,39 @@ def _read(
         metadata = _metadata_of_png(data, profile)
     else:
         exif, dpi = _exif_and_dpi(data, page, file_format, image, fields)
-        xmp = fields.packet("xmp-data")
-        metadata = Metadata(icc_profile=profile, exif=exif, xmp=xmp, dpi=dpi)
-    pixels = clip_rounding(pixels_from_image(image))
+        metadata = Metadata(
+            icc_profile=profile,
+            exif=exif,
+            xmp=fields.packet("xmp-data"),
+            dpi=dpi,
+            iptc=None if page is None else iptc_of_page(data, page.directory),
+        )
     if file_format == "jpg":
+        metadata = replace(
+            metadata,
+            xmp=xmp_of_jpeg(data),
+            iptc=iptc_of_jpeg(data),
+            comment=comment_of_jpeg(data),
+        )
+    pixels = clip_rounding(pixels_from_image(image))
+    if file_format == "jpg" and not damaged:
         check_whole(take_warnings())
     parts = (f"its {part} is left out" for part in describe_parts(metadata.xmp))
     return turn_upright(pixels, metadata, orientation), (*left, *parts)
 
 
-def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[str, ...]]:
+def _open(
+    data: bytes, file_format: str, page: Page | None, *, damaged: bool
+) -> tuple[Any, tuple[str, ...]]:
     """Return a file's image, without channels that are not read, and what was left out."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"fail_on": "none" if damaged else "error"}
     if file_format == "jpg":
-        data = add_end(remove_fill(data))
+        data = end_anyway(data) if damaged else add_end(remove_fill(data))
+    if file_format == "webp" and damaged:
+        data = complete_webp(data)
     if page is not None:
         check_kind(page)
-        data, options = page.tidy(), {"page": page.index}
+        data, options = page.tidy(), {**options, "page": page.index}
     image = _call_loader(data, file_format, options)
     if page is None or image.bands > MOST_CHANNELS:
         return image, ()
@@ -109,11 +152,20 @@ def _open(data: bytes, file_format: str, page: Page | None) -> tuple[Any, tuple[
 
 def _call_loader(data: bytes, file_format: str, options: dict[str, Any]) -> Any:
     try:
-        return pyvips.Operation.call(
-            LOADERS[file_format], data, access="sequential", fail_on="error", **options
-        )
+        return pyvips.Operation.call(LOADERS[file_format], data, access="sequential", **options)
     except pyvips.Error as error:
         raise damage(error) from error
+
+
+def _complete(data: bytes, page: Page | None, header: Header) -> tuple[bytes, Page | None]:
+    """Return a damaged file with all bytes that its picture should have, where that helps."""
+    if header.format == "png":
+        return complete_png(data), page
+    if page is None:
+        return data, page
+    size = header.width * header.height * MOST_CHANNELS * header.value_bytes
+    whole = complete_tiff(page, data, size)
+    return whole, replace(page, data=whole)
 
 
 def _header(image: Any, file_format: str) -> Header:

@@ -62,13 +62,13 @@ class _Sink:
         self._error: BaseException | None = None
 
     def save(self, operation: str, raster: Raster, **options: Any) -> None:
-        image = image_from_pixels(np.ascontiguousarray(raster.pixels))
-        target = pyvips.TargetCustom()
-        target.on_write(self._guard(self.write))
-        target.on_read(self._guard(self._file.read, failed=None))
-        target.on_seek(self._guard(self._file.seek))
         try:
             with use_vips():
+                image = image_from_pixels(np.ascontiguousarray(raster.pixels))
+                target = pyvips.TargetCustom()
+                target.on_write(self._guard(self.write))
+                target.on_read(self._guard(self._file.read, failed=None))
+                target.on_seek(self._guard(self._file.seek))
                 pyvips.Operation.call(operation, image, target, keep=_NO_METADATA, **options)
         except pyvips.Error as error:
             raise self._error or OSError(" ".join(error.detail.split())) from error

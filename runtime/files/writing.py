@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..raster import Raster, check_pixels, to_sixteen_bit
 from .fitness import check_holds
 from .formats import check_size
 from .pillow_write import write_avif, write_jpeg, write_webp
+from .png_colour import with_profile
 from .vips_write import write_png, write_tiff
 
 __all__ = ["encode_into"]
@@ -52,6 +54,9 @@ def encode_into(raster: Raster, file_format: str, file: BinaryIO, name: str) -> 
             pixels = to_sixteen_bit(pixels)
         sized = Raster(pixels=pixels, metadata=resize_metadata(raster))
         check_holds(file_format, sized)
+        if file_format != "png":  # WebP holds no grey
+            grey = pixels.shape[2] <= 2 and file_format != "webp"
+            sized = replace(sized, metadata=with_profile(sized.metadata, grey=grey))
         _WRITERS[file_format](sized, file)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error

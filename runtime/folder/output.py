@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from tinysr import paths
 from tinysr.errors import ImageError, UnsupportedError
 
 from ..files import IMAGE_SUFFIXES, OUTPUT_SUFFIXES
 
-__all__ = ["STANDARD", "names_file"]
+__all__ = ["STANDARD", "copy_to_standard_output", "names_file"]
 
 STANDARD = "-"
 """The name of standard input and output."""
@@ -46,3 +49,19 @@ def names_file(output: str, inputs: Sequence[str]) -> bool:
 
 def _is_one_image(inputs: Sequence[str]) -> bool:
     return len(inputs) == 1 and not paths.is_folder(Path(inputs[0]), ImageError)
+
+
+def copy_to_standard_output(file: IO[bytes]) -> None:
+    """Copy a file.
+
+    Raises:
+        ImageError: it can't be written, as where a disk is full.
+        BrokenPipeError: nobody reads it any more.
+    """
+    try:
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ImageError(f"standard output: can't be written: {error.strerror}") from error

@@ -26,6 +26,11 @@ class FolderSettings:
     """Colour that is put behind images with transparency; None keeps it."""
     page: int | None = None
     """Page or frame that is taken of files with several, from 1; None for the only one."""
+    alpha_is_data: bool = False
+    """Alpha is no opacity: colours are enlarged as they are where it is 0."""
+    take_damaged: bool = False
+    """Take what there is of damaged images; it is not hashed, because it changes no image that was
+    made without it."""
 
     def sha256(self, upscaler: Upscaler, file_format: str) -> str:
         """Return the hash of all that a result depends on, in hexadecimal.
@@ -46,5 +51,6 @@ class FolderSettings:
             "format": file_format,
             "background": self.background,
             **({} if self.page is None else {"page": self.page}),
+            "alpha is data": self.alpha_is_data,
         }
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -6,13 +6,10 @@ import errno
 import hashlib
 import io
 import math
-import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 from tinysr import paths
 from tinysr.errors import ImageError
@@ -37,7 +34,7 @@ from ..upscaler import Upscaler
 from .item import Item, locate_below
 from .job import Job
 from .log import Log, MadeFile
-from .output import STANDARD
+from .output import STANDARD, copy_to_standard_output
 from .settings import FolderSettings
 from .source import read_source
 
@@ -117,7 +114,9 @@ class Stages:
         """
         self._check_room(item)
         item.raster, item.metadata = None, raster.metadata
-        item.result = self._upscaler.infer(raster.pixels, progress)
+        item.result = self._upscaler.infer(
+            raster.pixels, progress, alpha_is_data=self._settings.alpha_is_data
+        )
 
     def write(self, item: Item, result: Result) -> None:
         """Finish the result and write it, whole or not at all.
@@ -152,7 +151,7 @@ class Stages:
             file.seek(0)
             item.target_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
-            _to_standard_output(file)
+            copy_to_standard_output(file)
 
     def log(self, item: Item) -> None:
         """Add a line to the log of the output folder; what was done before has one."""
@@ -216,8 +215,15 @@ class Stages:
             after = self._upscaler.output_size(header.width, header.height)
             check_size(item.file_format, *after)
 
-        name, page = str(item.job), self._settings.page
-        decoded = decode(data, name, max_megapixels=math.inf, accept=accept, page=page)
+        settings = self._settings
+        decoded = decode(
+            data,
+            str(item.job),
+            max_megapixels=math.inf,
+            accept=accept,
+            page=settings.page,
+            take_damaged=settings.take_damaged,
+        )
         raster = decoded.raster
         if self._settings.background is not None:
             raster = put_on_background(raster, self._settings.background)
@@ -228,19 +234,3 @@ class Stages:
         item.before, item.notes = raster.size, decoded.notes
         item.raster, item.after = raster, self._upscaler.output_size(*item.before)
         item.burden = self._upscaler.burden(*item.before)
-
-
-def _to_standard_output(file: IO[bytes]) -> None:
-    """Copy a file.
-
-    Raises:
-        ImageError: it can't be written, as where a disk is full.
-        BrokenPipeError: nobody reads it any more.
-    """
-    try:
-        shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise ImageError(f"standard output: can't be written: {error.strerror}") from error

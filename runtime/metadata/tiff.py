@@ -11,9 +11,10 @@ from .directories import BYTE, UNDEFINED, Directory, MetadataValue, NumberLayout
 from .exif import RESOLUTION_TAGS, exif_of_tiff, node_of_exif, resolution, resolution_values
 from .writing import Node
 
-__all__ = ["metadata_of_page", "put_metadata_in_tiff"]
+__all__ = ["iptc_of_page", "metadata_of_page", "put_metadata_in_tiff"]
 
-_XMP, _ICC = 700, 34675
+_XMP, _IPTC, _ICC = 700, 33723, 34675
+_MOST_IPTC = 2**24
 
 
 def metadata_of_page(
@@ -21,6 +22,15 @@ def metadata_of_page(
 ) -> tuple[bytes | None, tuple[float, float] | None]:
     """Return what a TIFF file says about a picture as EXIF data of its own, and dots per inch."""
     return exif_of_tiff(data, page, layout), resolution(data, page)
+
+
+def iptc_of_page(data: bytes, page: Directory) -> bytes | None:
+    """Return a picture's IPTC data, or none; some writers pad it to whole numbers of four bytes."""
+    entry = page.entries.get(_IPTC)
+    if entry is None or not 0 < entry.end - entry.start <= _MOST_IPTC:
+        return None
+    found = entry.raw(data)
+    return found if found.startswith(b"\x1c") else None
 
 
 def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
@@ -47,6 +57,8 @@ def put_metadata_in_tiff(file: BinaryIO, metadata: Metadata) -> None:
     added = {**exif.values, **(resolution_values(metadata.dpi) if metadata.dpi else {})}
     if metadata.xmp is not None:
         added[_XMP] = MetadataValue(type=BYTE, data=metadata.xmp)
+    if metadata.iptc is not None:
+        added[_IPTC] = MetadataValue(type=UNDEFINED, data=metadata.iptc)
     if metadata.icc_profile is not None:
         added[_ICC] = MetadataValue(type=UNDEFINED, data=metadata.icc_profile)
     node = Node(values={**added, **own}, children=exif.children)

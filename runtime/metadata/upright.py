@@ -38,6 +38,8 @@ def turn_upright(pixels: Pixels, metadata: Metadata, orientation: int | None = N
             exif=turn_exif_upright(exif),
             xmp=turn_xmp_upright(xmp),
             dpi=_keep_plausible(metadata.dpi, transposed=orientation in _TRANSPOSED),
+            iptc=metadata.iptc,
+            comment=metadata.comment,
             png_colour=metadata.png_colour,
             png_text=metadata.png_text,
         ),
@@ -52,6 +54,8 @@ def resize_metadata(raster: Raster) -> Metadata:
         exif=resize_exif(found.exif, *raster.size),
         xmp=resize_xmp(found.xmp, *raster.size),
         dpi=_keep_plausible(found.dpi),
+        iptc=found.iptc,
+        comment=found.comment,
         png_colour=found.png_colour,
         png_text=found.png_text,
     )

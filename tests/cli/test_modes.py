@@ -28,6 +28,7 @@ ENTERED: dict[str, tuple[str, ...]] = {
     "a release": ("train", "nano", "--release", "weights"),
     "a recipe's training": ("train", "nano"),
     "a training from the start": ("train", "nano/teacher"),
+    "an image on a background": ("upscale", "photo.png", "-o", "a.png", "--background", "white"),
     "an image for standard output": ("upscale", "photo.png", "-o", "-"),
 }
 """Words of a command that is in a mode."""

@@ -103,6 +103,20 @@ def test_what_is_invisible_leaves_no_fringe(plain_bundle: Path) -> None:
     assert np.abs(found[..., :3][found[..., 3] > 128] - [200, 20, 20]).max() <= 2
 
 
+@pytest.mark.parametrize("scale", [4, 3])
+def test_alpha_that_is_data_costs_no_colour(bundle: Path, scale: float) -> None:
+    """Both come out as they do alone: the colours as RGB, and alpha as an image in grey."""
+    image, _ = disc(40)
+    with Upscaler(bundle, scale=scale) as upscaler:
+        found = upscaler.infer(image, alpha_is_data=True).pixels()
+        colours = upscaler.upscale(image[..., :3].copy())
+        seen = upscaler.infer(image).pixels()
+    np.testing.assert_array_equal(found[..., :3], colours)
+    np.testing.assert_array_equal(found[..., 3], seen[..., 3])
+    assert found[:20, :20, 1].mean() > 150  # green, where nobody sees it
+    assert not seen[:20, :20, :3].any()
+
+
 def test_what_is_opaque_stays_opaque_however_the_network_wavers(bundle: Path) -> None:
     image, radius = disc(64)
     with Upscaler(bundle) as upscaler:

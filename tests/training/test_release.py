@@ -233,9 +233,7 @@ def test_a_card_names_whose_photos_a_run_learned_from(
     (photos / "CREDITS.md").write_text("# Photos\n\na.png: by Nobody, CC0\n", encoding="utf-8")
     run = tmp_path / "run"
     run_stage(StageRun(config=config, folder=run, data=photos))
-    _, card = write_release(
-        Release(run=run, preset="tinysr-nano", data=photos), tmp_path / "out"
-    )
+    _, card = write_release(Release(run=run, preset="tinysr-nano", data=photos), tmp_path / "out")
     text = card.read_text(encoding="utf-8")
     assert text.startswith("# tinysr-nano\n")
     assert "## Photos\n\na.png: by Nobody, CC0\n" in text

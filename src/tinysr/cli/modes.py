@@ -105,6 +105,11 @@ MODES: dict[str, Mode] = {
         advice="add --resume",
         refuses=_split_names("checkpoint"),
     ),
+    "an image on a background": Mode(
+        command="upscale",
+        when="with --background, which shows alpha as opacity",
+        refuses=_split_names("alpha_is_data"),
+    ),
     "an image for standard output": Mode(
         command="upscale",
         when="on standard output",

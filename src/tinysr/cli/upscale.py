@@ -89,6 +89,22 @@ class UpscaleFlags:
             "files with several are refused.",
         ),
     ] = None
+    alpha_is_data: Annotated[
+        bool,
+        typer.Option(
+            "--alpha-is-data",
+            help="Enlarge colours and alpha apart, as game textures need it where alpha is no "
+            "opacity; without it colours that can't be seen are lost.",
+        ),
+    ] = False
+    take_damaged: Annotated[
+        bool,
+        typer.Option(
+            "--take-damaged",
+            help="Enlarge what there is of damaged images, and say so; without it they are "
+            "refused.",
+        ),
+    ] = False
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace files that exist and are not up to date."),
@@ -122,6 +138,8 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
 
     if flags.output == "-":
         refuse_without_effect(context, "an image for standard output")
+    if flags.background is not None:
+        refuse_without_effect(context, "an image on a background")
     behind = None if flags.background is None else parse_colour(flags.background)
     work = plan_work(flags.inputs, flags.output, file_format=flags.file_format, scale=flags.scale)
     _check_first(work, overwrite=flags.overwrite, as_json=flags.as_json)
@@ -131,6 +149,8 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
         overwrite=flags.overwrite,
         background=behind,
         page=flags.page,
+        alpha_is_data=flags.alpha_is_data,
+        take_damaged=flags.take_damaged,
     )
     with Upscaler(
         find_bundle(flags.bundle),

@@ -77,7 +77,10 @@ def test_tables_leave_out_what_nothing_measured(tmp_path: Path) -> None:
     ("methods", "words"),
     [
         ({"bicubic": row(28.0, 3.0)}, "expected 'tinysr-nano"),
-        (METHODS | {"tinysr-nano-natural + adain": row(1.0, None)}, "expected distances in features"),
+        (
+            METHODS | {"tinysr-nano-natural + adain": row(1.0, None)},
+            "expected distances in features",
+        ),
     ],
 )
 def test_what_the_documents_need_and_lack_is_named(

@@ -110,8 +110,9 @@ def test_everything_that_changes_a_result_is_in_the_settings(tmp_path: Path) -> 
         digest(twin, color="wavelet"),
         digest(twin, provider="cuda"),
         digest(twin, background=(255, 255, 255)),
+        digest(twin, alpha_is_data=True),
     }
-    assert len(different) == 7
+    assert len(different) == 8
 
 
 def test_a_file_that_was_not_ours_is_kept(upscaler: Upscaler, photos: Path) -> None:
