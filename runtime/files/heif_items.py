@@ -27,7 +27,7 @@ _PARTS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contents:
-    """What a file holds beside the pixels of its picture."""
+    """Contents of a file beside the pixels of its picture."""
 
     colours: tuple[int, int] | None = None
     """Primaries and transfer function of the picture, in the numbers of ITU-T H.273."""

@@ -40,8 +40,9 @@ class Item:
     settings: str | None = None
     target_sha256: str | None = None
     target_bytes: int | None = None
-    announced: bool = False
-    """Whether the log had its line before the file was in its place."""
+    announced_seconds: float | None = None
+    """Seconds in the stages when the log had its line, before the file was in its place; None where
+    it had none then."""
     unlogged: ImageError | None = None
     """Error of a log that took no line; None where it did."""
     file_format: str = ""
@@ -65,12 +66,9 @@ class Item:
         """Size of the result, in 10⁶ pixels."""
         return self.after[0] * self.after[1] / 1e6 if self.after else 0.0
 
-    def record(self, more: float = 0.0) -> dict[str, Any]:
-        """Return the line of the log; paths are relative to the input and the output folder.
-
-        Args:
-            more: seconds that a stage at work took so far, which the image does not know of yet.
-        """
+    def record(self) -> dict[str, Any]:
+        """Return the line of the log; paths are relative to the input and the output folder."""
+        seconds = self.seconds if self.announced_seconds is None else self.announced_seconds
         return {
             "source": self.job.name,
             "target": locate_below(self.job),
@@ -83,7 +81,7 @@ class Item:
             "target_sha256": self.target_sha256,
             "target_bytes": self.target_bytes,
             "settings": self.settings,
-            "seconds": round(self.seconds + more, 3),
+            "seconds": round(seconds, 3),
             "tinysr": tinysr.__version__,
         }
 

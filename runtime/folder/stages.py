@@ -135,8 +135,8 @@ class Stages:
                 """Log the file before it is in its place: a kill between the two loses nothing."""
                 item.target_bytes = paths.size(whole, ImageError)
                 item.target_sha256 = file_sha256(whole)
-                item.announced = True
-                self._append(item, time.perf_counter() - begun)
+                item.announced_seconds = item.seconds + time.perf_counter() - begun
+                self._append(item)
 
             try:
                 save(raster, target, overwrite=self._settings.overwrite, on_whole=announce)
@@ -155,20 +155,20 @@ class Stages:
 
     def log(self, item: Item) -> None:
         """Add a line to the log of the output folder; what was done before has one."""
-        if item.announced and item.error is None:
+        if item.announced_seconds is not None and item.error is None:
             item.error = item.unlogged
         elif not item.skipped:
             self._append(item)
             item.error = item.error or item.unlogged
 
-    def _append(self, item: Item, more: float = 0.0) -> None:
-        """Add a line about an image that took so many seconds more than it knows of."""
+    def _append(self, item: Item) -> None:
+        """Add a line about an image, where its folder has a log."""
         folder = item.job.folder
         if folder is None:
             return
         log = self._logs[folder]
         try:
-            log.append(item.record(more))
+            log.append(item.record())
         except OSError as error:
             words = f"{log.path}: can't be written: {error.strerror}"
             item.unlogged = ImageError(f"{words}; {item.job.target} was made")

@@ -95,7 +95,7 @@ def test_json_tells_of_standard_input(desk: Path, tmp_path: Path) -> None:
     ("words", "data", "reason"),
     [
         (("-", "-o", "-"), b"", "standard input: expected an image, found nothing"),
-        (("-", "-o", "-"), b"no image", "standard input: expected a PNG"),
+        (("-", "-o", "-"), b"no image", "standard input: expected an image"),
         (("-", "a.png", "-o", "out"), b"", "is one image"),
         (("twin", "-o", "-"), b"", "is one image"),
         (("-", "-o", "-", "--json"), b"", "can't both go to standard output"),
