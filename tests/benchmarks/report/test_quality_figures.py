@@ -60,7 +60,7 @@ def test_without_a_peer_nothing_is_compared(tmp_path: Path) -> None:
 )
 def test_the_transformers_part_is_told(flat: float, words: str, tmp_path: Path) -> None:
     methods = METHODS | {"tinysr-nano-natural, v constant": row(28.1, flat)}
-    text = " ".join(limit_lines(measured(tmp_path, methods)))
+    text = " ".join(" ".join(limit_lines(measured(tmp_path, methods))).split())
     assert words in text
     assert "from 28.60 to 28.60 dB and from 2.90 to 2.91 in features for `tinysr-nano`" in text
     assert f"from 2.50 to {flat:.2f} in features for `tinysr-nano-natural`" in text
