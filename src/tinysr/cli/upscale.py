@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .modes import refuse_without_effect
-from .numbers import MEGABYTES, MEGAPIXELS, SCALE, number_option
+from .numbers import COUNT, MEGABYTES, MEGAPIXELS, SCALE, number_option
 from .records import with_options
 from .signals import exit_code
 
@@ -83,9 +83,9 @@ class UpscaleFlags:
     ] = None
     page: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="The page of a TIFF, or the frame of a GIF or WebP animation, from 1; without it, "
+        number_option(
+            kind=COUNT,
+            text="The page of a TIFF, or the frame of a GIF or WebP animation, from 1; without it, "
             "files with several are refused.",
         ),
     ] = None
