@@ -51,6 +51,7 @@ class FolderSettings:
             "format": file_format,
             "background": self.background,
             **({} if self.page is None else {"page": self.page}),
-            "alpha is data": self.alpha_is_data,
+            # Named only where they are set: what was made before they existed stays up to date.
+            **({"alpha is data": True} if self.alpha_is_data else {}),
         }
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,8 +112,28 @@ def test_everything_that_changes_a_result_is_in_the_settings(tmp_path: Path) -> 
         digest(twin, provider="cuda"),
         digest(twin, background=(255, 255, 255)),
         digest(twin, alpha_is_data=True),
+        digest(twin, page=1),
     }
-    assert len(different) == 8
+    assert len(different) == 9
+
+
+def test_options_that_came_later_change_no_hash_until_they_are_used(
+    upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An output folder of an earlier version must not become out of date by an update."""
+    hashed: list[dict[str, Any]] = []
+    dumps = json.dumps
+
+    def note(known: dict[str, Any], **words: Any) -> str:
+        hashed.append(known)
+        return dumps(known, **words)
+
+    monkeypatch.setattr("tinysr.runtime.folder.settings.json.dumps", note)
+    FolderSettings().sha256(upscaler, "png")
+    assert hashed[0].keys() == {
+        *("tinysr", "source", "graphs", "sizes", "backend"),
+        *("color", "scale", "format", "background"),
+    }
 
 
 def test_a_file_that_was_not_ours_is_kept(upscaler: Upscaler, photos: Path) -> None:
