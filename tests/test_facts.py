@@ -88,6 +88,7 @@ def test_only_what_is_special_is_written() -> None:
         ("openvino", {}, "inference_precision"),
         ("tensorrt", {"flavor": "rtx"}, "version"),
         ("tensorrt", {**EARLIER, "shapes": "1:2"}, "least:best:most"),
+        ("tensorrt", {**EARLIER, "shapes": "8:4:16"}, "rising sizes"),
         ("tensorrt", {**EARLIER, "largest_batch": 0}, "largest_batch"),
         ("coreml", 3, "CoreMLFacts"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BeforeValidator,
@@ -107,6 +107,12 @@ class SizeSpan(StrictRecord):
         if len(sizes) not in (1, 3):
             raise ValueError(f"expected a size or least:best:most, found '{data}'")
         return {"least": sizes[0], "best": sizes[len(sizes) // 2], "most": sizes[-1]}
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if not self.least <= self.best <= self.most:
+            raise ValueError(f"expected rising sizes, found {self.least}:{self.best}:{self.most}")
+        return self
 
     def __str__(self) -> str:
         if self.least == self.most:
