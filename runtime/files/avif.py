@@ -13,7 +13,7 @@ from ..metadata.exif import resolution_of
 from ..raster import Metadata, Pixels, Raster
 from ..vips import damage, pixels_from_image, pyvips, use_vips
 from .heif_items import Contents, contents_of_heif
-from .limits import MOST_METADATA, Accept, Header, check_header
+from .limits import MOST_METADATA, Accept, Header, check_header, refuse_premultiplied
 
 __all__ = [
     "UPRIGHT",
@@ -86,10 +86,7 @@ def check_still(contents: Contents) -> None:
             "own"
         )
     if contents.premultiplied:
-        raise ImageError(
-            "colours that are multiplied with their opacity are not supported: save it with "
-            "straight transparency"
-        )
+        refuse_premultiplied()
 
 
 def chunks_for_colours(contents: Contents) -> tuple[tuple[bytes, bytes], ...]:

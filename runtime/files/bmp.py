@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import struct
 
 from PIL import BmpImagePlugin
 
-from tinysr.errors import ImageError
-
 from ..pillow import raster_from_pil
 from ..raster import Raster
 from .limits import MOST_METADATA, Accept, Header, check_header
+from .pillow_read import open_by_pillow
 
 __all__ = ["read_bmp"]
 
@@ -35,13 +33,14 @@ def read_bmp(data: bytes, most: float, accept: Accept, *, damaged: bool = False)
         accept: called with the header.
         damaged: put zeros in place of bytes that are missing at the end.
     """
-    image = _open(data)
+    image = open_by_pillow(data, BmpImagePlugin.BmpImageFile)
     channels = len(image.getbands())
     header = Header(width=image.width, height=image.height, channels=channels, format="bmp")
     check_header(header, most)
     accept(header)
     if damaged:
-        image = _open(data + bytes(_MOST_BYTES * image.width * image.height))
+        missing = bytes(_MOST_BYTES * image.width * image.height)
+        image = open_by_pillow(data + missing, BmpImagePlugin.BmpImageFile)
     profile = _find_profile(data)
     if profile is not None:
         image.info["icc_profile"] = profile
@@ -58,14 +57,3 @@ def _find_profile(data: bytes) -> bytes | None:
     start, length = struct.unpack_from("<II", header, _PROFILE)
     found = data[_HEADER + start : _HEADER + start + length]
     return found if len(found) == length <= MOST_METADATA else None
-
-
-def _open(data: bytes) -> BmpImagePlugin.BmpImageFile:
-    """Read a file's header.
-
-    The class is used rather than ``Image.open``, whose own limit on sizes is a global variable.
-    """
-    try:
-        return BmpImagePlugin.BmpImageFile(io.BytesIO(data))
-    except Exception as error:  # it raises whatever a damaged header leads it to
-        raise ImageError(f"the image is damaged: {' '.join(str(error).split())}") from error

@@ -19,7 +19,7 @@ from ..pillow import raster_from_pil
 from ..raster import Metadata, Raster
 from .avif import fill_bits
 from .boxes import Box, boxes_of, find_box
-from .limits import MOST_METADATA, Accept, Header, check_header
+from .limits import MOST_METADATA, Accept, Header, check_header, refuse_premultiplied
 from .pillow_read import describe_damage, open_by_pillow
 
 __all__ = ["read_jpeg2000"]
@@ -122,10 +122,7 @@ def _check_colours(head: Box, picture: _Picture) -> bytes | None:
         raise ImageError("JPEG 2000 with a palette is not supported: convert it to PNG first")
     for kind in _channel_kinds(head):
         if kind == _PREMULTIPLIED:
-            raise ImageError(
-                "colours that are multiplied with their opacity are not supported: save it with "
-                "straight transparency"
-            )
+            refuse_premultiplied()
     numbers = [int.from_bytes(body[3:7], "big") for body in colours if body[:1] == bytes([_LISTED])]
     profiles = [body[3:] for body in colours if body[:1] and body[0] in _PROFILES]
     if picture.subsampled and _SYCC not in numbers:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tinysr.errors import ImageError
 
-__all__ = ["MOST_CHANNELS", "MOST_METADATA", "Accept", "Header", "check_header", "check_page"]
+__all__ = ["MOST_CHANNELS", "MOST_METADATA", "Accept", "Header", "check_header", "check_page",
+           "refuse_premultiplied"]  # fmt: skip
 
 MOST_METADATA = 2**24
 """Bytes of one profile or packet, decompressed; the largest in use have some megabytes."""
@@ -77,3 +79,15 @@ def check_page(page: int | None, count: int, what: str) -> None:
     if page is not None and page > count:
         found = f"{count} {what}" if count > 1 else "a single image"
         raise ImageError(f"expected a page {page}, found {found}")
+
+
+def refuse_premultiplied() -> NoReturn:
+    """Refuse colours that would have to be divided by their opacity.
+
+    Raises:
+        ImageError: always.
+    """
+    raise ImageError(
+        "colours that are multiplied with their opacity are not supported: save it with "
+        "straight transparency"
+    )

@@ -15,7 +15,7 @@ from tinysr.errors import ImageError
 
 from ..pillow import raster_from_pil
 from ..raster import Raster
-from .limits import Accept, Header, check_header
+from .limits import Accept, Header, check_header, refuse_premultiplied
 from .vips_read import read_by_vips
 
 __all__ = ["describe_damage", "is_tga", "open_by_pillow", "read_ico", "read_qoi",
@@ -44,10 +44,7 @@ def read_tga(data: bytes, most: float, accept: Accept) -> Raster:
     """
     kind = _read_tga_kind(data)
     if kind == _PREMULTIPLIED:
-        raise ImageError(
-            "colours that are multiplied with their opacity are not supported: save it with "
-            "straight transparency"
-        )
+        refuse_premultiplied()
     found = _read(data, TgaImagePlugin.TgaImageFile, "tga", most, accept)
     pixels = found.pixels
     bits = data[17] & 15

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 from . import directories
+from .exif import PREFIX
 
 __all__ = ["remove_entry"]
 
-_PREFIX = b"Exif\0\0"
 _ENTRY = 12
 """Bytes of one entry."""
 
@@ -19,7 +19,7 @@ def remove_entry(exif: bytes, tag: int) -> bytes:
     The entries behind it move up by one, and so does the link to the next directory; all that they
     point to stays where it is.
     """
-    prefix = _PREFIX if exif.startswith(_PREFIX) else b""
+    prefix = PREFIX if exif.startswith(PREFIX) else b""
     block = bytearray(exif[len(prefix) :])
     try:
         layout, at = directories.read_header(bytes(block))
