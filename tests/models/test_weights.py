@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from tinysr.models import PRESETS, UNTRAINED, TinySR, load
+from tinysr.models import PRESETS, UNTRAINED, load
 from tinysr.training.evaluate import (
     PhotoPair,
     Upscale,
@@ -29,9 +29,12 @@ def pairs() -> list[PhotoPair]:
     ]
 
 
-@pytest.fixture(scope="module", params=TRAINED)
-def trained(request: pytest.FixtureRequest) -> TinySR:
-    return load(request.param)
+def limits(preset: str, level: float) -> tuple[float, float, float]:
+    """Return the largest cast, grid and error of a grey, in 1/255."""
+    if preset == "tinysr-nano-natural":
+        return 2.0, 2.5, 4.0
+    # Black alone is a little off (1.1 and 3.7); the weights before kept to 1 and 3 there, too.
+    return (1.2, 2.0, 3.8) if level == 0 else (1.0, 2.0, 3.0)
 
 
 def roughness(upscale: Upscale, pairs: list[PhotoPair]) -> float:
@@ -53,11 +56,13 @@ def test_the_natural_weights_draw_texture_at_no_great_loss(pairs: list[PhotoPair
 
 
 @pytest.mark.parametrize("level", [0.0, 0.25, 0.5, 0.75, 1.0])
-def test_greys_have_no_cast_and_no_grid(trained: TinySR, level: float) -> None:
+@pytest.mark.parametrize("preset", TRAINED)
+def test_greys_have_no_cast_and_no_grid(preset: str, level: float) -> None:
     with torch.no_grad():
-        image = trained(torch.full((1, 3, 32, 32), level)).clamp(0, 1)[..., 16:-16, 16:-16]
+        image = load(preset)(torch.full((1, 3, 32, 32), level)).clamp(0, 1)[..., 16:-16, 16:-16]
     means = image.mean((2, 3))
     cast, grid = means.max() - means.min(), (image.amax((2, 3)) - image.amin((2, 3))).max()
-    assert cast < 2 / 255
-    assert grid < 2.5 / 255
-    assert (image - level).abs().max() < 4 / 255
+    most_cast, most_grid, most_error = limits(preset, level)
+    assert cast < most_cast / 255
+    assert grid < most_grid / 255
+    assert (image - level).abs().max() < most_error / 255
