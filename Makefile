@@ -62,14 +62,14 @@ calibrate: setup  ## Measure MODEL's ranges and find its precision plan
 	$(TINYSR) calibrate '$(MODEL)'
 
 plans: setup  ## Find the plans that come with tinysr anew, from the current weights (an hour)
-	$(foreach model,tinysr-nano,\
-		$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
-			-o build/plans/$(model) --overwrite &&) \
-		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
-			--target coreml -o build/plans/$(model) --overwrite &&)) \
+	$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
+		-o build/plans/tinysr-nano --overwrite &&) \
+		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
+		--target coreml -o build/plans/tinysr-nano --overwrite &&) \
 		$(TINYSR) calibrate tinysr -o build/plans/tinysr --overwrite
-	$(foreach model,tinysr-nano tinysr,\
-		mkdir -p calibration/plans/$(model) && cp build/plans/$(model)/*.toml calibration/plans/$(model) &&) true
+	mkdir -p calibration/plans/tinysr-nano calibration/plans/tinysr
+	cp build/plans/tinysr-nano/*.toml calibration/plans/tinysr-nano
+	cp build/plans/tinysr/*.toml calibration/plans/tinysr
 
 bench: setup  ## Measure BUNDLE: latency and limits, what whole folders cost, and memory
 	$(TINYSR) bench '$(BUNDLE)' --rules $(RULES) --json build/bench/bench.json
@@ -97,8 +97,9 @@ $(TEACH): $(STAMP)
 	@touch $@
 
 quality: $(TEACH)  ## Measure both weights, or MODEL, beside Real-ESRGAN on photos that no training saw
-	$(BIN)/python -m tinysr.benchmarks.quality --json build/quality.json \
-		$(if $(filter file default,$(origin MODEL)),tinysr-nano tinysr-nano-natural,'$(MODEL)')
+	$(BIN)/python -m tinysr.benchmarks.quality $(if $(filter file default,$(origin MODEL)), \
+		tinysr-nano tinysr-nano-natural --json benchmarks/results/quality.json, \
+		'$(MODEL)' --json build/quality.json)
 
 test: setup  ## Run the tests (under 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
