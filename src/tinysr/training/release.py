@@ -31,7 +31,13 @@ from tinysr.training.losses.efficientnet import EfficientNetDistance
 from tinysr.training.packaged import FEATURES_NAME, find_packaged
 from tinysr.training.photos import Photos
 from tinysr.training.proof import proof_lines, prove_release
-from tinysr.training.provenance import find_crops, trace_provenance
+from tinysr.training.provenance import (
+    PackagedRecipe,
+    find_crops,
+    find_packaged_recipe,
+    trace_provenance,
+)
+from tinysr.training.recipes import RELEASES
 from tinysr.training.runner import PRODUCT
 
 __all__ = ["Release", "write_release"]
@@ -62,8 +68,8 @@ def write_release(release: Release, into: Path) -> tuple[Path, Path]:
 
     Raises:
         GateError: without its time, text and modulation modules the model is another.
-        CheckpointError: the run has no product, its product is not the preset's, its weights don't
-            fit fp16, or it did not learn from the photos.
+        CheckpointError: the run has no product, it is another recipe's or has another layout than
+            the preset, its weights don't fit fp16, or it did not learn from the photos.
         ImageError: the photos can't be read.
     """
     run, preset = release.run, release.preset
@@ -73,6 +79,8 @@ def write_release(release: Release, into: Path) -> tuple[Path, Path]:
         raise CheckpointError(
             f"{run / PRODUCT}: expected the layout of {preset}, found {model.config}"
         )
+    made = trace_provenance(run)
+    _check_recipe(release, find_packaged_recipe(made))
     crops = find_crops(run, progress)
     photos = _read_credits(release.data, progress, crops) if release.data else None
     weights, card = into / f"{preset}.safetensors", into / f"{preset}.md"
@@ -84,13 +92,22 @@ def write_release(release: Release, into: Path) -> tuple[Path, Path]:
     scores = [_scores(released, them, features) for them in (pairs, photo_pairs(HELD_OUT))]
     lines = make_model_card(
         preset,
-        Origin(progress=progress, made=trace_provenance(run), crops=crops, photos=photos),
+        Origin(progress=progress, made=made, crops=crops, photos=photos),
         *scores,
         size=paths.size(weights, CheckpointError),
     )
     lines += proof_lines(model, proof, len(pairs))
     write_atomically(card, "\n".join(lines), CheckpointError)
     return weights, card
+
+
+def _check_recipe(release: Release, recipe: PackagedRecipe | None) -> None:
+    """Refuse to give one recipe's weights the name of another's: their layouts are the same."""
+    if recipe is not None and RELEASES[recipe.name] != release.preset:
+        raise CheckpointError(
+            f"{release.run}: made by the recipe '{recipe.name}', which is released as "
+            f"{RELEASES[recipe.name]}: expected a run that may be {release.preset}"
+        )
 
 
 def _read_credits(data: Path, progress: RunProgress, crops: Taught | None) -> str | None:
