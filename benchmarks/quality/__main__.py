@@ -27,10 +27,11 @@ from tinysr.training.evaluate import (
 )
 from tinysr.training.image_teachers import load_image_teacher
 from tinysr.training.packaged import FEATURES_NAME, NIQE_NAME, TEACHER_NAME, find_packaged
+from tinysr.training.watch import CONSTANT
 
 from ..record import write_record
 from .measure import Quality, WeightedMetrics, measure
-from .report import BICUBIC, CONSTANT, PEER, PhotoSet, Results, markdown_lines
+from .report import BICUBIC, PEER, PhotoSet, Results, markdown_lines
 from .speed import measure_speed
 
 __all__ = ["main"]

@@ -9,16 +9,13 @@ from tinysr.records import StrictRecord
 from .measure import METRICS, Quality
 from .speed import SIDE, Speed
 
-__all__ = ["BICUBIC", "CONSTANT", "PEER", "PhotoSet", "Results", "markdown_lines"]
+__all__ = ["BICUBIC", "PEER", "PhotoSet", "Results", "markdown_lines"]
 
 BICUBIC = "bicubic"
 """Name of the interpolation among the methods."""
 
 PEER = "peer "
 """Beginning of a peer's name among the methods."""
-
-CONSTANT = ", v constant"
-"""End of a method's name where the transformer's prediction is averaged."""
 
 _NAMES = {
     "psnr": "PSNR, dB",

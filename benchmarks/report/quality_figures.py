@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinysr.errors import UnsupportedError
+from tinysr.training.watch import CONSTANT
 
 from ..quality.measure import Quality
-from ..quality.report import BICUBIC, CONSTANT, PEER, PhotoSet, Results, markdown_lines
+from ..quality.report import BICUBIC, PEER, PhotoSet, Results, markdown_lines
 from ..record import RESULTS, describe_provenance, read_record
 from .documents import wrap_lines
 from .kept_figures import read_figures
@@ -64,18 +65,19 @@ def limit_lines(file: Path = MEASURED) -> list[str]:
         for name in (FAITHFUL, NATURAL)
     ]
     works = any(_features(flat) - _features(whole) >= _LEAST for _, whole, flat in rows)
-    says = "do a part of the work" if works else "contribute next to nothing"
+    says = (
+        "do a part of the work"
+        if works
+        else "contribute next to nothing: the autoencoders do the work"
+    )
     changes = " and ".join(
         f"from {whole.psnr:.2f} to {flat.psnr:.2f} dB and from {_features(whole):.2f} to "
         f"{_features(flat):.2f} in features for `{name}`"
         for name, whole, flat in rows
     )
     return wrap_lines(
-        f"- **The transformers of the packaged weights {says}: the autoencoders do the work.** "
-        f"With its prediction averaged over the image, the mean goes {changes}."
-        if not works
-        else f"- **The transformers of the packaged weights {says}.** With its prediction "
-        f"averaged over the image, the mean goes {changes}.",
+        f"- **The transformers of the packaged weights {says}.** With its prediction averaged "
+        f"over the image, the mean goes {changes}.",
         indent="  ",
     )
 
