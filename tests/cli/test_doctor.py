@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import tomllib
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import typer
@@ -14,7 +17,21 @@ from tinysr.cli.doctor import doctor, extra_rows
 from tinysr.errors import MissingBackendError
 from tinysr.runtime import BACKENDS
 
-WITHOUT_TORCH = {"rtx", "openvino"}
+PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+
+
+def read_extras() -> dict[str, list[str]]:
+    """Return what the project declares for its users: each extra's requirements."""
+    extras: dict[str, list[str]] = tomllib.loads(PROJECT.read_text())["project"][
+        "optional-dependencies"
+    ]
+    return {name: rows for name, rows in extras.items() if name not in {"dev", "docs"}}
+
+
+def needs_torch(name: str) -> bool:
+    rows = read_extras()[name]
+    included = [inner for row in rows for inner in re.findall(r"[\w-]+", row.partition("[")[2])]
+    return any(row.startswith("torch>") for row in rows) or any(map(needs_torch, included))
 
 
 def run(*arguments: str) -> Result:
@@ -31,8 +48,7 @@ def test_it_reports_every_backend_extra_and_version() -> None:
     assert {("onnxruntime", "cpu"), ("onnxruntime", "cuda"), ("eager", "")} <= names
     assert all(row["ready"] != bool(row["remedy"]) for row in report["backends"])
     extras = {row["name"] for row in report["extras"]}
-    with_torch = {"models", "parity", "export", "calibrate", "bench", "train", "coreml", "coreai"}
-    assert extras == with_torch | WITHOUT_TORCH | {"teach"}
+    assert extras == set(read_extras())
     assert report["packages"]["numpy"] == metadata.version("numpy")
     assert sys.version.startswith(report["python"])
 
@@ -47,7 +63,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         return version(package)
 
     monkeypatch.setattr(metadata, "version", without_torch)
-    needing = [row for row in extra_rows() if row.name not in WITHOUT_TORCH]
+    needing = [row for row in extra_rows() if needs_torch(row.name)]
+    assert {"models", "export", "train"} <= {row.name for row in needing}
     assert all("torch" in row.missing for row in needing)
     # The packages of "teach" are large, and only the slow checks install them.
     assert all(row.missing == ("torch",) for row in needing if row.name != "teach")

@@ -15,7 +15,7 @@ from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array, blur
 from tinysr.training.synthetic import make_synthetic_image
 
-__all__ = ["Drawing", "PatchBatches"]
+__all__ = ["Drawing", "PatchBatches", "defocus"]
 
 _IMAGES, _CROPS, _DEGRADATIONS = 0, 1, 2
 """Keys that keep the random streams of images, crops and degradations apart."""
@@ -82,7 +82,7 @@ class PatchBatches:
             high = _saturate(high, rng)
         # Drawn only where asked for, so that other configs' patches stay what they were.
         if data.soft and rng.random() < data.soft:
-            high = _defocus(high, rng)
+            high = defocus(high, rng)
         return high
 
     def _image(self, index: int) -> NDArray[np.uint8]:
@@ -129,7 +129,7 @@ def _saturate(image: Array, rng: Random) -> Array:
     return as_array((strong * light).clip(0, 1))
 
 
-def _defocus(image: Array, rng: Random) -> Array:
+def defocus(image: Array, rng: Random) -> Array:
     """Blur until little is left that four pixels can't carry: sky, skin, cells, bokeh."""
     sigma = float(np.exp(rng.uniform(np.log(1.5), np.log(6.0))))
     return blur(image, (sigma, sigma))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import SCALE
 from tinysr.training.config import RunConfig
+from tinysr.training.data import defocus
+from tinysr.training.degradations import degrade_batch, find_settings
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.image_teachers.shards import KINDS, Taught
 from tinysr.training.spectral import Random
@@ -21,13 +24,17 @@ _TAUGHT = 3
 
 
 class TaughtBatches:
-    """Batches by step: parts of kept crops, turned and mirrored, with their teacher's images."""
+    """Batches by step: parts of kept crops, turned and mirrored, with their teacher's images.
+
+    What a teacher would repair without need, or only harm, has the original in its place.
+    """
 
     def __init__(self, config: RunConfig, taught: Taught) -> None:
         """Draw from the shards of a finished stage ``teach``.
 
         Raises:
-            UnsupportedError: the config's patches are larger than the kept crops.
+            UnsupportedError: the config's patches are larger than the kept crops, or there is no
+                degradation of its name.
         """
         largest = max(phase.patch for phase in config.phases)
         if largest > taught.patch:
@@ -36,6 +43,7 @@ class TaughtBatches:
                 "set phases of smaller ones, or teach larger crops"
             )
         self._config, self._taught = config, taught
+        self._settings = find_settings(config.data.degradation)
 
     def load(self, step: int, part: int = 0, parts: int = 1) -> Raw:
         """Return the crops of ``step``, or every ``parts``-th of them from ``part`` on."""
@@ -57,13 +65,24 @@ class TaughtBatches:
         return Batch(low=low, high=high, taught=taught)
 
     def _draw(self, rng: Random, patch: int) -> list[Tensor]:
-        """Return a crop of each kind, ``[3, h, w]`` in [0, 1], or one colour for all."""
-        flat = self._config.data.flat
-        if not flat or rng.random() >= flat:
-            return self._crop(rng, patch)
-        colour = torch.from_numpy(rng.integers(0, 256, (3, 1, 1))).float() / 255
-        sides = (patch // SCALE if kind == "low" else patch for kind in KINDS)
-        return [colour.expand(3, side, side) for side in sides]
+        """Return a crop of each kind, ``[3, h, w]`` in [0, 1]."""
+        data = self._config.data
+        # Drawn only where asked for, so that other configs' crops stay what they were.
+        share = rng.random() if data.flat or data.soft or data.intact else 1.0
+        if share < data.flat:
+            return _one_colour(rng, patch)
+        crop = self._crop(rng, patch)
+        if share < data.flat + data.soft:
+            return self._soften(crop[1], rng)
+        if share < data.flat + data.soft + data.intact:
+            return _reduce(crop[1], rng)
+        return crop
+
+    def _soften(self, original: Tensor, rng: Random) -> list[Tensor]:
+        """Return a crop out of focus, degraded as others are, which stays out of focus."""
+        high = torch.from_numpy(defocus(original.permute(1, 2, 0).numpy(), rng)).permute(2, 0, 1)
+        key = torch.from_numpy(rng.integers(0, 2**31, (1, 2)))
+        return [degrade_batch(high[None], key, self._settings)[0], high, high]
 
     def _crop(self, rng: Random, patch: int) -> list[Tensor]:
         """Return a part of a kept crop, ``[3, h, w]`` of each kind, in [0, 1]."""
@@ -82,3 +101,21 @@ class TaughtBatches:
                 crop = torch.rot90(crop, turns, (1, 2))
                 found.append((crop.flip(2) if mirrored else crop).float() / 255)
         return found
+
+
+def _one_colour(rng: Random, patch: int) -> list[Tensor]:
+    # Half of them lie in the shadows, where an error shows most.
+    level = rng.random((3, 1, 1)) ** (3 if rng.random() < 0.5 else 1)
+    colour = torch.from_numpy(level * 255).round().float() / 255
+    sides = (patch // SCALE if kind == "low" else patch for kind in KINDS)
+    return [colour.expand(3, side, side) for side in sides]
+
+
+def _reduce(original: Tensor, rng: Random) -> list[Tensor]:
+    """Return a crop made smaller as image editors do it, with the original as its target."""
+    side = original.shape[-1] // SCALE
+    if rng.random() < 0.5:
+        low = F.interpolate(original[None], size=(side, side), mode="area")
+    else:
+        low = F.interpolate(original[None], size=(side, side), mode="bicubic", antialias=True)
+    return [(low[0].clamp(0, 1) * 255).round() / 255, original, original]

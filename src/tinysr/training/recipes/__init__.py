@@ -30,7 +30,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "restore-4",
     ),
     # Textures: from an image teacher, whose images are a function of what it is shown.
-    "natural": ("teach", "autoencoder", "distil", "transformer", "pixels"),
+    "natural": ("teach", "autoencoder", "distil", "transformer", "pixels", "keep"),
     # Its teacher is a checkpoint: TSD-SR's.
     "tinysr": ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
 }
@@ -52,6 +52,7 @@ SOURCES: dict[str, dict[str, str]] = {
     "distil": {"student": "autoencoder", "taught": "teach"},
     "transformer": {"student": "distil", "taught": "teach"},
     "pixels": {"student": "transformer", "taught": "teach"},
+    "keep": {"student": "pixels", "taught": "teach"},
 }
 """Stages whose product another stage takes: by that stage, and by the role of its inputs."""
 
