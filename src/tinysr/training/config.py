@@ -83,7 +83,7 @@ class Data(StrictRecord):
     soft: float = Field(default=0.0, ge=0, le=1)
     """Share of the patches out of focus, which bicubic nearly restores: nothing may be added."""
     flat: float = Field(default=0.0, ge=0, le=1)
-    """Share of an image teacher's crops that give way to one colour, which has to stay one."""
+    """Share of the patches that give way to one colour, which has to stay one."""
     intact: float = Field(default=0.0, ge=0, le=1)
     """Share of an image teacher's crops that need no repair: the original, only made smaller, which
     has to come back. Such crops, and those out of focus, have the original as their target."""

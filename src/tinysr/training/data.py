@@ -15,7 +15,7 @@ from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array, blur
 from tinysr.training.synthetic import make_synthetic_image
 
-__all__ = ["Drawing", "PatchBatches", "defocus"]
+__all__ = ["Drawing", "PatchBatches", "defocus", "draw_colour"]
 
 _IMAGES, _CROPS, _DEGRADATIONS = 0, 1, 2
 """Keys that keep the random streams of images, crops and degradations apart."""
@@ -83,6 +83,8 @@ class PatchBatches:
         # Drawn only where asked for, so that other configs' patches stay what they were.
         if data.soft and rng.random() < data.soft:
             high = defocus(high, rng)
+        if data.flat and rng.random() < data.flat:
+            high = np.broadcast_to(draw_colour(rng), high.shape)
         return high
 
     def _image(self, index: int) -> NDArray[np.uint8]:
@@ -133,3 +135,9 @@ def defocus(image: Array, rng: Random) -> Array:
     """Blur until little is left that four pixels can't carry: sky, skin, cells, bokeh."""
     sigma = float(np.exp(rng.uniform(np.log(1.5), np.log(6.0))))
     return blur(image, (sigma, sigma))
+
+
+def draw_colour(rng: Random) -> Array:
+    """Return one colour ``[3]`` in [0, 1]; half of them lie in the shadows, where errors show."""
+    level = rng.random(3) ** (3 if rng.random() < 0.5 else 1)
+    return as_array((level * 255).round() / 255)

@@ -11,7 +11,7 @@ from torch import Tensor
 from tinysr.errors import UnsupportedError
 from tinysr.models import SCALE
 from tinysr.training.config import RunConfig
-from tinysr.training.data import defocus
+from tinysr.training.data import defocus, draw_colour
 from tinysr.training.degradations import degrade_batch, find_settings
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.image_teachers.shards import KINDS, Taught
@@ -104,9 +104,7 @@ class TaughtBatches:
 
 
 def _one_colour(rng: Random, patch: int) -> list[Tensor]:
-    # Half of them lie in the shadows, where an error shows most.
-    level = rng.random((3, 1, 1)) ** (3 if rng.random() < 0.5 else 1)
-    colour = torch.from_numpy(level * 255).round().float() / 255
+    colour = torch.from_numpy(draw_colour(rng))[:, None, None]
     sides = (patch // SCALE if kind == "low" else patch for kind in KINDS)
     return [colour.expand(3, side, side) for side in sides]
 
