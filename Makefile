@@ -98,7 +98,7 @@ $(TEACH): $(STAMP)
 
 quality: $(TEACH)  ## Measure both weights, or MODEL, beside Real-ESRGAN on photos that no training saw
 	$(BIN)/python -m tinysr.benchmarks.quality $(if $(filter file default,$(origin MODEL)), \
-		tinysr-nano tinysr-nano-natural --json benchmarks/results/quality.json, \
+		tinysr-nano tinysr-nano-faithful --json benchmarks/results/quality.json, \
 		'$(MODEL)' --json build/quality.json)
 
 test: setup  ## Run the tests (under 12 minutes on 2 cores)
@@ -155,7 +155,7 @@ golden: setup  ## Write what the runtime computes, for TinySRKit's tests to comp
 
 wheel: setup  ## Build a wheel with the gated bundles of both weights inside
 	rm -rf build/lib src/tinysr/_bundles
-	$(foreach model,tinysr-nano tinysr-nano-natural,\
+	$(foreach model,tinysr-nano tinysr-nano-faithful,\
 		$(TINYSR) export $(model) -o build/wheel/$(model) --overwrite && \
 		mkdir -p src/tinysr/_bundles/$(model) && \
 		cp -r build/wheel/$(model)/manifest.json build/wheel/$(model)/onnx src/tinysr/_bundles/$(model) &&) true

@@ -23,7 +23,7 @@ _PACKAGED = "_bundles"
 def find_bundle(named: Path | None = None) -> Path:
     """Return the folder that was named, else the bundle of that name, or the default one.
 
-    A bundle of a name, such as `tinysr-nano-natural`, is the local one, else the package's.
+    A bundle of a name, such as `tinysr-nano-faithful`, is the local one, else the package's.
 
     Raises:
         BundleError: there is neither.

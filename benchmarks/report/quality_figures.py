@@ -17,7 +17,7 @@ __all__ = ["headline_lines", "limit_lines", "quality_lines"]
 
 MEASURED = RESULTS / "quality.json"
 
-NATURAL, FAITHFUL = "tinysr-nano-natural", "tinysr-nano"
+NATURAL, FAITHFUL = "tinysr-nano", "tinysr-nano-faithful"
 
 _COLOURS = " + adain"
 """End of a method's name with the colour match that `tinysr upscale` applies by default."""
@@ -41,19 +41,18 @@ def headline_lines(file: Path = MEASURED) -> list[str]:
     )
     text = (
         f"**Quality:** on {photos.images} images of photos that no training saw or was watched on, "
-        f"`{FAITHFUL}` has a mean PSNR of {faithful.psnr:.2f} dB, and bicubic has "
-        f"{bicubic.psnr:.2f} dB. In the features of a network, `{NATURAL}` is "
-        f"{_features(natural):.2f} from the originals, at {natural.psnr:.2f} dB, `{FAITHFUL}` "
-        f"{_features(faithful):.2f} and bicubic {_features(bicubic):.2f}"
+        f"`{NATURAL}` is {_features(natural):.2f} from the originals in the features of a network, "
+        f"`{FAITHFUL}` {_features(faithful):.2f} and bicubic {_features(bicubic):.2f}; their mean "
+        f"PSNR is {natural.psnr:.2f}, {faithful.psnr:.2f} and {bicubic.psnr:.2f} dB"
     )
     peer = next((name for name in photos.methods if name.startswith(PEER)), None)
     if peer is None:
         return wrap_lines(f"{text}.")
     theirs, speed = _row(photos, peer, file), results.speed
-    text += f"; {peer.removeprefix(PEER)} is {_features(theirs):.2f}, at {theirs.psnr:.2f} dB"
-    if peer in speed and FAITHFUL in speed:
-        faster = speed[peer].seconds / speed[FAITHFUL].seconds
-        text += f", and takes {faster:.0f} times as long"
+    text += f". {peer.removeprefix(PEER)} is {_features(theirs):.2f}, at {theirs.psnr:.2f} dB"
+    if peer in speed and NATURAL in speed:
+        faster = speed[peer].seconds / speed[NATURAL].seconds
+        text += f", and takes {faster:.0f} times as long as `{NATURAL}`"
     return wrap_lines(f"{text}.")
 
 
@@ -62,7 +61,7 @@ def limit_lines(file: Path = MEASURED) -> list[str]:
     photos = _find_held_out(_read(file), file)
     rows = [
         (name, _row(photos, name, file), _row(photos, name + CONSTANT, file))
-        for name in (FAITHFUL, NATURAL)
+        for name in (NATURAL, FAITHFUL)
     ]
     works = any(_features(flat) - _features(whole) >= _LEAST for _, whole, flat in rows)
     says = (

@@ -68,7 +68,7 @@ def group() -> typer.core.TyperGroup:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to a folder with all that the documents name, the bundle a small one."""
-    for name in ("tinysr-nano", "tinysr-nano-natural"):
+    for name in ("tinysr-nano", "tinysr-nano-faithful"):
         make_bundle(tmp_path / "bundles" / name)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "holiday").mkdir()

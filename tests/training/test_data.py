@@ -149,6 +149,15 @@ def test_soft_patches_are_what_bicubic_nearly_restores() -> None:
     assert restored(1.0) < 0.1 * restored(0.0)
 
 
+def test_flat_patches_are_one_colour_and_most_of_them_dark() -> None:
+    high = (
+        PatchBatches(small_config(data__flat=1.0, phases=[{"patch": 16, "batch": 64}])).load(0).high
+    )
+    colours = high.float()[:, :, :1, :1]
+    assert bool((high == colours).all())
+    assert 0.55 < float((colours < 0.5).float().mean()) < 0.75
+
+
 def test_configs_without_soft_patches_see_the_images_they_always_saw() -> None:
     some, none = (PatchBatches(small_config(data__soft=soft)).load(0).high for soft in (1e-9, 0.0))
     assert some[0].shape == none[0].shape

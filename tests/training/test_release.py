@@ -186,15 +186,15 @@ def test_a_recipe_ends_in_a_release(cli: Cli, tmp_path: Path) -> None:
     small = (*SMALL, "--set", "optim.warmup=0", "-o", tmp_path)
     result = cli("nano", *small, "--set", "optim.steps=1", "--set", "phases=[{patch=32, batch=1}]")
     assert result.exit_code == 0, result.output
-    assert "restore-4: starts" in result.output
-    released = tmp_path / "release" / "tinysr-nano.safetensors"
+    assert f"{RECIPES['nano'][-1]}: starts" in result.output
+    released = tmp_path / "release" / "tinysr-nano-faithful.safetensors"
     assert load(released).config == PRESETS["tinysr-nano"]
     card = released.with_suffix(".md").read_text()
     made = [line.split(" | ")[0].strip("| ") for line in card.splitlines() if " | 1 | " in line]
     assert set(made) == set(RECIPES["nano"])
     again = cli("nano", "-o", tmp_path, "--release", tmp_path / "again")
     assert again.exit_code == 0, again.output
-    assert (tmp_path / "again" / "tinysr-nano.md").exists()
+    assert (tmp_path / "again" / "tinysr-nano-faithful.md").exists()
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from tinysr.training.runner import PRODUCT, RECORD
 @pytest.mark.parametrize(
     ("stage", "preset", "own"),
     [
-        ("natural/pixels", "tinysr-nano", "tinysr-nano-natural"),
-        ("nano/restore-4", "tinysr-nano-natural", "tinysr-nano"),
+        ("natural/keep", "tinysr-nano-faithful", "tinysr-nano"),
+        ("nano/restore-5", "tinysr-nano", "tinysr-nano-faithful"),
     ],
 )
 def test_a_run_of_another_recipe_is_refused_before_it_is_measured(

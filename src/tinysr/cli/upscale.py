@@ -47,7 +47,7 @@ class UpscaleFlags:
         Path | None,
         typer.Option(
             help="A bundle's folder, or the name of one in bundles/ or in the package: "
-            "tinysr-nano-natural draws textures.  [default: tinysr-nano]"
+            "tinysr-nano-faithful never invents.  [default: tinysr-nano]"
         ),
     ] = None
     backend: Annotated[

@@ -15,10 +15,10 @@ _NANO = ModelConfig(
 PRESETS: dict[str, ModelConfig] = {
     # The paper's size: 341.57 M parameters once folded.
     "tinysr": ModelConfig(),
-    # Faithful: it never invents.
+    # Natural: the textures of an image teacher.
     "tinysr-nano": _NANO,
-    # Natural: the textures of an image teacher. An experiment, as its card says.
-    "tinysr-nano-natural": _NANO,
+    # Faithful: it never invents.
+    "tinysr-nano-faithful": _NANO,
 }
 
 DEFAULT_PRESET = "tinysr-nano"

@@ -183,9 +183,9 @@ def test_the_local_bundle_comes_before_the_packaged_one(
 
 def test_a_bundle_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    package, name = tmp_path / "package", Path("tinysr-nano-natural")
+    package, name = tmp_path / "package", Path("tinysr-nano-faithful")
     monkeypatch.setattr(tinysr, "__file__", str(package / "__init__.py"))
-    with pytest.raises(BundleError, match=r"no folder 'tinysr-nano-natural', .* export tinysr"):
+    with pytest.raises(BundleError, match=r"no folder 'tinysr-nano-faithful', .* export tinysr"):
         default_bundle.find_bundle(name)
     for folder in (package / "_bundles" / name, Path("bundles") / name):
         folder.mkdir(parents=True)

@@ -148,6 +148,30 @@ def test_batches_are_parts_of_the_kept_crops_turned_alike(taught: Path) -> None:
         TaughtBatches(small_config(phases=[{"patch": 48, "batch": 2}]), read_taught(taught))
 
 
+def draw_one(taught: Path, **shares: float) -> Batch:
+    data = {f"data__{name}": share for name, share in shares.items()}
+    config = small_config(phases=[{"patch": 32, "batch": 6}], **data)
+    batches = TaughtBatches(config, read_taught(taught))
+    return batches.finish(batches.load(3))
+
+
+def test_what_needs_no_repair_has_the_original_as_its_target(taught: Path) -> None:
+    plain, intact, soft = (draw_one(taught, **s) for s in ({}, {"intact": 1.0}, {"soft": 1.0}))
+    assert plain.taught is not None
+    assert not torch.equal(plain.taught, plain.high)
+    for batch in (intact, soft):
+        assert batch.taught is not None
+        assert torch.equal(batch.taught, batch.high)
+        assert torch.equal(batch.low, (batch.low * 255).round() / 255)
+    shrunk = F.interpolate(intact.high, scale_factor=0.25, mode="area")
+    assert (intact.low - shrunk).abs().mean() < 0.02
+
+    def roughness(image: Tensor) -> float:
+        return float(image.diff(dim=2).abs().mean())
+
+    assert roughness(soft.high) < 0.5 * roughness(intact.high)
+
+
 def test_some_crops_give_way_to_one_colour(taught: Path) -> None:
     def flat(share: float) -> list[bool]:
         config = small_config(phases=[{"patch": 16, "batch": 6}], data__flat=share)

@@ -55,7 +55,7 @@ def write_limits(progress: RunProgress, scores: Scores) -> list[str]:
     fidelity = ("- Its last stage was trained for fidelity alone: it invents no texture.",)
     natural = (
         "- It draws textures as they may have been, not as they were. For text, maps, medicine",
-        "  and measurements take `tinysr-nano`.",
+        "  and measurements take `tinysr-nano-faithful`.",
     )
     synthetic = (
         "- It never saw a photo: fur and foliage come out smoother than they were, and strong",

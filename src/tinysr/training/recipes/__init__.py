@@ -37,7 +37,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
 }
 """The stages of each recipe, in their order; each is a TOML file in the recipe's folder."""
 
-RELEASES = {"nano": "tinysr-nano", "natural": "tinysr-nano-natural", "tinysr": "tinysr"}
+RELEASES = {"nano": "tinysr-nano-faithful", "natural": "tinysr-nano", "tinysr": "tinysr"}
 """Preset that a recipe's last stage is released as. Two presets have the same layout, so a model
 can't say itself which it is."""
 
@@ -58,7 +58,7 @@ SOURCES: dict[str, dict[str, str]] = {
 }
 """Stages whose product another stage takes: by that stage, and by the role of its inputs."""
 
-STARTS: dict[str, dict[str, str]] = {"natural": {"start": "tinysr-nano"}}
+STARTS: dict[str, dict[str, str]] = {"natural": {"start": "tinysr-nano-faithful"}}
 """Presets that a recipe starts from where the user names nothing else, by role."""
 
 GUEST_SOURCES: dict[str, dict[str, str]] = {"prune": {"vae": "vae-decoder"}}
