@@ -61,15 +61,15 @@ parity: setup  ## Compare every artifact of BUNDLE with the eager model again
 calibrate: setup  ## Measure MODEL's ranges and find its precision plan
 	$(TINYSR) calibrate '$(MODEL)'
 
-plans: setup  ## Find the plans that come with tinysr anew, from the current weights (an hour)
-	$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
-		-o build/plans/tinysr-nano --overwrite &&) \
-		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate tinysr-nano --precision $(precision) \
-		--target coreml -o build/plans/tinysr-nano --overwrite &&) \
+plans: setup  ## Find the plans that come with tinysr anew, from the current weights (two hours)
+	$(foreach model,tinysr-nano tinysr-nano-faithful,\
+		$(foreach precision,fp16 int8 w8 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
+			-o build/plans/$(model) --overwrite &&) \
+		$(foreach precision,w8 w6 w4,$(TINYSR) calibrate $(model) --precision $(precision) \
+			--target coreml -o build/plans/$(model) --overwrite &&)) \
 		$(TINYSR) calibrate tinysr -o build/plans/tinysr --overwrite
-	mkdir -p calibration/plans/tinysr-nano calibration/plans/tinysr
-	cp build/plans/tinysr-nano/*.toml calibration/plans/tinysr-nano
-	cp build/plans/tinysr/*.toml calibration/plans/tinysr
+	$(foreach model,tinysr-nano tinysr-nano-faithful tinysr,mkdir -p calibration/plans/$(model) && \
+		cp build/plans/$(model)/*.toml calibration/plans/$(model) &&) true
 
 bench: setup  ## Measure BUNDLE: latency and limits, what whole folders cost, and memory
 	$(TINYSR) bench '$(BUNDLE)' --rules $(RULES) --json build/bench/bench.json
@@ -132,8 +132,8 @@ links:  # type checkers and import-linter can't follow the folder mapping; links
 
 showcase: $(TEACH)  ## Draw the README's picture and write all documents' figures, from the current weights
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano --overwrite
-	$(TINYSR) export tinysr-nano-natural -o bundles/tinysr-nano-natural --overwrite
-	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano bundles/tinysr-nano-natural --peer
+	$(TINYSR) export tinysr-nano-faithful -o bundles/tinysr-nano-faithful --overwrite
+	$(BIN)/python -m tinysr.training.showcase bundles/tinysr-nano bundles/tinysr-nano-faithful --peer
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-fp16 --precision fp16 --overwrite
 	$(TINYSR) export tinysr-nano -o bundles/tinysr-nano-all --precision all --overwrite
 	$(TINYSR) compare bundles/tinysr-nano-all -o build/compared
