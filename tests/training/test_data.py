@@ -158,6 +158,16 @@ def test_flat_patches_are_one_colour_and_most_of_them_dark() -> None:
     assert 0.55 < float((colours < 0.5).float().mean()) < 0.75
 
 
+def test_faint_patches_have_less_contrast_and_the_same_colours() -> None:
+    none, all_ = (
+        PatchBatches(small_config(data__faint=share)).load(0).high for share in (1e-9, 1.0)
+    )
+    assert (
+        all_.amax((1, 2, 3)) - all_.amin((1, 2, 3)) < none.amax((1, 2, 3)) - none.amin((1, 2, 3))
+    ).all()
+    assert (all_.mean((2, 3)) - none.mean((2, 3))).abs().max() < 0.01
+
+
 def test_configs_without_soft_patches_see_the_images_they_always_saw() -> None:
     some, none = (PatchBatches(small_config(data__soft=soft)).load(0).high for soft in (1e-9, 0.0))
     assert some[0].shape == none[0].shape

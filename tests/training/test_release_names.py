@@ -18,7 +18,7 @@ from tinysr.training.runner import PRODUCT, RECORD
 @pytest.mark.parametrize(
     ("stage", "preset", "own"),
     [
-        ("natural/keep", "tinysr-nano-faithful", "tinysr-nano"),
+        ("natural/faint", "tinysr-nano-faithful", "tinysr-nano"),
         ("nano/restore-5", "tinysr-nano", "tinysr-nano-faithful"),
     ],
 )

@@ -85,8 +85,10 @@ class Data(StrictRecord):
     flat: float = Field(default=0.0, ge=0, le=1)
     """Share of the patches that give way to one colour, which has to stay one."""
     intact: float = Field(default=0.0, ge=0, le=1)
-    """Share of an image teacher's crops that need no repair: the original, only made smaller, which
-    has to come back. Such crops, and those out of focus, have the original as their target."""
+    """Share of an image teacher's crops that need little repair or none: what was made smaller and
+    hardly degraded has to come back. They, as those out of focus, have the original as target."""
+    faint: float = Field(default=0.0, ge=0, le=1)
+    """Share of the crops with the original as target whose contrast is low: it is no noise."""
     image_side: int = Field(default=512, ge=16)
     """Side of a synthetic image, in pixels."""
     pool: int = Field(default=96, ge=1)

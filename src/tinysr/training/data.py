@@ -15,7 +15,7 @@ from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array, blur
 from tinysr.training.synthetic import make_synthetic_image
 
-__all__ = ["Drawing", "PatchBatches", "defocus", "draw_colour"]
+__all__ = ["Drawing", "PatchBatches", "defocus", "draw_colour", "fade"]
 
 _IMAGES, _CROPS, _DEGRADATIONS = 0, 1, 2
 """Keys that keep the random streams of images, crops and degradations apart."""
@@ -83,6 +83,8 @@ class PatchBatches:
         # Drawn only where asked for, so that other configs' patches stay what they were.
         if data.soft and rng.random() < data.soft:
             high = defocus(high, rng)
+        if data.faint and rng.random() < data.faint:
+            high = fade(high, rng)
         if data.flat and rng.random() < data.flat:
             high = np.broadcast_to(draw_colour(rng), high.shape)
         return high
@@ -135,6 +137,14 @@ def defocus(image: Array, rng: Random) -> Array:
     """Blur until little is left that four pixels can't carry: sky, skin, cells, bokeh."""
     sigma = float(np.exp(rng.uniform(np.log(1.5), np.log(6.0))))
     return blur(image, (sigma, sigma))
+
+
+def fade(image: Array, rng: Random) -> Array:
+    """Lower the contrast: skin, fog, vessels, cells."""
+    mean = image.mean((0, 1), keepdims=True)
+    return as_array(
+        mean + (image - mean) * np.float32(np.exp(rng.uniform(np.log(0.08), np.log(0.5))))
+    )
 
 
 def draw_colour(rng: Random) -> Array:

@@ -11,7 +11,7 @@ from torch import Tensor
 from tinysr.errors import UnsupportedError
 from tinysr.models import SCALE
 from tinysr.training.config import RunConfig
-from tinysr.training.data import defocus, draw_colour
+from tinysr.training.data import defocus, draw_colour, fade
 from tinysr.training.degradations import degrade_batch, find_settings
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.image_teachers.shards import KINDS, Taught
@@ -44,6 +44,7 @@ class TaughtBatches:
             )
         self._config, self._taught = config, taught
         self._settings = find_settings(config.data.degradation)
+        self._gentle = self._settings.model_copy(update={"single": 1.0})
 
     def load(self, step: int, part: int = 0, parts: int = 1) -> Raw:
         """Return the crops of ``step``, or every ``parts``-th of them from ``part`` on."""
@@ -72,17 +73,20 @@ class TaughtBatches:
         if share < data.flat:
             return _one_colour(rng, patch)
         crop = self._crop(rng, patch)
-        if share < data.flat + data.soft:
-            return self._soften(crop[1], rng)
-        if share < data.flat + data.soft + data.intact:
-            return _reduce(crop[1], rng)
-        return crop
-
-    def _soften(self, original: Tensor, rng: Random) -> list[Tensor]:
-        """Return a crop out of focus, degraded as others are, which stays out of focus."""
-        high = torch.from_numpy(defocus(original.permute(1, 2, 0).numpy(), rng)).permute(2, 0, 1)
+        if share >= data.flat + data.soft + data.intact:
+            return crop
+        high = crop[1].permute(1, 2, 0).numpy()
+        soft = share < data.flat + data.soft
+        if soft:
+            high = defocus(high, rng)
+        if data.faint and rng.random() < data.faint:
+            high = fade(high, rng)
+        original = torch.from_numpy(high).permute(2, 0, 1)
+        if not soft and rng.random() < 0.5:
+            return [_reduce(original, rng), original, original]
         key = torch.from_numpy(rng.integers(0, 2**31, (1, 2)))
-        return [degrade_batch(high[None], key, self._settings)[0], high, high]
+        settings = self._settings if soft else self._gentle
+        return [degrade_batch(original[None], key, settings)[0], original, original]
 
     def _crop(self, rng: Random, patch: int) -> list[Tensor]:
         """Return a part of a kept crop, ``[3, h, w]`` of each kind, in [0, 1]."""
@@ -109,11 +113,11 @@ def _one_colour(rng: Random, patch: int) -> list[Tensor]:
     return [colour.expand(3, side, side) for side in sides]
 
 
-def _reduce(original: Tensor, rng: Random) -> list[Tensor]:
-    """Return a crop made smaller as image editors do it, with the original as its target."""
+def _reduce(original: Tensor, rng: Random) -> Tensor:
+    """Return a crop made smaller as image editors do it."""
     side = original.shape[-1] // SCALE
     if rng.random() < 0.5:
         low = F.interpolate(original[None], size=(side, side), mode="area")
     else:
         low = F.interpolate(original[None], size=(side, side), mode="bicubic", antialias=True)
-    return [(low[0].clamp(0, 1) * 255).round() / 255, original, original]
+    return (low[0].clamp(0, 1) * 255).round() / 255

@@ -31,7 +31,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "restore-5",
     ),
     # Textures: from an image teacher, whose images are a function of what it is shown.
-    "natural": ("teach", "autoencoder", "distil", "transformer", "pixels", "keep"),
+    "natural": ("teach", "autoencoder", "distil", "transformer", "pixels", "keep", "faint"),
     # Its teacher is a checkpoint: TSD-SR's.
     "tinysr": ("vae-encoder", "vae-decoder", "prune", "restore-1", "restore-2"),
 }
@@ -55,6 +55,7 @@ SOURCES: dict[str, dict[str, str]] = {
     "transformer": {"student": "distil", "taught": "teach"},
     "pixels": {"student": "transformer", "taught": "teach"},
     "keep": {"student": "pixels", "taught": "teach"},
+    "faint": {"student": "keep", "taught": "teach"},
 }
 """Stages whose product another stage takes: by that stage, and by the role of its inputs."""
 
