@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +26,8 @@ from tinysr.training import (
     run_stage,
     write_release,
 )
-from tinysr.training.engine import CHECKPOINT, read_progress
+from tinysr.training.data import PatchBatches
+from tinysr.training.engine import CHECKPOINT, Raw, read_progress
 from tinysr.training.evaluate import (
     PhotoPair,
     upscale_array,
@@ -150,6 +153,21 @@ def test_the_command_trains_stops_and_goes_on(cli: Cli, tmp_path: Path) -> None:
     assert again.exit_code == 0, again.output
     one, other = (load(folder / PRODUCT).state_dict() for folder in (tmp_path, tmp_path / "b"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("recipe", ["nano/teacher", "nano"])
+def test_a_run_that_was_stopped_says_so_by_its_exit_code(
+    recipe: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_and_stop(self: PatchBatches, step: int, part: int = 0, parts: int = 1) -> Raw:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return load_batch(self, step, part, parts)
+
+    load_batch = PatchBatches.load
+    monkeypatch.setattr(PatchBatches, "load", load_and_stop)
+    result = cli(recipe, *SMALL, "--set", "optim.steps=9", "-o", tmp_path)
+    assert result.exit_code == 128 + signal.SIGTERM, result.output
+    assert "topped at step" in result.output
 
 
 def refused(cli: Cli, run: Path, words: list[str], message: str) -> None:

@@ -87,7 +87,7 @@ class TrainFlags:
 
 @with_options
 def train(context: typer.Context, flags: TrainFlags) -> None:
-    """Train a recipe or one of its stages; Ctrl-C saves.
+    """Train a recipe or one of its stages; Ctrl-C saves, and exits 130.
 
     A recipe skips the stages that are finished and goes on with the one that is not; a stage goes
     on with --resume. Several processes share each batch when torchrun starts them.
@@ -96,6 +96,7 @@ def train(context: typer.Context, flags: TrainFlags) -> None:
         require(package, extra="train")
     from tinysr.training import RecipeRun, Release, write_release
     from tinysr.training.engine import SessionSettings
+    from tinysr.training.engine.signals import find_stop_code
     from tinysr.training.engine.team import gather
     from tinysr.training.image_teachers.config import TEACH
     from tinysr.training.recipes import find_release, stages_of
@@ -139,13 +140,15 @@ def train(context: typer.Context, flags: TrainFlags) -> None:
                 image_teacher=sharp,
                 changes=flags.changes or (),
             )
-            _run_chain(recipe, session, team, said)
+            finished = _run_chain(recipe, session, team, said)
         elif flags.recipe.endswith(f"/{TEACH}"):
-            _run_lesson(flags, folder, sharp, team, said)
+            finished = _run_lesson(flags, folder, sharp, team, said)
         elif sharp is not None:
             raise UnsupportedError(f"--image-teacher: '{flags.recipe}' does not use one")
         else:
-            _run_stage(flags, folder, given, session, team, said=said)
+            finished = _run_stage(flags, folder, given, session, team, said=said)
+    if not finished:
+        raise typer.Exit(find_stop_code())
 
 
 def _describe_images(flags: TrainFlags, given: Mapping[str, Path]) -> str:
@@ -160,8 +163,8 @@ def _describe_images(flags: TrainFlags, given: Mapping[str, Path]) -> str:
 
 def _run_lesson(
     flags: TrainFlags, folder: Path, teacher: Path | None, team: Team, said: TellLine
-) -> None:
-    """Let an image teacher enlarge the crops of its stage."""
+) -> bool:
+    """Let an image teacher enlarge the crops of its stage; return whether all are there."""
     from tinysr.training.image_teachers import Lesson, read_teach_config, teach
     from tinysr.training.recipes import config_path
 
@@ -169,8 +172,10 @@ def _run_lesson(
         raise UnsupportedError("this stage needs an image teacher: give --image-teacher FILE")
     config = read_teach_config(flags.config or config_path(flags.recipe), flags.changes or ())
     lesson = Lesson(config=config, teacher=teacher, folder=folder, data=flags.data)
-    if not teach(lesson, team=team, said=said):
+    finished = teach(lesson, team=team, said=said)
+    if not finished:
         said(f"Stopped; the same command goes on in {folder}")
+    return finished
 
 
 def _run_stage(
@@ -181,8 +186,8 @@ def _run_stage(
     team: Team,
     *,
     said: TellLine,
-) -> None:
-    """Train one stage of a recipe."""
+) -> bool:
+    """Train one stage of a recipe; return whether it is finished."""
     from tinysr.training import StageRun, config_path, read_config, run_stage
 
     job = StageRun(
@@ -193,12 +198,14 @@ def _run_stage(
         checkpoint=flags.checkpoint,
     )
     progress = run_stage(job, resume=flags.resume, session=session, team=team)
-    if progress.step < job.config.optim.steps:
+    finished = progress.step >= job.config.optim.steps
+    if not finished:
         said(f"Stopped at step {progress.step}; --resume goes on from {folder}")
+    return finished
 
 
-def _run_chain(chain: RecipeRun, session: SessionSettings, team: Team, said: TellLine) -> None:
-    """Run a recipe, and write its release."""
+def _run_chain(chain: RecipeRun, session: SessionSettings, team: Team, said: TellLine) -> bool:
+    """Run a recipe, and write its release; return whether it is finished."""
     from tinysr.training import Release, run_chain, write_release
     from tinysr.training.recipes import find_release
 
@@ -207,6 +214,7 @@ def _run_chain(chain: RecipeRun, session: SessionSettings, team: Team, said: Tel
         made = Release(run=last, preset=find_release(chain.recipe), data=chain.data)
         for path in write_release(made, chain.folder / "release"):
             said(f"Wrote {path}")
+    return last is not None
 
 
 def _find_image_teacher(name: str | None) -> Path | None:

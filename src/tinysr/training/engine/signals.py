@@ -7,7 +7,18 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
-__all__ = ["stop_requests"]
+__all__ = ["find_stop_code", "stop_requests"]
+
+_LAST = [int(signal.SIGINT)]
+"""Number of the last signal that asked to stop."""
+
+
+def find_stop_code() -> int:
+    """Return the exit code that shells give a program ended by the signal that asked to stop.
+
+    A process of a team that stopped with another, and got no signal itself, has that of Ctrl-C.
+    """
+    return 128 + _LAST[-1]
 
 
 @contextlib.contextmanager
@@ -27,5 +38,6 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(asked)
     finally:
+        _LAST[:] = asked[:1] or _LAST
         for number, handler in zip(signals, previous, strict=True):
             signal.signal(number, handler)
