@@ -19,7 +19,7 @@ from tinysr.training.runner import PRODUCT, RECORD
     ("stage", "preset", "own"),
     [
         ("natural/faint", "tinysr-nano-faithful", "tinysr-nano"),
-        ("nano/restore-5", "tinysr-nano", "tinysr-nano-faithful"),
+        ("nano/restore-4", "tinysr-nano", "tinysr-nano-faithful"),
     ],
 )
 def test_a_run_of_another_recipe_is_refused_before_it_is_measured(

@@ -23,7 +23,7 @@ def test_every_packaged_config_is_one_of_a_stage(name: str) -> None:
     STAGES[config.stage].options.model_validate(config.options)
 
 
-_PIXELS = ("restore-3", "restore-4", "restore-5", "transformer", "pixels", "keep", "faint")
+_PIXELS = ("restore-3", "restore-4", "transformer", "pixels", "keep", "faint")
 
 
 def test_every_recipe_is_released_as_a_preset_of_its_own() -> None:

@@ -28,7 +28,6 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "restore-2",
         "restore-3",
         "restore-4",
-        "restore-5",
     ),
     # Textures: from an image teacher, whose images are a function of what it is shown.
     "natural": ("teach", "autoencoder", "distil", "transformer", "pixels", "keep", "faint"),
@@ -49,7 +48,6 @@ SOURCES: dict[str, dict[str, str]] = {
     "restore-2": {"student": "restore-1"},
     "restore-3": {"student": "restore-2"},
     "restore-4": {"student": "restore-3"},
-    "restore-5": {"student": "restore-4"},
     "autoencoder": {"taught": "teach", "vae": "start"},
     "distil": {"student": "autoencoder", "taught": "teach"},
     "transformer": {"student": "distil", "taught": "teach"},
