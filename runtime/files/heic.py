@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinysr.errors import ImageError, MissingBackendError, require
+from tinysr.errors import ImageError
 
 from ..metadata import turn_upright
 from ..metadata.exif import resolution_of
@@ -15,6 +15,7 @@ from ..raster import Metadata, Raster
 from .avif import UPRIGHT, check_still, chunks_for_colours, fill_bits, grey_from_heif
 from .heif_items import contents_of_heif
 from .limits import MOST_METADATA, Accept, Header, check_header, check_page
+from .packages import load_package
 from .pillow_read import describe_damage
 
 __all__ = ["read_heic"]
@@ -34,12 +35,7 @@ def read_heic(
     """
     contents = contents_of_heif(data)
     check_still(contents)
-    try:
-        library: Any = require("pillow_heif", extra="heif")
-    except MissingBackendError as error:
-        raise ImageError(
-            "HEIC photos need a package that is not installed: pip install 'tinysr[heif]'"
-        ) from error
+    library = load_package("heic")
     try:
         found = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
         count, primary = len(found), found.primary_index

@@ -13,6 +13,7 @@ from .avif import read_avif
 from .bmp import read_bmp
 from .heic import read_heic
 from .jpeg2000 import read_jpeg2000
+from .jxl import read_jxl
 from .kinds import find_kind
 from .limits import Accept, Header, check_page
 from .netpbm import read_netpbm
@@ -30,7 +31,13 @@ _READERS: dict[str, Callable[[bytes, float, Accept], Raster]] = {
     "qoi": read_qoi,
     "tga": read_tga,
 }
-"""Readers of formats of which nothing is left out; the others tell what is."""
+"""Readers of formats of which nothing is left out."""
+
+_TELLING: dict[str, Callable[[bytes, float, Accept], tuple[Raster, tuple[str, ...]]]] = {
+    "avif": read_avif,
+    "jxl": read_jxl,
+}
+"""Readers that tell what of a file they leave out."""
 
 _DAMAGED = "the image is damaged"
 
@@ -167,8 +174,8 @@ class _Reader:
             return _READERS[self.format](data, most, accept), ()
         if self.format == "heic":
             return read_heic(data, most, accept, self.page)
-        if self.format == "avif":
-            return read_avif(data, most, accept)
+        if self.format in _TELLING:
+            return _TELLING[self.format](data, most, accept)
         return read_by_vips(data, self.format, most, accept, page=self.page, damaged=damaged)
 
 

@@ -72,7 +72,9 @@ class UpscaleFlags:
     ] = 4.0
     file_format: Annotated[
         str | None,
-        typer.Option("--format", help="png, jpg, webp, avif or tiff; by default each input's own."),
+        typer.Option(
+            "--format", help="png, jpg, webp, avif, jxl or tiff; by default each input's own."
+        ),
     ] = None
     background: Annotated[
         str | None,
