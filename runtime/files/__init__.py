@@ -1,5 +1,6 @@
 """Image files: read whole with one clear error each, written whole or not at all."""
 
+from .counting import count_pictures, may_have_several
 from .fitness import check_holds
 from .formats import (
     FORMATS,
@@ -30,6 +31,7 @@ __all__ = [
     "check_holds",
     "check_size",
     "check_writable",
+    "count_pictures",
     "decode",
     "describe_left_out",
     "encode_into",
@@ -38,6 +40,7 @@ __all__ = [
     "find_kind",
     "format_of",
     "image_suffix",
+    "may_have_several",
     "save",
     "with_format",
     "with_mark",

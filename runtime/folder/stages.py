@@ -75,7 +75,8 @@ class Stages:
         made = self._find_made(job)
         if job.target is not None:
             item.file_format = format_of(job.target)
-            item.settings = settings.sha256(self._upscaler, item.file_format)
+            known = settings.with_page(job.page)
+            item.settings = known.sha256(self._upscaler, item.file_format)
             # What the log knows is judged once the source was read.
             check_writable(job.target, overwrite=settings.overwrite or made is not None)
         data = read_source(job)
@@ -221,7 +222,7 @@ class Stages:
             str(item.job),
             max_megapixels=math.inf,
             accept=accept,
-            page=settings.page,
+            page=settings.with_page(item.job.page).page,
             take_damaged=settings.take_damaged,
         )
         raster = decoded.raster
