@@ -1,7 +1,7 @@
 """Image files: read whole with one clear error each, written whole or not at all."""
 
 from .counting import count_pictures, may_have_several
-from .fitness import check_holds
+from .fitness import check_holds, describe_dropped
 from .formats import (
     FORMATS,
     INPUT_SUFFIXES,
@@ -33,6 +33,7 @@ __all__ = [
     "check_writable",
     "count_pictures",
     "decode",
+    "describe_dropped",
     "describe_left_out",
     "encode_into",
     "explain_suffix",

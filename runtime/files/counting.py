@@ -9,6 +9,7 @@ from tinysr.errors import ImageError
 from ..vips import damage, pyvips, use_vips
 from .heic import count_heic
 from .kinds import find_kind
+from .png import frames_of
 from .tiff_pages import pictures_of_tiff
 from .vips_read import LOADERS
 
@@ -51,6 +52,7 @@ def _count_frames(data: bytes) -> int:
 _COUNTERS: dict[str, Callable[[bytes], int]] = {
     "gif": _count_frames,
     "heic": count_heic,
+    "png": frames_of,
     "tiff": lambda data: len(pictures_of_tiff(data)),
     "webp": _count_frames,
 }

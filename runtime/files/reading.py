@@ -81,8 +81,8 @@ def decode(
         name: of the file, for messages.
         max_megapixels: millions of pixels; a file whose header says more is not decoded.
         accept: called with the header before anything is decoded, to refuse it.
-        page: which picture of a TIFF file, or frame of a GIF or WebP animation, from 1; None for
-            the only one.
+        page: which picture of a TIFF or HEIC file, or frame of a GIF, WebP or PNG animation, from
+            1; None for the only one.
         take_damaged: of a file that is damaged, return what there is of its picture.
 
     Raises:

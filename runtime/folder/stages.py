@@ -23,6 +23,7 @@ from ..files import (
     check_size,
     check_writable,
     decode,
+    describe_dropped,
     encode_into,
     format_of,
     save,
@@ -232,6 +233,7 @@ class Stages:
             check_holds(item.file_format, raster)
         except ImageError as error:
             raise ImageError(f"{item.job}: {error}") from error
-        item.before, item.notes = raster.size, decoded.notes
+        dropped = describe_dropped(item.file_format, raster.metadata)
+        item.before, item.notes = raster.size, (*decoded.notes, *dropped)
         item.raster, item.after = raster, self._upscaler.output_size(*item.before)
         item.burden = self._upscaler.burden(*item.before)

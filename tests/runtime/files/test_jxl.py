@@ -246,5 +246,5 @@ def test_where_the_package_is_missing_the_error_names_the_extra(
         lambda: plan_work([str(tmp_path)], str(tmp_path / "out"), file_format="JXL"),
     ):
         with pytest.raises(ImageError) as caught:
-            attempt()  # type: ignore[no-untyped-call]
+            attempt()
         assert str(caught.value).endswith(words)
