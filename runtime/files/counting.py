@@ -7,6 +7,7 @@ from collections.abc import Callable
 from tinysr.errors import ImageError
 
 from ..vips import damage, pyvips, use_vips
+from .avif import count_avif
 from .heic import count_heic
 from .kinds import find_kind
 from .png import frames_of
@@ -28,7 +29,8 @@ def count_pictures(data: bytes) -> int:
     Raises:
         ImageError: it is damaged, of a kind that is not read, or has absurdly many.
     """
-    count = _COUNTERS.get(find_kind(data) or "", lambda _: 1)(data)
+    counter = _COUNTERS.get(find_kind(data) or "")
+    count = 1 if counter is None else counter(data)
     if count > MOST_PICTURES:
         raise ImageError(f"expected at most {MOST_PICTURES} pages or frames, found {count}")
     return count
@@ -50,6 +52,7 @@ def _count_frames(data: bytes) -> int:
 
 
 _COUNTERS: dict[str, Callable[[bytes], int]] = {
+    "avif": count_avif,
     "gif": _count_frames,
     "heic": count_heic,
     "png": frames_of,

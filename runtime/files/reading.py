@@ -33,11 +33,8 @@ _READERS: dict[str, Callable[[bytes, float, Accept], Raster]] = {
 }
 """Readers of formats of which nothing is left out."""
 
-_TELLING: dict[str, Callable[[bytes, float, Accept], tuple[Raster, tuple[str, ...]]]] = {
-    "avif": read_avif,
-    "jxl": read_jxl,
-}
-"""Readers that tell what of a file they leave out."""
+_PAGED = {"avif": read_avif, "heic": read_heic}
+"""Readers of formats that may have several pictures, beside those of libvips."""
 
 _DAMAGED = "the image is damaged"
 
@@ -166,16 +163,16 @@ class _Reader:
 
     def _read(self, accept: Accept, *, damaged: bool) -> tuple[Raster, tuple[str, ...]]:
         data, most = self.data, self.most
-        if self.format not in LOADERS and self.format != "heic":
+        if self.format not in (*LOADERS, *_PAGED):
             check_page(self.page, 1, "pages")
         if self.format == "bmp":
             return read_bmp(data, most, accept, damaged=damaged), ()
         if self.format in _READERS:
             return _READERS[self.format](data, most, accept), ()
-        if self.format == "heic":
-            return read_heic(data, most, accept, self.page)
-        if self.format in _TELLING:
-            return _TELLING[self.format](data, most, accept)
+        if self.format in _PAGED:
+            return _PAGED[self.format](data, most, accept, self.page)
+        if self.format == "jxl":
+            return read_jxl(data, most, accept)
         return read_by_vips(data, self.format, most, accept, page=self.page, damaged=damaged)
 
 

@@ -40,7 +40,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for frame in FRAMES:
             writer.write(frame, photometric="rgb")
             writer.write(frame[::4, ::4].copy(), photometric="rgb", subfiletype=1)
-    several = pillow_heif.HeifFile()
+    several = pillow_heif.HeifFile()  # type: ignore[no-untyped-call]
     for frame in FRAMES[:2]:
         several.add_from_pillow(Image.fromarray(np.tile(frame, (4, 4, 1))))
     several.save(tmp_path / "in" / "burst.heic", quality=100, chroma=444)

@@ -63,14 +63,14 @@ def by_pillow(data: bytes, number: int) -> NDArray[Any]:
 
 
 def whole(value: int) -> NDArray[Any]:
-    image = pixels("uint8", 4, *SIZE)
+    image: NDArray[Any] = pixels("uint8", 4, *SIZE)
     image[..., 3] = 255
     image[..., 0] = value
     return image
 
 
 def patch(*alphas: int) -> NDArray[Any]:
-    image = pixels("uint8", 4, 6, 8)[::-1].copy()
+    image: NDArray[Any] = pixels("uint8", 4, 6, 8)[::-1].copy()
     image[..., 3] = np.resize(alphas, (6, 8))
     return image
 

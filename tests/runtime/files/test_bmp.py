@@ -28,7 +28,8 @@ def bmp(points: Sequence[Sequence[float]], gammas: Sequence[float], kind: int = 
     header = struct.pack("<IiiHHIIiiII", 108, 28, 20, 1, 24, 0, len(rows), 0, 0, 0, 0) + bytes(16)
     numbers = [round(part * 2**30) for point in points for part in point]
     header += struct.pack("<I9i3I", kind, *numbers, *(round(gamma * 2**16) for gamma in gammas))
-    return b"BM" + struct.pack("<IHHI", 122 + len(rows), 0, 0, 122) + header + rows
+    start = b"BM" + struct.pack("<IHHI", 122 + len(rows), 0, 0, 122)
+    return start + header + bytes(rows)
 
 
 @pytest.mark.parametrize("points", [ADOBE, ADOBE_XYZ])
