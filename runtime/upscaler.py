@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ from .result import Result
 from .session import RunOptions, Session
 
 __all__ = ["MAX_MEGAPIXELS", "SCALES", "CountProgress", "Upscaler"]
+
+I = TypeVar("I", Image.Image, NDArray[Any])  # noqa: E741
 
 
 class Upscaler:
@@ -107,15 +109,9 @@ class Upscaler:
         # Now, while no image is in work: later, the one before would count against the next.
         self._room = measure_headroom().with_swap
 
-    @overload
-    def upscale(self, image: Image.Image, progress: CountProgress | None = None) -> Image.Image: ...
-    @overload
     def upscale(
-        self, image: NDArray[Any], progress: CountProgress | None = None
-    ) -> NDArray[Any]: ...
-    def upscale(
-        self, image: Image.Image | NDArray[Any], progress: CountProgress | None = None
-    ) -> Image.Image | NDArray[Any]:
+        self, image: I, progress: CountProgress | None = None, *, alpha_is_data: bool = False
+    ) -> I:
         """Return a larger image of the same type.
 
         What is assumed: values are as they are meant to be shown, which for photos is sRGB or
@@ -130,6 +126,8 @@ class Upscaler:
                 ``[H, W, 4]``, in uint8 or uint16 over their full range, or in float32 or float64
                 in [0, 1], in any byte order. It is left as it is.
             progress: called after each step.
+            alpha_is_data: alpha is no opacity, as in game textures: colours and alpha are enlarged
+                apart, and colours stay where alpha is 0.
 
         Returns:
             For an array one of the same kind and dtype, floats clipped to [0, 1]; float64 is
@@ -143,7 +141,7 @@ class Upscaler:
             # Before it is decoded.
             self.check_size(*image.size, channels=channels, value_bytes=4 if deep else 1)
             raster = raster_from_pil(image)
-            pixels = self.infer(raster.pixels, progress).pixels()
+            pixels = self.infer(raster.pixels, progress, alpha_is_data=alpha_is_data).pixels()
             return pil_from_raster(Raster(pixels=pixels, metadata=raster.metadata))
         if not isinstance(image, np.ndarray):
             raise ImageError(
@@ -153,7 +151,8 @@ class Upscaler:
         pixels = image[..., None] if image.ndim == 2 else image
         native = image.dtype.newbyteorder("=")
         pixels = pixels.astype(np.float32 if native == np.float64 else native, copy=False)
-        result = self.infer(pixels, progress).pixels().astype(image.dtype, copy=False)
+        found = self.infer(pixels, progress, alpha_is_data=alpha_is_data).pixels()
+        result = found.astype(image.dtype, copy=False)
         return result[..., 0] if image.ndim == 2 else result
 
     def output_size(self, width: int, height: int) -> ImageSize:

@@ -1,6 +1,7 @@
 """Image files: read whole with one clear error each, written whole or not at all."""
 
-from .fitness import check_holds
+from .counting import count_pictures, may_have_several
+from .fitness import check_holds, describe_dropped
 from .formats import (
     FORMATS,
     INPUT_SUFFIXES,
@@ -30,7 +31,9 @@ __all__ = [
     "check_holds",
     "check_size",
     "check_writable",
+    "count_pictures",
     "decode",
+    "describe_dropped",
     "describe_left_out",
     "encode_into",
     "explain_suffix",
@@ -38,6 +41,7 @@ __all__ = [
     "find_kind",
     "format_of",
     "image_suffix",
+    "may_have_several",
     "save",
     "with_format",
     "with_mark",

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from PIL import AvifImagePlugin
 
 from tinysr.errors import ImageError
 
-from ..metadata import turn_upright
+from ..metadata import fit_profile, turn_upright
 from ..metadata.exif import resolution_of
+from ..pillow import raster_from_pil
 from ..raster import Metadata, Pixels, Raster
 from ..vips import damage, pixels_from_image, pyvips, use_vips
 from .heif_items import Contents, contents_of_heif
-from .limits import MOST_METADATA, Accept, Header, check_header, refuse_premultiplied
+from .limits import MOST_METADATA, Accept, Header, check_header, check_page, refuse_premultiplied
+from .pillow_read import describe_damage
 
 __all__ = [
     "UPRIGHT",
     "check_still",
     "chunks_for_colours",
+    "count_avif",
     "fill_bits",
     "grey_from_heif",
     "read_avif",
@@ -30,7 +36,9 @@ _UNSAID, _BT709, _SRGB = 2, 1, 13
 """Numbers of ITU-T H.273: anything, and the primaries and curve of sRGB."""
 
 
-def read_avif(data: bytes, most: float, accept: Accept) -> tuple[Raster, tuple[str, ...]]:
+def read_avif(
+    data: bytes, most: float, accept: Accept, page: int | None = None
+) -> tuple[Raster, tuple[str, ...]]:
     """Decode a file; see :func:`tinysr.runtime.files.decode`.
 
     10 and 12 bits become 16. The container's own turns and crops are applied by libheif; an
@@ -40,6 +48,9 @@ def read_avif(data: bytes, most: float, accept: Accept) -> tuple[Raster, tuple[s
         the image, and what of the file is not in it.
     """
     contents = contents_of_heif(data)
+    check_page(page, contents.frames, "frames")
+    if contents.frames > 1:
+        return _read_frame(data, contents, most, accept, page or 1), ()
     check_still(contents)
     with use_vips():
         try:
@@ -72,6 +83,53 @@ def read_avif(data: bytes, most: float, accept: Accept) -> tuple[Raster, tuple[s
     else:
         pixels = fill_bits(pixels, bits)
     return turn_upright(pixels, metadata, UPRIGHT), notes
+
+
+def count_avif(data: bytes) -> int:
+    """Return how many frames a file has."""
+    return contents_of_heif(data).frames
+
+
+def _read_frame(data: bytes, contents: Contents, most: float, accept: Accept, page: int) -> Raster:
+    """Decode a frame of an animation by Pillow with libavif, which gives 8 bits alone.
+
+    Raises:
+        ImageError: damaged, refused, or deeper.
+    """
+    if contents.premultiplied:
+        refuse_premultiplied()
+    if contents.deep:
+        raise ImageError(
+            "frames of an AVIF animation with more than 8 bits are not read: save each as a file "
+            "of its own"
+        )
+    try:
+        image = AvifImagePlugin.AvifImageFile(io.BytesIO(data))
+    except Exception as error:  # it raises whatever a damaged header leads it to
+        raise describe_damage(error) from error
+    channels = len(image.getbands())
+    header = Header(width=image.width, height=image.height, channels=channels, format="avif")
+    check_header(header, most)
+    accept(header)
+    try:
+        image.seek(page - 1)
+        found = raster_from_pil(image)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise describe_damage(error) from error
+    pixels = found.pixels
+    if contents.grey and pixels.shape[2] > 2:
+        pixels = np.ascontiguousarray(pixels[..., [0, *range(3, pixels.shape[2])]])
+    profile = found.metadata.icc_profile
+    colours = () if profile else chunks_for_colours(contents)
+    metadata = replace(
+        found.metadata,
+        dpi=found.metadata.dpi or resolution_of(found.metadata.exif),
+        icc_profile=fit_profile(profile, pixels.shape[2]),
+        png_colour=colours,
+    )
+    return Raster(pixels=pixels, metadata=metadata)
 
 
 def check_still(contents: Contents) -> None:

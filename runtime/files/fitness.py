@@ -8,13 +8,35 @@ from __future__ import annotations
 from tinysr.errors import ImageError
 
 from ..background import has_transparency
-from ..raster import Raster
+from ..raster import Metadata, Raster
 from .png_colour import find_unique_chunk
+from .png_packets import is_comment
 
-__all__ = ["check_holds"]
+__all__ = ["check_holds", "describe_dropped"]
 
 _MOST_EXIF = 65_533
 """Bytes that fit a segment of a JPEG file."""
+
+
+_PLACES = {
+    "PNG text": ("png",),
+    "IPTC data": ("png", "jpg", "tiff"),
+    "comment": ("png", "jpg"),
+}
+"""Formats with a place for metadata that not all have."""
+
+
+def describe_dropped(file_format: str, metadata: Metadata) -> tuple[str, ...]:
+    """Return notes on the metadata of an image that a format has no place for."""
+    # A text that is called a comment becomes one.
+    texts = [text for text in metadata.png_text if file_format != "jpg" or not is_comment(text)]
+    found = {"PNG text": texts, "IPTC data": metadata.iptc, "comment": metadata.comment}
+    return tuple(
+        f"its {what} is left out: {file_format} has no place for it, {' and '.join(places)} "
+        f"{'have' if len(places) > 1 else 'has'}"
+        for what, places in _PLACES.items()
+        if found[what] and file_format not in places
+    )
 
 
 def check_holds(file_format: str, raster: Raster) -> None:

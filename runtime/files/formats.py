@@ -6,6 +6,8 @@ from pathlib import Path
 
 from tinysr.errors import ImageError, UnsupportedError, choice_error
 
+from .packages import check_package
+
 __all__ = [
     "FORMATS",
     "INPUT_SUFFIXES",
@@ -15,7 +17,7 @@ __all__ = [
     "format_of",
 ]
 
-FORMATS = ("png", "jpg", "webp", "avif", "tiff")
+FORMATS = ("png", "jpg", "webp", "avif", "jxl", "tiff")
 """Names of the formats that can be written."""
 
 OUTPUT_SUFFIXES = {
@@ -27,6 +29,7 @@ OUTPUT_SUFFIXES = {
     ".jfif": "jpg",
     ".webp": "webp",
     ".avif": "avif",
+    ".jxl": "jxl",
     ".tif": "tiff",
     ".tiff": "tiff",
 }
@@ -55,7 +58,8 @@ INPUT_SUFFIXES = frozenset(
 """Suffixes that are looked for in folders."""
 
 _LARGEST_SIDE = {
-    "png": 2**31 - 1, "jpg": 65_500, "webp": 16_383, "avif": 32_768, "tiff": 2**31 - 1,
+    "png": 2**31 - 1, "jpg": 65_500, "webp": 16_383, "avif": 32_768, "jxl": 2**30,
+    "tiff": 2**31 - 1,
 }  # fmt: skip
 """Pixels. JPEG's fields hold 65535, libjpeg's buffers 65500; AV1's hold 65536, but libavif, which
 most programs read it by, takes 32768."""
@@ -66,6 +70,7 @@ def format_of(path: Path) -> str:
 
     Raises:
         UnsupportedError: the suffix is not one that can be written.
+        ImageError: a package that the format needs is missing.
     """
     suffix = path.suffix.lower()
     if suffix not in OUTPUT_SUFFIXES:
@@ -73,7 +78,12 @@ def format_of(path: Path) -> str:
             f"{path}: {suffix or 'a file without a suffix'} can't be written: expected one of "
             f"{', '.join(OUTPUT_SUFFIXES)}"
         )
-    return OUTPUT_SUFFIXES[suffix]
+    found = OUTPUT_SUFFIXES[suffix]
+    try:
+        check_package(found)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    return found
 
 
 def find_format(name: str) -> str:
@@ -81,11 +91,13 @@ def find_format(name: str) -> str:
 
     Raises:
         UnsupportedError: it is none that can be written.
+        ImageError: a package that it needs is missing.
     """
     known = {suffix.removeprefix("."): found for suffix, found in OUTPUT_SUFFIXES.items()}
     found = known.get(name.strip().lower().removeprefix("."))
     if found is None:
         raise choice_error("format", name, FORMATS)
+    check_package(found)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinysr.errors import ImageError, MissingBackendError, require
+from tinysr.errors import ImageError
 
 from ..metadata import turn_upright
 from ..metadata.exif import resolution_of
@@ -15,9 +15,10 @@ from ..raster import Metadata, Raster
 from .avif import UPRIGHT, check_still, chunks_for_colours, fill_bits, grey_from_heif
 from .heif_items import contents_of_heif
 from .limits import MOST_METADATA, Accept, Header, check_header, check_page
+from .packages import load_package
 from .pillow_read import describe_damage
 
-__all__ = ["read_heic"]
+__all__ = ["count_heic", "read_heic"]
 
 _CHANNELS = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "I;16": 1, "LA;16": 2, "RGB;16": 3, "RGBA;16": 4}
 
@@ -34,17 +35,7 @@ def read_heic(
     """
     contents = contents_of_heif(data)
     check_still(contents)
-    try:
-        library: Any = require("pillow_heif", extra="heif")
-    except MissingBackendError as error:
-        raise ImageError(
-            "HEIC photos need a package that is not installed: pip install 'tinysr[heif]'"
-        ) from error
-    try:
-        found = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
-        count, primary = len(found), found.primary_index
-    except Exception as error:  # it raises whatever a damaged header leads it to
-        raise describe_damage(error) from error
+    found, count, primary = _open(data)
     check_page(page, count, "pictures")
     image = found[primary if page is None else page - 1]
     if image.mode not in _CHANNELS:
@@ -79,6 +70,26 @@ def read_heic(
         pixels = fill_bits(pixels, bits)
     notes = tuple(f"its {part} is left out" for part in contents.parts)
     return turn_upright(pixels, metadata, UPRIGHT), notes
+
+
+def count_heic(data: bytes) -> int:
+    """Return how many pictures a file has.
+
+    Raises:
+        ImageError: damaged, an animation, or the package is missing.
+    """
+    check_still(contents_of_heif(data))
+    return _open(data)[1]
+
+
+def _open(data: bytes) -> tuple[Any, int, int]:
+    """Return a file's pictures, not decoded yet, how many they are, and which is the first."""
+    library = load_package("heic")
+    try:
+        found = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+        return found, len(found), found.primary_index
+    except Exception as error:  # it raises whatever a damaged header leads it to
+        raise describe_damage(error) from error
 
 
 def _packet(image: Any, key: str) -> bytes | None:

@@ -12,6 +12,8 @@ __all__ = ["Contents", "contents_of_heif"]
 
 _FULL = 4
 """Bytes of version and flags, with which some boxes begin."""
+_SAMPLE = 78
+"""Bytes with which the description of a track's pictures begins."""
 _MOST_ITEMS = 65_536
 _SEQUENCES = (b"avis", b"msf1", b"hevc", b"hevx")
 """Major brands of files whose picture is an animation's."""
@@ -37,34 +39,73 @@ class Contents:
     grey: bool = False
     """Whether it is coded without colours."""
     frames: int = 1
+    deep: bool = False
+    """Whether the frames of an animation have more than 8 bits."""
     parts: tuple[str, ...] = ()
     """Images in the file that belong to the picture and are not read."""
 
 
 def contents_of_heif(data: bytes) -> Contents:
-    """Return what a file says of its primary item; what is damaged is not said."""
+    """Return what a file says of its primary item, or of its animation's frames.
+
+    What is damaged is not said.
+    """
     top = list(boxes_of(data))
     meta = find_box(iter(top), b"meta")
     frames = _count_frames(top)
+    if frames > 1:
+        return _contents_of_film(top, frames)
     if meta is None:
-        return Contents(frames=frames)
+        return Contents()
     try:
         primary = _read_primary(meta)
         properties = list(_properties(meta, primary))
         references = list(_references(meta))
     except struct.error:
-        return Contents(frames=frames)
-    primaries, transfer, full = next(
-        (found for box in properties if (found := _nclx(box))), (0, 0, True)
-    )
+        return Contents()
+    primaries, transfer, full = _read_colours(properties)
     return Contents(
         colours=(primaries, transfer) if primaries else None,
         limited=not full,
         grey=next((g for g in map(_is_grey, properties) if g is not None), False),
         premultiplied=any(kind == b"prem" and item == primary for kind, item in references),
-        frames=frames,
         parts=tuple(dict.fromkeys(_parts(meta))),
     )
+
+
+def _contents_of_film(top: list[Box], frames: int) -> Contents:
+    """Return what an animation says of its frames, in the track that has their colours."""
+    film = find_box(iter(top), b"moov")
+    tracks = [box for box in film.inner() if box.kind == b"trak"] if film is not None else []
+    properties = next((found for track in tracks if (found := _describe_track(track))), [])
+    links = [box for track in tracks for box in track.inner() if box.kind == b"tref"]
+    primaries, transfer, full = _read_colours(properties)
+    return Contents(
+        colours=(primaries, transfer) if primaries else None,
+        limited=not full,
+        grey=next((g for g in map(_is_grey, properties) if g is not None), False),
+        premultiplied=any(box.find(b"prem") is not None for box in links),
+        frames=frames,
+        deep=any(_is_deep(box) for box in properties),
+    )
+
+
+def _describe_track(track: Box) -> list[Box]:
+    """Return the properties of a track's frames; none if it is one of opacity alone."""
+    media = track.find(b"mdia")
+    handler = media.find(b"hdlr") if media is not None else None
+    if handler is None or handler.body[8:12] != b"pict":
+        return []
+    box = media
+    for kind in (b"minf", b"stbl", b"stsd"):
+        box = box.find(kind) if box is not None else None
+    entry = next(box.inner(_FULL + 4), None) if box is not None else None
+    return list(entry.inner(_SAMPLE)) if entry is not None else []
+
+
+def _read_colours(properties: list[Box]) -> tuple[int, int, bool]:
+    """Return primaries, transfer function, and whether the range is full; 0 where it isn't said."""
+    return next((found for box in properties if (found := _nclx(box))), (0, 0, True))
 
 
 def _read_primary(meta: Box) -> int:
@@ -134,6 +175,10 @@ def _is_grey(box: Box) -> bool | None:
     if box.kind == b"hvcC" and len(body) > 16:
         return not body[16] & 3
     return None
+
+
+def _is_deep(box: Box) -> bool:
+    return box.kind == b"av1C" and len(box.body) > 2 and bool(box.body[2] & 0x40)
 
 
 def _parts(meta: Box) -> Iterator[str]:

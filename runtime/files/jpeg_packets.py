@@ -15,6 +15,8 @@ from .limits import MOST_METADATA
 __all__ = [
     "comment_of_jpeg",
     "iptc_of_jpeg",
+    "iptc_of_resources",
+    "resource_of_iptc",
     "segments_of",
     "xmp_of_jpeg",
 ]
@@ -76,6 +78,11 @@ def iptc_of_jpeg(data: bytes) -> bytes | None:
         for marker, body in _segments(data)
         if marker == _APP13 and body.startswith(_RESOURCES)
     )
+    return iptc_of_resources(block)
+
+
+def iptc_of_resources(block: bytes) -> bytes | None:
+    """Return the IPTC data among Photoshop's image resources, or none."""
     at = 0
     while block[at : at + 4] == _RESOURCE and at + 12 <= len(block):
         name = 1 + block[at + 6]
@@ -105,13 +112,18 @@ def segments_of(xmp: bytes | None, iptc: bytes | None, comment: bytes | None) ->
     elif xmp is not None:
         yield _segment(_APP1, _XMP + xmp)
     if iptc is not None:
-        resource = _RESOURCE + _IPTC + bytes(2) + len(iptc).to_bytes(4, "big") + iptc
-        resource += b"\0" * (len(iptc) % 2)
+        resource = resource_of_iptc(iptc)
         step = _MOST_SEGMENT - len(_RESOURCES)
         for at in range(0, len(resource), step):
             yield _segment(_APP13, _RESOURCES + resource[at : at + step])
     if comment is not None:
         yield _segment(_COMMENT, comment[:_MOST_SEGMENT])
+
+
+def resource_of_iptc(iptc: bytes) -> bytes:
+    """Return IPTC data as one of Photoshop's image resources."""
+    head = _RESOURCE + _IPTC + bytes(2) + len(iptc).to_bytes(4, "big")
+    return head + iptc + b"\0" * (len(iptc) % 2)
 
 
 def _remove_note(xmp: bytes) -> bytes:

@@ -19,6 +19,8 @@ _STARTS = {
     b"GIF89a": "gif",
     b"\0\0\0\x0cjP  \r\n\x87\n": "jp2",
     b"\xff\x4f\xff\x51": "jp2",
+    b"\xff\x0a": "jxl",
+    b"\0\0\0\x0cJXL \r\n\x87\n": "jxl",
     b"qoif": "qoi",
     b"\0\0\1\0": "ico",
 }

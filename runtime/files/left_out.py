@@ -14,7 +14,7 @@ _KINDS = {
         ".rwl .sr2 .srf .srw .x3f"
     ),
     "images of other kinds: convert them to PNG first": (
-        ".clip .dds .djvu .eps .exr .fits .hdr .jxl .jxr .kra "
+        ".clip .dds .djvu .eps .exr .fits .hdr .jxr .kra "
         ".pcx .pict .psb .psd .pspimage .sgi .wdp "
         ".xcf .xpm"
     ),

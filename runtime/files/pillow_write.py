@@ -12,7 +12,7 @@ from ..raster import Raster, to_eight_bit
 from .jpeg_packets import segments_of
 from .png_packets import comment_of_texts
 
-__all__ = ["write_avif", "write_jpeg", "write_webp"]
+__all__ = ["exif_with_resolution", "write_avif", "write_jpeg", "write_webp"]
 
 _MOST_DENSITY = 65_535
 """Dots per inch that fit the header of a JPEG file."""
@@ -37,7 +37,7 @@ def write_webp(raster: Raster, file: BinaryIO) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    _save(raster, file, "WEBP", quality=95, method=4, exif=_exif_with_resolution(raster))
+    _save(raster, file, "WEBP", quality=95, method=4, exif=exif_with_resolution(raster))
 
 
 def write_avif(raster: Raster, file: BinaryIO) -> None:
@@ -46,14 +46,14 @@ def write_avif(raster: Raster, file: BinaryIO) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    exif = _exif_with_resolution(raster)
+    exif = exif_with_resolution(raster)
     if exif is not None:  # Pillow would take out the orientation, which is 1, and move all values
         exif = remove_entry(exif, ORIENTATION)
     sampling = "4:0:0" if raster.pixels.shape[2] == 1 else "4:4:4"
     _save(raster, file, "AVIF", quality=90, subsampling=sampling, exif=exif)
 
 
-def _exif_with_resolution(raster: Raster) -> bytes | None:
+def exif_with_resolution(raster: Raster) -> bytes | None:
     """Return EXIF data with the resolution, for formats in which that is its only place."""
     found = raster.metadata
     return found.exif if found.dpi is None else with_resolution(found.exif, found.dpi)

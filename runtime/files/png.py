@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 
 from ..metadata.exif import PREFIX
 from ..raster import Metadata
+from .jpeg_packets import resource_of_iptc
 
 __all__ = [
     "PIXELS",
     "XMP_KEYWORD",
+    "checked_chunks_of",
     "chunks_of",
     "colour_chunks",
     "frames_of",
@@ -83,6 +85,8 @@ def metadata_chunks(metadata: Metadata) -> bytes:
     chunks += metadata.png_text
     if metadata.comment is not None:
         chunks.append(_comment_chunk(metadata.comment))
+    if metadata.iptc is not None:
+        chunks.append(_iptc_chunk(metadata.iptc))
     return b"".join(_chunk(kind, body) for kind, body in chunks)
 
 
@@ -94,6 +98,15 @@ def _comment_chunk(comment: bytes) -> tuple[bytes, bytes]:
     except UnicodeDecodeError:
         return b"tEXt", b"Comment\0" + words
     return b"iTXt", b"Comment" + _XMP_START + words
+
+
+def _iptc_chunk(iptc: bytes) -> tuple[bytes, bytes]:
+    """Return IPTC data as ImageMagick writes it: lines of hexadecimal digits."""
+    block = resource_of_iptc(iptc)
+    digits = block.hex().encode()
+    lines = b"\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    text = b"\niptc\n%8d\n%s\n" % (len(block), lines)
+    return b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(text)
 
 
 def join_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -111,6 +124,21 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield kind, b""
         elif zlib.crc32(data[at + 4 : end]).to_bytes(4, "big") == data[end : end + 4]:
             yield kind, data[at + 8 : end]
+        at = end + 4
+
+
+def checked_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield kinds and bodies of a file's chunks, pixels included.
+
+    Raises:
+        ValueError: one is cut, or its checksum does not hold.
+    """
+    at = _START
+    while at + 12 <= len(data):
+        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+        if zlib.crc32(data[at + 4 : end]).to_bytes(4, "big") != data[end : end + 4]:
+            raise ValueError(f"a damaged chunk at {at}")
+        yield data[at + 4 : at + 8], data[at + 8 : end]
         at = end + 4
 
 

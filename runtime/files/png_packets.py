@@ -6,15 +6,19 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .jpeg_packets import iptc_of_resources
 from .limits import MOST_METADATA
 from .png import XMP_KEYWORD, chunks_of
 
-__all__ = ["Packets", "comment_of_texts", "packets_of_png"]
+__all__ = ["Packets", "comment_of_texts", "is_comment", "packets_of_png"]
 
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _PROFILE = b"Raw profile type "
 """Begins keywords of ImageMagick's, for what has chunks of its own today, in hexadecimal digits."""
 _EXIF_PROFILES = (b"exif", b"APP1")
+_IPTC_PROFILES = (b"iptc", b"8bim")
+_RESOURCES, _RESOURCE, _DATA_SET = b"Photoshop 3.0\0", b"8BIM", b"\x1c"
+"""Begins of IPTC data: in Photoshop's resources, with their name or without, and by itself."""
 _LONGEST_KEYWORD = 79
 _EXIF_START = b"Exif\0\0"
 
@@ -25,6 +29,7 @@ class Packets:
 
     exif: bytes | None
     xmp: bytes | None
+    iptc: bytes | None
     texts: tuple[tuple[bytes, bytes], ...]
     """Kinds and bodies of chunks with other words, as they lie."""
 
@@ -46,13 +51,22 @@ def packets_of_png(data: bytes) -> Packets:
             if "xmp" not in packets:
                 packets["xmp"] = _read_international(words)
         elif keyword.startswith(_PROFILE):
-            if keyword.removeprefix(_PROFILE) in _EXIF_PROFILES and "profile" not in packets:
+            name = keyword.removeprefix(_PROFILE)
+            if name in _EXIF_PROFILES and "profile" not in packets:
                 packets["profile"] = _exif_in_profile(kind, words)
+            if name in _IPTC_PROFILES and name.decode() not in packets:
+                packets[name.decode()] = _iptc_in_profile(kind, words)
         elif size + len(body) <= MOST_METADATA:
             size += len(body)
             texts.append((kind, body))
     exif = packets.get("exif") or packets.get("profile")
-    return Packets(exif=exif, xmp=packets.get("xmp"), texts=tuple(texts))
+    iptc = packets.get("iptc") or packets.get("8bim")
+    return Packets(exif=exif, xmp=packets.get("xmp"), iptc=iptc, texts=tuple(texts))
+
+
+def is_comment(text: tuple[bytes, bytes]) -> bool:
+    """Tell whether a chunk's words are called a comment."""
+    return text[1].startswith(b"Comment\0")
 
 
 def comment_of_texts(texts: Iterable[tuple[bytes, bytes]]) -> bytes | None:
@@ -77,14 +91,25 @@ def _read_international(words: bytes) -> bytes | None:
 
 
 def _exif_in_profile(kind: bytes, words: bytes) -> bytes | None:
-    """Return EXIF data out of lines: its name, its length, and hexadecimal digits."""
+    block = _read_profile(kind, words)
+    return block if block.startswith((_EXIF_START, b"II", b"MM")) else None
+
+
+def _iptc_in_profile(kind: bytes, words: bytes) -> bytes | None:
+    block = _read_profile(kind, words).removeprefix(_RESOURCES)
+    if block.startswith(_RESOURCE):
+        block = iptc_of_resources(block) or b""
+    return block if block.startswith(_DATA_SET) else None
+
+
+def _read_profile(kind: bytes, words: bytes) -> bytes:
+    """Return data out of lines: its name, its length, and hexadecimal digits."""
     text = _inflate(words[1:]) if kind == b"zTXt" else words if kind == b"tEXt" else None
     lines = (text or b"").split(None, 2)
     try:
-        block = bytes.fromhex(lines[2].decode("ascii")) if len(lines) == 3 else b""
+        return bytes.fromhex(lines[2].decode("ascii")) if len(lines) == 3 else b""
     except ValueError:
-        return None
-    return block if block.startswith((_EXIF_START, b"II", b"MM")) else None
+        return b""
 
 
 def _inflate(packed: bytes) -> bytes | None:

@@ -13,6 +13,7 @@ from .avif import read_avif
 from .bmp import read_bmp
 from .heic import read_heic
 from .jpeg2000 import read_jpeg2000
+from .jxl import read_jxl
 from .kinds import find_kind
 from .limits import Accept, Header, check_page
 from .netpbm import read_netpbm
@@ -30,7 +31,10 @@ _READERS: dict[str, Callable[[bytes, float, Accept], Raster]] = {
     "qoi": read_qoi,
     "tga": read_tga,
 }
-"""Readers of formats of which nothing is left out; the others tell what is."""
+"""Readers of formats of which nothing is left out."""
+
+_PAGED = {"avif": read_avif, "heic": read_heic}
+"""Readers of formats that may have several pictures, beside those of libvips."""
 
 _DAMAGED = "the image is damaged"
 
@@ -74,8 +78,8 @@ def decode(
         name: of the file, for messages.
         max_megapixels: millions of pixels; a file whose header says more is not decoded.
         accept: called with the header before anything is decoded, to refuse it.
-        page: which picture of a TIFF file, or frame of a GIF or WebP animation, from 1; None for
-            the only one.
+        page: which picture of a TIFF or HEIC file, or frame of a GIF, WebP or PNG animation, from
+            1; None for the only one.
         take_damaged: of a file that is damaged, return what there is of its picture.
 
     Raises:
@@ -159,16 +163,16 @@ class _Reader:
 
     def _read(self, accept: Accept, *, damaged: bool) -> tuple[Raster, tuple[str, ...]]:
         data, most = self.data, self.most
-        if self.format not in LOADERS and self.format != "heic":
+        if self.format not in (*LOADERS, *_PAGED):
             check_page(self.page, 1, "pages")
         if self.format == "bmp":
             return read_bmp(data, most, accept, damaged=damaged), ()
         if self.format in _READERS:
             return _READERS[self.format](data, most, accept), ()
-        if self.format == "heic":
-            return read_heic(data, most, accept, self.page)
-        if self.format == "avif":
-            return read_avif(data, most, accept)
+        if self.format in _PAGED:
+            return _PAGED[self.format](data, most, accept, self.page)
+        if self.format == "jxl":
+            return read_jxl(data, most, accept)
         return read_by_vips(data, self.format, most, accept, page=self.page, damaged=damaged)
 
 

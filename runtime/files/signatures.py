@@ -5,8 +5,6 @@ from __future__ import annotations
 __all__ = ["name_of", "remedy_for"]
 
 _STARTS = {
-    b"\0\0\0\x0cJXL ": "a JPEG XL image",
-    b"\xff\x0a": "a JPEG XL image",
     b"8BPS": "a Photoshop document",
     b"%PDF": "a PDF document",
     b"DDS ": "a DDS texture",

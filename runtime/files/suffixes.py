@@ -9,7 +9,7 @@ from .formats import FORMATS, INPUT_SUFFIXES, OUTPUT_SUFFIXES
 __all__ = ["IMAGE_SUFFIXES", "image_suffix", "with_format", "with_mark"]
 
 IMAGE_SUFFIXES = INPUT_SUFFIXES | {
-    *(".arw", ".cr2", ".cr3", ".dds", ".dng", ".exr", ".hdr", ".jxl"),
+    *(".arw", ".cr2", ".cr3", ".dds", ".dng", ".exr", ".hdr"),
     *(".nef", ".orf", ".pcx", ".pdf", ".pjpeg", ".psd", ".raf", ".raw", ".rw2", ".svg"),
 }
 """Suffixes by which people know images, lower case. What is behind any other dot is part of the

@@ -12,7 +12,7 @@ from ..metadata import directories, writing
 from ..metadata.directories import RATIONAL, Directory, NumberLayout
 from .limits import check_page
 
-__all__ = ["COMPRESSION", "PHOTOMETRIC", "Page", "picture_of_tiff"]
+__all__ = ["COMPRESSION", "PHOTOMETRIC", "Page", "picture_of_tiff", "pictures_of_tiff"]
 
 COMPRESSION, PHOTOMETRIC = 259, 262
 _KIND, _OLD_KIND, _FILL_ORDER, _ORIENTATION, _RESOLUTION_UNIT = 254, 255, 266, 274, 296
@@ -88,6 +88,17 @@ def picture_of_tiff(data: bytes, page: int | None = None) -> Page:
     Raises:
         ImageError: damaged, a raw photo, or several pictures.
     """
+    pictures = pictures_of_tiff(data)
+    check_page(page, len(pictures), "pages")
+    return pictures[(page or 1) - 1]
+
+
+def pictures_of_tiff(data: bytes) -> list[Page]:
+    """Return the directories that are pictures; of a file with no other, reduced copies count.
+
+    Raises:
+        ImageError: damaged, or a raw photo.
+    """
     try:
         layout, at = directories.read_header(data)
         pages = list(_pages(data, at, layout))
@@ -98,9 +109,7 @@ def picture_of_tiff(data: bytes, page: int | None = None) -> Page:
             "raw photos are not supported, and the preview in one is not the photo: develop it "
             "first, to TIFF or JPEG"
         )
-    pictures = [page for page in pages if not page.subordinate] or pages
-    check_page(page, len(pictures), "pages")
-    return pictures[(page or 1) - 1]
+    return [page for page in pages if not page.subordinate] or pages
 
 
 def _pages(data: bytes, at: int, layout: NumberLayout) -> Iterator[Page]:

@@ -13,8 +13,9 @@ from tinysr.errors import ImageError
 from ..metadata import describe_parts, turn_upright
 from ..metadata.exif import resolution_of
 from ..metadata.tiff import iptc_of_page, metadata_of_page
-from ..raster import Metadata, Raster, clip_rounding
+from ..raster import Metadata, Pixels, Raster, clip_rounding
 from ..vips import damage, pixels_from_image, pyvips, srgb_from_cmyk, take_warnings, use_vips
+from .apng import compose_frame
 from .damaged import complete_png, complete_tiff, complete_webp
 from .jpeg import add_end, check_whole, end_anyway, remove_fill
 from .jpeg_packets import comment_of_jpeg, iptc_of_jpeg, xmp_of_jpeg
@@ -87,16 +88,13 @@ def _read(
     if damaged:
         data, page = _complete(data, page, header)
         image, left = _open(data, file_format, page, damaged=True)
-    fields = _Fields(image)
+    fields, animated = _Fields(image), False
     if file_format != "tiff":
         frames = frames_of(data) if file_format == "png" else fields.get("n-pages") or 1
-        if file_format == "png" and frames > 1 and number is not None:
-            raise ImageError(
-                "frames of an animated PNG are not read: save each as a file of its own"
-            )
         check_page(number, frames, "frames")
-        if number is not None and frames > 1:
-            options = {"page": number - 1, "fail_on": "none" if damaged else "error"}
+        animated = number is not None and frames > 1
+        if animated and file_format != "png":
+            options = {"page": (number or 1) - 1, "fail_on": "none" if damaged else "error"}
             image = _call_loader(data, file_format, options)
     orientation = fields.get("orientation")
     if image.interpretation == "cmyk":
@@ -124,11 +122,18 @@ def _read(
             iptc=iptc_of_jpeg(data),
             comment=comment_of_jpeg(data),
         )
-    pixels = clip_rounding(pixels_from_image(image))
+    if file_format == "png" and animated:
+        pixels = compose_frame(data, number or 1, _decode_png)
+    else:
+        pixels = clip_rounding(pixels_from_image(image))
     if file_format == "jpg" and not damaged:
         check_whole(take_warnings())
     parts = (f"its {part} is left out" for part in describe_parts(metadata.xmp))
     return turn_upright(pixels, metadata, orientation), (*left, *parts)
+
+
+def _decode_png(data: bytes) -> Pixels:
+    return pixels_from_image(_call_loader(data, "png", {"fail_on": "error"}))
 
 
 def _open(
@@ -199,6 +204,7 @@ def _metadata_of_png(data: bytes, profile: bytes | None) -> Metadata:
         icc_profile=profile,
         exif=found.exif,
         xmp=found.xmp,
+        iptc=found.iptc,
         dpi=resolution_of_png(data) or resolution_of(found.exif),
         png_colour=colour_chunks(data),
         png_text=found.texts,

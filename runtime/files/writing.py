@@ -14,6 +14,7 @@ from ..metadata import resize_metadata
 from ..raster import Raster, check_pixels, to_sixteen_bit
 from .fitness import check_holds
 from .formats import check_size
+from .jxl_write import write_jxl
 from .pillow_write import write_avif, write_jpeg, write_webp
 from .png_colour import with_profile
 from .vips_write import write_png, write_tiff
@@ -25,6 +26,7 @@ _WRITERS: dict[str, Callable[[Raster, BinaryIO], None]] = {
     "jpg": write_jpeg,
     "webp": write_webp,
     "avif": write_avif,
+    "jxl": write_jxl,
     "tiff": write_tiff,
 }
 

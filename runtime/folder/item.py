@@ -71,6 +71,7 @@ class Item:
         seconds = self.seconds if self.announced_seconds is None else self.announced_seconds
         return {
             "source": self.job.name,
+            "page": self.job.page,
             "target": locate_below(self.job),
             "status": self.status,
             "error": None if self.error is None else " ".join(str(self.error).split()),

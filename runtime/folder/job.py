@@ -22,8 +22,12 @@ class Job:
     """The source below its input folder, with forward slashes."""
     file_format: str | None = None
     """Format that was asked for where no suffix says it; None is the input's own."""
+    page: int | None = None
+    """Page or frame of a source that has several, from 1; None for the only one, or the one that
+    the settings name."""
     problem: str | None = None
     """Reason why the image can't be read, where that is known before."""
 
     def __str__(self) -> str:
-        return "standard input" if self.source is None else str(self.source)
+        name = "standard input" if self.source is None else str(self.source)
+        return name if self.page is None else f"{name}, page {self.page}"

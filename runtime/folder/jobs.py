@@ -14,6 +14,7 @@ from ..files import OUTPUT_SUFFIXES, describe_left_out, find_format, with_format
 from .conflicts import settle
 from .job import Job
 from .output import STANDARD, names_file
+from .pages import split_pages
 from .walk import walk
 
 __all__ = ["STANDARD", "FolderWork", "Job", "plan_work"]
@@ -36,7 +37,12 @@ class FolderWork:
 
 
 def plan_work(
-    inputs: Sequence[str], output: str | None, *, file_format: str | None = None, scale: float = 4.0
+    inputs: Sequence[str],
+    output: str | None,
+    *,
+    file_format: str | None = None,
+    scale: float = 4.0,
+    all_pages: bool = False,
 ) -> FolderWork:
     """Pair every input image with its output.
 
@@ -53,6 +59,7 @@ def plan_work(
         output: a file, ``-``, or a folder, which may lie in an input folder without being read.
         file_format: a format for every output, by any of its names.
         scale: output side over input side, for the names of outputs.
+        all_pages: a file of several pages or frames becomes a file of each, numbered.
 
     Raises:
         UnsupportedError: a format or a suffix that can't be written.
@@ -66,7 +73,7 @@ def plan_work(
         found = [_plan_single(inputs, output, file_format)]
     else:
         found = [*_plan_several(inputs, output, file_format, scale, left_out)]
-    jobs = settle(found)
+    jobs = settle([*split_pages(found)] if all_pages else found)
     if len(jobs) == 1 and jobs[0].problem is not None:
         raise ImageError(jobs[0].problem)
     return FolderWork(jobs=tuple(jobs), left_out=left_out)

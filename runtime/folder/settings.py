@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tinysr
 
@@ -31,6 +31,10 @@ class FolderSettings:
     take_damaged: bool = False
     """Take what there is of damaged images; it is not hashed, because it changes no image that was
     made without it."""
+
+    def with_page(self, page: int | None) -> FolderSettings:
+        """Return the settings of a job that has its own page, or these."""
+        return self if page is None else replace(self, page=page)
 
     def sha256(self, upscaler: Upscaler, file_format: str) -> str:
         """Return the hash of all that a result depends on, in hexadecimal.

@@ -23,6 +23,7 @@ from ..files import (
     check_size,
     check_writable,
     decode,
+    describe_dropped,
     encode_into,
     format_of,
     save,
@@ -75,7 +76,8 @@ class Stages:
         made = self._find_made(job)
         if job.target is not None:
             item.file_format = format_of(job.target)
-            item.settings = settings.sha256(self._upscaler, item.file_format)
+            known = settings.with_page(job.page)
+            item.settings = known.sha256(self._upscaler, item.file_format)
             # What the log knows is judged once the source was read.
             check_writable(job.target, overwrite=settings.overwrite or made is not None)
         data = read_source(job)
@@ -221,7 +223,7 @@ class Stages:
             str(item.job),
             max_megapixels=math.inf,
             accept=accept,
-            page=settings.page,
+            page=settings.with_page(item.job.page).page,
             take_damaged=settings.take_damaged,
         )
         raster = decoded.raster
@@ -231,6 +233,7 @@ class Stages:
             check_holds(item.file_format, raster)
         except ImageError as error:
             raise ImageError(f"{item.job}: {error}") from error
-        item.before, item.notes = raster.size, decoded.notes
+        dropped = describe_dropped(item.file_format, raster.metadata)
+        item.before, item.notes = raster.size, (*decoded.notes, *dropped)
         item.raster, item.after = raster, self._upscaler.output_size(*item.before)
         item.burden = self._upscaler.burden(*item.before)

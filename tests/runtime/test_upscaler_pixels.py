@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.reference import Array, photo
 from tinysr.errors import ImageError
@@ -108,9 +109,11 @@ def test_alpha_that_is_data_costs_no_colour(bundle: Path, scale: float) -> None:
     """Both come out as they do alone: the colours as RGB, and alpha as an image in grey."""
     image, _ = disc(40)
     with Upscaler(bundle, scale=scale) as upscaler:
-        found = upscaler.infer(image, alpha_is_data=True).pixels()
+        found = upscaler.upscale(image, alpha_is_data=True)
+        by_pillow = upscaler.upscale(Image.fromarray(image), alpha_is_data=True)
         colours = upscaler.upscale(image[..., :3].copy())
-        seen = upscaler.infer(image).pixels()
+        seen = upscaler.upscale(image)
+    np.testing.assert_array_equal(np.asarray(by_pillow), found)
     np.testing.assert_array_equal(found[..., :3], colours)
     np.testing.assert_array_equal(found[..., 3], seen[..., 3])
     assert found[:20, :20, 1].mean() > 150  # green, where nobody sees it

@@ -39,7 +39,7 @@ class Option:
         return f"{self.command} {self.flag}"
 
 
-_VALUES_OF = {"--optimization-level": "3"}
+_VALUES_OF = {"--optimization-level": "3", "--page": "1"}
 """Values of options that don't take every one of their kind."""
 
 _VALUES = {str: "x", int: "64", float: "1", Path: "x"}

@@ -22,13 +22,16 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import brotli
 import numpy as np
+import pillow_heif
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.support import jxl_files
 from tests.support.odd_cases import TAKEN
-from tests.support.pictures import by_tifffile, exif, photo, pixels
+from tests.support.pictures import XMP, by_tifffile, exif, photo, pixels
 from tinysr.errors import ImageError
 from tinysr.runtime.files import FORMATS, decode, encode_into
 from tinysr.runtime.raster import check_pixels
@@ -75,12 +78,29 @@ def seeds() -> list[bytes]:
         file = io.BytesIO()
         picture.save(file, kind, **options)
         found.append(file.getvalue())
+    found += more_seeds()
     tiles: dict[str, dict[str, Any]] = {"float32": {}, "uint16": {"tile": (16, 16)}}
     for depth, layout in tiles.items():
         file = io.BytesIO()
         by_tifffile(pixels(depth, 4), file, **layout)
         found.append(file.getvalue())
     return [*found, *(case.data for case in TAKEN.values())]
+
+
+def more_seeds() -> list[bytes]:
+    """Return files that Pillow does not write by itself: HEIC and JPEG XL."""
+    found = []
+    for mode, channels, depth in (("RGB", 3, "uint8"), ("RGBA;16", 4, "uint16"), ("L", 1, "uint8")):
+        image = pixels(depth, channels, 64, 64)
+        file = io.BytesIO()
+        made = pillow_heif.from_bytes(mode=mode, size=(64, 64), data=image.tobytes())
+        made.save(file, quality=50, exif=exif(), xmp=XMP)
+        found.append(file.getvalue())
+    for channels, depth in ((1, "uint16"), (2, "uint8"), (3, "uint8"), (4, "uint8")):
+        found.append(jxl_files.by_imagecodecs(pixels(depth, channels), lossless=channels < 3))
+    block = brotli.compress(bytes(4) + exif().removeprefix(b"Exif\0\0"))
+    packed = jxl_files.in_container(found[-2], (b"brob", b"Exif" + block))
+    return [*found, packed, jxl_files.with_fields(jxl_files.by_plugin(pixels()), 7)]
 
 
 SEEDS = seeds()

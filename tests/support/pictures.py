@@ -132,6 +132,10 @@ def photo(file_format: str, orientation: int = 6) -> bytes:
     """Return a photo with everything, written by a library that is not ours."""
     if file_format == "tiff":
         return tiff_photo(orientation)
+    if file_format == "jxl":
+        from tests.support.jxl_files import jxl_photo  # which uses what is here
+
+        return jxl_photo(orientation)
     file = io.BytesIO()
     image = Image.fromarray(pixels())
     options: dict[str, Any] = LOSSLESS.get(file_format, {})

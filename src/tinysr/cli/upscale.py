@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["upscale"]
 
+ALL_PAGES = "all"
+"""Word that asks for every page."""
+
 BAD_INPUT = 2
 """The exit code when some files could not be upscaled."""
 
@@ -72,7 +75,9 @@ class UpscaleFlags:
     ] = 4.0
     file_format: Annotated[
         str | None,
-        typer.Option("--format", help="png, jpg, webp, avif or tiff; by default each input's own."),
+        typer.Option(
+            "--format", help="png, jpg, webp, avif, jxl or tiff; by default each input's own."
+        ),
     ] = None
     background: Annotated[
         str | None,
@@ -82,11 +87,10 @@ class UpscaleFlags:
         ),
     ] = None
     page: Annotated[
-        int | None,
-        number_option(
-            kind=COUNT,
-            text="The page of a TIFF, or the frame of a GIF or WebP animation, from 1; without it, "
-            "files with several are refused.",
+        str | None,
+        typer.Option(
+            help="The page of a TIFF, or the frame of an animation, from 1; or all, each of which "
+            "becomes a file with its number. Without it, files with several are refused."
         ),
     ] = None
     alpha_is_data: Annotated[
@@ -141,14 +145,21 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
     if flags.background is not None:
         refuse_without_effect(context, "an image on a background")
     behind = None if flags.background is None else parse_colour(flags.background)
-    work = plan_work(flags.inputs, flags.output, file_format=flags.file_format, scale=flags.scale)
+    page = _parse_page(flags.page)
+    work = plan_work(
+        flags.inputs,
+        flags.output,
+        file_format=flags.file_format,
+        scale=flags.scale,
+        all_pages=page == ALL_PAGES,
+    )
     _check_first(work, overwrite=flags.overwrite, as_json=flags.as_json)
     settings = FolderSettings(
         color=flags.color,
         provider=flags.provider,
         overwrite=flags.overwrite,
         background=behind,
-        page=flags.page,
+        page=page if isinstance(page, int) else None,
         alpha_is_data=flags.alpha_is_data,
         take_damaged=flags.take_damaged,
     )
@@ -175,6 +186,24 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
             raise typer.Exit(exit_code(interruption)) from None
     if report.failed:
         raise typer.Exit(BAD_INPUT)
+
+
+def _parse_page(words: str | None) -> int | str | None:
+    """Return the number of a page, or the word for all.
+
+    Raises:
+        UnsupportedError: it is neither.
+    """
+    from tinysr.errors import UnsupportedError
+
+    if words is None or words == ALL_PAGES:
+        return words
+    try:
+        return COUNT(words)
+    except typer.BadParameter:
+        raise UnsupportedError(
+            f"--page: expected {COUNT}, or {ALL_PAGES}, found '{words}'"
+        ) from None
 
 
 def _check_first(work: FolderWork, *, overwrite: bool, as_json: bool) -> None:

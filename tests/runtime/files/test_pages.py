@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -28,7 +30,7 @@ def taken(data: bytes, page: int | None) -> np.ndarray:
     return decode(data, "x", max_megapixels=1, page=page).raster.pixels
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG"])
 @pytest.mark.parametrize("page", [1, 2, 3])
 def test_the_page_that_was_asked_for_is_taken(kind: str, page: int) -> None:
     data = animation(kind)
@@ -39,7 +41,7 @@ def test_the_page_that_was_asked_for_is_taken(kind: str, page: int) -> None:
     np.testing.assert_array_equal(seen, FRAMES[page - 1])
 
 
-@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["TIFF", "GIF", "WEBP", "PNG"])
 def test_a_page_that_is_not_there_is_refused(kind: str) -> None:
     with pytest.raises(ImageError, match=r"expected a page 4, found 3 (pages|frames)"):
         taken(animation(kind), 4)
@@ -56,10 +58,35 @@ def test_a_still_image_has_one_page(kind: str) -> None:
         taken(file.getvalue(), 2)
 
 
-@pytest.mark.parametrize("kind", ["PNG", "AVIF"])
-def test_frames_that_are_not_read_are_refused(kind: str) -> None:
-    with pytest.raises(ImageError, match="save each as a file of its own"):
-        taken(animation(kind), 1)
+def avif(mode: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    first, *rest = (Image.fromarray(frame).convert(mode) for frame in FRAMES)
+    first.save(file, "AVIF", save_all=True, append_images=rest, quality=100, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_frames_of_avif_are_what_imagecodecs_sees(mode: str, page: int) -> None:
+    data = avif(mode, subsampling="4:0:0" if mode == "L" else "4:4:4")
+    found = taken(data, page)
+    assert found.shape == (16, 24, len(mode))
+    seen = np.asarray(imagecodecs.avif_decode(data))[page - 1]
+    seen = seen[..., : len(mode)] if seen.ndim == 3 else seen[..., None]
+    np.testing.assert_allclose(found.astype(int), seen.astype(int), atol=2)
+    wanted = np.asarray(Image.fromarray(FRAMES[page - 1]).convert(mode)).reshape(found.shape)
+    np.testing.assert_allclose(found.astype(int), wanted, atol=3)
+
+
+def test_colours_of_frames_of_avif_are_kept_and_deep_ones_refused() -> None:
+    data = bytearray(avif("RGB"))
+    at = data.rindex(b"nclx") + 4
+    data[at : at + 4] = struct.pack(">HH", 9, 16)
+    found = decode(bytes(data), "x", max_megapixels=1, page=2).raster
+    assert found.metadata.png_colour == ((b"cICP", bytes([9, 16, 0, 1])),)
+    data[data.rindex(b"av1C") + 6] |= 0x40
+    with pytest.raises(ImageError, match="more than 8 bits are not read: save each as a file"):
+        taken(bytes(data), 2)
 
 
 @pytest.mark.parametrize("kind", [1, 4])

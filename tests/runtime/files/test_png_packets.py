@@ -9,14 +9,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, IptcImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
 from tests.support.odd_files import chunk, png
 from tests.support.pictures import XMP, exif, pixels, read
-from tinysr.runtime.files import encode_into
+from tinysr.runtime.files import describe_dropped, encode_into
 from tinysr.runtime.files.png_packets import packets_of_png
 from tinysr.runtime.metadata.exif import PREFIX
+from tinysr.runtime.raster import Metadata, Raster
 
 RGB = pixels()
 BLOCK = exif(6, thumbnail=False).removeprefix(PREFIX)
@@ -81,6 +82,67 @@ def test_words_come_along_as_pillow_reads_them(place: Callable[[bytes], bytes]) 
             image.load()
             assert isinstance(image, PngImageFile)
             assert image.text == TEXTS | {"Comment": "compressed"}
+
+
+CAPTION = b"\x1c\x02\x78\x00\x0bA red cup.."
+RESOURCE = b"8BIM\x04\x04\0\0\0\0\0\x10" + CAPTION
+PROFILES = {
+    "iptc": (b"iptc", RESOURCE),
+    "by itself": (b"iptc", CAPTION),
+    "named": (b"8bim", b"Photoshop 3.0\0" + RESOURCE),
+}
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_iptc_of_imagemagick_is_read_and_pillow_finds_it_in_a_jpeg(name: str) -> None:
+    keyword, block = PROFILES[name]
+    text = zlib.compress(digits(block).replace(b"exif", keyword))
+    found = read(png(RGB, chunk(b"zTXt", b"Raw profile type " + keyword + b"\0\0" + text)))
+    assert found.metadata.iptc == CAPTION
+    with Image.open(io.BytesIO(written(found, "jpg"))) as image:
+        info = IptcImagePlugin.getiptcinfo(image)
+    assert info == {(2, 120): b"A red cup.."}
+    again = written(found, "png")
+    assert read(again).metadata.iptc == CAPTION
+    with Image.open(io.BytesIO(again)) as image:
+        image.load()
+        assert isinstance(image, PngImageFile)
+        lines = str(image.text["Raw profile type iptc"]).split(maxsplit=2)
+    assert (lines[0], int(lines[1]), bytes.fromhex(lines[2])) == ("iptc", len(RESOURCE), RESOURCE)
+
+
+def written(raster: Raster, file_format: str) -> bytes:
+    with tempfile.TemporaryFile() as file:
+        encode_into(raster, file_format, file, "picture")
+        file.seek(0)
+        return file.read()
+
+
+WORDS = chunk(b"tEXt", b"parameters\0a red cup")
+REMARK = chunk(b"tEXt", b"Comment\0by hand")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "file_format", "notes"),
+    [
+        (WORDS, "png", ()),
+        (WORDS, "jpg", ("its PNG text is left out: jpg has no place for it, png has",)),
+        (REMARK, "jpg", ()),
+        (REMARK, "avif", ("its PNG text is left out: avif has no place for it, png has",)),
+    ],
+)
+def test_what_has_no_place_is_said(chunks: bytes, file_format: str, notes: tuple[str]) -> None:
+    assert describe_dropped(file_format, read(png(RGB, chunks)).metadata) == notes
+
+
+@pytest.mark.parametrize("file_format", ["webp", "avif", "jxl"])
+def test_iptc_and_comments_without_a_place_are_said(file_format: str) -> None:
+    metadata = Metadata(iptc=CAPTION, comment=b"by hand")
+    assert describe_dropped(file_format, metadata) == (
+        f"its IPTC data is left out: {file_format} has no place for it, png and jpg and tiff have",
+        f"its comment is left out: {file_format} has no place for it, png and jpg have",
+    )
+    assert describe_dropped("png", metadata) == describe_dropped("jpg", metadata) == ()
 
 
 def test_what_is_damaged_is_left_out_and_costs_no_picture() -> None:

@@ -91,9 +91,9 @@ def test_hidden_files_are_left_out_and_ours_among_them(tree: Path) -> None:
 
 
 def test_what_is_no_image_is_counted(tree: Path) -> None:
-    (tree / "x.jxl").touch()
-    (tree / "sub" / "y.JXL").touch()
-    assert plan("in").left_out == {".jxl": 2, ".txt": 1}
+    (tree / "x.psd").touch()
+    (tree / "sub" / "y.PSD").touch()
+    assert plan("in").left_out == {".psd": 2, ".txt": 1}
 
 
 def test_links_in_circles_end(tree: Path) -> None:
