@@ -14,7 +14,7 @@ from .jpeg_packets import resource_of_iptc
 __all__ = [
     "PIXELS",
     "XMP_KEYWORD",
-    "checked_chunks_of",
+    "whole_chunks_of",
     "chunks_of",
     "colour_chunks",
     "frames_of",
@@ -127,7 +127,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end + 4
 
 
-def checked_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def whole_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield kinds and bodies of a file's chunks, pixels included.
 
     Raises:
