@@ -14,7 +14,7 @@ import numpy as np
 from tinysr.errors import ImageError
 
 from ..raster import Pixels
-from .png import PIXELS, whole_chunks_of, join_chunks
+from .png import PIXELS, join_chunks, whole_chunks_of
 
 __all__ = ["compose_frame"]
 

@@ -14,7 +14,6 @@ from .jpeg_packets import resource_of_iptc
 __all__ = [
     "PIXELS",
     "XMP_KEYWORD",
-    "whole_chunks_of",
     "chunks_of",
     "colour_chunks",
     "frames_of",
@@ -23,6 +22,7 @@ __all__ = [
     "metadata_chunks",
     "raw_chunks_of",
     "resolution_of_png",
+    "whole_chunks_of",
 ]
 
 PIXELS = b"IDAT"
