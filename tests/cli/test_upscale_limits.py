@@ -92,7 +92,7 @@ def test_a_format_that_cant_hold_the_result_is_refused_before_the_network_runs(
     code, _, err = run("upscale", "wide.png", "-o", "wide.webp", "--bundle", bundle)
     assert code == 2
     assert (
-        "at most 16383 pixels in a webp file, found 16384×32: write png or jpg or avif or tiff"
+        "at most 16383 pixels in a webp file, found 16384×32: write png or jpg or avif or jxl or tiff"
         in err
     )
     Image.new("L", (16_384, 8)).save("wider.png")
