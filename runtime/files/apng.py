@@ -14,7 +14,7 @@ import numpy as np
 from tinysr.errors import ImageError
 
 from ..raster import Pixels
-from .png import PIXELS, checked_chunks_of, join_chunks
+from .png import PIXELS, join_chunks, whole_chunks_of
 
 __all__ = ["compose_frame"]
 
@@ -109,7 +109,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """
     lengths = {b"IHDR": 13, _CONTROL: 26}
     try:
-        for kind, body in checked_chunks_of(data):
+        for kind, body in whole_chunks_of(data):
             if len(body) != lengths.get(kind, len(body)):
                 raise ImageError(_DAMAGED)
             yield kind, body

@@ -14,7 +14,6 @@ from .jpeg_packets import resource_of_iptc
 __all__ = [
     "PIXELS",
     "XMP_KEYWORD",
-    "checked_chunks_of",
     "chunks_of",
     "colour_chunks",
     "frames_of",
@@ -23,6 +22,7 @@ __all__ = [
     "metadata_chunks",
     "raw_chunks_of",
     "resolution_of_png",
+    "whole_chunks_of",
 ]
 
 PIXELS = b"IDAT"
@@ -127,7 +127,7 @@ def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end + 4
 
 
-def checked_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def whole_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield kinds and bodies of a file's chunks, pixels included.
 
     Raises:

@@ -160,7 +160,7 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
 
 
 def test_formats_are_checked(tree: Path) -> None:
-    with pytest.raises(UnsupportedError, match="expected one of avif, jpg, png, tiff, webp"):
+    with pytest.raises(UnsupportedError, match="expected one of avif, jpg, jxl, png, tiff, webp"):
         plan("in", file_format="gif")
     with pytest.raises(ImageError, match="contradict"):
         plan("in/b.png", output="x.png", file_format="webp")
