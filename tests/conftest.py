@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import shutil
 import sys
@@ -13,12 +14,33 @@ import pytest
 import torch
 
 from tests.support.tiny_models import TILE, tiny_loaded
+from tests.support.tracing import TakenApart, Traced, shared_folder
 from tinysr.cli import main
 from tinysr.export import BakedTinySR, bake
 from tinysr.models import Loaded
 from tinysr.quiet import load
 
 load("onnxruntime")  # before a test imports it by its name, which would start its telemetry
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+    """Let exports of equal models share what tracing gives, in seconds a stage."""
+    traced = Traced(shared_folder(tmp_path_factory))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tinysr.export.onnx.target.export_stage", traced)
+        yield traced
+
+
+@pytest.fixture(scope="session", autouse=True)
+def taken_apart() -> Iterator[TakenApart]:
+    """Let calibrations of equal models share their operations, which takes seconds too."""
+    # The package's `calibrate` is the function of that name, which hides its module.
+    calibrate = importlib.import_module("tinysr.calibration.calibrate")
+    apart = TakenApart()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibrate, "trace", apart)
+        yield apart
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
+import contextlib
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from tinysr.manifest import read_manifest
 from tinysr.parity import GATES_DB
 from tinysr.runtime import Upscaler
 
-PROGRAM = Path(sys.executable).with_name("tinysr")
 TILE = 32
 SIZES = [(20, 27), (32, 32), (33, 32), (61, 90)]  # below, at and above a tile; no multiples of 4
 
@@ -33,9 +33,13 @@ class Made:
     reference: Reference
 
 
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [str(PROGRAM), *map(str, words)]
-    return subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+def run(*words: object) -> tuple[int, str]:
+    """Run the command; return its exit code, and what it said on standard error."""
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as error:
+        patch.setattr(sys, "argv", ["tinysr", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return int(ended.value.code or 0), error.getvalue()
 
 
 def image(height: int, width: int) -> NDArray[np.float32]:
@@ -47,8 +51,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     torch.manual_seed(80)
     root = tmp_path_factory.mktemp("released")
     reference = save_released(root / "mine")
-    done = run("export", root / "mine", "-o", root / "bundle", "--tile", TILE)
-    assert done.returncode == 0, done.stderr
+    code, error = run("export", root / "mine", "-o", root / "bundle", "--tile", TILE)
+    assert code == 0, error
     return Made(checkpoint=root / "mine", bundle=root / "bundle", reference=reference)
 
 
@@ -90,11 +94,11 @@ def test_any_size_is_what_the_eager_model_makes_of_it(
 
 
 def test_parity_runs_again_with_the_checkpoint_and_refuses_without(made: Made) -> None:
-    again = run("parity", made.bundle, "--model", made.checkpoint)
-    assert again.returncode == 0, again.stderr
-    refused = run("parity", made.bundle)
-    assert refused.returncode == 2
-    assert "--model" in refused.stderr
+    code, error = run("parity", made.bundle, "--model", made.checkpoint)
+    assert code == 0, error
+    code, error = run("parity", made.bundle)
+    assert code == 2
+    assert "--model" in error
 
 
 def test_the_eager_backend_refuses_another_model(made: Made) -> None:
@@ -103,15 +107,12 @@ def test_the_eager_backend_refuses_another_model(made: Made) -> None:
 
 
 def test_a_failed_gate_ends_with_1_and_keeps_the_bundle_aside(
-    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(GATES_DB, "fp32", 500.0)
-    words = ("export", made.checkpoint, "-o", tmp_path / "new", "--tile", TILE)
-    monkeypatch.setattr(sys, "argv", ["tinysr", *map(str, words)])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    assert caught.value.code == 1
-    (line,) = said(capsys.readouterr().err)
+    code, error = run("export", made.checkpoint, "-o", tmp_path / "new", "--tile", TILE)
+    assert code == 1
+    (line,) = said(error)
     assert "new.rejected" in line
     assert [path.name for path in tmp_path.iterdir()] == ["new.rejected"]
     rejected = read_manifest(tmp_path / "new.rejected")

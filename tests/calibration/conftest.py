@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.support.tiny_models import TILE
-from tinysr.calibration import Trace, trace
+from tests.support.tracing import TakenApart
+from tinysr.calibration import Trace
 from tinysr.export import BakedTinySR
 
 
 @pytest.fixture(scope="module")
-def traced(baked: BakedTinySR) -> Trace:
-    return trace(baked, TILE)
+def traced(baked: BakedTinySR, taken_apart: TakenApart) -> Trace:
+    return taken_apart(baked, TILE)

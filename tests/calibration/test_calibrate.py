@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.support.calibrating import options
 from tests.support.tiny_models import TILE, as_loaded, explosive_model, tiny_model
+from tests.support.tracing import TakenApart
 from tinysr.calibration import (
     FP16_MAX,
     Calibration,
@@ -18,7 +19,6 @@ from tinysr.calibration import (
     calibrate,
     check,
     load_ranges,
-    trace,
     write_calibration,
 )
 from tinysr.errors import CheckpointError, ImageError
@@ -53,12 +53,14 @@ def test_a_model_that_fits_needs_nothing_in_fp32(loaded: Loaded) -> None:
     assert [image.name for image in result.ranges.images] == [i.name for i in suite(TILE)]
 
 
-def test_overflow_is_caught_where_onnx_runtime_hides_it(explosive: Loaded, tmp_path: Path) -> None:
+def test_overflow_is_caught_where_onnx_runtime_hides_it(
+    explosive: Loaded, taken_apart: TakenApart, tmp_path: Path
+) -> None:
     naive = PrecisionPlan(model_sha256=explosive.source.sha256, tile=TILE)
     folder = tmp_path / "naive"
     export_bundle(explosive, folder, ExportOptions(tile=TILE, precision="fp16", plan=naive))
     session = _session(folder / "onnx" / "upscale.fp16.onnx")
-    traced = trace(bake(explosive.model, TILE), TILE)
+    traced = taken_apart(bake(explosive.model, TILE), TILE)
     for image in suite(TILE):
         pixels = torch.from_numpy(image.pixels)[None]
         shown = session.run(None, {"image": image.pixels[None]})[0][0]

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.support.bundles import edit_manifest, make_bundle
 from tests.support.project import ROOT
+from tinysr.cli import app as app_module
 from tinysr.cli import main
 
 PROGRAM = Path(sys.executable).with_name("tinysr")
@@ -199,6 +200,15 @@ def test_each_command_has_a_help_page(command: str, call: Callable[..., Ended]) 
     page = call(command, "--help")
     assert (page.code, page.error) == (0, "")
     assert f" {command} [OPTIONS]" in page.out
+
+
+def test_commands_that_follow_one_another_in_a_process_find_each_command_once(
+    call: Callable[..., Ended],
+) -> None:
+    """Or each would take longer than the one before: every command is looked into each time."""
+    for _ in range(2):
+        assert call("--version").code == 0
+        assert len(app_module.app.registered_commands) == len(COMMANDS)
 
 
 def test_images_of_one_pixel_and_of_one_column_are_upscaled(desk: Path, tmp_path: Path) -> None:

@@ -16,26 +16,17 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner, Result
 
+from tests.support.tiny_models import TILE, tiny_model
 from tinysr.cli.parity import parity
 from tinysr.errors import BundleError, CheckpointError, TinySRError
 from tinysr.export import ExportOptions, bake, export_bundle
 from tinysr.manifest import FileEntry, Stage, read_manifest, to_json
-from tinysr.models import Loaded, ModelConfig, TransformerConfig, VaeConfig, load_checkpoint
+from tinysr.models import Loaded, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seed_model
 from tinysr.parity import ParityReport, Reference, compute_references, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.session import RunOptions
 from tinysr.suite import suite
-
-TILE = 16
-CONFIG = ModelConfig(
-    vae=VaeConfig(
-        width=8, encoder_blocks=(1, 1, 1, 1), decoder_blocks=(1, 1, 1, 1), scaling_factor=0.7
-    ),
-    transformer=TransformerConfig(depth=2, heads=1, pooled_size=8, position_grid=8),
-)
-
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("models") / "tiny.safetensors"
-    save_single_file(seed_model(CONFIG), path)
+    save_single_file(tiny_model(), path)
     return path
 
 
@@ -189,7 +180,7 @@ def test_the_command_refuses_another_model_and_shows_both_hashes(
     bundle: Path, loaded: Loaded, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.safetensors"
-    save_single_file(seed_model(CONFIG, seed=81), other)
+    save_single_file(tiny_model(seed=81), other)
     before = (bundle / "manifest.json").read_bytes()
     error = run(bundle, "--model", other).exception
     assert isinstance(error, CheckpointError)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.recipes import small_config
+from tests.support.training import QUIET
 from tinysr.errors import CheckpointError
 from tinysr.models import load
 from tinysr.models.checkpoints import save_single_file
@@ -26,7 +27,7 @@ def test_a_run_of_another_recipe_is_refused_before_it_is_measured(
     stage: str, preset: str, own: str, tmp_path: Path
 ) -> None:
     run = tmp_path / stage.partition("/")[2]
-    run_stage(StageRun(config=small_config(optim__steps=1), folder=run))
+    run_stage(StageRun(config=small_config(optim__steps=1), folder=run), session=QUIET)
     save_single_file(load("tinysr-nano"), run / PRODUCT)
     record = json.loads((run / RECORD).read_text())
     record["config"] = read_config(config_path(stage)).model_dump(mode="json")

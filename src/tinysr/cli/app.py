@@ -46,7 +46,9 @@ def _options(
 
 
 def _register() -> None:
-    """Add every command; the modules import nothing heavy until one runs."""
+    """Add every command, once a process; the modules import nothing heavy until one runs."""
+    if app.registered_commands:
+        return
     from .bench import bench
     from .calibrate import calibrate
     from .compare import compare

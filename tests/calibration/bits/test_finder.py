@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pytest
 
 from tests.support.tiny_models import TILE
-from tinysr.calibration import CalibrationOptions, Trace, calibrate, compute_truths, evaluate, trace
+from tinysr.calibration import CalibrationOptions, Trace, calibrate, compute_truths, evaluate
 from tinysr.calibration.bits import finder
 from tinysr.calibration.bits.evaluate import Evaluation, ImageScore
 from tinysr.calibration.bits.finder import find_plan, group_paths
@@ -16,11 +16,6 @@ from tinysr.models import Loaded
 from tinysr.parity import gate_db
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def traced(baked: BakedTinySR) -> Trace:
-    return trace(baked, TILE)
 
 
 def test_what_the_gate_needs_is_found_when_ranges_do_not_say_it(

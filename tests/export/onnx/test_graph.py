@@ -13,6 +13,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from tests.support.graphs import STAGES, artifact, file, graph, inline, model, run, tile_shape
 from tests.support.tiny_models import TILE, difference, noise, tiny_model
+from tests.support.tracing import Traced
 from tinysr.export import BakedTinySR, bake
 from tinysr.export.model.baked_transformer import BakedBlock, MatMulLinear, Modulated
 from tinysr.export.onnx.compose import upscale_graph
@@ -127,11 +128,13 @@ def test_the_whole_graph_is_the_eager_model(bundle: Path) -> None:
     assert difference(run(file(bundle, "upscale"), lr), tiny_model()(lr)) <= TOLERANCE
 
 
-def test_a_graph_for_two_tiles_takes_two(baked: BakedTinySR, tmp_path: Path) -> None:
+def test_a_graph_for_two_tiles_takes_two(
+    baked: BakedTinySR, traced_once: Traced, tmp_path: Path
+) -> None:
     weights = WeightFile(tmp_path / "weights.bin", baked.state_dict())
     parts: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
     whole = upscale_graph(
-        [export_stage(baked, part, tile=TILE, batch=2) for part in parts], tile=TILE, batch=2
+        [traced_once(baked, part, tile=TILE, batch=2) for part in parts], tile=TILE, batch=2
     )
     path = tmp_path / "two.onnx"
     onnx.save(attach(simplify(whole).model, whole.weights, weights), path)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
-import sys
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from tinysr.export.plans.files import load_any_plan
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format, KeptLayer, QuantizationPlan, quantization_text
 from tinysr.models import Loaded
+from tinysr.models.checkpoints import save_single_file
 from tinysr.runtime.mil import Interpreter, load_program
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -173,22 +173,25 @@ def test_plans_that_nobody_finds_are_refused(words: list[str], said: str, run: R
     assert said in err
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    """A limit of a file's size is met as a full disk is."""
-    code = (
-        "import resource, signal, sys; "
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (300000, 300000)); "
-        "sys.argv = ['tinysr', 'export', *sys.argv[1:]]; from tinysr.cli import main; main()"
+@pytest.fixture
+def little_space() -> Iterator[None]:
+    """Limit the size of a file, which is met as a full disk is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_leaves_nothing(
+    loaded: Loaded, run: Run, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    save_single_file(loaded.model, tmp_path / "tiny.safetensors")
+    request.getfixturevalue("little_space")
+    code, _, err = run(
+        *("export", "tiny.safetensors", "-o", "new", "-t", "coreml", "--precision", "fp32"),
+        *("--tile", TILE, "--no-gate"),
     )
-    words = ["tinysr-nano", "-o", str(tmp_path / "new"), "-t", "coreml", "--precision", "fp16"]
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code, *words, "--no-gate"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    (line,) = said(done.stderr)
+    assert code == 2, err
+    (line,) = said(err)
     assert re.search(r"can't be written: .*; is the disk full\?", line)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.safetensors"]
