@@ -26,11 +26,17 @@ _WORDS = (
 """Words for a lack of memory in errors of ONNX Runtime, OpenVINO, PyTorch, CUDA, NumPy, libvips and
 the C library."""
 
+_ABSURD = ("to read tiff directory", "out of memory reading of")
+"""Words of libtiff's where it could not allocate the absurd number of entries, or of values of one
+entry, that a damaged header tells of: more than the file has bytes."""
+
 
 def is_exhaustion(error: BaseException | None) -> bool:
     """Tell whether an error, or one that it was raised from, is a lack of memory."""
     while error is not None:
         words = str(error).lower()
+        if any(phrase in words for phrase in _ABSURD):
+            return False
         if isinstance(error, MemoryError) or any(phrase in words for phrase in _WORDS):
             return True
         error = error.__cause__

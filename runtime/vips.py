@@ -123,14 +123,9 @@ def srgb_from_cmyk(image: Any) -> Any:
         raise damage(error) from error
 
 
-_ABSURD = "to read TIFF directory"
-"""Words in libtiff's error when it could not allocate the absurd number of entries that a damaged
-header tells of."""
-
-
 def damage(error: Any) -> TinySRError:
     """Return libvips's words in one line, which are of damage or of a lack of memory."""
-    if is_exhaustion(error) and _ABSURD not in error.detail:
+    if is_exhaustion(error):
         return OutOfMemoryError("libvips could not allocate what the image takes")
     lines = dict.fromkeys(line.strip() for line in error.detail.splitlines())
     words = ascii("; ".join(line for line in lines if line))[1:-1] or "it can't be decoded"
