@@ -87,9 +87,12 @@ def _open(data: bytes) -> tuple[Any, int, int]:
     library = load_package("heic")
     try:
         found = library.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
-        return found, len(found), found.primary_index
+        count, primary = len(found), found.primary_index
     except Exception as error:  # it raises whatever a damaged header leads it to
         raise describe_damage(error) from error
+    if not 0 <= primary < count:
+        raise ImageError(f"the image is damaged: {count} pictures, and the main one is {primary}")
+    return found, count, primary
 
 
 def _packet(image: Any, key: str) -> bytes | None:
