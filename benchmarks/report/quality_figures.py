@@ -78,8 +78,8 @@ def limit_lines(file: Path = MEASURED) -> list[str]:
     )
     return wrap_lines(
         f"- **The transformers of the packaged weights {says}.** With its prediction averaged "
-        f"over the image, the mean goes {changes}. [No try]({_TRIES}) gave them a larger part without "
-        "a worse picture.",
+        f"over the image, the mean goes {changes}. [No try]({_TRIES}) gave them a larger part "
+        "without a worse picture.",
         indent="  ",
     )
 
