@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from PIL import Image
+
 from ..metadata.exif import ORIENTATION, with_resolution
 from ..metadata.exif_entries import remove_entry
 from ..pillow import pil_from_raster
@@ -47,10 +49,28 @@ def write_avif(raster: Raster, file: BinaryIO) -> None:
         OSError: the file can't be written.
     """
     exif = exif_with_resolution(raster)
-    if exif is not None:  # Pillow would take out the orientation, which is 1, and move all values
-        exif = remove_entry(exif, ORIENTATION)
+    whole = None if exif is None else _WholeExif(remove_entry(exif, ORIENTATION))
     sampling = "4:0:0" if raster.pixels.shape[2] == 1 else "4:4:4"
-    _save(raster, file, "AVIF", quality=90, subsampling=sampling, exif=exif)
+    _save(raster, file, "AVIF", quality=90, subsampling=sampling, exif=whole)
+
+
+class _WholeExif(Image.Exif):
+    """EXIF data that Pillow writes as it is.
+
+    Given bytes it would read them to take out the orientation, warn of damaged entries on standard
+    error, and move all values.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self._whole = data
+
+    def __bool__(self) -> bool:
+        return True  # Pillow leaves out what is empty, as this is to it
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        """Return the data."""
+        return self._whole
 
 
 def exif_with_resolution(raster: Raster) -> bytes | None:

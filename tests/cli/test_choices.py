@@ -32,6 +32,7 @@ FORMS = {
     "export --compute-capability": "compute capability",
     "upscale --precision": "found fp32; make them with",
     "upscale --background": "expected a colour such as",
+    "upscale --page": "expected a whole number of at least 1, or all",
     "train --image-teacher": "expected a file, or one of",
 }
 """Options of text that have a form in place of a list, and what is said of another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tests.support.pictures import (
     seen_by_opencv,
 )
 from tinysr.errors import ImageError, UnsupportedError
-from tinysr.runtime.files import check_writable, encode_into, save
+from tinysr.runtime.files import FORMATS, check_writable, encode_into, save
 from tinysr.runtime.raster import Metadata, Raster
 
 LOSSY = 4
@@ -111,6 +112,19 @@ def test_avif(depth: str, channels: int) -> None:
         seen = np.asarray(opened).reshape(20, 28, -1) / 255
     wanted = image.pixels if channels == 1 else as_rgb(image.pixels)
     np.testing.assert_allclose(seen, wanted / WHITE[depth], atol=2 * LOSSY / 255)
+
+
+def test_no_library_speaks_of_damaged_exif_data() -> None:
+    """An entry that leaves the data: Pillow would warn of it on standard error."""
+    before = bytearray(exif(1, thumbnail=False))
+    at = before.index((240).to_bytes(4, "big"))  # the resolution; its entry says where it is
+    place = before.index((at - 6).to_bytes(4, "big"))
+    before[place : place + 4] = (2**31).to_bytes(4, "big")
+    found = Raster(pixels=pixels(), metadata=Metadata(exif=bytes(before)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = {kind: written(found, kind) for kind in FORMATS}
+    assert read(made["avif"]).metadata.exif is not None
 
 
 def test_maker_notes_in_avif_stay_where_they_are() -> None:
