@@ -14,6 +14,10 @@ DOCS := .venv/.docs
 ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
+# What setup leaves uncompiled is compiled once, by the first that imports it, and kept: where a
+# container's setting forbids that, each process would compile PyTorch again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-isa test-slow fuzz lint typecheck showcase recoverability docs golden wheel clean links
 
