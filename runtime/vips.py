@@ -62,6 +62,8 @@ def use_vips() -> Iterator[None]:
         pyvips.vips_lib.vips_error_clear()
         try:
             yield
+        except UnicodeDecodeError as error:  # of words that quote the file, as pyvips reads them
+            raise _blame(take_warnings(), error) from error
         finally:
             pyvips.vips_lib.vips_error_clear()
 
@@ -125,8 +127,12 @@ def srgb_from_cmyk(image: Any) -> Any:
 
 def damage(error: Any) -> TinySRError:
     """Return libvips's words in one line, which are of damage or of a lack of memory."""
+    return _blame(error.detail, error)
+
+
+def _blame(detail: str, error: Exception) -> TinySRError:
     if is_exhaustion(error):
         return OutOfMemoryError("libvips could not allocate what the image takes")
-    lines = dict.fromkeys(line.strip() for line in error.detail.splitlines())
+    lines = dict.fromkeys(line.strip() for line in detail.splitlines())
     words = ascii("; ".join(line for line in lines if line))[1:-1] or "it can't be decoded"
     return ImageError(f"the image is damaged: {words[:_MOST_WORDS]}")
