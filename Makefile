@@ -14,10 +14,6 @@ DOCS := .venv/.docs
 ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
-# What setup leaves uncompiled is compiled once, by the first that imports it, and kept: where a
-# container's setting forbids that, each process would compile PyTorch again.
-unexport PYTHONDONTWRITEBYTECODE
-
 .DEFAULT_GOAL := help
 .PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-isa test-slow fuzz lint typecheck showcase recoverability docs golden wheel clean links
 
@@ -106,7 +102,9 @@ quality: $(TEACH)  ## Measure both weights, or MODEL, beside Real-ESRGAN on phot
 		'$(MODEL)' --json build/quality.json)
 
 test: setup  ## Run the tests (under 12 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
+	@# What setup leaves uncompiled is compiled once and kept, also where a container's setting
+	@# forbids that: each process of the tests would compile PyTorch again.
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 test-isa: setup  ## Run the numeric tests as on other CPUs: under each of CAPS (avx2, …, amx: all)
 	$(BIN)/python -m tests.isa $(CAPS:%=--cap %)
