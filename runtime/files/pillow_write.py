@@ -49,7 +49,10 @@ def write_avif(raster: Raster, file: BinaryIO) -> None:
         OSError: the file can't be written.
     """
     exif = exif_with_resolution(raster)
-    whole = None if exif is None else _WholeExif(remove_entry(exif, ORIENTATION))
+    # All of them: damaged data may have several, and libavif turns the image by any that it finds.
+    while exif is not None and (rest := remove_entry(exif, ORIENTATION)) != exif:
+        exif = rest
+    whole = None if exif is None else _WholeExif(exif)
     sampling = "4:0:0" if raster.pixels.shape[2] == 1 else "4:4:4"
     _save(raster, file, "AVIF", quality=90, subsampling=sampling, exif=whole)
 
