@@ -82,8 +82,8 @@ def iptc_of_jpeg(data: bytes) -> bytes | None:
 
 
 def iptc_of_resources(block: bytes) -> bytes | None:
-    """Return the IPTC data among Photoshop's image resources, or none."""
-    at = 0
+    """Return the IPTC data among Photoshop's image resources, which may begin with their name."""
+    block, at = block.removeprefix(_RESOURCES), 0
     while block[at : at + 4] == _RESOURCE and at + 12 <= len(block):
         name = 1 + block[at + 6]
         start = at + 6 + name + name % 2

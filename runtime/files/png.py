@@ -29,6 +29,8 @@ PIXELS = b"IDAT"
 _END = b"IEND"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _START = len(_SIGNATURE)
+_EMPTY, _CUT = 12, 9
+"""Bytes of a whole chunk without a body, and of one that is cut and has a byte of it."""
 
 _COLOURS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
 """Chunks that say which colours the values mean, and the length of each."""
@@ -116,15 +118,12 @@ def join_chunks(chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 def chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield kinds and bodies of a file's chunks whose checksum holds; those of pixels are empty."""
-    at = _START
-    while at + 12 <= len(data):
-        kind = data[at + 4 : at + 8]
-        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
+    for at, end in _places(data, _EMPTY):
+        kind = data[at : at + 4]
         if kind == PIXELS:
             yield kind, b""
-        elif zlib.crc32(data[at + 4 : end]).to_bytes(4, "big") == data[end : end + 4]:
-            yield kind, data[at + 8 : end]
-        at = end + 4
+        elif _holds(data, at, end):
+            yield kind, data[at + 4 : end]
 
 
 def whole_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -133,22 +132,30 @@ def whole_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     Raises:
         ValueError: one is cut, or its checksum does not hold.
     """
-    at = _START
-    while at + 12 <= len(data):
-        end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        if zlib.crc32(data[at + 4 : end]).to_bytes(4, "big") != data[end : end + 4]:
-            raise ValueError(f"a damaged chunk at {at}")
-        yield data[at + 4 : at + 8], data[at + 8 : end]
-        at = end + 4
+    for at, end in _places(data, _EMPTY):
+        if not _holds(data, at, end):
+            raise ValueError(f"a damaged chunk at {at - 4}")
+        yield data[at : at + 4], data[at + 4 : end]
 
 
 def raw_chunks_of(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield kinds and bodies of a file's chunks, damaged or not; the last may be cut."""
+    for at, end in _places(data, _CUT):
+        yield data[at : at + 4], data[at + 4 : end]
+
+
+def _places(data: bytes, least: int) -> Iterator[tuple[int, int]]:
+    """Yield where each chunk's kind begins and its body ends, while ``least`` bytes are left."""
     at = _START
-    while at + 8 < len(data):
+    while at + least <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
-        yield data[at + 4 : at + 8], data[at + 8 : end]
+        yield at + 4, end
         at = end + 4
+
+
+def _holds(data: bytes, at: int, end: int) -> bool:
+    """Tell whether the checksum of a chunk at such a place holds."""
+    return zlib.crc32(data[at:end]).to_bytes(4, "big") == data[end : end + 4]
 
 
 def _find_chunk(data: bytes, kind: bytes, length: int) -> bytes | None:

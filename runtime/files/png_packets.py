@@ -17,8 +17,8 @@ _PROFILE = b"Raw profile type "
 """Begins keywords of ImageMagick's, for what has chunks of its own today, in hexadecimal digits."""
 _EXIF_PROFILES = (b"exif", b"APP1")
 _IPTC_PROFILES = (b"iptc", b"8bim")
-_RESOURCES, _RESOURCE, _DATA_SET = b"Photoshop 3.0\0", b"8BIM", b"\x1c"
-"""Begins of IPTC data: in Photoshop's resources, with their name or without, and by itself."""
+_DATA_SET = b"\x1c"
+"""Begin of IPTC data that is not among Photoshop's resources."""
 _LONGEST_KEYWORD = 79
 _EXIF_START = b"Exif\0\0"
 
@@ -96,9 +96,8 @@ def _exif_in_profile(kind: bytes, words: bytes) -> bytes | None:
 
 
 def _iptc_in_profile(kind: bytes, words: bytes) -> bytes | None:
-    block = _read_profile(kind, words).removeprefix(_RESOURCES)
-    if block.startswith(_RESOURCE):
-        block = iptc_of_resources(block) or b""
+    block = _read_profile(kind, words)
+    block = iptc_of_resources(block) or block
     return block if block.startswith(_DATA_SET) else None
 
 
