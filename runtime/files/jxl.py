@@ -18,20 +18,20 @@ from ..raster import Metadata, Raster
 from .avif import UPRIGHT, chunks_for_colours
 from .boxes import Box, boxes_of
 from .heif_items import Contents
-from .jxl_header import ALPHA, BLACK, CODES, GREY, JxlHeader, read_header
+from .jxl_header import ALPHA, BLACK, CODES, GREY, JxlHeader, codes_of, read_header
 from .limits import MOST_METADATA, Accept, Header, check_header, refuse_premultiplied
 from .packages import load_package
 from .vips_read import read_by_vips
 
 __all__ = ["read_jxl"]
 
-_WHOLE, _PART, _PACKED = b"jxlc", b"jxlp", b"brob"
+_PACKED = b"brob"
 _EXIF, _XMP, _GAIN_MAP = b"Exif", b"xml ", b"jhgm"
 _JPEG = b"jbrd"
 """Box with what a JPEG file had beside its picture, from which it is made again."""
 
 _PLACE = 4
-"""Bytes before a part of a codestream, or before EXIF data, that say where it belongs."""
+"""Bytes before EXIF data that say where it begins."""
 
 _CONTRADICTION = "the image is damaged: its headers contradict each other"
 
@@ -109,12 +109,8 @@ def _decode(data: bytes) -> _Found:
 
 
 def _read_header(data: bytes, boxes: list[Box]) -> JxlHeader:
-    parts = [
-        data[box.start + (_PLACE if box.kind == _PART else 0) : box.end][:_MOST_HEADER]
-        for box in boxes
-        if box.kind in (_WHOLE, _PART)
-    ]
-    codes = b"".join(parts)[:_MOST_HEADER] if boxes else data[:_MOST_HEADER]
+    codes = codes_of(boxes, _MOST_HEADER) if boxes else data
+    codes = codes[:_MOST_HEADER]
     try:
         return read_header(codes)
     except ValueError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from ..metadata.exif import PREFIX
 from ..raster import Raster, to_eight_bit
 from .boxes import boxes_of
-from .jxl_header import CODES
+from .jxl_header import CODES, codes_of
 from .jxl_profile import put_profile
 from .packages import load_package
 from .pillow_write import exif_with_resolution
@@ -69,11 +69,7 @@ def _encode(raster: Raster) -> bytes:
         raise OSError(" ".join(str(error).split())) from error
     if data.startswith(CODES):
         return data
-    return b"".join(
-        box.body[4:] if box.kind == b"jxlp" else box.body
-        for box in boxes_of(data)
-        if box.kind in (b"jxlc", b"jxlp")
-    )
+    return codes_of(boxes_of(data))
 
 
 def _is_large(raster: Raster) -> bool:
