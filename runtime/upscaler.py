@@ -33,7 +33,7 @@ from .session import RunOptions, Session
 
 __all__ = ["MAX_MEGAPIXELS", "SCALES", "CountProgress", "Upscaler"]
 
-I = TypeVar("I", Image.Image, NDArray[Any])  # noqa: E741
+Picture = TypeVar("Picture", Image.Image, NDArray[Any])
 
 
 class Upscaler:
@@ -110,8 +110,8 @@ class Upscaler:
         self._room = measure_headroom().with_swap
 
     def upscale(
-        self, image: I, progress: CountProgress | None = None, *, alpha_is_data: bool = False
-    ) -> I:
+        self, image: Picture, progress: CountProgress | None = None, *, alpha_is_data: bool = False
+    ) -> Picture:
         """Return a larger image of the same type.
 
         What is assumed: values are as they are meant to be shown, which for photos is sRGB or

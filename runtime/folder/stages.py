@@ -223,7 +223,7 @@ class Stages:
             str(item.job),
             max_megapixels=math.inf,
             accept=accept,
-            page=settings.with_page(item.job.page).page,
+            page=item.job.page or settings.page,
             take_damaged=settings.take_damaged,
         )
         raster = decoded.raster
