@@ -42,7 +42,7 @@ def headline_lines(file: Path = MEASURED) -> list[str]:
         _row(photos, name, file) for name in (BICUBIC, FAITHFUL + _COLOURS, NATURAL + _COLOURS)
     )
     text = (
-        f"**Quality:** on {photos.images} images of photos that no training saw or was watched on, "
+        f"**Quality:** on {photos.images} images of photos that no training step saw, "
         f"`{NATURAL}` is {_features(natural):.2f} from the originals in the features of a network, "
         f"`{FAITHFUL}` {_features(faithful):.2f} and bicubic {_features(bicubic):.2f}; their mean "
         f"PSNR is {natural.psnr:.2f}, {faithful.psnr:.2f} and {bicubic.psnr:.2f} dB"
@@ -66,11 +66,10 @@ def limit_lines(file: Path = MEASURED) -> list[str]:
         for name in (NATURAL, FAITHFUL)
     ]
     works = any(_features(flat) - _features(whole) >= _LEAST for _, whole, flat in rows)
-    says = (
-        "do a part of the work"
-        if works
-        else "contribute next to nothing: the autoencoders do the work"
-    )
+    says, why = "do a part of the work", ""
+    if not works:
+        says = "contribute next to nothing: the autoencoders do the work"
+        why = f" [No try]({_TRIES}) gave them a larger part without a worse picture."
     changes = " and ".join(
         f"from {whole.psnr:.2f} to {flat.psnr:.2f} dB and from {_features(whole):.2f} to "
         f"{_features(flat):.2f} in features for `{name}`"
@@ -78,8 +77,7 @@ def limit_lines(file: Path = MEASURED) -> list[str]:
     )
     return wrap_lines(
         f"- **The transformers of the packaged weights {says}.** With its prediction averaged "
-        f"over the image, the mean goes {changes}. [No try]({_TRIES}) gave them a larger part "
-        "without a worse picture.",
+        f"over the image, the mean goes {changes}.{why}",
         indent="  ",
     )
 
