@@ -73,8 +73,8 @@ def check_page(page: int | None, count: int, what: str) -> None:
     """
     if page is None and count > 1:
         raise ImageError(
-            f"expected one still image, found {count} {what}: take one with --page N, or save each "
-            "as a file of its own"
+            f"expected one still image, found {count} {what}: take one with --page N, or each as a "
+            "file of its own with --page all"
         )
     if page is not None and page > count:
         found = f"{count} {what}" if count > 1 else "a single image"
