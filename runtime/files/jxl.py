@@ -18,7 +18,8 @@ from ..raster import Metadata, Raster
 from .avif import UPRIGHT, chunks_for_colours
 from .boxes import Box, boxes_of
 from .heif_items import Contents
-from .jxl_header import ALPHA, BLACK, CODES, GREY, JxlHeader, codes_of, read_header
+from .jxl_boxes import codes_of
+from .jxl_header import ALPHA, BLACK, CODES, GREY, JxlHeader, read_header
 from .limits import MOST_METADATA, Accept, Header, check_header, refuse_premultiplied
 from .packages import load_package
 from .vips_read import read_by_vips

@@ -5,11 +5,9 @@ They are read here, because the decoder tells a size only with all pixels.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .bits import BitReader
-from .boxes import Box
 
 __all__ = [
     "ALPHA",
@@ -19,7 +17,6 @@ __all__ = [
     "JxlColours",
     "JxlExtra",
     "JxlHeader",
-    "codes_of",
     "read_header",
 ]
 
@@ -41,10 +38,6 @@ _HALF = 16
 """Bits of a small float."""
 
 _MOST_EXTRAS = 256
-
-_WHOLE, _PART = b"jxlc", b"jxlp"
-_PLACE = 4
-"""Bytes before a part of a codestream that say where it belongs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,14 +78,6 @@ class JxlHeader:
     """Offsets in bits of the colours' begin and end."""
     end: int = 0
     """Offset in bits of what follows."""
-
-
-def codes_of(boxes: Iterable[Box], most: int | None = None) -> bytes:
-    """Return the codestream in a container, or of each of its parts at most so many bytes."""
-    skips = {_WHOLE: 0, _PART: _PLACE}
-    starts = ((box.start + skips[box.kind], box) for box in boxes if box.kind in skips)
-    ends = ((at, box.end if most is None else min(box.end, at + most), box) for at, box in starts)
-    return b"".join(box.data[at:end] for at, end, box in ends)
 
 
 def read_header(data: bytes) -> JxlHeader:

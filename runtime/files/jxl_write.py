@@ -12,7 +12,8 @@ import numpy as np
 from ..metadata.exif import PREFIX
 from ..raster import Raster, to_eight_bit
 from .boxes import boxes_of
-from .jxl_header import CODES, codes_of
+from .jxl_boxes import codes_of
+from .jxl_header import CODES
 from .jxl_profile import put_profile
 from .packages import load_package
 from .pillow_write import exif_with_resolution
