@@ -5,7 +5,7 @@ from .extend import Extension, extend_bundle
 from .files import check_target
 from .gate import Gate
 from .model.bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
-from .model.baked import BakedTinySR
+from .model.baked import Baked
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, find_targets
 
@@ -14,7 +14,7 @@ __all__ = [
     "DEFAULT_TILE",
     "PRECISIONS",
     "TARGETS",
-    "BakedTinySR",
+    "Baked",
     "ExportOptions",
     "Extension",
     "Gate",

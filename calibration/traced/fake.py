@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.integers import INT8_MAX
 from tinysr.export.plans.quantization import Format
 from tinysr.models.sharing import copy_tree
@@ -20,11 +20,11 @@ __all__ = ["fake_quantize"]
 
 @torch.no_grad()
 def fake_quantize(
-    model: BakedTinySR,
+    model: Baked,
     formats: Mapping[str, Format],
     ranges: Mapping[str, float],
     scheme: Scheme = ONNX,
-) -> BakedTinySR:
+) -> Baked:
     """Return a copy whose layers see rounded weights and, in int8, rounded inputs.
 
     Args:

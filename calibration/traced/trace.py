@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx
 from torch.export.graph_signature import InputKind
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.typed import find_units
 
 from .inner import OUTPUT, WRITTEN_OUT
@@ -81,7 +81,7 @@ class Trace:
         return node
 
 
-def trace(model: BakedTinySR, tile: int) -> Trace:
+def trace(model: Baked, tile: int) -> Trace:
     """Take a fully baked model in fp32 apart, for tiles of ``tile`` low-resolution pixels.
 
     Raises:

@@ -11,7 +11,8 @@ from typing import Final
 
 from tinysr.errors import BundleError, require
 from tinysr.facts import CoreMLFacts
-from tinysr.manifest import LATENT_STRIDE, Artifact, Manifest, Verdict
+from tinysr.manifest import Artifact, Manifest, Verdict
+from tinysr.stages import Chain, Windows
 
 __all__ = ["mobile_page"]
 
@@ -28,9 +29,6 @@ _SYSTEMS: Final = {
     "iOS18": "iOS 18, macOS 15",
     "iOS26": "iOS 26, macOS 26",
 }
-
-_STAGES: Final = 4
-"""Functions of a package for images of any size."""
 
 _OURS = "The weights are this project's own, under Apache-2.0."
 _SEEDED = (
@@ -84,9 +82,10 @@ def mobile_page(manifest: Manifest) -> str:
     environment.filters["wrapped"] = _wrap
     groups = _packages(manifest)
     packages = [_row(folder, group) for folder, group in groups.items()]
-    halo = manifest.halo.latents
-    inner = manifest.tile - 2 * halo * LATENT_STRIDE
-    staged = any(len(group) == _STAGES for group in groups.values())
+    around = _surroundings(manifest.chain)
+    inner = manifest.tile - 2 * around
+    graphs = len(manifest.chain.graphs)
+    staged = graphs > 1 and any(len(group) == graphs for group in groups.values())
     template = environment.from_string(_template())
     page: str = template.render(
         manifest=manifest,
@@ -94,12 +93,23 @@ def mobile_page(manifest: Manifest) -> str:
         first=packages[0],
         measured=_describe_verdicts(groups),
         staged=staged,
-        halo=halo,
+        around=around,
+        scale=manifest.chain.scale,
         inner=inner,
         cost=f"{(manifest.tile / inner) ** 2:.1f}" if inner > 0 else "",
         licence=_licence(manifest),
     )
     return page
+
+
+def _surroundings(chain: Chain) -> int:
+    """Return the pixels around what a window gives that it depends on, on each side."""
+    halos = (
+        chain.pixels(stage, stage.division.halo)
+        for stage in chain.stages
+        if isinstance(stage.division, Windows)
+    )
+    return max(halos, default=0)
 
 
 def _template() -> str:

@@ -9,14 +9,14 @@ from tinysr.errors import GateError
 from tinysr.models.sharing import copy_tree
 
 from ..plans.precision import PrecisionPlan
-from .baked import BakedTinySR
+from .baked import Baked
 from .typed import Typed, find_units, with_types
 
 __all__ = ["apply_plan"]
 
 
 @torch.no_grad()
-def apply_plan(model: BakedTinySR, plan: PrecisionPlan) -> BakedTinySR:
+def apply_plan(model: Baked, plan: PrecisionPlan) -> Baked:
     """Store parameters in the types of a plan, and cast where types meet.
 
     Given: a fully baked model in fp32.

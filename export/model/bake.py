@@ -9,7 +9,7 @@ import torch
 
 from tinysr.errors import GateError, TinySRError, UnsupportedError
 from tinysr.manifest import BakeProof
-from tinysr.models import SCALE, TinySR
+from tinysr.models import TinySR
 
 from . import passes
 from .baked import BakedTinySR, list_unfolded
@@ -61,11 +61,7 @@ def bake(model: TinySR, tile: int = DEFAULT_TILE) -> BakedTinySR:
             f"expected a TinySR model, found a {type(model).__name__}: a teacher is never "
             f"exported, its student is: see tinysr train"
         )
-    step = model.config.vae.downscale * model.config.transformer.patch // SCALE
-    if tile < 4 * step or tile % step:
-        raise UnsupportedError(
-            f"expected a tile of at least {4 * step} pixels that divides by {step}, found {tile}"
-        )
+    model.chain(tile)  # refuses a tile that does not fit
     first = partial(passes.freeze_conditioning, model, tile)
     done: list[str] = []
     baked = _run_pass(first, passes.freeze_conditioning.__name__, done)

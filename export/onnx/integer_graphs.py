@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..model.baked import BakedTinySR
+from ..model.baked import Baked
 from ..model.integers import find_layers, quantize_layer
 from ..plans.quantization import QuantizationPlan
 from .graph import StageGraph
@@ -19,7 +19,7 @@ __all__ = ["quantize_graphs"]
 
 
 def quantize_graphs(
-    graphs: Sequence[StageGraph], baked: BakedTinySR, plan: QuantizationPlan
+    graphs: Sequence[StageGraph], baked: Baked, plan: QuantizationPlan
 ) -> tuple[list[StageGraph], dict[str, Tensor | NDArray[Any]]]:
     """Return the stages' graphs in the plan's formats, and the tensors that they read.
 

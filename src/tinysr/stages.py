@@ -7,6 +7,8 @@ model goes over its stages. What a stage is made of, only its family knows.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field as Bounded
@@ -210,9 +212,36 @@ class Chain(StrictRecord):
         stage = self.stage(graph)
         return self.field(stage.reads), self.field(stage.gives)
 
+    def sides(self, graph: str, tile: int) -> tuple[int, int]:
+        """Return the sides of what a graph reads and gives for one tile.
+
+        Args:
+            graph: a stage's name, or the whole's.
+            tile: side of a tile in pixels of the image; a stage of tiles has its own.
+        """
+        pixels = tile * self.scale
+        if graph in self.names:
+            stage = self.stage(graph)
+            if isinstance(stage.division, Tiles):
+                pixels = stage.division.side * self.cell(stage)
+        reads, gives = self.ends(graph)
+        return pixels // reads.pixels_per_cell, pixels // gives.pixels_per_cell
+
+    def is_fixed(self, graph: str) -> bool:
+        """Return whether a graph takes tiles of one size alone: the whole, and stages of tiles."""
+        return graph not in self.names or isinstance(self.stage(graph).division, Tiles)
+
+    def with_units(self, units: Mapping[str, float]) -> Chain:
+        """Return the chain of graphs that carry fields in other units, by their names."""
+        fields = (
+            field.model_copy(update={"unit": units.get(field.name, field.unit)})
+            for field in self.fields
+        )
+        return Chain(scale=self.scale, fields=tuple(fields), stages=self.stages)
+
     def _check_order(self) -> None:
         names = [field.name for field in self.fields]
-        expected = list(zip(names, names[1:], strict=False))
+        expected = list(pairwise(names))
         found = [(stage.reads, stage.gives) for stage in self.stages]
         if found != expected:
             raise ValueError(

@@ -9,10 +9,11 @@ import pytest
 
 from tests.support.fake_backend import PORTS, SCALE, FakeBackend, gated, make_bundle, off_by, right
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.manifest import Stage, read_manifest
+from tinysr.manifest import read_manifest
 from tinysr.parity import Reference, gate_bundle, run_parity, with_verdicts
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Array
+from tinysr.stages import StageName
 
 
 def test_an_equal_backend_passes_and_every_artifact_says_so(
@@ -30,7 +31,7 @@ def test_an_equal_backend_passes_and_every_artifact_says_so(
 
 @pytest.mark.parametrize("stage", list(PORTS))
 def test_only_the_stage_that_is_wrong_fails(
-    stage: Stage, references: tuple[Reference, ...], tmp_path: Path
+    stage: StageName, references: tuple[Reference, ...], tmp_path: Path
 ) -> None:
     report, manifest = gated(make_bundle(tmp_path / "b"), references, off_by(0.1, stage))
     verdicts = {artifact.stage: artifact.parity for artifact in manifest.artifacts}
@@ -53,7 +54,7 @@ def test_one_nan_on_one_smooth_tile_fails_the_artifact(
 ) -> None:
     black = next(r for r in references if r.image.name == "black")
 
-    def wrong(stage: Stage, outputs: Array) -> Array:
+    def wrong(stage: StageName, outputs: Array) -> Array:
         if stage == "upscale" and np.array_equal(outputs[0], black.upscaled):
             outputs[0, 0, 0, 0] = np.nan
         return outputs
@@ -73,7 +74,7 @@ def test_every_batch_size_sees_every_image_once(
 ) -> None:
     sizes: list[int] = []
 
-    def note(_stage: Stage, outputs: Array) -> Array:
+    def note(_stage: StageName, outputs: Array) -> Array:
         sizes.append(len(outputs))
         return outputs
 

@@ -28,10 +28,10 @@ from tinysr.manifest import (
     Manifest,
     Port,
     Source,
-    Stage,
     Verdict,
     to_json,
 )
+from tinysr.stages import StageName
 
 Named = tuple[str, tuple[int | str, ...]]
 
@@ -104,7 +104,7 @@ def make_bundle(
     half = tile // 2
     latents = ("N", 16, "h", "w")
     tiles = (batch, 16, half, half)
-    stages: dict[Stage, tuple[Named, Named, dict[str, Any]]] = {
+    stages: dict[StageName, tuple[Named, Named, dict[str, Any]]] = {
         "encoder": (("image", ("N", 3, "H", "W")), ("latents", latents), {"strides": [2, 2]}),
         "transformer": (("latents", tiles), ("velocity", tiles), {"pads": [1, 1, 1, 1]}),
         "decoder": (("latents", latents), ("upscaled", ("N", 3, "8h", "8w")), {}),

@@ -18,7 +18,6 @@ from tinysr.manifest import (
     Manifest,
     Port,
     Source,
-    Stage,
     read_manifest,
     to_json,
 )
@@ -26,20 +25,21 @@ from tinysr.models import ModelConfig, TransformerConfig, VaeConfig
 from tinysr.parity import ParityReport, Reference, gate_bundle
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Array, Availability, Backend, Session
+from tinysr.stages import StageName
 
 TILE, SCALE = 16, 0.25
 CONFIG = ModelConfig(
     vae=VaeConfig(width=4, encoder_blocks=(1, 1, 1, 1), decoder_blocks=(1, 1, 1, 1)),
     transformer=TransformerConfig(depth=1, heads=1, pooled_size=8, position_grid=8),
 )
-PORTS: dict[Stage, tuple[str, str]] = {
+PORTS: dict[StageName, tuple[str, str]] = {
     "encoder": ("image", "latents"),
     "transformer": ("latents", "velocity"),
     "decoder": ("latents", "upscaled"),
     "upscale": ("image", "upscaled"),
 }
 
-Wrong = Callable[[Stage, Array], Array]
+Wrong = Callable[[StageName, Array], Array]
 
 
 class LookUp(Session):
@@ -77,12 +77,12 @@ class FakeBackend(Backend):
         return LookUp(artifact, ends, self._wrong)
 
 
-def right(_stage: Stage, outputs: Array) -> Array:
+def right(_stage: StageName, outputs: Array) -> Array:
     return outputs
 
 
-def off_by(amount: float, where: Stage) -> Wrong:
-    def wrong(stage: Stage, outputs: Array) -> Array:
+def off_by(amount: float, where: StageName) -> Wrong:
+    def wrong(stage: StageName, outputs: Array) -> Array:
         return outputs + np.float32(amount) if stage == where else outputs
 
     return wrong

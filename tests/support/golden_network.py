@@ -7,25 +7,16 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.manifest import (
-    Artifact,
-    BakeProof,
-    FileEntry,
-    Halo,
-    Host,
-    Manifest,
-    Port,
-    Source,
-    Stage,
-)
+from tinysr.manifest import Artifact, BakeProof, FileEntry, Halo, Host, Manifest, Port, Source
 from tinysr.runtime.geometry import SCALE
 from tinysr.runtime.network import Network
 from tinysr.runtime.session import Array, Session
+from tinysr.stages import StageName
 
 TILE, OVERLAP, HALO = 16, 2, Halo(encoder=2, decoder=1)
 """Of the toy network: 8 latents a side, and what its cross-shaped filter reads."""
 
-STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
+STAGES: tuple[StageName, ...] = ("encoder", "transformer", "decoder")
 
 
 class Toy(Session):
@@ -76,7 +67,7 @@ def _cross(x: Array) -> Array:
 
 def toy_network() -> Network:
     file = FileEntry(path="toy", sha256="0" * 64, size=0)
-    ports: dict[Stage, tuple[Port, Port]] = {
+    ports: dict[StageName, tuple[Port, Port]] = {
         "encoder": (_port("image", 3, "H"), _port("latents", 12, "h")),
         "transformer": (_port("latents", 12, "t"), _port("velocity", 12, "t")),
         "decoder": (_port("latents", 12, "h"), _port("upscaled", 3, "8h")),

@@ -20,12 +20,13 @@ from tinysr.export.onnx.compose import upscale_graph
 from tinysr.export.onnx.graph import export_stage
 from tinysr.export.onnx.simplify import simplify
 from tinysr.export.onnx.weights import WeightFile, attach
-from tinysr.manifest import Stage, read_manifest
+from tinysr.manifest import read_manifest
+from tinysr.stages import StageName
 
 TOLERANCE = 1e-5
 """Of a graph on ONNX Runtime against PyTorch, relative to the output's largest value."""
 
-OPERATIONS: dict[Stage, set[str]] = {
+OPERATIONS: dict[StageName, set[str]] = {
     "encoder": {"Pad", "Conv", "DepthToSpace", "Relu", "Add"},
     "transformer": {
         *{"Conv", "Reshape", "Transpose", "LayerNormalization", "MatMul", "Add"},
@@ -40,13 +41,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_image_or_its_latents_are_the_only_input(stage: Stage, bundle: Path) -> None:
+def test_the_image_or_its_latents_are_the_only_input(stage: StageName, bundle: Path) -> None:
     names = [value.name for value in graph(bundle, stage).input]
     assert names == ["image" if stage in ("encoder", "upscale") else "latents"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_only_the_operations_of_the_image_are_left(stage: Stage, bundle: Path) -> None:
+def test_only_the_operations_of_the_image_are_left(stage: StageName, bundle: Path) -> None:
     counts = Counter(node.op_type for node in graph(bundle, stage).node)
     assert set(counts) == OPERATIONS[stage]
     assert counts["Sub"] == (1 if stage == "upscale" else 0)
@@ -54,7 +55,7 @@ def test_only_the_operations_of_the_image_are_left(stage: Stage, bundle: Path) -
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_number_became_a_stray_constant(stage: Stage, bundle: Path) -> None:
+def test_no_number_became_a_stray_constant(stage: StageName, bundle: Path) -> None:
     readers = {
         name: node.op_type for node in graph(bundle, stage).node for name in node.input if name
     }
@@ -69,7 +70,7 @@ def test_no_number_became_a_stray_constant(stage: Stage, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_graph_says_what_it_is(stage: Stage, bundle: Path) -> None:
+def test_a_graph_says_what_it_is(stage: StageName, bundle: Path) -> None:
     proto = model(bundle, stage)
     (opset,) = proto.opset_import
     assert (opset.domain, 18 <= opset.version <= 22) == ("", True)
@@ -96,7 +97,7 @@ def test_a_graph_says_what_it_is(stage: Stage, bundle: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_values_bear_the_names_of_the_modules_that_made_them(
-    stage: Stage, bundle: Path, baked: BakedTinySR
+    stage: StageName, bundle: Path, baked: BakedTinySR
 ) -> None:
     paths = {name: module for name, module in baked.named_modules() if name}
     values = {name for node in graph(bundle, stage).node for name in node.output}
@@ -116,7 +117,9 @@ def test_values_bear_the_names_of_the_modules_that_made_them(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_graph_computes_what_pytorch_does(stage: Stage, bundle: Path, baked: BakedTinySR) -> None:
+def test_a_graph_computes_what_pytorch_does(
+    stage: StageName, bundle: Path, baked: BakedTinySR
+) -> None:
     module = baked if stage == "upscale" else baked.get_submodule(stage)
     for batch in (1, 2, 3):
         values = noise(batch, *tile_shape(stage))
@@ -132,7 +135,7 @@ def test_a_graph_for_two_tiles_takes_two(
     baked: BakedTinySR, traced_once: Traced, tmp_path: Path
 ) -> None:
     weights = WeightFile(tmp_path / "weights.bin", baked.state_dict())
-    parts: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
+    parts: tuple[StageName, ...] = ("encoder", "transformer", "decoder")
     whole = upscale_graph(
         [traced_once(baked, part, tile=TILE, batch=2) for part in parts], tile=TILE, batch=2
     )

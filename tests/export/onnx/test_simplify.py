@@ -14,13 +14,13 @@ from tests.support.graphs import STAGES, artifact, file, graph, model, tile_shap
 from tests.support.tiny_models import noise
 from tinysr.errors import GateError
 from tinysr.export.onnx.simplify import SIMPLIFY_TOLERANCE, compute, prove_simplified
-from tinysr.manifest import Stage
+from tinysr.stages import StageName
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_simplifying_is_proved(stage: Stage, bundle: Path) -> None:
+def test_simplifying_is_proved(stage: StageName, bundle: Path) -> None:
     proof = artifact(bundle, stage).simplified
     assert proof is not None
     assert proof.difference <= SIMPLIFY_TOLERANCE

@@ -1,20 +1,20 @@
-"""Windows: the autoencoder on images that are too large for one run.
+"""Windows: a convolutional stage on images that are too large for one run.
 
-It is purely convolutional, so a window with enough of its surroundings gives what the whole image
-would. Windows of an image are all of one size, and shifted inwards at its borders: a backend
-prepares for one shape, and reuses its memory.
+A window with enough of its surroundings gives what the whole image would. Windows of an image are
+all of one size, and shifted inwards at its borders: a backend prepares for one shape, and reuses
+its memory.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 
 from tinysr.errors import UnsupportedError
 
-from .session import Array
+from ..session import Array
 
 __all__ = [
     "Span",
@@ -30,12 +30,12 @@ _HALOS = 4
 """A window may always be this many halos wide, so that half of each side is of use."""
 
 _SMALLEST = 32
-"""And this many latent pixels, where the halo is small."""
+"""And this many cells, where the halo is small."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Span:
-    """A window along one side, in latent pixels."""
+    """A window along one side, in cells."""
 
     start: int
     stop: int
@@ -66,15 +66,25 @@ class WindowLayout:
         for y, x in product(self.rows, self.columns):
             yield Window(y=y, x=x)
 
+    def enlarge(self, factor: int) -> WindowLayout:
+        """Return the layout in cells that are so many times smaller."""
+        if factor == 1:
+            return self
+        rows, columns = (
+            tuple(Span(**{name: factor * at for name, at in asdict(s).items()}) for s in spans)
+            for spans in (self.rows, self.columns)
+        )
+        return WindowLayout(rows=rows, columns=columns)
+
     @property
     def longest(self) -> int:
-        """Side of a window, in latent pixels."""
+        """Side of a window, in cells."""
         y, x = self.rows[0], self.columns[0]
         return max(y.stop - y.start, x.stop - x.start)
 
     @property
     def area(self) -> int:
-        """Area of one window, in latent pixels squared."""
+        """Area of one window, in cells."""
         y, x = self.rows[0], self.columns[0]
         return (y.stop - y.start) * (x.stop - x.start)
 
@@ -83,10 +93,10 @@ def lay_out(height: int, width: int, *, halo: int, area: int) -> WindowLayout:
     """Cover an image with the windows that cost least in all.
 
     Args:
-        height: of the latents.
-        width: of the latents.
-        halo: latent pixels around a part of the result that it depends on.
-        area: largest window, in latent pixels; squares of four halos are allowed in any case.
+        height: in cells.
+        width: in cells.
+        halo: cells around a part of the result that it depends on.
+        area: largest window, in cells; squares of four halos are allowed in any case.
     """
     least = max(_HALOS * halo, _SMALLEST)
     area = max(area, least**2)
@@ -111,9 +121,9 @@ def lay_out_fixed(height: int, width: int, *, halo: int, sides: Sequence[int]) -
     """Cover an image with square windows of one of these sides: the one that costs least in all.
 
     Args:
-        height: of the latents.
-        width: of the latents.
-        halo: latent pixels around a part of the result that it depends on.
+        height: in cells.
+        width: in cells.
+        halo: cells around a part of the result that it depends on.
         sides: of windows that a graph takes; the smallest is at most as large as the image.
     """
     options = []
@@ -123,7 +133,7 @@ def lay_out_fixed(height: int, width: int, *, halo: int, sides: Sequence[int]) -
             options.append((rows * columns * side**2, side, rows, columns))
     if not options:
         raise UnsupportedError(
-            f"latents of {width}×{height} can't be covered with windows of {list(sides)} whose "
+            f"{width}×{height} cells can't be covered with windows of {list(sides)} whose "
             f"surroundings are {2 * halo}: expected a graph that takes another size"
         )
     _, side, rows, columns = min(options)
@@ -145,11 +155,11 @@ def run_windows(
 
     Args:
         array: ``[1, C, H, W]``.
-        layout: over the latents.
+        layout: in cells.
         run: the stage.
         put: given each window and the part ``[1, D, h, w]`` of the result that it gives.
-        reads: pixels of ``array`` along a latent pixel's side.
-        writes: pixels of the result along a latent pixel's side.
+        reads: pixels of ``array`` along a cell's side.
+        writes: pixels of the result along a cell's side.
     """
     for window in layout:
         y, x = window.y, window.x
