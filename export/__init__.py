@@ -5,7 +5,7 @@ from .extend import Extension, extend_bundle
 from .files import check_target
 from .gate import Gate
 from .model.bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
-from .model.baked import Baked
+from .model.baked import Baked, BakedTinySR
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, find_targets
 
@@ -15,6 +15,7 @@ __all__ = [
     "PRECISIONS",
     "TARGETS",
     "Baked",
+    "BakedTinySR",
     "ExportOptions",
     "Extension",
     "Gate",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from tinysr import paths
 from tinysr.atomic import share
@@ -17,7 +16,6 @@ from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import MANIFEST_NAME, Artifact, FileEntry, Manifest, read_manifest, to_json
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.integrity import find_fault
-from tinysr.stages import StageName
 
 from .files import replace_whole
 from .gate import Gate, hold
@@ -121,7 +119,7 @@ def _check_graphs(bundle: Bundle, precision: str) -> tuple[Artifact, ...]:
         )
     for name in PRECISIONS[precision]:
         stages = {graph.stage for graph in found if graph.precision == name}
-        if missing := [stage for stage in get_args(StageName) if stage not in stages]:
+        if missing := [stage for stage in bundle.manifest.chain.graphs if stage not in stages]:
             raise BundleError(
                 f"{bundle.folder}: expected a graph in {name} of every stage, found none of "
                 f"{', '.join(missing)}: export the model again"

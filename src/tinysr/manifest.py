@@ -231,10 +231,11 @@ def _refuse_earlier(path: Path, data: bytes) -> None:
     """
     version = _Version.model_validate_json(data).schema_version
     if version != SCHEMA_VERSION:
-        maker = "an older" if version < SCHEMA_VERSION else "a newer"
+        old = version < SCHEMA_VERSION
+        maker, way = ("an older", "export it again") if old else ("a newer", "update tinysr")
         raise BundleError(
             f"{path}: made by {maker} tinysr (manifest {version}, this one reads "
-            f"{SCHEMA_VERSION}): export it again"
+            f"{SCHEMA_VERSION}): {way}"
         )
 
 

@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.fake_backend import PORTS, SCALE, FakeBackend, gated, make_bundle, off_by, right
+from tests.support.chains import make_chain
+from tests.support.fake_backend import (
+    PORTS,
+    SCALE,
+    TILE,
+    FakeBackend,
+    gated,
+    make_bundle,
+    off_by,
+    right,
+)
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import read_manifest
 from tinysr.parity import Reference, gate_bundle, run_parity, with_verdicts
@@ -55,7 +65,7 @@ def test_one_nan_on_one_smooth_tile_fails_the_artifact(
     black = next(r for r in references if r.image.name == "black")
 
     def wrong(stage: StageName, outputs: Array) -> Array:
-        if stage == "upscale" and np.array_equal(outputs[0], black.upscaled):
+        if stage == "upscale" and np.array_equal(outputs[0], black.fields["upscaled"]):
             outputs[0, 0, 0, 0] = np.nan
         return outputs
 
@@ -94,14 +104,16 @@ def test_lanes_of_a_batch_that_are_swapped_fail(
 def test_latents_are_given_and_expected_in_the_graphs_units(
     references: tuple[Reference, ...],
 ) -> None:
-    one = references[0]
-    assert np.array_equal(one.ends("encoder", SCALE)[1], one.z * np.float32(SCALE))
-    assert np.array_equal(one.ends("decoder", SCALE)[0], (one.z - one.v) * np.float32(SCALE))
-    assert np.array_equal(one.ends("upscale", SCALE)[1], one.upscaled)
+    one, chain = references[0], make_chain(TILE, unit=SCALE)
+    restored = one.fields["restored"]
+    assert np.array_equal(one.ends("encoder", chain)[1], one.fields["latents"] * np.float32(SCALE))
+    assert np.array_equal(one.ends("decoder", chain)[0], restored * np.float32(SCALE))
+    assert np.array_equal(one.ends("upscale", chain)[1], one.fields["upscaled"])
 
 
 def test_eager_outputs_are_not_clamped(references: tuple[Reference, ...]) -> None:
-    assert any(r.upscaled.min() < 0 or r.upscaled.max() > 1 for r in references)
+    images = [reference.fields["upscaled"] for reference in references]
+    assert any(image.min() < 0 or image.max() > 1 for image in images)
 
 
 def test_an_artifact_that_was_not_run_keeps_its_verdict(

@@ -9,11 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from tests.support.chains import make_chain
 from tinysr.manifest import (
     Artifact,
     BakeProof,
     FileEntry,
-    Halo,
     Host,
     Manifest,
     Port,
@@ -34,8 +34,8 @@ CONFIG = ModelConfig(
 )
 PORTS: dict[StageName, tuple[str, str]] = {
     "encoder": ("image", "latents"),
-    "transformer": ("latents", "velocity"),
-    "decoder": ("latents", "upscaled"),
+    "transformer": ("latents", "restored"),
+    "decoder": ("restored", "upscaled"),
     "upscale": ("image", "upscaled"),
 }
 
@@ -73,7 +73,7 @@ class FakeBackend(Backend):
 
     def open(self, bundle: Bundle, artifact: Artifact) -> Session:
         bundle.path(artifact)
-        ends = [r.ends(artifact.stage, bundle.manifest.latent_scale) for r in self._references]
+        ends = [r.ends(artifact.stage, bundle.manifest.chain) for r in self._references]
         return LookUp(artifact, ends, self._wrong)
 
 
@@ -102,11 +102,8 @@ def make_bundle(
         name=name,
         family="tinysr",
         config=CONFIG.to_dict(),
+        chain=make_chain(TILE, channels=CONFIG.vae.latent_channels, unit=SCALE),
         tile=TILE,
-        overlap=8,
-        halo=Halo(encoder=8, decoder=8),
-        feature_bytes=32768,
-        latent_scale=SCALE,
         source=Source(kind="preset", name="tiny", sha256="0" * 64, trained=False),
         bake=BakeProof(difference=0, tolerance=1e-4, passes=()),
         artifacts=tuple(

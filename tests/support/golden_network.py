@@ -7,13 +7,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.manifest import Artifact, BakeProof, FileEntry, Halo, Host, Manifest, Port, Source
-from tinysr.runtime.geometry import SCALE
+from tests.support.chains import make_chain
+from tinysr.manifest import Artifact, BakeProof, FileEntry, Host, Manifest, Port, Source
 from tinysr.runtime.network import Network
 from tinysr.runtime.session import Array, Session
 from tinysr.stages import StageName
 
-TILE, OVERLAP, HALO = 16, 2, Halo(encoder=2, decoder=1)
+SCALE = 4
+
+TILE, OVERLAP, HALO = 16, 2, 1
 """Of the toy network: 8 latents a side, and what its cross-shaped filter reads."""
 
 STAGES: tuple[StageName, ...] = ("encoder", "transformer", "decoder")
@@ -28,7 +30,7 @@ class Toy(Session):
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         (array,) = feeds.values()
-        stage = {"encoder": encode, "transformer": velocity, "decoder": decode}[self.artifact.stage]
+        stage = {"encoder": encode, "transformer": restore, "decoder": decode}[self.artifact.stage]
         return {self.artifact.outputs[0].name: stage(array)}
 
     def _close(self) -> None:
@@ -41,10 +43,10 @@ def encode(image: Array) -> Array:
     return _cross(split.reshape(n, c * 4, h // 2, w // 2))
 
 
-def velocity(latents: Array) -> Array:
+def restore(latents: Array) -> Array:
     side = np.arange(latents.shape[-1], dtype=np.float32)
     ramp = (side[None, :] - side[:, None]) / np.float32(len(side))
-    return np.float32(0.02) * latents + np.float32(0.01) * ramp
+    return latents - (np.float32(0.02) * latents + np.float32(0.01) * ramp)
 
 
 def decode(latents: Array) -> Array:
@@ -69,8 +71,8 @@ def toy_network() -> Network:
     file = FileEntry(path="toy", sha256="0" * 64, size=0)
     ports: dict[StageName, tuple[Port, Port]] = {
         "encoder": (_port("image", 3, "H"), _port("latents", 12, "h")),
-        "transformer": (_port("latents", 12, "t"), _port("velocity", 12, "t")),
-        "decoder": (_port("latents", 12, "h"), _port("upscaled", 3, "8h")),
+        "transformer": (_port("latents", 12, "t"), _port("restored", 12, "t")),
+        "decoder": (_port("restored", 12, "h"), _port("upscaled", 3, "8h")),
     }
     artifacts = tuple(
         Artifact(
@@ -87,11 +89,8 @@ def toy_network() -> Network:
         name="toy",
         family="toy",
         config={},
+        chain=make_chain(TILE, overlap=OVERLAP, halos=(HALO, HALO), channels=12, held=1),
         tile=TILE,
-        overlap=OVERLAP,
-        halo=HALO,
-        feature_bytes=1,
-        latent_scale=1,
         source=Source(kind="toy", name="toy", sha256="0" * 64, trained=False),
         bake=BakeProof(difference=0, tolerance=0, passes=()),
         artifacts=artifacts,

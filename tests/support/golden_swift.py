@@ -14,24 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.chains import blend_whole, make_chain
 from tests.support.golden_network import (
     OVERLAP,
+    SCALE,
     TILE,
     as_bytes,
     decode,
     encode,
+    restore,
     toy_network,
-    velocity,
 )
 from tests.support.project import ROOT
 from tinysr.runtime.color import Wavelet, adain, color_fix
-from tinysr.runtime.geometry import SCALE, Planes, pad, plan, resize
+from tinysr.runtime.geometry import Planes, pad, plan, resize
+from tinysr.runtime.network.tiling import gaussian, lay_grid, place_tiles
+from tinysr.runtime.network.windows import Span, lay_out_fixed
 from tinysr.runtime.render import render
 from tinysr.runtime.rows import Clamped
 from tinysr.runtime.session import Array
 from tinysr.runtime.store import Store
-from tinysr.runtime.tiling import blend, gaussian, lay_grid, place_tiles
-from tinysr.runtime.windows import Span, lay_out_fixed
 
 PATH = ROOT / "runtime/swift/Tests/TinySRKitTests/Resources/golden.json"
 
@@ -89,7 +91,7 @@ def _windows(length: int, side: int, halo: int) -> dict[str, Any]:
 
 
 def _plan(width: int, height: int) -> dict[str, Any]:
-    found = plan(width, height, 128)
+    found = plan(width, height, make_chain(128))
     return {
         "tile": 128,
         "size": list(found.size),
@@ -102,14 +104,17 @@ def _plan(width: int, height: int) -> dict[str, Any]:
 
 
 def _gaussian(tile: int) -> dict[str, Any]:
-    return {"tile": tile, "weights": _array(gaussian(tile))}
+    line = gaussian(tile)
+    return {"tile": tile, "weights": _array(np.outer(line, line))}
 
 
 def _blend(height: int, width: int, tile: int, overlap: int) -> dict[str, Any]:
     rng = np.random.default_rng(height * width)
     latents = rng.standard_normal((1, 2, height, width), np.float32)
     ripple = rng.random((tile, tile), np.float32)
-    found = blend(latents, lay_grid(height, width, tile, overlap), lambda tiles: tiles * ripple)
+    found = blend_whole(
+        latents, lay_grid(height, width, tile, overlap), lambda tiles: tiles * ripple
+    )
     return {
         "tile": tile,
         "overlap": overlap,
@@ -160,7 +165,7 @@ def _render(
     shown = pixels[..., :3].astype(np.float32) / np.float32(255)
     straight = np.divide(shown, opacity, out=np.zeros_like(shown), where=opacity > 0)
     image = straight if alpha == "opaque" else np.concatenate([straight, opacity], axis=2)
-    rows = render(image, plan(width, height, TILE), toy_network(), color_fix(color))
+    rows = render(image, plan(width, height, make_chain(TILE)), toy_network(), color_fix(color))
     found = np.clip(rows.take(0, rows.shape[1]), 0, 1)
     seen = found[3:] if len(found) == 4 else np.ones_like(found[:1])
     return _case(name, pixels, np.concatenate([found[:3] * seen, seen]), color, stages=True)
@@ -170,16 +175,16 @@ def _render_pixels(name: str, width: int, height: int) -> dict[str, Any]:
     """Blend finished tiles, as a package without stages has to."""
     pixels = _picture(width, height, "opaque")
     source: Planes = pixels[..., :3].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-    padded = pad(source, plan(width, height, TILE).padded)
+    padded = pad(source, plan(width, height, make_chain(TILE)).padded)
     enlarged = padded.repeat(SCALE, axis=1).repeat(SCALE, axis=2)[None]
     rows, columns = enlarged.shape[2:]
     tiles = lay_grid(rows, columns, TILE * SCALE, OVERLAP * 2 * SCALE)
 
     def upscale(tiles: Array) -> Array:
         latents = encode(tiles[..., ::SCALE, ::SCALE])
-        return decode(latents - velocity(latents))
+        return decode(restore(latents))
 
-    blended = blend(enlarged, tiles, upscale)[0, :, : height * SCALE, : width * SCALE]
+    blended = blend_whole(enlarged, tiles, upscale)[0, :, : height * SCALE, : width * SCALE]
     found = np.clip(adain(as_bytes(blended).astype(np.float32) / np.float32(255), source), 0, 1)
     opaque = np.concatenate([found, np.ones_like(found[:1])])
     return _case(name, pixels, opaque, "adain", stages=False)

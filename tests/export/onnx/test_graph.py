@@ -16,12 +16,12 @@ from tests.support.tiny_models import TILE, difference, noise, tiny_model
 from tests.support.tracing import Traced
 from tinysr.export import BakedTinySR, bake
 from tinysr.export.model.baked_transformer import BakedBlock, MatMulLinear, Modulated
-from tinysr.export.onnx.compose import upscale_graph
+from tinysr.export.onnx.compose import compose_whole
 from tinysr.export.onnx.graph import export_stage
 from tinysr.export.onnx.simplify import simplify
 from tinysr.export.onnx.weights import WeightFile, attach
 from tinysr.manifest import read_manifest
-from tinysr.stages import StageName
+from tinysr.stages import Chain, StageName
 
 TOLERANCE = 1e-5
 """Of a graph on ONNX Runtime against PyTorch, relative to the output's largest value."""
@@ -30,11 +30,11 @@ OPERATIONS: dict[StageName, set[str]] = {
     "encoder": {"Pad", "Conv", "DepthToSpace", "Relu", "Add"},
     "transformer": {
         *{"Conv", "Reshape", "Transpose", "LayerNormalization", "MatMul", "Add"},
-        *{"Split", "Softmax", "Gelu"},
+        *{"Split", "Softmax", "Gelu", "Sub"},
     },
     "decoder": {"Tanh", "Conv", "Relu", "Add", "Resize"},
 }
-OPERATIONS["upscale"] = {"Sub"}.union(*OPERATIONS.values())
+OPERATIONS["upscale"] = set().union(*OPERATIONS.values())
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -43,14 +43,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("stage", STAGES)
 def test_the_image_or_its_latents_are_the_only_input(stage: StageName, bundle: Path) -> None:
     names = [value.name for value in graph(bundle, stage).input]
-    assert names == ["image" if stage in ("encoder", "upscale") else "latents"]
+    assert names == [{"transformer": "latents", "decoder": "restored"}.get(stage, "image")]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_only_the_operations_of_the_image_are_left(stage: StageName, bundle: Path) -> None:
     counts = Counter(node.op_type for node in graph(bundle, stage).node)
     assert set(counts) == OPERATIONS[stage]
-    assert counts["Sub"] == (1 if stage == "upscale" else 0)
+    assert counts["Sub"] == (1 if stage in ("transformer", "upscale") else 0)
     assert {node.domain for node in graph(bundle, stage).node} == {""}
 
 
@@ -76,14 +76,11 @@ def test_a_graph_says_what_it_is(stage: StageName, bundle: Path) -> None:
     assert (opset.domain, 18 <= opset.version <= 22) == ("", True)
     metadata = {prop.key: prop.value for prop in proto.metadata_props}
     manifest = read_manifest(bundle)
+    assert Chain.model_validate_json(metadata.pop("chain")) == manifest.chain
     assert metadata == {
         "checkpoint": "tiny.safetensors",
         "checkpoint_kind": "single-file",
         "checkpoint_sha256": manifest.source.sha256,
-        "halo_decoder": str(manifest.halo.decoder),
-        "halo_encoder": str(manifest.halo.encoder),
-        "latent_scale": repr(manifest.latent_scale),
-        "overlap": str(manifest.overlap),
         "precision": "fp32",
         "scale": "4",
         "stage": stage,
@@ -101,7 +98,7 @@ def test_values_bear_the_names_of_the_modules_that_made_them(
 ) -> None:
     paths = {name: module for name, module in baked.named_modules() if name}
     values = {name for node in graph(bundle, stage).node for name in node.output}
-    ports = {"latents", "velocity", "hr_latents", "upscaled"}
+    ports = {"latents", "restored", "upscaled"}
     named = {name for name in values - ports if "/" not in name}
     assert named <= paths.keys()
     kinds = (torch.nn.Conv2d, MatMulLinear, Modulated, BakedBlock)
@@ -136,9 +133,8 @@ def test_a_graph_for_two_tiles_takes_two(
 ) -> None:
     weights = WeightFile(tmp_path / "weights.bin", baked.state_dict())
     parts: tuple[StageName, ...] = ("encoder", "transformer", "decoder")
-    whole = upscale_graph(
-        [traced_once(baked, part, tile=TILE, batch=2) for part in parts], tile=TILE, batch=2
-    )
+    traced = [traced_once(baked, part, tile=TILE, batch=2) for part in parts]
+    whole = compose_whole(traced, baked.chain, tile=TILE, batch=2)
     path = tmp_path / "two.onnx"
     onnx.save(attach(simplify(whole).model, whole.weights, weights), path)
     lr = noise(2, 3, TILE, TILE)

@@ -24,9 +24,12 @@ from tinysr.runtime.bundle import Bundle
 
 
 def built(graphs: Path, stage: str = "transformer", **options: Any) -> bytes:
-    artifact = Bundle(graphs).artifact("onnx", stage, "fp16")  # type: ignore[arg-type]
+    bundle = Bundle(graphs)
+    artifact = bundle.artifact("onnx", stage, "fp16")
     settings = TensorRTOptions(**options)
-    profile = choose_profile(artifact.inputs[0], artifact.stage, settings, tile=TILE, batch=1)
+    profile = choose_profile(
+        artifact.inputs[0], bundle.manifest.chain, settings, tile=TILE, batch=1
+    )
     graph = graphs / artifact.file.path
     build = EngineBuild(graph=graph, label="x", profile=profile, options=settings)
     with tempfile.TemporaryDirectory() as folder:

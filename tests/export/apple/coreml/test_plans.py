@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.support.chains import make_chain
 from tests.support.said import said
 from tests.support.tiny_models import TILE, noise
 from tinysr.calibration import find_quantization, hold_to_budget
@@ -20,12 +21,12 @@ from tinysr.calibration.bits.sensitivity import promote
 from tinysr.calibration.schemes import SCHEMES
 from tinysr.calibration.traced.fake import fake_quantize
 from tinysr.errors import CalibrationError, UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions
+from tinysr.export import Baked, BakedTinySR, ExportOptions
 from tinysr.export.apple.coreml.convert import Recipe, convert_stage
 from tinysr.export.apple.coreml.package import save
 from tinysr.export.apple.coreml.prepare import prepare
 from tinysr.export.apple.coreml.rounding import count_stored_bits, list_formats, round_weight
-from tinysr.export.apple.ports import FUNCTIONS
+from tinysr.export.apple.ports import list_functions
 from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.files import load_any_plan
 from tinysr.export.plans.precision import PrecisionPlan
@@ -34,12 +35,14 @@ from tinysr.models import Loaded
 from tinysr.models.checkpoints import save_single_file
 from tinysr.runtime.mil import Interpreter, load_program
 
+FUNCTIONS = list_functions(make_chain(TILE))
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def interpreted(model: BakedTinySR, recipe: Recipe, path: Path) -> np.ndarray:
+def interpreted(model: Baked, recipe: Recipe, path: Path) -> np.ndarray:
     """Return what a package of the transformer computes."""
     ports = FUNCTIONS[2]
     save({"main": convert_stage(model, ports, recipe)}, path)

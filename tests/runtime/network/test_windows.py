@@ -13,8 +13,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysr.runtime.session import Array
-from tinysr.runtime.windows import (
+from tinysr.runtime.network.windows import (
     Span,
     Window,
     WindowLayout,
@@ -23,6 +22,7 @@ from tinysr.runtime.windows import (
     lay_out_squares,
     run_windows,
 )
+from tinysr.runtime.session import Array
 
 KERNEL = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 2, 3, 3), np.float32))
 

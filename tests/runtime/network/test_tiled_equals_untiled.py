@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.support.tiny_models import TILE, tiny_loaded
 from tinysr.export import ExportOptions, export_bundle
 from tinysr.manifest import read_manifest
 from tinysr.runtime import Upscaler
+from tinysr.stages import Windows
 
 WINDOWS = {1: (40, 36), 2: (75, 47), 6: (91, 62), 30: (131, 90)}
 """Width and height of an image that takes so many windows, at least."""
@@ -24,6 +26,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiled") / "tiny"
     export_bundle(tiny_loaded(), folder, ExportOptions(tile=TILE))
     return folder
+
+
+def widest_halo(folder: Path) -> int:
+    stages = read_manifest(folder).chain.stages
+    return max(s.division.halo for s in stages if isinstance(s.division, Windows))
 
 
 def image(width: int, height: int) -> NDArray[np.float32]:
@@ -43,7 +50,7 @@ def upscaled(
 @pytest.mark.parametrize("count", WINDOWS)
 def test_windows_change_nothing(bundle: Path, count: int) -> None:
     pixels = image(*WINDOWS[count])
-    side = 2 * 2 * read_manifest(bundle).halo.decoder + 10 if count > 1 else 1000
+    side = 2 * 2 * widest_halo(bundle) + 10 if count > 1 else 1000
     whole, least = upscaled(bundle, pixels, 1000)
     tiled, steps = upscaled(bundle, pixels, side)
     assert steps - least >= 2 * (count - 1)
@@ -55,9 +62,13 @@ def test_half_the_halo_is_not_enough(bundle: Path, tmp_path: Path) -> None:
     """That the halo is as small as it can be is shown in test_models_receptive_field."""
     pixels = image(131, 90)
     folder = shutil.copytree(bundle, tmp_path / "short")
-    halo = read_manifest(bundle).halo
-    short = {"encoder": halo.encoder // 2, "decoder": halo.decoder // 2}
-    edit_manifest(folder, lambda data: data.update(halo=short))
-    side = 4 * halo.decoder + 10
+
+    def shorten(data: dict[str, Any]) -> None:
+        for stage in data["chain"]["stages"]:
+            if stage["division"]["kind"] == "windows":
+                stage["division"]["halo"] //= 2
+
+    edit_manifest(folder, shorten)
+    side = 4 * widest_halo(bundle) + 10
     whole, tiled = upscaled(bundle, pixels, 1000)[0], upscaled(folder, pixels, side)[0]
     assert np.abs(tiled - whole).max() > 1e-4
