@@ -98,35 +98,48 @@ def export_stage(model: Baked, stage: StageName, *, tile: int, batch: int | None
         axes |= dict(zip((2, 3), _name_sides(reads), strict=True))
     # Two tiles, or tracing takes the batch for the constant one.
     example = example_input(model, stage, tile, 2 if 0 in axes else batch or 1)
-    dynamic = ({axis: _open(chain, stage, axis, name) for axis, name in axes.items()},)
-    with _silence():
-        program = torch.onnx.export(
-            _Stage(model, stage).eval(),
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            dynamic_shapes=dynamic if axes else None,
-            input_names=[reads.name],
-            output_names=[gives.name],
-            verbose=False,
-        )
+    module = _Stage(model, stage).eval()
+    try:
+        program = _trace(module, example, _open(axes, 1), reads, gives)
+    except torch.onnx.OnnxExporterError:
+        own = chain.stage(stage)  # a stage of tiles alone has nothing that could be opened further
+        each = own.align * chain.cell(own) // reads.pixels_per_cell
+        if each == 1 or not axes:
+            raise
+        program = _trace(module, example, _open(axes, each), reads, gives)
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     paths = {name for name, _ in model.named_modules() if name}
     _name_values(program.model.graph, stage, paths)
     weights = _move_weights_to_inputs(program.model.graph, set(model.state_dict()))
     proto = ir.to_proto(program.model)
-    _clean(proto, _output_shape(chain, stage, tile, axes))
+    _clean(proto, axes, _output_shape(chain, stage, tile, axes))
     return StageGraph(stage=stage, model=proto, weights=weights)
 
 
-def _open(chain: Chain, stage: StageName, axis: int, name: str) -> Any:
-    """Return an open dimension; sides divide by what a cell is to the stage's input."""
-    if axis == 0:
-        return torch.export.Dim(name)
-    own = chain.stage(stage)
-    each = own.align * chain.cell(own) // chain.field(own.reads).pixels_per_cell
-    return torch.export.Dim(name) if each == 1 else each * torch.export.Dim(f"{name}_cells")
+def _trace(
+    module: nn.Module, example: Tensor, dims: dict[int, Any], reads: Field, gives: Field
+) -> torch.onnx.ONNXProgram | None:
+    with _silence():
+        return torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=(dims,) if dims else None,
+            input_names=[reads.name],
+            output_names=[gives.name],
+            verbose=False,
+        )
+
+
+def _open(axes: Mapping[int, str], each: int) -> dict[int, Any]:
+    """Return open dimensions, whose sides divide by a number."""
+    dims = {axis: torch.export.Dim(name) for axis, name in axes.items()}
+    return {
+        axis: dim if each == 1 or axis == 0 else each * torch.export.Dim(f"{axes[axis]}_cells")
+        for axis, dim in dims.items()
+    }
 
 
 def _name_sides(field: Field) -> tuple[str, str]:
@@ -182,7 +195,9 @@ def _output_shape(
     return tuple(shape)
 
 
-def _clean(proto: onnx.ModelProto, output_shape: tuple[int | str, ...]) -> None:
+def _clean(
+    proto: onnx.ModelProto, axes: Mapping[int, str], output_shape: tuple[int | str, ...]
+) -> None:
     """Drop the exporter's traces (stack traces hold this machine's paths) and its formulas."""
     proto.ClearField("metadata_props")
     proto.ClearField("doc_string")
@@ -193,6 +208,8 @@ def _clean(proto: onnx.ModelProto, output_shape: tuple[int | str, ...]) -> None:
         node.ClearField("doc_string")
     for value in (*proto.graph.input, *proto.graph.output):
         value.ClearField("metadata_props")
+    for axis, name in axes.items():
+        proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     for dim, size in zip(
         proto.graph.output[0].type.tensor_type.shape.dim[1:], output_shape[1:], strict=True
     ):

@@ -176,7 +176,9 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
 def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int]:
     """Walk the network before it is built, and return how many layers compute in which type."""
     label = f"{FOLDER}/{graph.stage} {graph.precision}"
-    kept = find_kept_modules(job.plan(graph.precision), job.whole[graph.precision])
+    kept = find_kept_modules(
+        job.plan(graph.precision), job.whole[graph.precision], job.graphs.chain
+    )
 
     def work(_: TellStep) -> dict[str, int]:
         path = job.graphs.bundle / graph.file.path

@@ -12,7 +12,7 @@ from tinysr.stages import StageName
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, Joined, Session
-from ..tensorrt.chain import DeviceChain, explain_apart
+from ..tensorrt.chain import DeviceChain
 from ..tensorrt.cuda import Cuda
 from ..tensorrt.device import EXTRA, cuda_runtime, explain_no_gpu, find_gpu
 from ..tensorrt.engine import explain_unfit, load_engine
@@ -90,8 +90,6 @@ class TensorRTSession(Session):
             if not isinstance(session, TensorRTSession):
                 return None
             stages.append(session.execution)
-        if explain_apart(stages):
-            return None
         return DeviceChain(self.execution.cuda, stages)
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:

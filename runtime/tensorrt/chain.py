@@ -10,34 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinysr.errors import BundleError, UnsupportedError
+from tinysr.errors import BundleError
 
 from .cuda import Cuda, DeviceBuffer, PinnedBuffer
 from .execution import Execution
 
-__all__ = ["DeviceChain", "explain_apart"]
+__all__ = ["DeviceChain"]
 
 Array = NDArray[np.floating[Any]]
 
 
-def explain_apart(stages: Sequence[Execution]) -> str:
-    """Return why stages can't be one chain; or "".
-
-    Each later stage's input takes the place of what the one before writes. A stage that was built
-    for small images leaves too little of it.
-    """
-    for before, stage in pairwise(stages):
-        if stage.source.size > before.sink.size:
-            return (
-                f"{stage.artifact.label}: expected inputs of at most the {before.sink.size} bytes "
-                f"that {before.artifact.label} writes, found {stage.source.size}: build with "
-                "larger --engine-sides"
-            )
-    return ""
-
-
 class DeviceChain:
-    """All stages as one CUDA graph over shared buffers: each reads where the one before writes."""
+    """All stages as one CUDA graph: each reads where the one before writes."""
 
     def __init__(self, cuda: Cuda, stages: Sequence[Execution]) -> None:
         """Join the stages; whoever opened them closes them, after the chain.
@@ -45,21 +29,23 @@ class DeviceChain:
         Args:
             cuda: the device.
             stages: in their order.
-
-        Raises:
-            UnsupportedError: they can't be joined, as :func:`explain_apart` says.
         """
-        if problem := explain_apart(stages):
-            raise UnsupportedError(problem)
         self._cuda, self._stages = cuda, tuple(stages)
         self._graph: Any = None
         self._shapes: tuple[tuple[int, ...], ...] = ()
         self._host_in: PinnedBuffer | None = None
         self._host_out: PinnedBuffer | None = None
         with ExitStack() as opened:
-            for before, stage in pairwise(self._stages):
+            # What two stages share is the larger of their buffers: each still runs alone in it.
+            shared = [
+                max(before.sink, stage.source, key=lambda buffer: buffer.size).address
+                for before, stage in pairwise(self._stages)
+            ]
+            sources = [self._stages[0].source.address, *shared]
+            sinks = [*shared, self._stages[-1].sink.address]
+            for stage, source, sink in zip(self._stages, sources, sinks, strict=True):
                 opened.callback(stage.unbind)
-                stage.bind(before.sink.address, stage.sink.address)
+                stage.bind(source, sink)
             opened.callback(self._drop)
             self._opened = opened.pop_all()
 

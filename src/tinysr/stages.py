@@ -19,6 +19,7 @@ from tinysr.records import StrictRecord
 __all__ = [
     "IMAGE",
     "RESULT",
+    "STEP",
     "WHOLE",
     "Chain",
     "Division",
@@ -39,6 +40,9 @@ RESULT = "upscaled"
 WHOLE = "upscale"
 """Name of the graph of all stages in one, for tiles of one size; and of the only stage of a chain
 that has but one."""
+
+STEP = "step"
+"""Name of the module, in a stage that restores, which subtracts: it computes in fp32."""
 
 _COLOURS = 3
 

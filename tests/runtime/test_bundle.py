@@ -107,7 +107,7 @@ def test_a_manifest_that_does_not_fit_is_refused(
     [(1, "made by an older tinysr .*: export it again"), (3, "made by a newer .*: update tinysr")],
 )
 def test_a_manifest_of_another_schema_is_refused(folder: Path, version: int, words: str) -> None:
-    edit_manifest(folder, lambda data: (data.clear(), data.update(schema_version=version)))
+    edit_manifest(folder, lambda data: data.update(schema_version=version, chain=None))
     refused(folder, words)
 
 

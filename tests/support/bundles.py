@@ -151,7 +151,8 @@ def _restore(kernel: np.ndarray) -> np.ndarray:
     """Return the 3×3 kernel that gives the input less what a kernel gives."""
     kept = np.zeros_like(kernel)
     kept[:, :, 1, 1] = np.eye(len(kernel), dtype=kernel.dtype)
-    return kept - kernel
+    restored: np.ndarray = kept - kernel
+    return restored
 
 
 def entry(folder: Path, path: str) -> FileEntry:

@@ -153,12 +153,12 @@ def test_the_manifest_describes_the_ports(bundle: Path) -> None:
     assert ports == {
         "encoder": (
             ("batch", 3, "height", "width"),
-            ("batch", 16, "latent_height", "latent_width"),
+            ("batch", 16, "latents_height", "latents_width"),
         ),
         "transformer": (latents, latents),
         "decoder": (
-            ("batch", 16, "latent_height", "latent_width"),
-            ("batch", 3, "image_height", "image_width"),
+            ("batch", 16, "restored_height", "restored_width"),
+            ("batch", 3, "upscaled_height", "upscaled_width"),
         ),
         "upscale": (("batch", 3, TILE, TILE), ("batch", 3, 4 * TILE, 4 * TILE)),
     }

@@ -31,9 +31,9 @@ def test_simplifying_is_proved(stage: StageName, bundle: Path) -> None:
 def test_the_whole_is_proved_by_what_its_stages_computed(bundle: Path) -> None:
     image = noise(1, *tile_shape("upscale")).numpy()
     z = compute(file(bundle, "encoder"), image)
-    v = compute(file(bundle, "transformer"), z)
+    restored = compute(file(bundle, "transformer"), z)
     whole = compute(file(bundle, "upscale"), image)
-    assert np.array_equal(whole, compute(file(bundle, "decoder"), z - v))
+    assert np.array_equal(whole, compute(file(bundle, "decoder"), restored))
 
 
 def another_operation(proto: onnx.ModelProto) -> None:

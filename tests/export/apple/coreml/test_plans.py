@@ -47,7 +47,7 @@ def interpreted(model: Baked, recipe: Recipe, path: Path) -> np.ndarray:
     ports = FUNCTIONS[2]
     save({"main": convert_stage(model, ports, recipe)}, path)
     z = noise(1, 16, TILE // 2, TILE // 2).numpy()
-    return Interpreter(load_program(path).functions["main"]).run({"latents": z})["velocity"]
+    return Interpreter(load_program(path).functions["main"]).run({"latents": z})["restored"]
 
 
 def test_layers_are_rounded_as_packages_store_them(
