@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tinysr import paths
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import (
     MANIFEST_NAME,
@@ -20,7 +21,7 @@ from tinysr.manifest import (
     to_json,
 )
 from tinysr.models import Loaded
-from tinysr.stages import WHOLE, Chain
+from tinysr.stages import WHOLE
 
 from .files import describe_file, replace_whole
 from .gate import Gate, hold

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinysr.chain import Chain
 from tinysr.manifest import Artifact
-from tinysr.stages import Chain
 
 from .model.baked import Baked
 from .options import ExportOptions, Finish, Plan, TargetSettings, TellStep

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tinysr.chain import Chain
 from tinysr.errors import ImageError
-from tinysr.stages import Chain
 
 __all__ = [
     "ImageSize",

@@ -9,10 +9,11 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Final
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, require
 from tinysr.facts import CoreMLFacts
 from tinysr.manifest import Artifact, Manifest, Verdict
-from tinysr.stages import Chain, Windows
+from tinysr.stages import Windows
 
 __all__ = ["mobile_page"]
 

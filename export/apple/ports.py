@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinysr.stages import IMAGE, RESULT, WHOLE, Chain, Field, StageName
+from tinysr.chain import Chain
+from tinysr.stages import IMAGE, RESULT, WHOLE, Field, StageName
 
 __all__ = ["PACKAGE", "FunctionPorts", "list_functions", "package_name"]
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinysr.chain import Chain
 from tinysr.models import SCALE
-from tinysr.stages import Chain
 
 from .baked_transformer import BakedTransformer, SplitAttention
 from .typed import BORDER, Typed, as_type

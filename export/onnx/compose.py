@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from tinysr.stages import WHOLE, Chain
+from tinysr.chain import Chain
+from tinysr.stages import WHOLE
 
 from .graph import OPSET, StageGraph
 

@@ -26,7 +26,8 @@ import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from tinysr.stages import IMAGE, Chain, Field, StageName
+from tinysr.chain import Chain
+from tinysr.stages import IMAGE, Field, StageName
 
 from ..model.baked import Baked
 

@@ -13,9 +13,10 @@ import onnx
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import Artifact, FileEntry, Port, Simplification
-from tinysr.stages import WHOLE, Chain, StageName
+from tinysr.stages import WHOLE, StageName
 
 from ..files import describe_file
 from ..options import Finish, TargetSettings

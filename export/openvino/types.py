@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, ElementTree, SubElement
 
-from tinysr.stages import Chain, Stage
+from tinysr.chain import Chain
+from tinysr.stages import Stage
 
 __all__ = ["keep_wide", "list_kept"]
 

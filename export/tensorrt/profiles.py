@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import onnx
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import Port
-from tinysr.stages import Chain
 
 from .options import SizeRange, TensorRTOptions
 

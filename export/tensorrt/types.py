@@ -14,8 +14,9 @@ from typing import Any
 
 import onnx
 
+from tinysr.chain import Chain
 from tinysr.errors import GateError
-from tinysr.stages import STEP, WHOLE, Chain
+from tinysr.stages import STEP, WHOLE
 
 from ..onnx.graph import node_module
 from ..plans.precision import PrecisionPlan

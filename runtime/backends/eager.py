@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, require
 from tinysr.manifest import Artifact, FileEntry, Port
-from tinysr.stages import WHOLE, Chain, StageName
+from tinysr.stages import WHOLE, StageName
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, RunOptions, Session

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinysr.chain import Chain
 from tinysr.errors import ImageError
-from tinysr.stages import Chain, Stage, Tiles, Whole
+from tinysr.stages import Stage, Tiles, Whole
 
 from .tiling import Grid, lay_grid
 from .windows import WindowLayout, lay_out, lay_out_fixed, lay_out_squares

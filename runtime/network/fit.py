@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import Manifest
-from tinysr.stages import Chain, Stage, StageName, Tiles
+from tinysr.stages import Stage, StageName, Tiles
 
 from ..session import Session
 

@@ -116,10 +116,10 @@ def blend(
         ]
         results = run(np.concatenate(cut))
         for (top, left), result in zip(corners, results, strict=True):
-            band.move(top * writes, put)
+            band.advance(top * writes, put)
             band.add(left * writes, result, weight)
         done(len(corners))
-    band.move(None, put)
+    band.advance(None, put)
 
 
 class _Band:
@@ -133,7 +133,7 @@ class _Band:
         self._top = 0
         self._sums: Floats | None = None
 
-    def move(self, top: int | None, put: Put) -> None:
+    def advance(self, top: int | None, put: Put) -> None:
         """Go down to a row of the result, and give what lies above it; all of it with None."""
         last = self._top + self._side
         rows = last - self._top if top is None else top - self._top

@@ -16,11 +16,13 @@ from pydantic import (
 )
 
 from tinysr import paths
-from tinysr.entries import FileEntry, Sha256
+from tinysr.chain import Chain
+from tinysr.entries import FileEntry
 from tinysr.errors import BundleError
 from tinysr.facts import AnyFacts, FormatFacts, read_facts
+from tinysr.origin import BakeProof, Host, Source
 from tinysr.records import StrictRecord
-from tinysr.stages import Chain, StageName
+from tinysr.stages import StageName
 
 __all__ = [
     "MANIFEST_NAME",
@@ -120,40 +122,6 @@ class Artifact(StrictRecord):
     def label(self) -> str:
         """A short name for messages."""
         return f"{self.target}/{self.stage} {self.precision}"
-
-
-class Source(StrictRecord):
-    """The checkpoint a bundle was made from."""
-
-    kind: str
-    """The layout that was detected: preset, released, sd3 or single-file."""
-    name: str
-    """A preset's name, or the checkpoint folder's own name."""
-    sha256: Sha256
-    """Hash over every tensor of the checkpoint, names and shapes included, LoRA merged."""
-    lora_sha256: Sha256 | None = None
-    layers: tuple[int, ...] | None = None
-    """The transformer layers that were kept of a full SD3 checkpoint; null when all were."""
-    trained: bool
-    """False for a preset that has a seed in place of weights."""
-
-
-class BakeProof(StrictRecord):
-    """The baked model held against the eager one, in fp32."""
-
-    difference: float
-    """Largest absolute difference over the largest absolute value of the eager output."""
-    tolerance: float
-    passes: tuple[str, ...]
-    """The passes that were run, in order."""
-
-
-class Host(StrictRecord):
-    """The machine that made the bundle."""
-
-    system: str
-    machine: str
-    python: str
 
 
 class Manifest(StrictRecord):

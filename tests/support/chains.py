@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tinysr.chain import Chain
 from tinysr.runtime.network.tiling import Grid, blend
 from tinysr.runtime.session import Array
-from tinysr.stages import IMAGE, RESULT, Chain, Field, Stage, Tiles, Windows
+from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles, Windows
 
 
 def make_chain(

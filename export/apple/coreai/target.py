@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from tinysr import paths
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, UnsupportedError, require
 from tinysr.export.files import describe_file
 from tinysr.export.onnx.graph import example_input
@@ -23,7 +24,7 @@ from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.target import Build, Target
 from tinysr.facts import CoreAIFacts
 from tinysr.manifest import Artifact, Port
-from tinysr.stages import Chain, Field
+from tinysr.stages import Field
 
 from ..coreml.package import AUTHOR, add_hash, find_licence
 from ..ports import FunctionPorts, list_functions

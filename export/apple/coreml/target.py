@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.export.model.integers import find_layers
 from tinysr.export.options import Finish, TargetSettings
@@ -14,7 +15,7 @@ from tinysr.export.plans.quantization import Format, QuantizationPlan
 from tinysr.export.target import Build, Target
 from tinysr.facts import CoreMLFacts
 from tinysr.manifest import Artifact, Port
-from tinysr.stages import WHOLE, Chain, Field
+from tinysr.stages import WHOLE, Field
 
 from ..documents import add_mobile_documents
 from ..ports import FunctionPorts, list_functions, package_name

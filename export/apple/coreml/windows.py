@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tinysr.stages import Chain, Windows
+from tinysr.chain import Chain
+from tinysr.stages import Windows
 
 __all__ = ["window_sides"]
 

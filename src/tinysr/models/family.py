@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tinysr.stages import Chain
+from tinysr.chain import Chain
 
 __all__ = ["OneStepModel"]
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from torch import nn
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.models.config import SCALE, ModelConfig, VaeConfig
 from tinysr.models.vae import Decoder, Encoder, ResidualBlock, SeparableConv
-from tinysr.stages import IMAGE, RESULT, Chain, Field, Stage, Tiles, Windows
+from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles, Windows
 
 __all__ = ["find_chain"]
 

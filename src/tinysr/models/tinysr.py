@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tinysr.chain import Chain
 from tinysr.models.config import ModelConfig
 from tinysr.models.family import OneStepModel
 from tinysr.models.one_step import OneStep
 from tinysr.models.receptive_field import find_chain
 from tinysr.models.transformer import Transformer
 from tinysr.models.vae import Decoder, Encoder
-from tinysr.stages import Chain
 
 __all__ = ["TinySR"]
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysr.chain import Chain
 from tinysr.manifest import Artifact
 from tinysr.metrics import Metrics, measure
-from tinysr.stages import RESULT, Chain
+from tinysr.stages import RESULT
 
 __all__ = ["gives_image", "measure_graph"]
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tinysr.chain import Chain
 from tinysr.errors import CheckpointError
 from tinysr.manifest import Artifact, Manifest
 from tinysr.models.family import OneStepModel
 from tinysr.progress import Progress
-from tinysr.stages import IMAGE, Chain, Field
+from tinysr.stages import IMAGE, Field
 from tinysr.suite.images import SuiteImage
 
 __all__ = [

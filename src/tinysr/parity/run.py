@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Artifact, Port
 from tinysr.metrics import Metrics
 from tinysr.progress import Progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
-from tinysr.stages import Chain
 
 from .gates import gate_db
 from .measures import gives_image, measure_graph

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError
 from tinysr.manifest import Manifest
 from tinysr.metrics import Metrics, measure
@@ -27,7 +28,7 @@ from tinysr.runtime.network import ImageWork, Network
 from tinysr.runtime.registry import create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
-from tinysr.stages import Chain, Tiles, Windows
+from tinysr.stages import Tiles, Windows
 from tinysr.suite.images import ImageArray, photo
 
 from .gates import SEAM_RATIO, gate_db

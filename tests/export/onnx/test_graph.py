@@ -14,6 +14,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from tests.support.graphs import STAGES, artifact, file, graph, inline, model, run, tile_shape
 from tests.support.tiny_models import TILE, difference, noise, tiny_model
 from tests.support.tracing import Traced
+from tinysr.chain import Chain
 from tinysr.export import BakedTinySR, bake
 from tinysr.export.model.baked_transformer import BakedBlock, MatMulLinear, Modulated
 from tinysr.export.onnx.compose import compose_whole
@@ -21,7 +22,7 @@ from tinysr.export.onnx.graph import export_stage
 from tinysr.export.onnx.simplify import simplify
 from tinysr.export.onnx.weights import WeightFile, attach
 from tinysr.manifest import read_manifest
-from tinysr.stages import Chain, StageName
+from tinysr.stages import StageName
 
 TOLERANCE = 1e-5
 """Of a graph on ONNX Runtime against PyTorch, relative to the output's largest value."""
