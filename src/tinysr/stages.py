@@ -191,7 +191,7 @@ class Chain(StrictRecord):
             for stage in self.stages
             if isinstance(stage.division, Tiles)
         )
-        return max(self.multiple, *(side // self.scale for side in tiles))
+        return max((self.multiple, *(side // self.scale for side in tiles)))
 
     def cell(self, stage: Stage) -> int:
         """Return the pixels of the result along the side of a stage's cell."""
