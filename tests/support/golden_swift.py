@@ -216,7 +216,8 @@ def _render_tiles(name: str, width: int, height: int, *, network: str) -> dict[s
     pixels = _picture(width, height, "opaque")
     source: Planes = pixels[..., :3].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
     padded = pad(source, plan(width, height, toy.chain).padded)
-    grid = lay_grid(*padded.shape[1:], TILE, OVERLAP * 2)  # cells are two pixels wide
+    _, rows, columns = padded.shape
+    grid = lay_grid(rows, columns, TILE, OVERLAP * 2)  # cells are two pixels wide
     blended = _run_tiles(padded[None], grid, toy.upscale, writes=scale)
     seen = as_bytes(blended[:, : height * scale, : width * scale]).astype(np.float32)
     found = np.clip(adain(seen / np.float32(255), source), 0, 1)
