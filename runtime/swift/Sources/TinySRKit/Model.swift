@@ -110,7 +110,8 @@ extension Package {
         }
         let (reads, gives) = spec.chain.ends(function)
         return try autoreleasepool {
-            let value = try reads.name == Chain.image
+            let value =
+                try reads.name == Chain.image
                 ? MLFeatureValue(pixelBuffer: Raster(input).pixelBuffer())
                 : multiArray(input, reads.name, of: model, function)
             let found = try predict(model, function, [reads.name: value], gives.name)
