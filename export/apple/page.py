@@ -13,7 +13,8 @@ from tinysr.chain import Chain
 from tinysr.errors import BundleError, require
 from tinysr.facts import CoreMLFacts
 from tinysr.manifest import Artifact, Manifest, Verdict
-from tinysr.stages import Windows
+from tinysr.records import StrictRecord
+from tinysr.stages import Tiles, Whole, Windows
 
 __all__ = ["mobile_page"]
 
@@ -83,9 +84,11 @@ def mobile_page(manifest: Manifest) -> str:
     environment.filters["wrapped"] = _wrap
     groups = _packages(manifest)
     packages = [_row(folder, group) for folder, group in groups.items()]
-    around = _surroundings(manifest.chain)
+    chain = manifest.chain
+    halos = _find_surroundings(chain)
+    around = max(halos, default=0)
     inner = manifest.tile - 2 * around
-    graphs = len(manifest.chain.graphs)
+    graphs = len(chain.graphs)
     staged = graphs > 1 and any(len(group) == graphs for group in groups.values())
     template = environment.from_string(_template())
     page: str = template.render(
@@ -94,8 +97,12 @@ def mobile_page(manifest: Manifest) -> str:
         first=packages[0],
         measured=_describe_verdicts(groups),
         staged=staged,
+        whole=_list_stages(chain, Whole),
+        windowed=_list_stages(chain, Windows),
+        tiled=_list_stages(chain, Tiles),
         around=around,
-        scale=manifest.chain.scale,
+        together=sum(halos),
+        scale=chain.scale,
         inner=inner,
         cost=f"{(manifest.tile / inner) ** 2:.1f}" if inner > 0 else "",
         licence=_licence(manifest),
@@ -103,14 +110,19 @@ def mobile_page(manifest: Manifest) -> str:
     return page
 
 
-def _surroundings(chain: Chain) -> int:
-    """Return the pixels around what a window gives that it depends on, on each side."""
-    halos = (
-        chain.pixels(stage, stage.division.halo)
+def _find_surroundings(chain: Chain) -> list[int]:
+    """Return the pixels around what a window gives that it depends on, by stages of windows."""
+    return [
+        chain.pixels(stage, -(-stage.division.halo // stage.align) * stage.align)
         for stage in chain.stages
         if isinstance(stage.division, Windows)
-    )
-    return max(halos, default=0)
+    ]
+
+
+def _list_stages(chain: Chain, kind: type[StrictRecord]) -> str:
+    """Return the names of the stages that are divided in one way, for a sentence."""
+    names = [f"`{stage.name}`" for stage in chain.stages if isinstance(stage.division, kind)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _template() -> str:
