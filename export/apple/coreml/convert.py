@@ -21,6 +21,7 @@ from tinysr.manifest import Stage
 from ..ports import FunctionPorts
 from .compress import compress
 from .narrow import IMAGE, narrow_selector
+from .norms import carry_norms
 from .sizes import allow_any_size
 from .tools import coremltools, silence_coremltools
 from .unsupported import explain_failure
@@ -118,7 +119,7 @@ def convert_stage(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> A
     if recipe.plan is not None:
         selector = narrow_selector(function, model, recipe.plan)
         precision = ct.transform.FP16ComputePrecision(op_selector=selector)
-    with silence_coremltools():
+    with silence_coremltools(), carry_norms():
         try:
             result = ct.convert(
                 traced,
