@@ -23,7 +23,7 @@ __all__ = ["carry_norms"]
 _FRONTEND = "coremltools.converters.mil.frontend.torch"
 
 _FP32_EPS = float(np.finfo(np.float32).eps)
-"""What PyTorch adds to a mean square where a module names nothing."""
+"""Epsilon of PyTorch's RMSNorm where a module names none."""
 
 
 @contextlib.contextmanager
