@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinysr.models.vae import ResidualBlock
@@ -77,8 +78,23 @@ class TypedLayerNorm(TypedLayer, nn.LayerNorm):
     """A norm over the last dimensions, of a type."""
 
 
-class TypedRMSNorm(TypedLayer, nn.RMSNorm):
-    """A norm by the mean square of the last dimensions, of a type."""
+class TypedRMSNorm(Typed, nn.RMSNorm):
+    """A norm by the mean square of the last dimensions, of a type.
+
+    In fp16 it is the layer norm of x beside -x, whose mean is zero and whose variance is the mean
+    square: one operation of one type, where graphs of PyTorch's own have a dozen in fp32.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[…, *shape]`` to the same shape."""
+        x = self.cast_input(x)
+        if self.compute is BORDER:
+            return nn.RMSNorm.forward(self, x)
+        *outer, length = self.normalized_shape
+        eps = torch.finfo(BORDER).eps if self.eps is None else self.eps
+        both = F.layer_norm(torch.cat([x, -x], -1), [*outer, 2 * length], eps=eps)
+        y = both[..., :length]
+        return y if self.weight is None else y * self.weight
 
 
 class TypedSiLU(TypedLayer, nn.SiLU):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.norm_graphs import Staged, export_network
 from tests.support.normed import CHANNELS, PARTS, SIDE, build
 from tests.support.tiny_models import noise
 from tinysr.calibration import HalfWalker, trace
@@ -75,6 +76,14 @@ def test_what_a_batch_norm_counted_stays_an_integer() -> None:
     kinds = {name: tensor.dtype for name, tensor in half.part.named_buffers()}
     assert kinds["num_batches_tracked"] is torch.int64
     assert kinds["running_var"] is torch.float16
+
+
+@pytest.mark.parametrize("name", ["group_norm", "layer_norm", "rms_norm", "silu", "gelu"])
+def test_a_graph_of_a_narrow_unit_has_no_casts_inside(name: str) -> None:
+    model = apply_plan(Staged(build(name)), plan())
+    kinds = [node.op_type for node in export_network(model).model.graph.node]
+    assert kinds.count("Cast") == 1  # of the image
+    assert not {"Pow", "ReduceMean"} & {*kinds}
 
 
 class Doubling(nn.Conv2d):
