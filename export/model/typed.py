@@ -109,6 +109,18 @@ class TypedSigmoid(TypedLayer, nn.Sigmoid):
     """1 / (1 + e⁻ˣ), of a type."""
 
 
+class TypedTanh(TypedLayer, nn.Tanh):
+    """A hyperbolic tangent of a type."""
+
+
+class TypedAvgPool2d(TypedLayer, nn.AvgPool2d):
+    """Means of windows, of a type."""
+
+
+class TypedAdaptiveAvgPool2d(TypedLayer, nn.AdaptiveAvgPool2d):
+    """Means of as many parts as are wanted, of a type."""
+
+
 class TypedPReLU(TypedLayer, nn.PReLU):
     """A leaky ReLU with stored slopes, of a type."""
 
@@ -124,6 +136,8 @@ class TypedResidual(Typed, ResidualBlock):
 
 _TYPED: Mapping[type[nn.Module], type[Typed]] = {
     ResidualBlock: TypedResidual,
+    nn.AdaptiveAvgPool2d: TypedAdaptiveAvgPool2d,
+    nn.AvgPool2d: TypedAvgPool2d,
     nn.BatchNorm2d: TypedBatchNorm2d,
     nn.Conv2d: TypedConv2d,
     nn.ConvTranspose2d: TypedConvTranspose2d,
@@ -136,6 +150,7 @@ _TYPED: Mapping[type[nn.Module], type[Typed]] = {
     nn.RMSNorm: TypedRMSNorm,
     nn.SiLU: TypedSiLU,
     nn.Sigmoid: TypedSigmoid,
+    nn.Tanh: TypedTanh,
 }
 """Classes of units that know no type, and the classes of the same layers that do.
 

@@ -80,6 +80,9 @@ PARTS: dict[str, Callable[[], nn.Module]] = {
     "gelu": nn.GELU,
     "gelu by tanh": lambda: nn.GELU(approximate="tanh"),
     "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "means": lambda: nn.AvgPool2d(3, 1, 1),
+    "mean": lambda: nn.AdaptiveAvgPool2d(1),
     "attention": Attention,
 }
 """Parts with steps inside, of images ``[N, 8, H, W]``."""
