@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 
-from tinysr.export.model.typed import find_units
+from tinysr.export.model.typed import Wide, find_units
 
 from .inner import WHOLE, find_written
 from .steps import OUTPUT
@@ -117,7 +117,8 @@ def trace(model: nn.Module, tile: int) -> Trace:
         raise RuntimeError("expected the image as the graph's last input")
     tensors = {**program.state_dict, **program.constants}
     known = tuple(find_units(model))
-    ops, steps = _operations(program.graph_module.graph, frozenset(known))
+    wide = frozenset(path for path, module in model.named_modules() if isinstance(module, Wide))
+    ops, steps = _operations(program.graph_module.graph, frozenset(known), wide)
     return Trace(
         graph=program.graph_module,
         constants=tuple(tensors[str(spec.target)] for spec in specs[:-1]),
@@ -136,7 +137,7 @@ def _list_decompositions() -> Any:
 
 
 def _operations(
-    graph: fx.Graph, known: Collection[str]
+    graph: fx.Graph, known: Collection[str], wide: Collection[str]
 ) -> tuple[list[Op], dict[fx.Node, dict[str, Op]]]:
     ops: list[Op] = []
     steps: dict[fx.Node, dict[str, Op]] = {}
@@ -154,7 +155,7 @@ def _operations(
         names[f"{path}:{kind}"] += 1
         count = names[f"{path}:{kind}"]
         base = f"{path}:{kind}" + (f"#{count}" if count > 1 else "")
-        unit = None if node.target in _ANY_TYPE else _find_unit(node, path, known)
+        unit = None if node.target in _ANY_TYPE else _find_unit(node, path, known, wide)
         written = find_written(node)
         steps[node] = {}
         for label in written.list_labels(node) if written else (OUTPUT,):
@@ -191,21 +192,23 @@ def _path(node: fx.Node) -> str:
     return str(list(stack.values())[-1][0]) if stack else ""
 
 
-def _find_unit(node: fx.Node, path: str, known: Collection[str]) -> str | None:
-    """Return the innermost unit around a path; None for what a stage itself computes.
+def _find_unit(
+    node: fx.Node, path: str, known: Collection[str], wide: Collection[str]
+) -> str | None:
+    """Return the innermost unit around a path; None for what is wide, or computed by a stage.
 
     Raises:
         RuntimeError: there is none, inside a stage: nobody would choose the operation's type.
     """
     unit = path
-    while unit and unit not in known:
+    while unit and unit not in known and unit not in wide:
         unit = unit.rpartition(".")[0]
     if not unit and "." in path:
         raise RuntimeError(
             f"'{_kind(node)}' in '{path}' has no type of its own: expected a unit, such as a "
-            "convolution or a module of the class Typed, to compute it"
+            "convolution or a module of the class Typed, or one of the class Wide, to compute it"
         )
-    return unit or None
+    return unit if unit in known else None
 
 
 def _refuse_hiding(node: fx.Node, path: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tinysr.models.vae import ResidualBlock
 
-__all__ = ["BORDER", "Typed", "TypedLayer", "as_type", "find_units", "with_types"]
+__all__ = ["BORDER", "Typed", "TypedLayer", "Wide", "as_type", "find_units", "with_types"]
 
 BORDER = torch.float32
 """The type of every stage's input and output, whatever is inside: runtimes feed one type."""
@@ -35,6 +35,13 @@ class Typed(nn.Module):
     def cast_input(self, x: Tensor) -> Tensor:
         """Return a value as this module's own operations read it."""
         return as_type(x, self.compute)
+
+
+class Wide(nn.Module):
+    """A module that computes in :data:`BORDER` whatever a plan says, and casts what it reads to it.
+
+    It is no unit: a plan can't choose its type.
+    """
 
 
 class TypedLayer(Typed):

@@ -25,7 +25,7 @@ from tinysr.calibration.bits.finder import find_too_large
 from tinysr.calibration.ranges.images import calibration_images
 from tinysr.calibration.ranges.measure import measure_ranges
 from tinysr.calibration.traced.half import FP16_MAX
-from tinysr.export.model.typed import find_units
+from tinysr.export.model.typed import Wide, find_units
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.manifest import Source
 
@@ -128,6 +128,18 @@ def test_sums_over_an_image_leave_a_norm_narrow(name: str) -> None:
     (variance,) = (op.absmax for op in found.ops if op.name.endswith(".variance"))
     assert variance * side**2 > FP16_MAX
     assert find_too_large(found, margin=4.0) == []
+
+
+class Difference(Wide):
+    def forward(self, x: Tensor) -> Tensor:
+        return x - 2 * x
+
+
+def test_what_is_wide_has_no_unit_and_is_not_rounded() -> None:
+    network = Flat(Difference(), 1.0)
+    traced = trace(network, SIDE)
+    assert traced.units == ("before", "after")
+    assert {op.unit for op in traced.ops if op.module == "part"} == {None}
 
 
 class Hidden(nn.Module):
