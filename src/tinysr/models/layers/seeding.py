@@ -53,7 +53,7 @@ def seed_layers(
                     _fill_uniform(tensor, _BIAS, generator)
                 elif isinstance(module, nn.GroupNorm | nn.LayerNorm):
                     _fill_uniform(tensor, _NORM, generator)
-                    tensor += 1
+                    tensor.add_(1)
                 else:
                     spread = known.get(name, 1.0) / math.sqrt(tensor[0].numel())
                     _fill_uniform(tensor, spread, generator)

@@ -45,7 +45,7 @@ class Attention(nn.Module):
 
     def split_heads(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to ``[N, heads, L, dim / heads]``."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class GatedProjection(nn.Module):

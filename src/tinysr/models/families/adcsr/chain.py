@@ -102,6 +102,6 @@ def _decoder_bytes(config: AdcSrConfig) -> int:
     """
     widths = config.decoder_widths
     befores = (widths[0], *widths[:-1])
-    areas = (4**level for level in range(len(widths)))
+    areas = (int(4**level) for level in range(len(widths)))
     most = max(max(pair) * area for *pair, area in zip(befores, widths, areas, strict=True))
     return _FLOAT * _MAPS * most

@@ -110,12 +110,15 @@ class AdcSrConfig:
         """
         names = {field.name for field in dataclasses.fields(cls)}
         if data.keys() != names:
-            odd = ", ".join(repr(str(name)[:40]) for name in sorted(data.keys() ^ names, key=str)[:8])
+            odd = ", ".join(sorted(str(name)[:40] for name in data.keys() ^ names)[:8])
             raise CheckpointError(
                 f"the model config does not fit this version: expected {len(names)} fields, "
                 f"missing or unknown: {odd}"
             )
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        return cls(**fields)
 
 
 def _check_int(name: str, value: object, low: int, high: int) -> None:
