@@ -59,8 +59,8 @@ class Reference:
         x = self.features(image)
         for level in self.decoder.up_blocks:
             x = level(x)
-        x = self.decoder.conv_out(self.decoder.conv_act(self.decoder.conv_norm_out(x)))
-        return x / 2 + 0.5
+        result: Tensor = self.decoder.conv_out(self.decoder.conv_act(self.decoder.conv_norm_out(x)))
+        return result / 2 + 0.5
 
 
 def make_unet(**options: Any) -> UNet2DConditionModel:
@@ -112,12 +112,11 @@ def quarter_off(layer: nn.Module) -> nn.Module:
     """Return a new layer with three quarters of the channels; the same if it has none."""
     match layer:
         case nn.Conv2d():
-            sides = [int(0.75 * side) for side in (layer.in_channels, layer.out_channels)]
             kept = {name: getattr(layer, name) for name in ("kernel_size", "stride", "padding")}
-            return nn.Conv2d(*sides, **kept)
+            return nn.Conv2d(int(0.75 * layer.in_channels), int(0.75 * layer.out_channels), **kept)
         case nn.Linear():
-            sides = [int(0.75 * side) for side in (layer.in_features, layer.out_features)]
-            return nn.Linear(*sides, bias=layer.bias is not None)
+            inputs, outputs = int(0.75 * layer.in_features), int(0.75 * layer.out_features)
+            return nn.Linear(inputs, outputs, bias=layer.bias is not None)
         case nn.GroupNorm():
             channels = int(0.75 * layer.num_channels)
             groups = next(count for count in (32, 24, 16, 12, 8) if channels % count == 0)
