@@ -89,7 +89,7 @@ def _find_files(path: Path) -> tuple[Path, Path]:
             f"{path}: expected one net_params_….pkl here or in 'weight', found {names}: keep one"
         )
     candidates = [networks[0].parent / name for name in _DECODERS]
-    decoder = next((found for found in candidates if found.is_file()), None)
+    decoder = next((one for one in candidates if paths.is_file(one, CheckpointError)), None)
     if decoder is None:
         reason = describe_absence(candidates[0])
         raise CheckpointError(f"{candidates[0]}: the decoder is missing: {reason}")

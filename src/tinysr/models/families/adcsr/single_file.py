@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
 from tinysr.models.checkpoints.prefixes import common_prefix
@@ -47,7 +48,7 @@ def is_single_file(path: Path) -> bool:
     Raises:
         CheckpointError: it is named as safetensors, and can't be read.
     """
-    if not is_safetensors(path) or not path.is_file():
+    if not is_safetensors(path) or not paths.is_file(path, CheckpointError):
         return False
     metadata = read_safetensors(path, lambda _name: False)[1]
     try:
