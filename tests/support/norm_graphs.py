@@ -61,13 +61,13 @@ class Staged(nn.Module):
         return y
 
 
-def export_network(model: nn.Module) -> StageGraph:
+def export_network(model: nn.Module, side: int = SIDE) -> StageGraph:
     """Export a network for one size, as stages are: weights are inputs, named after parameters."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), one_reading():
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
             model.eval(),
-            (torch.zeros(1, 3, SIDE, SIDE),),
+            (torch.zeros(1, 3, side, side),),
             dynamo=True,
             opset_version=20,
             input_names=["image"],

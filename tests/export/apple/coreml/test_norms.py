@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from torch import nn
 
+from tests.support.coreml_networks import compute, convert, kinds
 from tests.support.normed import SIDE, build
 from tests.support.tiny_models import difference, noise
-from tinysr.export.apple.coreml.narrow import narrow_selector
-from tinysr.export.apple.coreml.norms import carry_norms
-from tinysr.export.apple.coreml.tools import coremltools, silence_coremltools
-from tinysr.export.plans.precision import KeptModule, PrecisionPlan
-from tinysr.runtime.mil import Interpreter, load_program
-from tinysr.runtime.mil.program import Function
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -27,48 +17,6 @@ FAR = 600.0
 
 HALF = 3e-3
 """Largest error of a package in fp16, over the largest value."""
-
-
-def convert(
-    network: nn.Module,
-    folder: Path,
-    *,
-    naive: bool = False,
-    kept: tuple[str, ...] | None = (),
-    sides: tuple[int, ...] = (),
-) -> Function:
-    """Convert a network, in fp16 but for what is kept; in fp32 where that is None."""
-    ct = coremltools()
-    example = torch.rand(1, 3, SIDE, SIDE)
-    shape: Any = example.shape
-    if sides:
-        shapes = [(1, 3, side, side) for side in (SIDE, *sides)]
-        shape = ct.EnumeratedShapes(shapes=shapes, default=tuple(example.shape))
-    precision = ct.precision.FLOAT32
-    if kept is not None:
-        keep = tuple(KeptModule(module=path) for path in kept)
-        plan = PrecisionPlan(model_sha256="0" * 64, tile=SIDE, keep=keep)
-        selector = narrow_selector(network, network, plan)
-        precision = ct.transform.FP16ComputePrecision(op_selector=selector)
-    with silence_coremltools(), contextlib.nullcontext() if naive else carry_norms():
-        model = ct.convert(
-            torch.jit.trace(network, example),
-            inputs=[ct.TensorType(name="x", shape=shape, dtype=np.float32)],
-            outputs=[ct.TensorType(name="y", dtype=np.float32)],
-            minimum_deployment_target=ct.target.iOS17,
-            compute_precision=precision,
-            skip_model_load=True,
-        )
-        model.save(str(folder / "net.mlpackage"))
-    return load_program(folder / "net.mlpackage").functions["main"]
-
-
-def compute(function: Function, image: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(Interpreter(function).run({"x": image.numpy()})["y"])
-
-
-def kinds(function: Function) -> list[str]:
-    return [op.kind for op in function.body.operations]
 
 
 @pytest.mark.parametrize("name", ["group_norm", "group_norm plain"])
