@@ -11,7 +11,7 @@ from tinysr.models import HEAD_SIZE
 from tinysr.models.tokens import unpatchify
 from tinysr.models.transformer import NORM_EPS
 
-from .typed import BORDER, Typed, as_type
+from .typed import BORDER, Typed, Wide, as_type
 
 __all__ = [
     "Affine",
@@ -147,7 +147,7 @@ class BakedPatchEmbed(Typed):
         return self.cast_input(tokens.reshape(-1, dim, length).transpose(1, 2)) + self.positions
 
 
-class Restore(nn.Module):
+class Restore(Wide):
     """The one step: latents less their velocity, in fp32 whatever a precision plan says."""
 
     def forward(self, z: Tensor, v: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from tinysr.stages import WHOLE
 from ..ports import FunctionPorts
 from .compress import compress
 from .narrow import IMAGE, narrow_selector
+from .norms import carry_norms
 from .sizes import allow_any_size
 from .tools import coremltools, silence_coremltools
 from .unsupported import explain_failure
@@ -115,7 +116,7 @@ def convert_stage(model: Baked, ports: FunctionPorts, recipe: Recipe) -> Any:
     if recipe.plan is not None:
         selector = narrow_selector(function, model, recipe.plan)
         precision = ct.transform.FP16ComputePrecision(op_selector=selector)
-    with silence_coremltools():
+    with silence_coremltools(), carry_norms():
         try:
             result = ct.convert(
                 traced,

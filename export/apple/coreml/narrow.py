@@ -12,8 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from tinysr.export.model.baked_transformer import Restore
-from tinysr.export.model.typed import find_units
+from tinysr.export.model.typed import Wide, find_units
 from tinysr.export.plans.precision import PrecisionPlan
 
 __all__ = ["IMAGE", "list_traced_paths", "module_of", "narrow_selector"]
@@ -41,7 +40,7 @@ def narrow_selector(
         CalibrationError: the plan names modules that the model does not have.
     """
     known = find_units(function)
-    steps = {path for path, module in function.named_modules() if isinstance(module, Restore)}
+    steps = {path for path, module in function.named_modules() if isinstance(module, Wide)}
     wide = plan.list_wide(find_units(model))
     paths = list_traced_paths(function)
 

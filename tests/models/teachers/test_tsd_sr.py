@@ -22,8 +22,8 @@ from tinysr.errors import UnsupportedError
 from tinysr.export.model.bake import bake
 from tinysr.models import TinySR, load, load_teacher
 from tinysr.models.accounting import count_cost
+from tinysr.models.layers.autoencoder_kl import KlDecoder, KlEncoder
 from tinysr.models.teachers import KlConfig, TsdSr, TsdSrConfig
-from tinysr.models.teachers.autoencoder_kl import KlDecoder, KlEncoder
 
 TOLERANCE = 1e-5  # relative to the largest value
 SIZES = [(16, 16), (8, 24)]

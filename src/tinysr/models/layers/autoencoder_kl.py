@@ -1,40 +1,37 @@
 """Stable Diffusion's autoencoder with diffusers' ``AutoencoderKL`` key names.
 
-Only teachers have it. A student's is the tiny one of :mod:`tinysr.models.vae`, and no export knows
-these layers.
+Attention in its middle and the statistics of its norms look at the whole image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysr.models.teachers.config import KlConfig
+from tinysr.models.layers.resnet import Double, Halve, Resnet, group_norm
 
-__all__ = ["KlDecoder", "KlEncoder"]
+__all__ = ["KlConfig", "KlDecoder", "KlEncoder", "KlTail", "Middle", "PixelAttention"]
 
 _EPS = 1e-6
 """Epsilon of every GroupNorm."""
 
 
-class Resnet(nn.Module):
-    """norm, SiLU, conv, norm, SiLU, conv, plus the input."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KlConfig:
+    """Configuration of both halves; the defaults are SD3's."""
 
-    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
-        super().__init__()
-        self.norm1 = nn.GroupNorm(groups, inputs, _EPS)
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm2 = nn.GroupNorm(groups, outputs, _EPS)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.conv_shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, inputs, H, W]`` to ``[N, outputs, H, W]``."""
-        y = self.conv1(F.silu(self.norm1(x)))
-        y = self.conv2(F.silu(self.norm2(y)))
-        skip = x if self.conv_shortcut is None else self.conv_shortcut(x)
-        out: Tensor = skip + y
-        return out
+    widths: tuple[int, ...] = (128, 256, 512, 512)
+    """Channels at 1/1, 1/2, 1/4 and 1/8 of the image side."""
+    blocks: int = 2
+    """Residual blocks of each level of the encoder; the decoder has one more."""
+    latent_channels: int = 16
+    groups: int = 32
+    """Groups of every GroupNorm."""
+    scaling_factor: float = 1.5305
+    """Multiplies the encoder's latents, divides them again before the decoder."""
 
 
 class PixelAttention(nn.Module):
@@ -58,42 +55,16 @@ class PixelAttention(nn.Module):
 
 
 class Middle(nn.Module):
-    """Block, attention, block, at 1/8 of the image side."""
+    """Block, attention, block, at the size of the latents."""
 
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
-        self.resnets = nn.ModuleList(Resnet(width, width, groups) for _ in range(2))
+        self.resnets = nn.ModuleList(Resnet(width, width, (groups,), eps=_EPS) for _ in range(2))
         self.attentions = nn.ModuleList([PixelAttention(width, groups)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, width, h, w]`` to the same shape."""
         y: Tensor = self.resnets[1](self.attentions[0](self.resnets[0](x)))
-        return y
-
-
-class Halve(nn.Module):
-    """A stride-2 convolution, padded below and to the right alone."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, width, H, W]`` to ``[N, width, H/2, W/2]``."""
-        y: Tensor = self.conv(F.pad(x, (0, 1, 0, 1)))
-        return y
-
-
-class Double(nn.Module):
-    """Nearest ×2, then a convolution."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, width, H, W]`` to ``[N, width, 2H, 2W]``."""
-        y: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         return y
 
 
@@ -103,7 +74,9 @@ class Level(nn.Module):
     def __init__(self, inputs: int, outputs: int, blocks: int, groups: int) -> None:
         super().__init__()
         widths = (inputs, *(outputs,) * blocks)
-        self.resnets = nn.ModuleList(Resnet(before, outputs, groups) for before in widths[:-1])
+        self.resnets = nn.ModuleList(
+            Resnet(before, outputs, (groups,), eps=_EPS) for before in widths[:-1]
+        )
         self.downsamplers = nn.ModuleList()
         self.upsamplers = nn.ModuleList()
 
@@ -121,16 +94,12 @@ class KlEncoder(nn.Module):
         super().__init__()
         widths, groups = config.widths, config.groups
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
-        befores = (widths[0], *widths[:-1])
-        levels = [
-            Level(before, width, config.blocks, groups)
-            for before, width in zip(befores, widths, strict=True)
-        ]
+        levels = _build_levels(widths[0], widths, config.blocks, groups)
         for level, width in zip(levels[:-1], widths[:-1], strict=True):
-            level.downsamplers.append(Halve(width))
+            level.downsamplers.append(Halve(width, symmetric=False))
         self.down_blocks = nn.ModuleList(levels)
         self.mid_block = Middle(widths[-1], groups)
-        self.conv_norm_out = nn.GroupNorm(groups, widths[-1], _EPS)
+        self.conv_norm_out = group_norm((groups,), widths[-1], _EPS)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,29 +112,50 @@ class KlEncoder(nn.Module):
         return mean
 
 
-class KlDecoder(nn.Module):
-    """Latents, without the scaling factor → image in about [-1, 1]."""
+class KlTail(nn.Module):
+    """The decoder without its beginning: features at the size of the latents → image."""
 
-    def __init__(self, config: KlConfig) -> None:
+    def __init__(self, widths: Sequence[int], blocks: int, groups: int) -> None:
+        """Make all levels.
+
+        Args:
+            widths: channels, from the level at the size of the latents to the image's.
+            blocks: residual blocks of each level.
+            groups: of every norm.
+        """
         super().__init__()
-        widths, groups = config.widths[::-1], config.groups
-        self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
-        self.mid_block = Middle(widths[0], groups)
-        befores = (widths[0], *widths[:-1])
-        levels = [
-            Level(before, width, config.blocks + 1, groups)
-            for before, width in zip(befores, widths, strict=True)
-        ]
+        levels = _build_levels(widths[0], widths, blocks, groups)
         for level, width in zip(levels[:-1], widths[:-1], strict=True):
             level.upsamplers.append(Double(width))
         self.up_blocks = nn.ModuleList(levels)
-        self.conv_norm_out = nn.GroupNorm(groups, widths[-1], _EPS)
+        self.conv_norm_out = group_norm((groups,), widths[-1], _EPS)
         self.conv_out = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map ``[N, C, h, w]`` to ``[N, 3, 8h, 8w]`` in about [-1, 1]."""
-        x = self.mid_block(self.conv_in(z))
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, widths[0], h, w]`` to ``[N, 3, 8h, 8w]`` in about [-1, 1] for four levels."""
         for level in self.up_blocks:
             x = level(x)
         image: Tensor = self.conv_out(F.silu(self.conv_norm_out(x)))
         return image
+
+
+class KlDecoder(KlTail):
+    """Latents, without the scaling factor → image in about [-1, 1]."""
+
+    def __init__(self, config: KlConfig) -> None:
+        widths = config.widths[::-1]
+        super().__init__(widths, config.blocks + 1, config.groups)
+        self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
+        self.mid_block = Middle(widths[0], config.groups)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``[N, C, h, w]`` to ``[N, 3, 8h, 8w]`` in about [-1, 1]."""
+        return super().forward(self.mid_block(self.conv_in(z)))
+
+
+def _build_levels(inputs: int, widths: Sequence[int], blocks: int, groups: int) -> list[Level]:
+    """Return levels of these widths, none of which changes the size yet."""
+    befores = (inputs, *widths[:-1])
+    return [
+        Level(before, width, blocks, groups) for before, width in zip(befores, widths, strict=True)
+    ]
