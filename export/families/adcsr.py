@@ -1,4 +1,7 @@
-"""AdcSR's stages whose own operations have a type."""
+"""AdcSR's baking: its blocks get a type for their own operations, its linears are laid out.
+
+There is nothing to fold: the authors left out time and text, and all norms stay.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysr.models.families.adcsr.model import Features, Picture
+from tinysr.models.families.adcsr.model import AdcSR, Features, Picture
 from tinysr.models.layers.unet2d import Unet2d, UpLevel
 
+from ..model.baked import Baked
 from ..model.typed import BORDER, Typed, as_type
+from ..model.typed_blocks import lay_out_every_linear, type_blocks
 
-__all__ = ["TYPED_STAGES"]
+__all__ = ["TYPED_STAGES", "bake_adcsr"]
 
 
 class TypedFeatures(Typed, Features):
@@ -54,3 +59,19 @@ class TypedPicture(Typed, Picture):
 
 TYPED_STAGES = {Features: TypedFeatures, Picture: TypedPicture, Unet2d: TypedUnet2d}
 """AdcSR's own classes, and the same with a type, for :func:`~..model.typed_blocks.type_blocks`."""
+
+
+def bake_adcsr(model: AdcSR, tile: int) -> Baked:
+    """Return a model whose parts have types, for tiles of one size.
+
+    The eager model is left as it is, and its tensors are shared.
+
+    Raises:
+        UnsupportedError: the tile does not divide into cells, or is too small.
+    """
+    typed = lay_out_every_linear(type_blocks(model, TYPED_STAGES))
+    baked = Baked(model.chain(tile))
+    for stage in baked.chain.names:
+        baked.add_module(stage, typed.get_submodule(stage))
+    baked.passes = (type_blocks.__name__, lay_out_every_linear.__name__)
+    return baked.eval()

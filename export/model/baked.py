@@ -92,6 +92,8 @@ class Baked(nn.Module):
         super().__init__()
         self.chain = chain
         """The stages; fields are in the units of this model."""
+        self.passes: tuple[str, ...] = ()
+        """Names of the passes that made it, in their order."""
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map an image ``[N, 3, H, W]`` in [0, 1] to the result, unclamped."""

@@ -1,15 +1,18 @@
-"""Base class of models that can be exported: a chain of stages, and the modules that they are."""
+"""Families: what their models have in common, where they lie, and what each is called."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from tinysr.chain import Chain
 
-__all__ = ["OneStepModel"]
+__all__ = ["Family", "Layout", "OneStepModel", "ReadModel"]
 
 
 class OneStepModel(nn.Module, ABC):
@@ -34,3 +37,44 @@ class OneStepModel(nn.Module, ABC):
     @abstractmethod
     def run_stage(self, stage: str, x: Tensor) -> Tensor:
         """Map what a stage reads ``[N, C, H, W]`` to what it gives."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadModel:
+    """A model as read from a checkpoint."""
+
+    model: OneStepModel
+    """Model in eval mode, fp32, no gradients."""
+    lora_sha256: str | None = None
+    """Hash of the LoRA's file, which is merged; None without one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """A way in which checkpoints of a family lie on disk."""
+
+    name: str
+    """Name of the layout, as a manifest has it."""
+    sign: str
+    """Sign by which the layout is recognised, for messages."""
+    matches: Callable[[Path], bool]
+    """Tells whether a path has this layout, from names and headers alone. At most one layout of
+    all families may say so."""
+    read: Callable[[Path, Sequence[int] | None], ReadModel]
+    """Reads it; the numbers are the transformer layers to keep, None for all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """A kind of model: its presets, and the layouts of its checkpoints."""
+
+    name: str
+    """Name of the family, as configs and manifests have it."""
+    presets: tuple[str, ...]
+    untrained: frozenset[str]
+    """Presets without public weights: they load with seeded ones, and say so."""
+    load_preset: Callable[[str], OneStepModel]
+    """Returns a preset's model in eval mode, fp32, no gradients."""
+    make_meta: Callable[[str], OneStepModel]
+    """Returns a preset's model that has shapes and no memory."""
+    layouts: tuple[Layout, ...]

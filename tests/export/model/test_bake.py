@@ -13,7 +13,7 @@ from torch import nn
 from tests.support.tiny_models import CONFIG, TILE, difference, noise, tiny_model
 from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import BAKE_TOLERANCE, BakedTinySR, bake, prove_baked
-from tinysr.export.model.bake import PIPELINE
+from tinysr.export.families.tinysr import PIPELINE, bake_tinysr
 from tinysr.export.model.baked import list_unfolded
 from tinysr.export.model.passes import fold_attention_scale, fold_latent_scale, freeze_conditioning
 from tinysr.export.model.passes.fix_resize import FixedResize
@@ -221,7 +221,7 @@ def infinite(baked: BakedTinySR) -> None:
 def test_the_proof_fails_for_a_wrong_model(
     tamper: Callable[[BakedTinySR], None], eager: TinySR
 ) -> None:
-    baked = copy.deepcopy(bake(eager, TILE))
+    baked = copy.deepcopy(bake_tinysr(eager, TILE))
     tamper(baked)
     with pytest.raises(GateError, match="differs from the eager one") as caught:
         prove_baked(eager, baked, noise(1, 3, TILE, TILE))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.bundles import entry
 from tests.support.quantization import make_plan
-from tests.support.tiny_models import CONFIG, TILE
+from tests.support.tiny_models import TILE
 from tinysr.benchmarks.latency.work import count_work
 from tinysr.calibration.ranges.images import calibration_images
 from tinysr.calibration.ranges.inputs import METHODS, measure_layer_inputs
@@ -276,9 +276,7 @@ with Upscaler(sys.argv[1], backend="openvino", precision="fp32") as upscaler:
 
 
 def test_counted_operations_are_those_of_the_model(folder: Path, baked: BakedTinySR) -> None:
-    costs = count_stage_costs(
-        baked.encoder, baked.transformer, baked.decoder, config=CONFIG, side=TILE
-    ).values()
+    costs = count_stage_costs(baked.chain, baked.get_submodule, TILE).values()
     resize = 2 * 3 * TILE**2 * 64  # a fixed kernel, which costs do not count
     for stage, cost in zip(STAGES, costs, strict=False):
         counted = count_work(Bundle(folder), stage, TILE).operations

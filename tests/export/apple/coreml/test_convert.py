@@ -17,6 +17,7 @@ from tinysr.export.apple.coreml.convert import Recipe, convert_stage
 from tinysr.export.apple.coreml.package import save
 from tinysr.export.apple.coreml.unsupported import explain_failure
 from tinysr.export.apple.ports import list_functions
+from tinysr.export.families.tinysr import bake_tinysr
 from tinysr.export.plans.quantization import Format
 from tinysr.models import Loaded
 from tinysr.runtime.mil import Interpreter, load_program
@@ -109,7 +110,7 @@ class Bicubic(torch.nn.Module):
 def test_an_operation_that_core_ml_lacks_is_named_with_its_module_and_a_way_out(
     loaded: Loaded,
 ) -> None:
-    baked = bake(loaded.model, TILE)
+    baked = bake_tinysr(loaded.tinysr, TILE)
     baked.encoder.resize = Bicubic()
     recipe = Recipe(tile=TILE, system="iOS17")
     with pytest.raises(UnsupportedError) as found:

@@ -188,7 +188,7 @@ def little_space() -> Iterator[None]:
 def test_a_full_disk_leaves_nothing(
     loaded: Loaded, run: Run, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    save_single_file(loaded.model, tmp_path / "tiny.safetensors")
+    save_single_file(loaded.tinysr, tmp_path / "tiny.safetensors")
     request.getfixturevalue("little_space")
     code, _, err = run(
         *("export", "tiny.safetensors", "-o", "new", "-t", "coreml", "--precision", "fp32"),

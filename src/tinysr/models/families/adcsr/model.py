@@ -11,6 +11,7 @@ from tinysr.chain import Chain
 from tinysr.errors import choice_error
 from tinysr.models.families.adcsr.chain import DECODER, UNET, find_chain
 from tinysr.models.families.adcsr.config import AdcSrConfig
+from tinysr.models.family import OneStepModel
 from tinysr.models.layers.autoencoder_kl import KlTail, Middle
 from tinysr.models.layers.unet2d import Unet2d
 
@@ -47,7 +48,7 @@ class Picture(KlTail):
         return (super().forward(x) + 1) / 2
 
 
-class AdcSR(nn.Module):
+class AdcSR(OneStepModel):
     """One-step super-resolution by a compressed diffusion network (CVPR 2025).
 
     There is no resize before it, no time, no text and no noise. The authors match each channel's

@@ -12,6 +12,7 @@ from torch import Tensor
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
+from tinysr.models.checkpoints.metadata import FORMAT, read_family
 from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.checkpoints.writing import write_safetensors
 from tinysr.models.families.adcsr.build import build_adcsr, build_config
@@ -21,7 +22,6 @@ from tinysr.models.families.adcsr.model import AdcSR
 
 __all__ = ["is_single_file", "read_single_file", "save_single_file"]
 
-_FORMAT = "tinysr"
 _DTYPES = (torch.float32, torch.float16)
 
 
@@ -38,23 +38,15 @@ def save_single_file(model: AdcSR, path: Path, dtype: torch.dtype = torch.float3
     for name, tensor in model.state_dict().items():
         tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
         check_finite(name, tensors[name], path)
-    metadata = {"format": _FORMAT, "config": json.dumps(model.facts, sort_keys=True)}
+    metadata = {"format": FORMAT, "config": json.dumps(model.facts, sort_keys=True)}
     write_safetensors(tensors, metadata, path)
 
 
 def is_single_file(path: Path) -> bool:
-    """Tell whether a file is one of these, by its metadata.
-
-    Raises:
-        CheckpointError: it is named as safetensors, and can't be read.
-    """
+    """Tell whether a file is one of these, by its metadata."""
     if not is_safetensors(path) or not paths.is_file(path, CheckpointError):
         return False
-    metadata = read_safetensors(path, lambda _name: False)[1]
-    try:
-        return _read_config(metadata, path).get("family") == FAMILY
-    except CheckpointError:
-        return False
+    return read_family(path) == FAMILY
 
 
 def read_single_file(path: Path) -> AdcSR:
@@ -71,7 +63,7 @@ def read_single_file(path: Path) -> AdcSR:
 
 
 def _read_config(metadata: dict[str, str], path: Path) -> dict[str, Any]:
-    if metadata.get("format") != _FORMAT or "config" not in metadata:
+    if metadata.get("format") != FORMAT or "config" not in metadata:
         raise CheckpointError(
             f"{path}: no config of a model in its metadata; give the checkpoint's folder instead"
         )
