@@ -30,6 +30,7 @@ from tinysr.chain import Chain
 from tinysr.stages import IMAGE, Field, StageName
 
 from ..model.baked import Baked
+from .centre import centre_norms
 
 __all__ = [
     "OPSET",
@@ -111,9 +112,11 @@ def export_stage(model: Baked, stage: StageName, *, tile: int, batch: int | None
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     paths = {name for name, _ in model.named_modules() if name}
-    _name_values(program.model.graph, stage, paths)
-    weights = _move_weights_to_inputs(program.model.graph, set(model.state_dict()))
+    names = set(model.state_dict())
+    _name_values(program.model.graph, stage, paths, names)
+    weights = _move_weights_to_inputs(program.model.graph, names)
     proto = ir.to_proto(program.model)
+    centre_norms(proto, stage)
     _clean(proto, axes, _output_shape(chain, stage, tile, axes))
     return StageGraph(stage=stage, model=proto, weights=weights)
 
@@ -149,9 +152,9 @@ def _name_sides(field: Field) -> tuple[str, str]:
     return f"{prefix}height", f"{prefix}width"
 
 
-def _name_values(graph: ir.Graph, stage: StageName, paths: set[str]) -> None:
+def _name_values(graph: ir.Graph, stage: StageName, paths: set[str], weights: set[str]) -> None:
     """Name each module's last value after the module; prefix the others with the stage."""
-    for name in [name for name in graph.initializers if name.startswith("val_")]:
+    for name in [name for name in graph.initializers if name not in weights]:
         graph.initializers[name].name = f"{stage}/{name}"
     ports = {*graph.inputs, *graph.outputs}
     last: dict[str, ir.Value] = {}
