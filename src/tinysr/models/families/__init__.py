@@ -1,0 +1,1 @@
+"""Families of one-step models, a package for each."""
