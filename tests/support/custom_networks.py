@@ -18,29 +18,35 @@ from tinysr.quiet import load
 WIDTH = 8
 
 
+class Dense(nn.Module):
+    """A dense block, whose convolutions read all that came before them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(WIDTH + 4 * i, 4 if i < 4 else WIDTH, 3, padding=1) for i in range(5)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [x]
+        for conv in self.convs:
+            parts.append(F.leaky_relu(conv(torch.cat(parts, 1)), 0.2))
+        return x + 0.2 * parts[-1]
+
+
 class Rrdb(nn.Module):
     """Residual-in-residual dense blocks, as Real-ESRGAN's: nearest upsampling, ×2 each."""
 
     def __init__(self, blocks: int = 2, doublings: int = 2) -> None:
         super().__init__()
         self.conv_first = nn.Conv2d(3, WIDTH, 3, padding=1)
-        self.body = nn.ModuleList(
-            nn.ModuleList(
-                nn.Conv2d(WIDTH + 4 * i, 4 if i < 4 else WIDTH, 3, padding=1) for i in range(5)
-            )
-            for _ in range(blocks)
-        )
+        self.body = nn.Sequential(*(Dense() for _ in range(blocks)))
         self.ups = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in range(doublings))
         self.conv_last = nn.Conv2d(WIDTH, 3, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = first = self.conv_first(x)
-        for block in self.body:
-            parts = [x]
-            for conv in list(block)[:-1]:  # type: ignore[arg-type]
-                parts.append(F.leaky_relu(conv(torch.cat(parts, 1)), 0.2))
-            x = x + 0.2 * block[-1](torch.cat(parts, 1))  # type: ignore[index]
-        x = x + first
+        x = self.conv_first(x)
+        x = x + self.body(x)
         for up in self.ups:
             x = F.leaky_relu(up(F.interpolate(x, scale_factor=2, mode="nearest")), 0.2)
         y: Tensor = self.conv_last(x)

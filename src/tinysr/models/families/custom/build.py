@@ -29,8 +29,6 @@ _CHANNELS = 3
 
 _SPECIAL = ("Constant", "Shape")
 
-_SHARED = frozenset({"name", "ends"})
-
 
 def image_port(file: OnnxFile, constants: Mapping[str, object]) -> OnnxPort:
     """Return the input that takes the image: the only one that no constant stands for.
@@ -160,7 +158,9 @@ def _make_steps(file: OnnxFile, graph: Graph) -> tuple[list[tuple[str, nn.Module
         call = describe_call(graph, node)
         if _gives_sizes(graph, node, sizes):
             sizes.update(node.outputs)
-            steps.append(Step(call=call, module="", reads=_read_sizes(graph, node), gives=node.outputs))
+            steps.append(
+                Step(call=call, module="", reads=_read_sizes(graph, node), gives=node.outputs)
+            )
             continue
         try:
             made = OPERATORS[node.operator].make(call)
@@ -173,7 +173,9 @@ def _make_steps(file: OnnxFile, graph: Graph) -> tuple[list[tuple[str, nn.Module
         name = choose_name(node, taken)
         modules.append((name, made.eval()))
         reads = tuple(one for one in node.inputs if one and one not in graph.constants)
-        steps.append(Step(call=replace(call, constants={}), module=name, reads=reads, gives=node.outputs))
+        steps.append(
+            Step(call=replace(call, constants={}), module=name, reads=reads, gives=node.outputs)
+        )
     if refused:
         raise UnsupportedError(f"{file.path}: {join_reasons(refused)}")
     return modules, steps
@@ -184,15 +186,28 @@ def _gives_sizes(graph: Graph, node: OnnxNode, sizes: set[str]) -> bool:
     if node.operator == "Shape":
         return True
     there = [name for name in node.inputs if name]
+    if node.operator in ("ConstantOfShape", "Expand") and _gives_floats(graph, node):
+        return False
     return node.operator in SIZE_OPERATORS and all(
         name in sizes or (name in graph.constants and graph.constants[name].size <= MOST_SIZES)
         for name in there
     )
 
 
+def _gives_floats(graph: Graph, node: OnnxNode) -> bool:
+    """Tell whether a constant of floats takes a shape that is computed from the image's."""
+    source = graph.constants.get(node.inputs[0])
+    if node.operator == "ConstantOfShape":
+        source = node.attributes.get("value")
+        return source is None or source.dtype.kind == "f"
+    return source is not None and source.dtype.kind == "f"
+
+
 def _read_sizes(graph: Graph, node: OnnxNode) -> tuple[str | NDArray[Any] | None, ...]:
     return tuple(
-        (graph.constants[name].astype(object) if name in graph.constants else name) if name else None
+        (graph.constants[name].astype(object) if name in graph.constants else name)
+        if name
+        else None
         for name in node.inputs
     )
 

@@ -169,9 +169,7 @@ def fold_batch_norms(graph: Graph, output: str) -> Graph:
         )
         dropped.add(norm.outputs[0])
     nodes = [
-        changed.get(node.outputs[0], node)
-        for node in graph.nodes
-        if node.outputs[0] not in dropped
+        changed.get(node.outputs[0], node) for node in graph.nodes if node.outputs[0] not in dropped
     ]
     return Graph(opset=graph.opset, nodes=tuple(nodes), constants=constants)
 

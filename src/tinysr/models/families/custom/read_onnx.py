@@ -5,7 +5,7 @@ Nothing of the file is run, and no memory is taken beyond what its bytes hold.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,27 +143,22 @@ def _read_node(node: Any, index: int, path: Path) -> OnnxNode:
 
 
 def _read_attribute(attribute: Any, node: str, path: Path) -> Any:
-    kind = attribute.type
-    if kind == _FLOAT:
-        return float(attribute.f)
-    if kind == _INT:
-        return int(attribute.i)
-    if kind == _STRING:
-        return attribute.s.decode(errors="replace")
-    if kind == _TENSOR:
-        return read_tensor(attribute.t, path)
-    if kind == _GRAPH:  # its node is refused by its operator
-        return None
-    if kind == _FLOATS:
-        return [float(value) for value in attribute.floats]
-    if kind == _INTS:
-        return [int(value) for value in attribute.ints]
-    if kind == _STRINGS:
-        return [value.decode(errors="replace") for value in attribute.strings]
-    raise UnsupportedError(
-        f"{path}: node '{node:.80}': the attribute {attribute.name:.40} is of a kind that is not "
-        "read: export without it"
-    )
+    readers: dict[int, Callable[[], Any]] = {
+        _FLOAT: lambda: float(attribute.f),
+        _INT: lambda: int(attribute.i),
+        _STRING: lambda: attribute.s.decode(errors="replace"),
+        _TENSOR: lambda: read_tensor(attribute.t, path),
+        _GRAPH: lambda: None,  # its node is refused by its operator
+        _FLOATS: lambda: [float(value) for value in attribute.floats],
+        _INTS: lambda: [int(value) for value in attribute.ints],
+        _STRINGS: lambda: [value.decode(errors="replace") for value in attribute.strings],
+    }
+    if attribute.type not in readers:
+        raise UnsupportedError(
+            f"{path}: node '{node:.80}': the attribute {attribute.name:.40} is of a kind that is "
+            "not read: export without it"
+        )
+    return readers[attribute.type]()
 
 
 def _read_port(port: Any) -> OnnxPort:

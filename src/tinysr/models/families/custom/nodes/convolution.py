@@ -28,7 +28,7 @@ class FixedPad(Move):
 class ConvTranspose(Node, nn.ConvTranspose2d):
     """A transposed convolution that casts what it reads."""
 
-    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, H', W']``."""
         return nn.ConvTranspose2d.forward(self, self.cast_input(input), output_size)
 
@@ -151,4 +151,3 @@ OPERATORS: Mapping[str, Operator] = {
     ),
 }
 """Operators by their names in ONNX."""
-

@@ -15,7 +15,7 @@ __all__ = ["OPERATORS", "Linear", "MatMul"]
 class Linear(Node, nn.Linear):
     """A product with weights, over the last axis, that casts what it reads."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+    def forward(self, input: Tensor) -> Tensor:
         """Map ``[..., inputs]`` to ``[..., outputs]``."""
         return nn.Linear.forward(self, self.cast_input(input))
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from .base import Call, Move, Node, Operator, Sizes, read_integers, to_tensor
 
-__all__ = ["OPERATORS", "Concat", "Gather", "Pad", "Slice", "Split"]
+__all__ = ["LAST", "OPERATORS", "Concat", "Gather", "Pad", "Slice", "Split"]
 
-_END = 2**31
+LAST = 2**31
 """Ends beyond this mean: up to the last one."""
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
@@ -68,7 +68,7 @@ class Slice(Move):
         steps = self.steps or (1,) * len(starts)
         cuts = [slice(None)] * x.ndim
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-            last = isinstance(end, int) and end >= _END
+            last = isinstance(end, int) and end >= LAST
             cuts[axis] = slice(start, None if last else end, step)
         return x[tuple(cuts)]
 
@@ -169,8 +169,6 @@ OPERATORS: Mapping[str, Operator] = {
     "Gather": Operator(make=_make_gather, attributes=("axis",)),
     "Pad": Operator(make=_make_pad, attributes=("mode",)),
     "Slice": Operator(make=_make_slice),
-    "Split": Operator(
-        make=_make_split, attributes=("axis", "num_outputs", "split"), outputs=256
-    ),
+    "Split": Operator(make=_make_split, attributes=("axis", "num_outputs", "split"), outputs=256),
 }
 """Operators by their names in ONNX."""

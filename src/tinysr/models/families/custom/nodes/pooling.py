@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -78,22 +77,23 @@ def _make_pool(call: Call) -> nn.Module:
         raise call.refuse(f"kernel_shape is {kernel!r:.60}, expected two sides")
     left, right, above, below = read_pads(call, kernel)
     strides = tuple(call.attributes.get("strides", (1, 1)))
-    pads = (left, right, above, below)
-    if not any(pads):
-        padding = (0, 0)
-    elif mean and not call.attributes.get("count_include_pad", 0):
-        padding = (above, left)
+    if mean and any((left, right, above, below)) and not call.attributes.get("count_include_pad"):
         if (left, above) != (right, below):
             raise call.refuse("pads differ from side to side: export with count_include_pad=1")
-        function = partial(F.avg_pool2d, count_include_pad=False)
-        return Pool(function, kernel, strides, padding)
-    else:
-        padding = (0, 0)
-    function = F.avg_pool2d if mean else F.max_pool2d
-    pool = Pool(function, kernel, strides, padding, tuple(call.attributes.get("dilations", (1, 1))))
-    if not any(pads):
+        return Pool(_average_inside, kernel, strides, (above, left))
+    function: Callable[..., Tensor] = F.avg_pool2d if mean else F.max_pool2d
+    dilation = tuple(call.attributes.get("dilations", (1, 1)))
+    pool = Pool(function, kernel, strides, dilation=dilation)
+    if not any((left, right, above, below)):
         return pool
-    return nn.Sequential(FixedPad(pads, 0.0 if mean else float("-inf")), pool)
+    pad = FixedPad((left, right, above, below), 0.0 if mean else float("-inf"))
+    return nn.Sequential(pad, pool)
+
+
+def _average_inside(
+    x: Tensor, kernel: tuple[int, int], strides: tuple[int, int], padding: tuple[int, int]
+) -> Tensor:
+    return F.avg_pool2d(x, kernel, strides, padding, count_include_pad=False)
 
 
 def _make_reduce(call: Call) -> nn.Module:

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import Call, Move, Operator, Sizes, read_integers
+from .base import Call, Move, Operator, Sizes, read_integers, to_tensor
 
 __all__ = [
     "OPERATORS",
     "Axes",
     "Expand",
+    "Fill",
     "Flatten",
     "Identity",
     "Reshape",
@@ -118,19 +119,34 @@ class Transpose(Move):
 
 
 class Expand(Move):
-    """Copies along axes of length one."""
+    """Copies along axes of length one, of a value or of a constant."""
 
-    def __init__(self, shape: tuple[int, ...] | None) -> None:
+    def __init__(self, shape: tuple[int, ...] | None, constant: Tensor | None = None) -> None:
         super().__init__()
         self.shape = shape
+        self.register_buffer("operand0", constant)
 
-    def forward(self, x: Tensor, *rest: Sizes) -> Tensor:
+    def forward(self, *values: Any) -> Tensor:
         """Repeat along each axis where the value has one and the shape has more."""
-        shape = list(self.shape if not rest else rest[0].reshape(-1))  # type: ignore[arg-type]
+        rest = list(values)
+        x: Tensor = rest.pop(0) if self.operand0 is None else self.get_buffer("operand0")
+        shape: list[Any] = list(rest[0].reshape(-1) if rest else self.shape or ())
         for axis in range(1, min(x.ndim, len(shape)) + 1):
             if isinstance(shape[-axis], int) and shape[-axis] == 1:
                 shape[-axis] = x.shape[-axis]
         return x.expand([*x.shape[: max(0, x.ndim - len(shape))], *shape])
+
+
+class Fill(Move):
+    """One number in a shape that is computed from the image's."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.number = number
+
+    def forward(self, shape: Sizes) -> Tensor:
+        """Return a tensor of the shape."""
+        return torch.full(tuple(shape.reshape(-1)), self.number)
 
 
 class Tile(Move):
@@ -189,12 +205,21 @@ def _make_tile(call: Call) -> nn.Module:
 
 
 def _make_expand(call: Call) -> nn.Module:
-    shape = call.constants.get(1)
-    return Expand(None if shape is None else read_integers(shape))
+    constant, shape = call.constants.get(0), call.constants.get(1)
+    return Expand(
+        None if shape is None else read_integers(shape),
+        None if constant is None else to_tensor(constant),
+    )
+
+
+def _make_fill(call: Call) -> nn.Module:
+    value = call.attributes.get("value")
+    return Fill(0.0 if value is None else float(value.reshape(-1)[0]))
 
 
 OPERATORS: Mapping[str, Operator] = {
     "Cast": Operator(make=_make_cast, attributes=("to", "saturate")),
+    "ConstantOfShape": Operator(make=_make_fill, attributes=("value",)),
     "Dropout": Operator(make=_make_dropout, attributes=("seed",)),
     "Expand": Operator(make=_make_expand),
     "Flatten": Operator(make=_make_flatten, attributes=("axis",)),

@@ -110,12 +110,14 @@ def _axes(call: Call, values: list[Any]) -> Sizes:
         axes = read_integers(values[1])
     array = values[0]
     if call.operator == "Squeeze":
-        return np.squeeze(array, None if axes is None else tuple(axes))
+        squeezed: Sizes = np.squeeze(array, None if axes is None else tuple(axes))
+        return squeezed
     return np.expand_dims(array, tuple(axes or ()))
 
 
 def _reshape(_: Call, values: list[Any]) -> Sizes:
-    return np.asarray(values[0]).reshape(read_integers(values[1]))
+    array: Sizes = values[0]
+    return array.reshape(read_integers(values[1]))
 
 
 def _expand(call: Call, values: list[Any]) -> Sizes:
