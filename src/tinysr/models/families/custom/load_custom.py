@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
 
 from tinysr.errors import TinySRError, UnsupportedError
 
 from .build import build_network, image_port
 from .config import CustomConfig, read_config
+from .foreign import open_foreign
 from .model import CustomModel, Shape
 from .network import Network
 from .probe import probe
@@ -16,7 +16,7 @@ from .prove_reach import prove_reach
 from .reach import check_result, find_reach
 from .read_onnx import OnnxFile, read_onnx
 
-__all__ = ["load_custom", "make_model", "prove_division"]
+__all__ = ["is_onnx", "load_custom", "make_model", "prove_division"]
 
 
 def load_custom(path: Path, *, trust: bool = False, prove: bool = True) -> CustomModel:
@@ -24,7 +24,7 @@ def load_custom(path: Path, *, trust: bool = False, prove: bool = True) -> Custo
 
     Args:
         path: the TOML file.
-        trust: whether to call a Python function that it names, which may do anything.
+        trust: whether it may name a Python function or a .pt2 file, which may run any code.
         prove: whether to hold windows against the whole, where images are divided into windows.
 
     Raises:
@@ -33,13 +33,27 @@ def load_custom(path: Path, *, trust: bool = False, prove: bool = True) -> Custo
         GateError: windows with the halo that is computed or claimed are not exact.
     """
     config = read_config(path)
-    with ExitStack() as stack:
-        file = read_onnx(path.parent / (config.file or ""))
-        _ = stack, trust
-        model = make_model(config, file)
+    if config.callable is None and config.file is not None and is_onnx(Path(config.file)):
+        model = make_model(config, read_onnx(path.parent / config.file))
+    else:
+        with open_foreign(config, path.parent, trust=trust) as file:
+            model = make_model(config, file)
     if prove:
         prove_division(model)
     return model
+
+
+def is_onnx(path: Path) -> bool:
+    """Tell whether a network's file is named as ONNX files are.
+
+    Raises:
+        UnsupportedError: it is named neither so nor as .pt2 files are.
+    """
+    if path.suffix.lower() not in (".onnx", ".pt2"):
+        raise UnsupportedError(
+            f"{path}: expected an .onnx or .pt2 file: export the network with torch.onnx.export"
+        )
+    return path.suffix.lower() == ".onnx"
 
 
 def make_model(config: CustomConfig, file: OnnxFile) -> CustomModel:

@@ -72,9 +72,7 @@ class Side:
 
     def part(self, count: int) -> Side:
         """Return it for places that each hold so many in a row, as unshuffled pixels do."""
-        return self.read(
-            Fraction(count), lambda place: range(place * count, (place + 1) * count)
-        )
+        return self.read(Fraction(count), lambda place: range(place * count, (place + 1) * count))
 
     def mirror(self, begin: int, end: int) -> Side:
         """Return it with edges that are continued by places of up to so many cells inside."""
