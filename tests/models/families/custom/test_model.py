@@ -153,8 +153,9 @@ def test_a_batch_of_one_is_all_that_some_take(tmp_path: Path) -> None:
         "o": np.array([1]),
     }
     write(tmp_path / "net.onnx", image_model(nodes, tensors))
-    model = load(tmp_path, 'division = "tiles"', scale=1)
+    model = load(tmp_path, scale=1)
     assert model.shape.single
+    assert model.align == 4
     image = torch.rand(3, 3, 16, 16)
     torch.testing.assert_close(model(image), torch.cat([model(image[i : i + 1]) for i in range(3)]))
 

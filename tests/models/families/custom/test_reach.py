@@ -204,6 +204,59 @@ def test_mixing_channels_alone_is_local(tmp_path: Path) -> None:
     assert find_reach(load(path), 1) == Reach(halo=0, why="", multiple=1)
 
 
+class Padded(nn.Module):
+    """Pads an image to a multiple of six, works at half the size, and crops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 4, 2, 2), nn.ConvTranspose2d(4, 3, 2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        more = [(6 - side % 6) % 6 for side in (height, width)]
+        y: Tensor = self.up(self.down(F.pad(x, (0, more[1], 0, more[0]), "reflect")))
+        return y[:, :, :height, :width]
+
+
+def test_padding_to_a_multiple_is_nothing_at_the_multiple(tmp_path: Path) -> None:
+    network = load(export(Padded(), tmp_path / "net.onnx"))
+    found = find_reach(network, 1)
+    assert found.why == ""
+    assert found.multiple == 6
+    assert found.halo == 1
+    assert find_reach(network, 1, multiple=9).multiple == 18
+
+
+class Skipping(nn.Module):
+    """Half the size after a norm of everything, and the skip around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.down = nn.GroupNorm(1, 3), nn.Conv2d(3, 3, 4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.interpolate(self.down(self.norm(x)), scale_factor=4.0, mode="nearest")
+        return x + y
+
+
+def test_what_sides_divide_by_is_found_behind_global_nodes(tmp_path: Path) -> None:
+    found = find_reach(load(export(Skipping(), tmp_path / "net.onnx")), 1)
+    assert (found.halo, found.multiple) == (None, 4)
+
+
+def test_a_multiple_that_is_not_found_must_be_stated(tmp_path: Path) -> None:
+    nodes = [
+        node("Reshape", "image", "s", "a"),
+        node("Transpose", "a", "b", perm=[0, 1, 3, 2]),
+        node("Shape", "image", "t"),
+        node("Reshape", "b", "t", "out"),
+    ]
+    path = write(tmp_path / "net.onnx", image_model(nodes, {"s": np.array([0, 3, 49, -1])}))
+    with pytest.raises(UnsupportedError, match="state multiple_of"):
+        find_reach(load(path), 1)
+    assert find_reach(load(path), 1, multiple=7).multiple == 7
+
+
 def test_mirrored_edges_need_what_they_mirror(tmp_path: Path) -> None:
     nodes = [
         node("Pad", "image", "p", "a", mode="reflect"),

@@ -30,6 +30,8 @@ class Probe:
 
     shapes: dict[str, Shape] = field(default_factory=dict)
     """Shapes of the tensors, by the names of the values."""
+    sizes: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    """Sizes that are computed from the image's, by the names of the values."""
     most_bytes: int = 0
     """Bytes of feature maps that a run holds at most: what is still to be read, what a node reads
     and writes, and a copy of the larger of both in its kernel's own layout."""
@@ -58,6 +60,8 @@ def probe(network: Network, height: int, width: int, *, images: int = 1) -> Prob
             if isinstance(one, Tensor):
                 found.shapes[name] = tuple(one.shape)
                 held[name] = math.prod(one.shape) * _BYTES
+            else:
+                found.sizes[name] = tuple(one.reshape(-1))
         read = sum(math.prod(one.shape) * _BYTES for one in inputs if isinstance(one, Tensor))
         written = sum(sizes) * _BYTES
         found.most_bytes = max(found.most_bytes, sum(held.values()) + max(read, written))

@@ -29,6 +29,8 @@ class Reading:
     """Shapes of each input, for two sizes of the image."""
     output: tuple[Shape, Shape]
     """Shapes of what it gives."""
+    sizes: tuple[int, ...] | None = None
+    """Sizes that it reads, computed from the image's, where they are the same for both."""
 
     @property
     def first(self) -> Spread:

@@ -86,11 +86,12 @@ def _pad(module: parts.Pad, reading: Reading) -> Spread:
     spread = reading.first
     if spread.axes is None:
         return spread
-    if module.pads is None:
+    pads = module.pads or reading.sizes
+    if pads is None:
         return spread.lose(f"{reading.name}, whose width depends on the image's size")
     axes = module.axes or tuple(range(len(spread.axes)))
     for index, axis in enumerate(axes):
-        begin, end = (module.pads[index + half * len(axes)] for half in range(2))
+        begin, end = (pads[index + half * len(axes)] for half in range(2))
         side = spread.axes[axis]
         if side is None:
             continue

@@ -108,7 +108,8 @@ class Pad(Move):
         for index, axis in enumerate(axes):
             place = 2 * (x.ndim - 1 - axis % x.ndim)
             ends[place], ends[place + 1] = pads[index], pads[index + len(axes)]
-        while len(ends) > 2 and all(isinstance(end, int) and end == 0 for end in ends[-2:]):
+        least = 2 if self.mode == "constant" else 2 * (x.ndim - 2)  # what PyTorch takes
+        while len(ends) > least and all(isinstance(end, int) and end == 0 for end in ends[-2:]):
             ends = ends[:-2]
         if self.mode == "constant":
             return F.pad(x, ends, value=self.value)
