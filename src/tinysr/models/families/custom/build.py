@@ -163,10 +163,10 @@ def _make_steps(file: OnnxFile, graph: Graph) -> tuple[list[tuple[str, nn.Module
             )
             continue
         try:
-            made = OPERATORS[node.operator].make(call)
-        except KeyError:
-            refused.append(call.refuse("computes sizes, and is given pixels"))
-            continue
+            if node.operator not in OPERATORS:
+                raise call.refuse("computes sizes, and is given pixels")
+            with call.guard():
+                made = OPERATORS[node.operator].make(call)
         except UnsupportedError as error:
             refused.append(error)
             continue

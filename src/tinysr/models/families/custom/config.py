@@ -66,12 +66,12 @@ class CustomConfig(StrictRecord):
     """A function that returns the network as a module, `package.module:function`; it is called
     only if the user allows it, for it may do anything."""
     resize: Literal["none", "bicubic"] = "none"
-    """How the image is enlarged before the network: PyTorch's bicubic, or not at all."""
+    """Enlargement of the image before the network: PyTorch's bicubic, or none."""
     multiple_of: _Pixels = 1
     """Pixels that the sides of an image must divide by."""
     division: Literal["windows", "tiles"] | None = None
-    """How large images are divided: into windows, which is exact, or into tiles that are blended;
-    windows if left out, where their surroundings are not too wide."""
+    """Division of large images: windows, which is exact, or tiles that are blended; windows if left
+    out, where their surroundings are not too wide."""
     halo: int | None = Field(default=None, ge=0, le=2**12)
     """Pixels of the image around a window; computed if left out."""
     side: _Pixels | None = None

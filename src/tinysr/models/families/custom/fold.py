@@ -78,7 +78,9 @@ def fold_constants(graph: Graph) -> Graph:
         if len(known) < len([name for name in node.inputs if name]):
             rest.append(node)
             continue
-        results = _compute(describe_call(folded, node))
+        call = describe_call(folded, node)
+        with call.guard():
+            results = _compute(call)
         folded.constants.update(zip(node.outputs, results, strict=False))
     return replace(folded, nodes=tuple(rest))
 
@@ -125,15 +127,12 @@ def _compute_tensors(call: Call) -> list[NDArray[Any]]:
     module = OPERATORS[call.operator].make(replace(call, constants=rest))
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
-    try:
-        made = functional_call(module, shapes, (first.to("meta"),))
-        made = made if isinstance(made, tuple) else (made,)
-        if sum(math.prod(one.shape) for one in made) > _MOST_VALUES:
-            raise call.refuse(f"a constant of more than {_MOST_VALUES:,} values")
-        with torch.no_grad():
-            values = module(first)
-    except (RuntimeError, TypeError, ValueError, IndexError, StopIteration) as error:
-        raise call.refuse(f"can't be computed: {str(error).splitlines()[0]:.200}") from error
+    made = functional_call(module, shapes, (first.to("meta"),))
+    made = made if isinstance(made, tuple) else (made,)
+    if sum(math.prod(one.shape) for one in made) > _MOST_VALUES:
+        raise call.refuse(f"a constant of more than {_MOST_VALUES:,} values")
+    with torch.no_grad():
+        values = module(first)
     made = values if isinstance(values, tuple) else (values,)
     return [one.contiguous().numpy() for one in made]
 

@@ -38,7 +38,7 @@ class Shape:
     side: int | None
     """The only side of an image that it takes, in pixels; None if it takes any."""
     reach: Reach | None
-    """How far its result looks; None if it takes one size alone."""
+    """Reach of its result; None if it takes one size alone."""
     single: bool = False
     """Whether it takes one image at a time."""
 

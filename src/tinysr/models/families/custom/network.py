@@ -34,13 +34,6 @@ Watch = Callable[[Step, Sequence[Value], Sequence[Value]], None]
 """Function that is told of each step: what it read and what it gave."""
 
 
-_FAILURES = (
-    *(ArithmeticError, AttributeError, LookupError, RuntimeError, StopIteration, TypeError),
-    ValueError,
-)
-"""Errors of PyTorch and NumPy about values that don't fit an operator."""
-
-
 class Network(nn.Module):
     """An image-to-image network whose children are its nodes."""
 
@@ -84,18 +77,18 @@ class Network(nn.Module):
         return result
 
     def _run(self, step: Step, inputs: list[Value | None]) -> Sequence[Value]:
-        try:
-            if step.module:
-                made = self.get_submodule(step.module)(*inputs)
-                return made if isinstance(made, tuple) else (made,)
-            if step.call.operator == "Shape":
-                return [shape_sizes(step.call, inputs[0])]  # type: ignore[arg-type]
-            return compute_sizes(step.call, inputs)  # type: ignore[arg-type]
-        except _FAILURES as error:
-            if _is_traced(inputs):  # tracers raise errors of their own, and expect them back
-                raise
-            first = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise step.call.refuse(f"can't be computed: {first:.200}") from error
+        if _is_traced(inputs):  # tracers raise errors of their own, and expect them back
+            return self._compute(step, inputs)
+        with step.call.guard():
+            return self._compute(step, inputs)
+
+    def _compute(self, step: Step, inputs: list[Value | None]) -> Sequence[Value]:
+        if step.module:
+            made = self.get_submodule(step.module)(*inputs)
+            return made if isinstance(made, tuple) else (made,)
+        if step.call.operator == "Shape":
+            return [shape_sizes(step.call, inputs[0])]  # type: ignore[arg-type]
+        return compute_sizes(step.call, inputs)  # type: ignore[arg-type]
 
 
 def _is_traced(inputs: Sequence[Value | None]) -> bool:

@@ -50,8 +50,8 @@ def prove_reach(model: nn.Module, *, halo: int, align: int, scale: int, name: st
     with torch.inference_mode():
         whole: Tensor = model(image)
         largest = float(whole.abs().max())
-        for rows in _windows(sides[0], part, halo_used, align):
-            for columns in _windows(sides[1], part, halo_used, align):
+        for rows in _list_windows(sides[0], part, halo_used, align):
+            for columns in _list_windows(sides[1], part, halo_used, align):
                 (top, bottom, first, last), (left, right, start, end) = rows, columns
                 found = model(image[:, :, top:bottom, left:right].contiguous())
                 inner = found[
@@ -80,7 +80,9 @@ def _make_double(model: nn.Module) -> nn.Module:
     return model
 
 
-def _windows(side: int, part: int, halo: int, align: int) -> Iterator[tuple[int, int, int, int]]:
+def _list_windows(
+    side: int, part: int, halo: int, align: int
+) -> Iterator[tuple[int, int, int, int]]:
     """Yield where windows begin and end, and their own parts: at both edges and inside."""
     inside = halo + align if halo + align + part + halo <= side else halo
     for first in (0, inside, side - part):

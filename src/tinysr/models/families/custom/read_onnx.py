@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError, require
 
-from .tensors import read_tensor
+from .tensors import read_tensor, read_text
 
 __all__ = ["OnnxFile", "OnnxNode", "OnnxPort", "read_onnx"]
 
@@ -88,12 +88,16 @@ def read_onnx(path: Path) -> OnnxFile:
             "as onnx.inliner does for functions"
         )
     nodes = tuple(_read_node(node, index, path) for index, node in enumerate(graph.node))
-    names = [tensor.name for tensor in graph.initializer]
-    inputs = tuple(_read_port(port) for port in graph.input if port.name not in set(names))
-    outputs = tuple(_read_port(port) for port in graph.output)
+    names = [read_text(tensor.name, path) for tensor in graph.initializer]
+    ports = [_read_port(port, path) for port in graph.input]
+    inputs = tuple(port for port in ports if port.name not in set(names))
+    outputs = tuple(_read_port(port, path) for port in graph.output)
     _check_names(names, [port.name for port in inputs], nodes, path)
     _check_order(inputs, names, nodes, outputs, path)
-    tensors = {tensor.name: read_tensor(tensor, path) for tensor in graph.initializer}
+    tensors = {
+        name: read_tensor(tensor, path)
+        for name, tensor in zip(names, graph.initializer, strict=True)
+    }
     return OnnxFile(
         path=path, opset=opset, inputs=inputs, outputs=outputs, nodes=nodes, tensors=tensors
     )
@@ -114,7 +118,7 @@ def _parse(path: Path) -> Any:
 
 
 def _read_opset(model: Any, path: Path) -> int:
-    found = {entry.domain: entry.version for entry in model.opset_import}
+    found = {read_text(entry.domain, path): entry.version for entry in model.opset_import}
     version = int(found.get("", found.get("ai.onnx", 0)))
     if not _FIRST_OPSET <= version <= _LAST_OPSET:
         raise UnsupportedError(
@@ -125,18 +129,20 @@ def _read_opset(model: Any, path: Path) -> int:
 
 
 def _read_node(node: Any, index: int, path: Path) -> OnnxNode:
-    operator = node.op_type
-    if node.domain not in ("", "ai.onnx"):
-        operator = f"{node.domain}.{operator}"
-    name = node.name or f"{node.op_type}_{index}"
-    attributes = {one.name: _read_attribute(one, name, path) for one in node.attribute}
-    outputs = list(node.output)
+    operator, domain = read_text(node.op_type, path), read_text(node.domain, path)
+    name = read_text(node.name, path) or f"{operator}_{index}"
+    if domain not in ("", "ai.onnx"):
+        operator = f"{domain}.{operator}"
+    attributes = {
+        read_text(one.name, path): _read_attribute(one, name, path) for one in node.attribute
+    }
+    outputs = [read_text(one, path) for one in node.output]
     while len(outputs) > 1 and not outputs[-1]:
         outputs.pop()
     return OnnxNode(
         name=name,
         operator=operator,
-        inputs=tuple(node.input),
+        inputs=tuple(read_text(one, path) for one in node.input),
         outputs=tuple(outputs),
         attributes=attributes,
     )
@@ -154,24 +160,26 @@ def _read_attribute(attribute: Any, node: str, path: Path) -> Any:
         _STRINGS: lambda: [value.decode(errors="replace") for value in attribute.strings],
     }
     if attribute.type not in readers:
+        name = read_text(attribute.name, path)
         raise UnsupportedError(
-            f"{path}: node '{node:.80}': the attribute {attribute.name:.40} is of a kind that is "
-            "not read: export without it"
+            f"{path}: node '{node:.80}': the attribute {name:.40} is of a kind that is not read: "
+            "export without it"
         )
     return readers[attribute.type]()
 
 
-def _read_port(port: Any) -> OnnxPort:
+def _read_port(port: Any, path: Path) -> OnnxPort:
+    name = read_text(port.name, path)
     if not port.type.HasField("tensor_type"):
-        return OnnxPort(name=port.name, kind=0, shape=None)
+        return OnnxPort(name=name, kind=0, shape=None)
     tensor = port.type.tensor_type
     if not tensor.HasField("shape"):
-        return OnnxPort(name=port.name, kind=tensor.elem_type, shape=None)
+        return OnnxPort(name=name, kind=tensor.elem_type, shape=None)
     shape = tuple(
         int(side.dim_value) if side.HasField("dim_value") and side.dim_value > 0 else None
         for side in tensor.shape.dim
     )
-    return OnnxPort(name=port.name, kind=tensor.elem_type, shape=shape)
+    return OnnxPort(name=name, kind=tensor.elem_type, shape=shape)
 
 
 def _check_names(

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What a node reads that depends on the image, and the shapes around it at two sizes."""
+    """Inputs of a node that depend on the image, and the shapes around it at two sizes."""
 
     name: str
     """Name and operator of the node, for messages."""
@@ -110,7 +110,7 @@ def _tile(module: moves.Tile, reading: Reading) -> Spread:
     return spread
 
 
-def _linear(_: linear.Linear, reading: Reading) -> Spread:
+def _apply_linear(_: linear.Linear, reading: Reading) -> Spread:
     return _mix_last(reading.first, reading)
 
 
@@ -119,7 +119,7 @@ def _mix_last(spread: Spread, reading: Reading) -> Spread:
     return spread if spread.axes is None else replace(spread, axes=(*spread.axes[:-1], None))
 
 
-def _matmul(module: linear.MatMul, reading: Reading) -> Spread:
+def _apply_matmul(module: linear.MatMul, reading: Reading) -> Spread:
     constants = list(module.buffers())
     plain = constants and all(side == 1 for side in constants[0].shape[:-2])
     if plain and hasattr(module, "operand1"):
@@ -127,7 +127,7 @@ def _matmul(module: linear.MatMul, reading: Reading) -> Spread:
     return reading.first.lose(f"{reading.name}, a product of what the image gives", axes=True)
 
 
-def _softmax(module: activations.Softmax, reading: Reading) -> Spread:
+def _apply_softmax(module: activations.Softmax, reading: Reading) -> Spread:
     return reading.first.lose_axis(module.axis, reading.name)
 
 
@@ -145,7 +145,7 @@ def _reduce(module: pooling.Reduce, reading: Reading) -> Spread:
     return replace(spread, axes=tuple(left))
 
 
-def _norm(
+def _apply_norm(
     module: norms.InstanceNorm | norms.GroupNorm | norms.LayerNorm, reading: Reading
 ) -> Spread:
     rank, spread = len(reading.output[0]), reading.first
@@ -159,11 +159,11 @@ RULES: Mapping[type[nn.Module], Rule] = {
     activations.Activation: _keep,
     activations.PRelu: _keep,
     activations.Relu: _keep,
-    activations.Softmax: _softmax,
+    activations.Softmax: _apply_softmax,
     arithmetic.Clip: _keep,
     arithmetic.Elementwise: _blend,
-    linear.Linear: _linear,
-    linear.MatMul: _matmul,
+    linear.Linear: _apply_linear,
+    linear.MatMul: _apply_matmul,
     moves.Axes: _reshape,
     moves.Expand: _expand,
     moves.Flatten: _reshape,
@@ -173,10 +173,10 @@ RULES: Mapping[type[nn.Module], Rule] = {
     moves.ToType: _keep,
     moves.Transpose: _transpose,
     norms.BatchNorm: _keep,
-    norms.GroupNorm: _norm,
-    norms.InstanceNorm: _norm,
-    norms.LayerNorm: _norm,
-    norms.RmsNorm: _norm,
+    norms.GroupNorm: _apply_norm,
+    norms.InstanceNorm: _apply_norm,
+    norms.LayerNorm: _apply_norm,
+    norms.RmsNorm: _apply_norm,
     parts.Concat: _concat,
     parts.Gather: _gather,
     parts.Split: _split,

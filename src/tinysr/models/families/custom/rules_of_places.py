@@ -39,7 +39,7 @@ def _convolve(module: nn.Conv2d | pooling.Pool, reading: Reading) -> Spread:
     return spread
 
 
-def _transpose(module: convolution.ConvTranspose, reading: Reading) -> Spread:
+def _convolve_back(module: convolution.ConvTranspose, reading: Reading) -> Spread:
     spread = _mix_channels(module, reading)
     for axis in range(2):
         kernel, stride, pad, step = (
@@ -87,7 +87,7 @@ def _pad(module: parts.Pad, reading: Reading) -> Spread:
     if spread.axes is None:
         return spread
     pads = module.pads or reading.sizes
-    if pads is None:
+    if pads is None or max(map(abs, pads)) > parts.MOST_PAD:
         return spread.lose(f"{reading.name}, whose width depends on the image's size")
     axes = module.axes or tuple(range(len(spread.axes)))
     for index, axis in enumerate(axes):
@@ -123,14 +123,14 @@ def _slice(module: parts.Slice, reading: Reading) -> Spread:
     return spread
 
 
-def _depth_to_space(module: resize.DepthToSpace, reading: Reading) -> Spread:
+def _shuffle(module: resize.DepthToSpace, reading: Reading) -> Spread:
     spread = _mix_channels(module, reading)
     for side in _places(spread):
         spread = spread.change(side, spread.sides[side].join(module.block), reading.name)
     return spread
 
 
-def _space_to_depth(module: resize.SpaceToDepth, reading: Reading) -> Spread:
+def _unshuffle(module: resize.SpaceToDepth, reading: Reading) -> Spread:
     spread = _mix_channels(module, reading)
     for side in _places(spread):
         spread = spread.change(side, spread.sides[side].part(module.block), reading.name)
@@ -191,15 +191,15 @@ def apply_rule(
 
 
 PLACE_RULES: Mapping[type[nn.Module], Rule] = {
-    convolution.ConvTranspose: _transpose,
+    convolution.ConvTranspose: _convolve_back,
     convolution.FixedPad: _pad_fixed,
     nn.Conv2d: _convolve,
     parts.Pad: _pad,
     parts.Slice: _slice,
     pooling.Pool: _convolve,
-    resize.DepthToSpace: _depth_to_space,
+    resize.DepthToSpace: _shuffle,
     resize.Nearest: _resize,
     resize.Resample: _resize,
-    resize.SpaceToDepth: _space_to_depth,
+    resize.SpaceToDepth: _unshuffle,
 }
 """Rules by the kinds of modules."""

@@ -173,6 +173,8 @@ def _join(spreads: Sequence[Spread], side: int) -> Side | None:
     if len({one.cell for one in placed}) > 1:
         return None
     pixels = math.lcm(*(one.pixels for one in placed))
+    if pixels / placed[0].cell > _MOST_PLACES:
+        return placed[0].lose()
     even = [one.repeat(pixels // one.pixels) for one in placed]
     reads = tuple(
         (min(low for low, _ in phases), max(high for _, high in phases))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tinysr import paths
 from tinysr.errors import CheckpointError
 
-__all__ = ["read_tensor"]
+__all__ = ["read_tensor", "read_text"]
 
 _MOST_VALUES = 2**31
 _MOST_AXES = 8
@@ -35,6 +35,18 @@ _TYPES: dict[int, tuple[str, str]] = {
 """Types that are read: as NumPy names them in bytes, and the field of ONNX with single values."""
 
 
+def read_text(value: str | bytes, file: Path) -> str:
+    """Return a name of a file, which messages may show.
+
+    Raises:
+        CheckpointError: it is no text.
+    """
+    text = value if isinstance(value, str) else value.decode(errors="replace")
+    if not text.isprintable():
+        raise CheckpointError(f"{file}: a name has letters that can't be shown: export it again")
+    return text
+
+
 def read_tensor(tensor: Any, file: Path) -> NDArray[Any]:
     """Return a constant; floats of any width come in fp32.
 
@@ -45,7 +57,7 @@ def read_tensor(tensor: Any, file: Path) -> NDArray[Any]:
     Raises:
         CheckpointError: it is damaged, hostile or of a type that no image network needs.
     """
-    name = f"{file}: tensor '{tensor.name:.80}'"
+    name = f"{file}: tensor '{read_text(tensor.name, file):.80}'"
     shape = tuple(tensor.dims)
     if tensor.data_type not in _TYPES:
         raise CheckpointError(
@@ -101,7 +113,9 @@ def _widen(values: NDArray[Any], kind: int) -> NDArray[Any]:
 
 
 def _read_external(tensor: Any, dtype: np.dtype[Any], file: Path, name: str) -> bytes:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
+    entries = {
+        read_text(entry.key, file): read_text(entry.value, file) for entry in tensor.external_data
+    }
     location = entries.get("location", "")
     place = PurePosixPath(location)
     if not location or place.is_absolute() or ".." in place.parts or set(location) & set("\\:\0"):

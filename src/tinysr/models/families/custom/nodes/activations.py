@@ -101,29 +101,33 @@ def _make_softmax(call: Call) -> nn.Module:
     return Softmax(axis)
 
 
-def _option(call: Call, name: str, default: float) -> float:
+def _read_option(call: Call, name: str, default: float) -> float:
     return float(call.attributes.get(name, default))
 
 
 OPERATORS: Mapping[str, Operator] = {
     "Celu": Operator(
-        make=lambda call: Activation(F.celu, alpha=_option(call, "alpha", 1.0)),
+        make=lambda call: Activation(F.celu, alpha=_read_option(call, "alpha", 1.0)),
         attributes=("alpha",),
     ),
     "Elu": Operator(
-        make=lambda call: Activation(F.elu, alpha=_option(call, "alpha", 1.0)),
+        make=lambda call: Activation(F.elu, alpha=_read_option(call, "alpha", 1.0)),
         attributes=("alpha",),
     ),
     "Gelu": Operator(make=_make_gelu, attributes=("approximate",)),
     "HardSigmoid": Operator(
         make=lambda call: Activation(
-            _harden_sigmoid, alpha=_option(call, "alpha", 0.2), beta=_option(call, "beta", 0.5)
+            _harden_sigmoid,
+            alpha=_read_option(call, "alpha", 0.2),
+            beta=_read_option(call, "beta", 0.5),
         ),
         attributes=("alpha", "beta"),
     ),
     "HardSwish": Operator(make=lambda _: Activation(F.hardswish)),
     "LeakyRelu": Operator(
-        make=lambda call: Activation(F.leaky_relu, negative_slope=_option(call, "alpha", 0.01)),
+        make=lambda call: Activation(
+            F.leaky_relu, negative_slope=_read_option(call, "alpha", 0.01)
+        ),
         attributes=("alpha",),
     ),
     "Mish": Operator(make=lambda _: Activation(F.mish)),
@@ -135,7 +139,7 @@ OPERATORS: Mapping[str, Operator] = {
     "Softplus": Operator(make=lambda _: Activation(F.softplus)),
     "Softsign": Operator(make=lambda _: Activation(F.softsign)),
     "Swish": Operator(
-        make=lambda call: Activation(_scale_sigmoid, alpha=_option(call, "alpha", 1.0)),
+        make=lambda call: Activation(_scale_sigmoid, alpha=_read_option(call, "alpha", 1.0)),
         attributes=("alpha",),
     ),
     "Tanh": Operator(make=lambda _: Activation(torch.tanh)),

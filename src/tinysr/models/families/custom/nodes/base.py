@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,18 @@ from torch import Tensor, nn
 
 from tinysr.errors import UnsupportedError
 
-__all__ = ["Call", "Move", "Node", "Operator", "Sizes", "Value", "read_integers", "to_tensor"]
+__all__ = [
+    "FAILURES",
+    "Call",
+    "Move",
+    "Node",
+    "Operator",
+    "Sizes",
+    "Value",
+    "list_sizes",
+    "read_integers",
+    "to_tensor",
+]
 
 Sizes = NDArray[Any]
 """Integers or floats that the graph computes of shapes, as an array of objects: tracing may put
@@ -35,6 +47,13 @@ class Node(nn.Module):
 
 class Move(nn.Module):
     """A node that moves values, or keeps some of them, in whatever type they come."""
+
+
+FAILURES = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, StopIteration),
+    *(TypeError, ValueError),
+)
+"""Errors of PyTorch and NumPy about values that don't fit an operator."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +101,16 @@ class Call:
             if found != value:
                 raise self.refuse(f"{name} is {found!r:.60}, only {value!r} is supported")
 
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Turn PyTorch's and NumPy's errors about values that don't fit into a refusal."""
+        try:
+            yield
+        except FAILURES as error:
+            first = str(error).splitlines()[0] if str(error) else type(error).__name__
+            plain = "".join(letter for letter in first if letter.isprintable())
+            raise self.refuse(f"can't be computed: {plain:.200}") from error
+
     def refuse(self, reason: str) -> UnsupportedError:
         """Return the error for a node that can't be expressed."""
         return UnsupportedError(f"node '{self.name:.80}' ({self.operator}): {reason}")
@@ -110,3 +139,14 @@ def to_tensor(array: NDArray[Any]) -> Tensor:
 def read_integers(values: NDArray[Any]) -> tuple[int, ...]:
     """Return a constant's integers."""
     return tuple(int(value) for value in values.reshape(-1))
+
+
+def list_sizes(value: Value) -> tuple[Any, ...]:
+    """Return sizes one by one.
+
+    Raises:
+        TypeError: they are pixels.
+    """
+    if isinstance(value, Tensor):
+        raise TypeError("expected sizes, found pixels")
+    return tuple(value.reshape(-1))

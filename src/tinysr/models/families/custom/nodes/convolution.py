@@ -71,7 +71,7 @@ def _read_weight(call: Call) -> tuple[Tensor, Tensor | None]:
     return weight, None if bias is None else to_tensor(bias).reshape(-1)
 
 
-def _options(call: Call) -> dict[str, Any]:
+def _read_options(call: Call) -> dict[str, Any]:
     return {
         "stride": tuple(call.attributes.get("strides", (1, 1))),
         "dilation": tuple(call.attributes.get("dilations", (1, 1))),
@@ -109,7 +109,7 @@ def _make_conv(call: Call) -> nn.Module:
         padding=(above, left) if even else 0,
         groups=groups,
         bias=bias is not None,
-        **_options(call),
+        **_read_options(call),
     )
     _give_weights(conv, weight, bias, call)
     if even:
@@ -136,7 +136,7 @@ def _make_transpose(call: Call) -> nn.Module:
         output_padding=tuple(call.attributes.get("output_padding", (0, 0))),
         groups=groups,
         bias=bias is not None,
-        **_options(call),
+        **_read_options(call),
     )
     _give_weights(layer, weight, bias, call)
     return layer

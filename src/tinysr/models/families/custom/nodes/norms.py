@@ -78,11 +78,11 @@ class GroupNorm(_Norm):
         return F.group_norm(self.cast_input(x), self.groups, weight, bias, self.epsilon)
 
 
-def _epsilon(call: Call) -> float:
+def _read_epsilon(call: Call) -> float:
     return float(call.attributes.get("epsilon", 1e-5))
 
 
-def _vectors(call: Call, count: int) -> list[Tensor]:
+def _read_vectors(call: Call, count: int) -> list[Tensor]:
     """Return the first constant inputs after the image: vectors of one length."""
     found = [to_tensor(call.require(place + 1)) for place in range(count)]
     if len({tuple(vector.shape) for vector in found}) != 1 or found[0].ndim != 1:
@@ -92,15 +92,15 @@ def _vectors(call: Call, count: int) -> list[Tensor]:
 
 def _make_batch_norm(call: Call) -> nn.Module:
     call.expect(training_mode=0)
-    scale, shift, mean, variance = _vectors(call, 4)
-    weight = scale.double() / torch.sqrt(variance.double() + _epsilon(call))
+    scale, shift, mean, variance = _read_vectors(call, 4)
+    weight = scale.double() / torch.sqrt(variance.double() + _read_epsilon(call))
     bias = shift.double() - mean.double() * weight
     return BatchNorm(weight.float(), bias.float(), 0.0)
 
 
 def _make_instance_norm(call: Call) -> nn.Module:
-    weight, bias = _vectors(call, 2)
-    return InstanceNorm(weight, bias, _epsilon(call))
+    weight, bias = _read_vectors(call, 2)
+    return InstanceNorm(weight, bias, _read_epsilon(call))
 
 
 def _make_layer_norm(call: Call) -> nn.Module:
@@ -112,18 +112,18 @@ def _make_layer_norm(call: Call) -> nn.Module:
     if bias is not None and bias.shape != weight.shape:
         raise call.refuse(f"expected a bias {list(weight.shape)}, found {list(bias.shape)}")
     kind = LayerNorm if call.operator == "LayerNormalization" else RmsNorm
-    return kind(weight, None if bias is None else to_tensor(bias), _epsilon(call))
+    return kind(weight, None if bias is None else to_tensor(bias), _read_epsilon(call))
 
 
 def _make_group_norm(call: Call) -> nn.Module:
     call.expect(stash_type=1)
-    weight, bias = _vectors(call, 2)
+    weight, bias = _read_vectors(call, 2)
     groups = call.attributes.get("num_groups", 0)
     if call.opset < 21:
         raise call.refuse("before opset 21 it was defined otherwise: export with opset 21, or 17")
     if groups < 1 or len(weight) % groups:
         raise call.refuse(f"num_groups is {groups}, expected a divisor of {len(weight)}")
-    return GroupNorm(groups, weight, bias, _epsilon(call))
+    return GroupNorm(groups, weight, bias, _read_epsilon(call))
 
 
 OPERATORS: Mapping[str, Operator] = {

@@ -9,12 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Call, Move, Node, Operator, Sizes, read_integers, to_tensor
+from .base import Call, Move, Node, Operator, Sizes, list_sizes, read_integers, to_tensor
 
-__all__ = ["LAST", "OPERATORS", "Concat", "Gather", "Pad", "Slice", "Split"]
+__all__ = ["LAST", "MOST_PAD", "OPERATORS", "Concat", "Gather", "Pad", "Slice", "Split"]
 
 LAST = 2**31
 """Ends beyond this mean: up to the last one."""
+
+MOST_PAD = 2**12
+"""Widest padding."""
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}
 
@@ -62,8 +65,8 @@ class Slice(Move):
     def forward(self, x: Tensor, *rest: Sizes) -> Tensor:
         """Cut the part out."""
         bounds = iter(rest)
-        starts = tuple(next(bounds).reshape(-1)) if self.starts is None else self.starts
-        ends = tuple(next(bounds).reshape(-1)) if self.ends is None else self.ends
+        starts = list_sizes(next(bounds)) if self.starts is None else self.starts
+        ends = list_sizes(next(bounds)) if self.ends is None else self.ends
         axes = self.axes or tuple(range(len(starts)))
         steps = self.steps or (1,) * len(starts)
         cuts = [slice(None)] * x.ndim
@@ -102,7 +105,7 @@ class Pad(Move):
 
     def forward(self, x: Tensor, *rest: Sizes) -> Tensor:
         """Add cells before and after, or with fewer than none, take them away."""
-        pads: Any = self.pads if not rest else tuple(rest[0].reshape(-1))
+        pads: Any = self.pads if not rest else list_sizes(rest[0])
         axes = self.axes or tuple(range(x.ndim))
         ends: list[Any] = [0] * (2 * x.ndim)
         for index, axis in enumerate(axes):
@@ -160,6 +163,8 @@ def _make_pad(call: Call) -> nn.Module:
     )
     pads = call.constants.get(1)
     layer.pads = None if pads is None else read_integers(pads)
+    if any(abs(pad) > MOST_PAD for pad in layer.pads or ()):
+        raise call.refuse(f"pads are {layer.pads!r:.80}, expected {MOST_PAD} at most")
     if mode != "constant" and any(pad < 0 for pad in layer.pads or ()):
         raise call.refuse(f"mode {mode} with pads below zero")
     return layer

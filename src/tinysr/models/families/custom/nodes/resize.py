@@ -9,7 +9,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Call, Move, Node, Operator, Sizes, read_integers
+from .base import Call, Move, Node, Operator, Sizes, list_sizes, read_integers
 
 __all__ = ["OPERATORS", "DepthToSpace", "Nearest", "Resample", "SpaceToDepth"]
 
@@ -33,7 +33,7 @@ class _Resized(nn.Module):
 
     def _target(self, rest: tuple[Sizes, ...]) -> dict[str, tuple[int, ...] | tuple[float, ...]]:
         if rest:
-            return {"size": tuple(rest[0].reshape(-1)[-2:])}
+            return {"size": list_sizes(rest[0])[-2:]}
         if self.sizes is not None:
             return {"size": self.sizes}
         return {"scale_factor": self.scales or (1.0, 1.0)}

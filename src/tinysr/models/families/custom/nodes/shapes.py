@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .base import Call, Move, Operator, Sizes, read_integers, to_tensor
+from .base import Call, Move, Operator, Sizes, list_sizes, read_integers, to_tensor
 
 __all__ = [
     "OPERATORS",
@@ -62,7 +62,7 @@ class Reshape(Move):
 
     def forward(self, x: Tensor, *rest: Sizes) -> Tensor:
         """Give the values another shape; a zero in it stands for the length as it was."""
-        shape: Any = self.shape if not rest else tuple(rest[0].reshape(-1))
+        shape: Any = self.shape if not rest else list_sizes(rest[0])
         copied = [
             x.shape[axis] if self.copies and isinstance(side, int) and side == 0 else side
             for axis, side in enumerate(shape)
@@ -130,7 +130,7 @@ class Expand(Move):
         """Repeat along each axis where the value has one and the shape has more."""
         rest = list(values)
         x: Tensor = rest.pop(0) if self.operand0 is None else self.get_buffer("operand0")
-        shape: list[Any] = list(rest[0].reshape(-1) if rest else self.shape or ())
+        shape: list[Any] = list(list_sizes(rest[0]) if rest else self.shape or ())
         for axis in range(1, min(x.ndim, len(shape)) + 1):
             if isinstance(shape[-axis], int) and shape[-axis] == 1:
                 shape[-axis] = x.shape[-axis]
@@ -142,11 +142,11 @@ class Fill(Move):
 
     def __init__(self, number: float) -> None:
         super().__init__()
-        self.number = number
+        self.register_buffer("operand0", torch.tensor(number))
 
     def forward(self, shape: Sizes) -> Tensor:
         """Return a tensor of the shape."""
-        return torch.full(tuple(shape.reshape(-1)), self.number)
+        return self.get_buffer("operand0").expand(list_sizes(shape))
 
 
 class Tile(Move):

@@ -63,7 +63,7 @@ def _divide(a: Any, b: Any) -> Any:
     return a // b if isinstance(a, _WHOLE) and isinstance(b, _WHOLE) else a / b
 
 
-def _multiply(call: Call, values: list[Any]) -> Sizes:
+def _take_product(call: Call, values: list[Any]) -> Sizes:
     axes = call.attributes.get("axes")
     if len(values) > 1 and values[1] is not None:
         axes = read_integers(values[1])
@@ -104,7 +104,7 @@ def _fill(call: Call, values: list[Any]) -> Sizes:
     return np.full(shape, 0.0 if value is None else value.reshape(-1)[0].item(), dtype=object)
 
 
-def _axes(call: Call, values: list[Any]) -> Sizes:
+def _change_axes(call: Call, values: list[Any]) -> Sizes:
     axes = call.attributes.get("axes")
     if len(values) > 1 and values[1] is not None:
         axes = read_integers(values[1])
@@ -166,15 +166,15 @@ SIZE_OPERATORS: Mapping[str, Callable[[Call, list[Any]], Sizes | list[Sizes]]] =
     "Mod": _map(lambda a, b: a % b),
     "Mul": _map(lambda a, b: a * b),
     "Neg": _map(lambda a: -a),
-    "ReduceProd": _multiply,
+    "ReduceProd": _take_product,
     "Reciprocal": _map(lambda a: 1.0 / a),
     "Reshape": _reshape,
     "Slice": _slice,
     "Sqrt": _map(lambda a: a**0.5),
-    "Squeeze": _axes,
+    "Squeeze": _change_axes,
     "Sub": _map(lambda a, b: a - b),
     "Transpose": _transpose,
-    "Unsqueeze": _axes,
+    "Unsqueeze": _change_axes,
     "Where": _map(_choose),
 }
 """Operators on sizes, by their names in ONNX."""
