@@ -82,6 +82,7 @@ def _make_typed(layer: nn.Module) -> TypedConv2d:
         cast("tuple[int, int]", old.kernel_size),
         cast("tuple[int, int]", old.stride),
         cast("tuple[int, int]", old.padding),
+        cast("tuple[int, int]", old.dilation),
         groups=old.groups,
         bias=old.bias is not None,
         device="meta",
