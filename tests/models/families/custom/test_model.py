@@ -203,6 +203,21 @@ def test_windows_are_proven_at_the_multiple(tmp_path: Path) -> None:
         prove_reach(model, halo=8, align=8, scale=1, name="net")
 
 
+def test_the_hash_is_that_of_what_is_computed(tmp_path: Path) -> None:
+    hashes = []
+    for network, text in ((Srvgg(2), ""), (Srvgg(2), "multiple_of = 2"), (Squeeze(), "")):
+        export(network, tmp_path / "net.onnx")
+        hashes += [load(tmp_path, text).sha256, load(tmp_path, text).sha256]
+    assert len(hashes[0]) == 64
+    assert [hashes.index(one) for one in hashes] == [0, 0, 2, 2, 4, 4]
+    write(tmp_path / "a.onnx", image_model(), lambda model: setattr(model, "doc_string", "/home"))
+    write(tmp_path / "b.onnx", image_model())
+    (tmp_path / "a.onnx").rename(tmp_path / "net.onnx")
+    first = load(tmp_path, scale=1).sha256
+    (tmp_path / "b.onnx").replace(tmp_path / "net.onnx")
+    assert load(tmp_path, scale=1).sha256 == first
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "net.toml"
     path.write_text('name = "n"\nlicence = "x"\nscale = 2\nfile = "net.pth"\n')

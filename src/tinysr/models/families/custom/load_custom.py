@@ -8,6 +8,7 @@ from tinysr.errors import TinySRError, UnsupportedError
 
 from .build import build_network, image_port
 from .config import CustomConfig, read_config
+from .fingerprint import hash_network
 from .foreign import open_foreign
 from .model import CustomModel, Shape
 from .network import Network
@@ -63,7 +64,8 @@ def make_model(config: CustomConfig, file: OnnxFile) -> CustomModel:
         shape = _find_shape(config, file, network)
     except UnsupportedError as error:
         raise UnsupportedError(f"{file.path}: {error}") from error
-    return CustomModel(config, network, shape).eval().requires_grad_(requires_grad=False)
+    model = CustomModel(config, network, shape, hash_network(config, file))
+    return model.eval().requires_grad_(requires_grad=False)
 
 
 def prove_division(model: CustomModel) -> float | None:

@@ -93,9 +93,11 @@ def _make_affine(gains: tuple[float, ...], shifts: tuple[float, ...]) -> nn.Modu
 class CustomModel(nn.Module):
     """A one-step network of any kind: its only stage is called as the whole is."""
 
-    def __init__(self, config: CustomConfig, network: Network, shape: Shape) -> None:
+    def __init__(
+        self, config: CustomConfig, network: Network, shape: Shape, sha256: str = ""
+    ) -> None:
         super().__init__()
-        self.config, self.shape = config, shape
+        self.config, self.shape, self.sha256 = config, shape, sha256
         self.upscale = Upscale(config, network, single=shape.single)
 
     def forward(self, image: Tensor) -> Tensor:

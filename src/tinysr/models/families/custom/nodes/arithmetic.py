@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial, reduce
+from functools import reduce
 from typing import Any
 
 import torch
@@ -107,8 +107,7 @@ class Clip(Node):
         return torch.clamp(x, self.low, self.high)
 
 
-def _make(call: Call, attributes: Mapping[str, Any] | None = None) -> Elementwise:
-    call.expect(**(attributes or {}))
+def _make(call: Call) -> Elementwise:
     numbers = [a for a in call.constants.values() if a.dtype.kind == "f" and a.size == 1]
     if any(math.isnan(float(number.reshape(-1)[0])) for number in numbers):
         raise call.refuse("a constant is not a number")
@@ -118,6 +117,5 @@ def _make(call: Call, attributes: Mapping[str, Any] | None = None) -> Elementwis
 OPERATORS: Mapping[str, Operator] = {
     **{name: Operator(make=_make) for name in _FUNCTIONS},
     "Clip": Operator(make=Clip),
-    "Mod": Operator(make=partial(_make, attributes={"fmod": 0}), attributes=("fmod",)),
 }
 """Operators by their names in ONNX."""
