@@ -84,11 +84,9 @@ def _make_selu(call: Call) -> nn.Module:
 
 def _make_prelu(call: Call) -> nn.Module:
     slopes = to_tensor(call.require(1))
-    rest = slopes.shape[1:] if slopes.ndim == 3 else slopes.shape
-    if any(side != 1 for side in rest) and slopes.ndim != 1:
+    channels = slopes.shape[-3] if slopes.ndim > 2 else 1
+    if slopes.numel() != channels:
         raise call.refuse(f"expected slopes [C, 1, 1], found {list(slopes.shape)}")
-    if slopes.ndim == 1 and slopes.numel() != 1:
-        raise call.refuse("expected one slope, or slopes [C, 1, 1], found slopes along the width")
     return PRelu(slopes.reshape(-1))
 
 
