@@ -50,6 +50,11 @@ def refuse(folder: Path, text: str = "", *, tile: int | None = None, scale: int 
     return str(caught.value)
 
 
+def is_exact(model: CustomModel) -> bool:
+    found = prove_division(model)
+    return found is not None and found < PROOF_TOLERANCE
+
+
 def test_a_local_network_is_divided_into_windows(tmp_path: Path) -> None:
     export(Rrdb(), tmp_path / "net.onnx")
     model = load(tmp_path, scale=4)
@@ -78,7 +83,8 @@ def test_a_global_network_is_divided_into_tiles(make: Any, tmp_path: Path) -> No
 def test_a_wide_reach_makes_tiles_unless_windows_are_asked_for(tmp_path: Path) -> None:
     export(Rrdb(13), tmp_path / "net.onnx")
     assert isinstance(load(tmp_path, scale=4).chain().stage(WHOLE).division, Tiles)
-    model = load(tmp_path, 'division = "windows"', scale=4, prove=False)
+    model = load(tmp_path, 'division = "windows"', scale=4)
+    assert is_exact(model)
     assert model.chain().stage(WHOLE).division == Windows(halo=67)
 
 
@@ -195,10 +201,17 @@ def test_a_global_network_fails_the_proof(tmp_path: Path) -> None:
     assert "differ from the whole" in refuse(tmp_path, 'division = "windows"\nhalo = 32')
 
 
+def test_a_network_that_overflows_fails_the_proof(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Exp", ["image"], ["a"]), helper.make_node("Exp", ["a"], ["b"])]
+    nodes.append(helper.make_node("Exp", ["b"], ["out"]))
+    write(tmp_path / "net.onnx", image_model(nodes, {}))
+    assert "not finite" in refuse(tmp_path, "input = { range = [0, 255] }", scale=1)
+
+
 def test_windows_are_proven_at_the_multiple(tmp_path: Path) -> None:
     export(Unshuffled(), tmp_path / "net.onnx")
     model = load(tmp_path, scale=1)
-    assert (prove_division(model) or 1.0) < PROOF_TOLERANCE
+    assert is_exact(model)
     with pytest.raises(GateError):
         prove_reach(model, halo=8, align=8, scale=1, name="net")
 

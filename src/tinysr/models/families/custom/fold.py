@@ -17,13 +17,18 @@ from tinysr.errors import UnsupportedError
 
 from .nodes import OPERATORS, SIZE_OPERATORS, Call, compute_sizes, shape_sizes
 from .nodes.base import to_tensor
-from .nodes.sizes import MOST_SIZES
 from .read_onnx import OnnxNode
 
 __all__ = ["Graph", "describe_call", "fold_batch_norms", "fold_constants", "keep_live"]
 
 _MOST_VALUES = 2**28
 """Largest constant that is computed: more is a hostile file."""
+
+_MOST_TOGETHER = 2**30
+"""Values of all constants that are computed."""
+
+_MOST_SMALL = 2**16
+"""Largest array of integers that is computed value by value, exactly as sizes are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +77,7 @@ def fold_constants(graph: Graph) -> Graph:
         UnsupportedError: a result would be huge, or can't be computed.
     """
     folded = Graph(opset=graph.opset, nodes=(), constants=dict(graph.constants))
-    rest = []
+    rest, values = [], 0
     for node in graph.nodes:
         known = [name for name in node.inputs if name in folded.constants]
         if len(known) < len([name for name in node.inputs if name]):
@@ -81,6 +86,9 @@ def fold_constants(graph: Graph) -> Graph:
         call = describe_call(folded, node)
         with call.guard():
             results = _compute(call)
+        values += sum(one.size for one in results)
+        if values > _MOST_TOGETHER:
+            raise call.refuse(f"more than {_MOST_TOGETHER:,} values of constants until here")
         folded.constants.update(zip(node.outputs, results, strict=False))
     return replace(folded, nodes=tuple(rest))
 
@@ -90,12 +98,12 @@ def _compute(call: Call) -> list[NDArray[Any]]:
         return [_read_constant(call)]
     arrays = [call.constants.get(place) for place in range(len(call.inputs))]
     there = [array for array in arrays if array is not None]
-    small = all(a.dtype.kind in "iub" and a.size <= MOST_SIZES for a in there)
+    small = all(a.dtype.kind in "iub" and a.size <= _MOST_SMALL for a in there)
     if call.operator == "Shape":
         return [_unpack(shape_sizes(call, there[0]))]
     if (small or call.operator not in OPERATORS) and call.operator in SIZE_OPERATORS:
         objects = [None if a is None else a.astype(object) for a in arrays]
-        return [_unpack(one) for one in compute_sizes(call, objects)]
+        return [_unpack(one) for one in compute_sizes(call, objects, _MOST_SMALL)]
     return _compute_tensors(call)
 
 

@@ -22,7 +22,7 @@ __all__ = ["OnnxFile", "OnnxNode", "OnnxPort", "read_onnx"]
 _MOST_BYTES = 2**31 - 1
 """Largest file that Protocol Buffers read; larger networks have their weights beside it."""
 
-_MOST_NODES = 50_000
+_MOST_NODES = 20_000
 _MOST_NAME = 1000
 
 _FIRST_OPSET, _LAST_OPSET = 11, 26

@@ -17,8 +17,11 @@ from .base import Call, Sizes, Value, read_integers
 
 __all__ = ["SIZE_OPERATORS", "compute_sizes", "shape_sizes"]
 
-MOST_SIZES = 2**16
-"""Largest number of values in an array of sizes."""
+MOST_SIZES = 2**10
+"""Largest number of values in an array of sizes: they are computed one by one, at every run."""
+
+_MOST_VALUES = 2**16
+"""Largest array that is filled or expanded, before it is looked at."""
 
 _WHOLE = (int, torch.SymInt)
 
@@ -29,16 +32,21 @@ def shape_sizes(call: Call, value: Value) -> Sizes:
     return _pack(lengths, (len(lengths),))
 
 
-def compute_sizes(call: Call, values: list[Sizes | None]) -> list[Sizes]:
+def compute_sizes(call: Call, values: list[Sizes | None], most: int = MOST_SIZES) -> list[Sizes]:
     """Compute a node whose inputs are all sizes.
+
+    Args:
+        call: the node.
+        values: its inputs, None for those that are absent.
+        most: largest number of values that it may give.
 
     Raises:
         UnsupportedError: the result is too large to be sizes.
     """
     result = SIZE_OPERATORS[call.operator](call, values)
     found = result if isinstance(result, list) else [result]
-    if any(one.size > MOST_SIZES for one in found):
-        raise call.refuse(f"more than {MOST_SIZES} values computed from the image's size")
+    if any(one.size > most for one in found):
+        raise call.refuse(f"more than {most} values that are computed from sizes")
     return found
 
 
@@ -98,7 +106,7 @@ def _slice(call: Call, values: list[Any]) -> Sizes:
 
 def _fill(call: Call, values: list[Any]) -> Sizes:
     shape = read_integers(values[0])
-    if math.prod(shape) > MOST_SIZES or min(shape, default=0) < 0:
+    if math.prod(shape) > _MOST_VALUES or min(shape, default=0) < 0:
         raise call.refuse(f"a shape {list(shape)!r:.80}, larger than sizes are")
     value = call.attributes.get("value")
     return np.full(shape, 0.0 if value is None else value.reshape(-1)[0].item(), dtype=object)
@@ -122,7 +130,7 @@ def _reshape(_: Call, values: list[Any]) -> Sizes:
 
 def _expand(call: Call, values: list[Any]) -> Sizes:
     shape = read_integers(values[1])
-    if math.prod(shape) > MOST_SIZES or min(shape, default=1) < 0:
+    if math.prod(shape) > _MOST_VALUES or min(shape, default=1) < 0:
         raise call.refuse(f"a shape {list(shape)!r:.80}, larger than sizes are")
     return np.broadcast_to(values[0], np.broadcast_shapes(values[0].shape, shape))
 
