@@ -25,9 +25,11 @@ from tests.support.custom_networks import (
     seed,
 )
 from tests.support.onnx_files import image_model, write
+from tinysr.errors import UnsupportedError
 from tinysr.models.families.custom import Move, Network, Node, read_onnx
 from tinysr.models.families.custom.build import build_network
 from tinysr.models.families.custom.nodes.linear import Linear
+from tinysr.models.families.custom.nodes.norms import GroupNorm
 
 TOLERANCE = 1e-5
 
@@ -111,6 +113,51 @@ def test_a_batch_norm_goes_into_the_convolution_before_it(tmp_path: Path) -> Non
     assert dict(network.named_children())["c"].bias is not None
     image = torch.rand(2, 3, 8, 8)
     assert difference(network(image), compute(path, image)) < TOLERANCE
+
+
+@pytest.mark.parametrize("fixed", [False, True], ids=["any size", "fixed"])
+def test_a_group_norm_is_one_module_again(fixed: bool, tmp_path: Path) -> None:
+    network = load(export(Tokens(), tmp_path / "net.onnx", fixed=fixed))
+    modules = dict(network.named_children())
+    norm = modules["group"]
+    assert isinstance(norm, GroupNorm)
+    assert (norm.groups, norm.weight.shape, norm.compute) == (2, (8,), torch.float32)
+    assert not [name for name in modules if "InstanceNorm" in name]
+
+
+def test_what_only_looks_like_a_group_norm_is_none(tmp_path: Path) -> None:
+    tensors = {
+        "split": np.array([0, 3, -1]),
+        "ones": np.ones(3, np.float32),
+        "zeros": np.full(3, 0.5, np.float32),
+        "w": np.full((3, 1, 1), 2, np.float32),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["image", "split"], ["a"]),
+        helper.make_node("InstanceNormalization", ["a", "ones", "zeros"], ["b"]),
+        helper.make_node("Shape", ["image"], ["s"]),
+        helper.make_node("Reshape", ["b", "s"], ["c"]),
+        helper.make_node("Mul", ["c", "w"], ["d"]),
+        helper.make_node("Add", ["w", "d"], ["out"]),
+    ]
+    path = write(tmp_path / "net.onnx", image_model(nodes, tensors))
+    network = load(path)
+    assert not [one for one in network.children() if isinstance(one, GroupNorm)]
+    image = torch.rand(2, 3, 8, 6)
+    assert difference(network(image), compute(path, image)) < TOLERANCE
+    tensors["zeros"][:] = 0
+    path = write(tmp_path / "net.onnx", image_model(nodes, tensors))
+    network = load(path)
+    assert [type(one) for one in network.children()] == [GroupNorm]
+    assert difference(network(image), compute(path, image)) < TOLERANCE
+    del nodes[2]
+    path = write(
+        tmp_path / "net.onnx", image_model(nodes, {**tensors, "s": np.array([2, 3, 8, 6])})
+    )
+    network = load(path)
+    assert difference(network(image), compute(path, image)) < TOLERANCE
+    with pytest.raises(UnsupportedError, match="found \\[2, 3, 6, 8\\]"):
+        network(image.mT)
 
 
 def test_weights_that_the_graph_computes_are_constants(tmp_path: Path) -> None:

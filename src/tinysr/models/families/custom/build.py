@@ -14,9 +14,11 @@ from torch import nn
 from tinysr.errors import CheckpointError, UnsupportedError
 
 from .fold import Graph, describe_call, fold_batch_norms, fold_constants, join_reasons, keep_live
+from .fuse import fuse_group_norms
 from .names import choose_name
 from .network import Network, Step
 from .nodes import OPERATORS, SIZE_OPERATORS
+from .nodes.norms import OWN_OPERATORS
 from .nodes.sizes import MOST_SIZES
 from .read_onnx import OnnxFile, OnnxNode, OnnxPort
 
@@ -97,7 +99,7 @@ def build_network(file: OnnxFile, constants: Mapping[str, float | Sequence[float
             arrays[port.name] = _fill_constant(file, port, constants[port.name])
     try:
         graph = fold_constants(Graph(opset=file.opset, nodes=nodes, constants=arrays))
-        graph = fold_batch_norms(graph, output)
+        graph = fuse_group_norms(fold_batch_norms(graph, output), output)
     except UnsupportedError as error:
         raise UnsupportedError(f"{file.path}: {error}") from error
     if not any(image.name in node.inputs for node in graph.nodes) or output in graph.constants:
@@ -163,10 +165,11 @@ def _make_steps(file: OnnxFile, graph: Graph) -> tuple[list[tuple[str, nn.Module
             )
             continue
         try:
-            if node.operator not in OPERATORS:
+            operator = OPERATORS.get(node.operator) or OWN_OPERATORS.get(node.operator)
+            if operator is None:
                 raise call.refuse("computes sizes, and is given pixels")
             with call.guard():
-                made = OPERATORS[node.operator].make(call)
+                made = operator.make(call)
         except UnsupportedError as error:
             refused.append(error)
             continue

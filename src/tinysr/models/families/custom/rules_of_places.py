@@ -18,6 +18,15 @@ __all__ = ["PLACE_RULES", "read_resized"]
 _ROWS = 2
 """Axis of the rows in ``[N, C, H, W]``; the columns' is the next."""
 
+_RANK = 4
+"""Axes of an image."""
+
+_ON_IMAGES = (
+    *(nn.Conv2d, convolution.ConvTranspose, convolution.FixedPad, pooling.Pool),
+    *(resize.DepthToSpace, resize.Nearest, resize.Resample, resize.SpaceToDepth),
+)
+"""Kinds of modules that have a reach on images alone; PyTorch takes other values, too."""
+
 _AROUND = {"nearest": (0, 0), "bilinear": (0, 1), "bicubic": (1, 2)}
 """Places before and after the one below it that an interpolated place reads."""
 
@@ -185,7 +194,8 @@ def apply_rule(
             spread = apply_rule(layer, replace(reading, spreads=(spread,)), rules)
         return spread
     rule = rules.get(type(module))
-    if rule is None:
+    flat = isinstance(module, _ON_IMAGES) and len(reading.inputs[0][0]) != _RANK
+    if rule is None or flat:
         return reading.first.lose(f"{reading.name}, whose reach is not known", axes=True)
     return rule(module, reading)
 

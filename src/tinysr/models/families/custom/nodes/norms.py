@@ -10,7 +10,16 @@ from torch import Tensor, nn
 
 from .base import Call, Node, Operator, to_tensor
 
-__all__ = ["OPERATORS", "BatchNorm", "GroupNorm", "InstanceNorm", "LayerNorm"]
+__all__ = [
+    "FUSED_GROUP_NORM",
+    "OPERATORS",
+    "OWN_OPERATORS",
+    "BatchNorm",
+    "GroupNorm",
+    "InstanceNorm",
+    "LayerNorm",
+    "RmsNorm",
+]
 
 
 class _Norm(Node):
@@ -71,9 +80,16 @@ class GroupNorm(_Norm):
     def __init__(self, groups: int, weight: Tensor, bias: Tensor, epsilon: float) -> None:
         super().__init__(weight, bias, epsilon)
         self.groups = groups
+        self.shape: tuple[int, ...] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``[N, C, ...]`` to the same shape."""
+        """Map ``[N, C, ...]`` to the same shape.
+
+        Raises:
+            ValueError: it was exported for another shape.
+        """
+        if self.shape is not None and tuple(x.shape) != self.shape:
+            raise ValueError(f"expected {list(self.shape)}, found {list(x.shape)}")
         weight, bias = self._affine()
         return F.group_norm(self.cast_input(x), self.groups, weight, bias, self.epsilon)
 
@@ -125,6 +141,22 @@ def _make_group_norm(call: Call) -> nn.Module:
         raise call.refuse(f"num_groups is {groups}, expected a divisor of {len(weight)}")
     return GroupNorm(groups, weight, bias, _read_epsilon(call))
 
+
+def _make_fused_group_norm(call: Call) -> nn.Module:
+    weight, bias = (to_tensor(call.require(place)).reshape(-1) for place in (1, 2))
+    layer = GroupNorm(call.attributes["num_groups"], weight, bias, _read_epsilon(call))
+    shape = call.attributes.get("shape")
+    layer.shape = None if shape is None else tuple(shape)
+    return layer
+
+
+FUSED_GROUP_NORM = "tinysr.GroupNorm"
+"""Operator of our own, for group norms that were put together; files can't have it."""
+
+OWN_OPERATORS: Mapping[str, Operator] = {
+    FUSED_GROUP_NORM: Operator(make=_make_fused_group_norm),
+}
+"""Operators that no file has, but what its nodes were made to."""
 
 OPERATORS: Mapping[str, Operator] = {
     "BatchNormalization": Operator(

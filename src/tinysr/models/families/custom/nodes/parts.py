@@ -111,7 +111,7 @@ class Pad(Move):
         for index, axis in enumerate(axes):
             place = 2 * (x.ndim - 1 - axis % x.ndim)
             ends[place], ends[place + 1] = pads[index], pads[index + len(axes)]
-        least = 2 if self.mode == "constant" else 2 * (x.ndim - 2)  # what PyTorch takes
+        least = 2 if self.mode == "constant" else max(2, 2 * (x.ndim - 2))  # as PyTorch wants
         while len(ends) > least and all(isinstance(end, int) and end == 0 for end in ends[-2:]):
             ends = ends[:-2]
         if self.mode == "constant":
