@@ -1,4 +1,12 @@
-"""Configuration of a network that somebody brings: a small TOML file beside it."""
+"""Configuration of a network that somebody brings: a small TOML file beside it.
+
+    name = "my-upscaler"
+    licence = "BSD-3-Clause"
+    file = "my-upscaler.onnx"
+    scale = 4
+
+Whatever else there is to say has a default: see :class:`CustomConfig`.
+"""
 
 from __future__ import annotations
 

@@ -24,6 +24,8 @@ __all__ = ["Graph", "describe_call", "fold_batch_norms", "fold_constants", "keep
 _MOST_VALUES = 2**28
 """Largest constant that is computed: more is a hostile file."""
 
+_MOST_AXES = 16
+
 _MOST_TOGETHER = 2**30
 """Values of all constants that are computed."""
 
@@ -137,6 +139,8 @@ def _compute_tensors(call: Call) -> list[NDArray[Any]]:
     shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
     made = functional_call(module, shapes, (first.to("meta"),))
     made = made if isinstance(made, tuple) else (made,)
+    if max(one.ndim for one in made) > _MOST_AXES:
+        raise call.refuse(f"a constant of more than {_MOST_AXES} axes")
     if sum(math.prod(one.shape) for one in made) > _MOST_VALUES:
         raise call.refuse(f"a constant of more than {_MOST_VALUES:,} values")
     with torch.no_grad():

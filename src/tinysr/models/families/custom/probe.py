@@ -21,6 +21,9 @@ _BYTES = 4
 _MOST_VALUES = 2**50
 """Largest value on the way: more is a hostile file, and can't be counted."""
 
+_MOST_AXES = 16
+"""Axes of a value: runtimes take fewer."""
+
 Shape = tuple[int, ...]
 
 
@@ -56,6 +59,8 @@ def probe(network: Network, height: int, width: int, *, images: int = 1) -> Prob
         sizes = [math.prod(one.shape) for one in outputs if isinstance(one, Tensor)]
         if any(size > _MOST_VALUES for size in sizes):
             raise step.call.refuse(f"gives {max(sizes):,} values for an image {height} × {width}")
+        if any(one.ndim > _MOST_AXES for one in outputs):
+            raise step.call.refuse(f"gives a value of more than {_MOST_AXES} axes")
         for name, one in zip(step.gives, outputs, strict=False):
             if isinstance(one, Tensor):
                 found.shapes[name] = tuple(one.shape)

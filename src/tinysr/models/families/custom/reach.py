@@ -140,7 +140,8 @@ def check_result(network: Network, found: Probe, scale: int) -> None:
     if result != expected:
         raise UnsupportedError(
             f"expected a result of {list(expected)} for an image of {list(image)} at scale "
-            f"{scale}, found {list(result)}: state the network's own scale, resize and multiple_of"
+            f"{scale}, found {list(result)!s:.80}: state the network's own scale, "
+            "resize and multiple_of"
         )
 
 

@@ -126,7 +126,7 @@ def _make_split(call: Call) -> nn.Module:
         lengths = tuple(old) if isinstance(old, list) else read_integers(old)
     parts = call.attributes.get("num_outputs", call.outputs)
     if parts != call.outputs or (lengths is not None and len(lengths) != parts):
-        raise call.refuse(f"expected {call.outputs} parts, found {lengths or parts}")
+        raise call.refuse(f"expected {call.outputs} parts, found {(lengths or parts)!s:.80}")
     return Split(call.attributes.get("axis", 0), call.outputs, lengths)
 
 
@@ -137,7 +137,7 @@ def _make_slice(call: Call) -> nn.Module:
         None if steps is None else read_integers(steps),
     )
     if any(step < 1 for step in layer.steps or ()):
-        raise call.refuse(f"steps are {layer.steps}, expected positive ones")
+        raise call.refuse(f"steps are {layer.steps!s:.80}, expected positive ones")
     starts, ends = call.constants.get(1), call.constants.get(2)
     layer.starts = None if starts is None else read_integers(starts)
     layer.ends = None if ends is None else read_integers(ends)
