@@ -175,6 +175,14 @@ GLOBAL: dict[str, tuple[list[Any], dict[str, NDArray[Any]]]] = {
         ],
         {"z": np.array([0]), "o": np.array([4]), "e": np.array([2**62]), "x": np.array([3])},
     ),
+    "Mul": (
+        [
+            node("Shape", "image", "n", start=2, end=3),
+            node("Cast", "n", "f", to=1),
+            node("Mul", "image", "f", "out"),
+        ],
+        {},
+    ),
     "Gather": (
         [node("Gather", "image", "i", "g", axis=2), node("Add", "image", "g", "out")],
         {"i": np.array([0])},

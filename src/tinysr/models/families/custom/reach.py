@@ -178,16 +178,23 @@ def _spread(network: Network, small: Probe, large: Probe, enlarged: int) -> Mapp
                 spreads=tuple(spreads[name] for name in reads),
                 inputs=tuple((small.shapes[name], large.shapes[name]) for name in reads),
                 output=(small.shapes[gives], large.shapes[gives]),
+                moving=_moves(step, small, large),
                 sizes=_read_sizes(step, small, large),
             )
             spreads[gives] = apply_rule(network.get_submodule(step.module), reading, rules)
     return spreads
 
 
+def _moves(step: Step, small: Probe, large: Probe) -> bool:
+    """Tell whether a node reads sizes that are not the same for both images."""
+    names = [name for name in step.reads if isinstance(name, str)]
+    return any(small.sizes.get(name) != large.sizes.get(name) for name in names)
+
+
 def _read_sizes(step: Step, small: Probe, large: Probe) -> tuple[int, ...] | None:
     """Return the sizes that a node reads, if they are whole numbers, and the same for both."""
     names = [name for name in step.reads if isinstance(name, str) and name in small.sizes]
-    if len(names) != 1 or small.sizes[names[0]] != large.sizes[names[0]]:
+    if len(names) != 1 or _moves(step, small, large):
         return None
     found = [size for size in small.sizes[names[0]] if isinstance(size, int)]
     return tuple(found) if len(found) == len(small.sizes[names[0]]) else None

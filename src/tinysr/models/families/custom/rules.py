@@ -29,6 +29,8 @@ class Reading:
     """Shapes of each input, for two sizes of the image."""
     output: tuple[Shape, Shape]
     """Shapes of what it gives."""
+    moving: bool = False
+    """Whether it reads sizes, computed from the image's, that are not the same for both."""
     sizes: tuple[int, ...] | None = None
     """Sizes that it reads, computed from the image's, where they are the same for both."""
 
@@ -51,7 +53,13 @@ def _keep(_: nn.Module, reading: Reading) -> Spread:
     return reading.first
 
 
+def _scale_channels(_: nn.Module, reading: Reading) -> Spread:
+    return reading.first.lose_axis(1, reading.name)
+
+
 def _blend(module: arithmetic.Elementwise, reading: Reading) -> Spread:
+    if reading.moving:
+        return reading.blend().lose(f"{reading.name}, whose number depends on the image's size")
     return _meet_constants(reading.blend(), module.operands(), reading)
 
 
@@ -146,10 +154,11 @@ def _reduce(module: pooling.Reduce, reading: Reading) -> Spread:
 
 
 def _apply_norm(
-    module: norms.InstanceNorm | norms.GroupNorm | norms.LayerNorm, reading: Reading
+    module: norms.InstanceNorm | norms.GroupNorm | norms.LayerNorm | norms.RmsNorm, reading: Reading
 ) -> Spread:
     rank, spread = len(reading.output[0]), reading.first
-    start = {norms.InstanceNorm: 2, norms.GroupNorm: 1}.get(type(module), rank - module.weight.ndim)
+    axes = rank - module.weight.ndim
+    start = axes if isinstance(module, norms.LayerNorm | norms.RmsNorm) else 1
     for axis in range(start, rank):
         spread = spread.lose_axis(axis, reading.name)
     return spread
@@ -157,7 +166,7 @@ def _apply_norm(
 
 RULES: Mapping[type[nn.Module], Rule] = {
     activations.Activation: _keep,
-    activations.PRelu: _keep,
+    activations.PRelu: _scale_channels,
     activations.Relu: _keep,
     activations.Softmax: _apply_softmax,
     arithmetic.Clip: _keep,
@@ -172,7 +181,7 @@ RULES: Mapping[type[nn.Module], Rule] = {
     moves.Tile: _tile,
     moves.ToType: _keep,
     moves.Transpose: _transpose,
-    norms.BatchNorm: _keep,
+    norms.BatchNorm: _scale_channels,
     norms.GroupNorm: _apply_norm,
     norms.InstanceNorm: _apply_norm,
     norms.LayerNorm: _apply_norm,
