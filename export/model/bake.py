@@ -12,6 +12,7 @@ from tinysr.manifest import BakeProof
 from tinysr.models import OneStepModel
 
 from ..families.adcsr import bake_adcsr
+from ..families.custom import bake_custom
 from ..families.tinysr import bake_tinysr
 from .baked import Baked
 
@@ -25,6 +26,7 @@ DEFAULT_TILE = 128
 
 BAKERS: Mapping[str, Callable[[Any, int], Baked]] = {
     "adcsr": bake_adcsr,
+    "custom": bake_custom,
     "tinysr": bake_tinysr,
 }
 """What bakes a model for tiles of one size, by its family."""

@@ -14,27 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinysr.models.typed import Typed, as_type
 from tinysr.models.vae import ResidualBlock
 
 __all__ = ["BORDER", "Typed", "TypedLayer", "Wide", "as_type", "find_units", "with_types"]
 
 BORDER = torch.float32
 """The type of every stage's input and output, whatever is inside: runtimes feed one type."""
-
-
-def as_type(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return ``x`` in a type; without a trace in a graph when it has it already."""
-    return x if x.dtype is dtype else x.to(dtype)
-
-
-class Typed(nn.Module):
-    """A module with operations of its own, all of one type."""
-
-    compute: torch.dtype = torch.float32
-
-    def cast_input(self, x: Tensor) -> Tensor:
-        """Return a value as this module's own operations read it."""
-        return as_type(x, self.compute)
 
 
 class Wide(nn.Module):

@@ -74,10 +74,9 @@ def export_network(model: nn.Module, side: int = SIDE) -> StageGraph:
             output_names=["latents"],
             verbose=False,
         )
-    _name_values(
-        program.model.graph, "encoder", {path for path, _ in model.named_modules() if path}
-    )
-    weights = _move_weights_to_inputs(program.model.graph, set(model.state_dict()))
+    paths, names = {path for path, _ in model.named_modules() if path}, set(model.state_dict())
+    _name_values(program.model.graph, "encoder", paths, names)
+    weights = _move_weights_to_inputs(program.model.graph, names)
     graph = StageGraph(stage="encoder", model=ir.to_proto(program.model), weights=weights)
     return simplify(graph)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tinysr.chain import Chain
 
-__all__ = ["Family", "Layout", "OneStepModel", "ReadModel"]
+__all__ = ["Family", "Layout", "OneStepModel", "ReadModel", "ReadOptions"]
 
 
 class OneStepModel(nn.Module, ABC):
@@ -22,6 +22,11 @@ class OneStepModel(nn.Module, ABC):
     @abstractmethod
     def facts(self) -> dict[str, Any]:
         """The config as plain JSON-ready data; its ``family`` names the family."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all that it computes, where its tensors alone don't tell; or ""."""
+        return ""
 
     @abstractmethod
     def chain(self, tile: int) -> Chain:
@@ -50,6 +55,16 @@ class ReadModel:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ReadOptions:
+    """Options of reading a checkpoint; a layout refuses those that it does not offer."""
+
+    layers: tuple[int, ...] | None = None
+    """Transformer layers to keep of a full SD3 checkpoint; None for all."""
+    trust: bool = False
+    """Whether a file may be opened that can run any code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """A way in which checkpoints of a family lie on disk."""
 
@@ -60,8 +75,8 @@ class Layout:
     matches: Callable[[Path], bool]
     """Tells whether a path has this layout, from names and headers alone. At most one layout of
     all families may say so."""
-    read: Callable[[Path, Sequence[int] | None], ReadModel]
-    """Reads it; the numbers are the transformer layers to keep, None for all."""
+    read: Callable[[Path, ReadOptions], ReadModel]
+    """Reads it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

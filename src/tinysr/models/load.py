@@ -13,7 +13,7 @@ from tinysr.manifest import Source
 from tinysr.models.checkpoints import tensors_sha256
 from tinysr.models.checkpoints.tsd_sr import is_tsd_sr, read_tsd_sr
 from tinysr.models.families.registry import detect, find_preset
-from tinysr.models.family import OneStepModel
+from tinysr.models.family import OneStepModel, ReadOptions
 from tinysr.models.one_step import OneStep
 from tinysr.models.tinysr import TinySR
 
@@ -71,15 +71,28 @@ def load_teacher(name_or_folder: str | Path) -> OneStep:
     return load(name_or_folder)
 
 
-def load_checkpoint(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> Loaded:
-    """Return what :func:`load` does, and the source that a manifest records."""
-    opened = _open(name_or_folder, layers)
+def load_checkpoint(
+    name_or_folder: str | Path, *, layers: Sequence[int] | None = None, trust: bool = False
+) -> Loaded:
+    """Return a model of any family, and the source that a manifest records.
+
+    Args:
+        name_or_folder: a preset, or the path of a checkpoint.
+        layers: the transformer layers to keep of a full SD3 checkpoint; all if None.
+        trust: whether a file may be opened that can run any code.
+
+    Raises:
+        UnsupportedError: there is no such preset or path, or an option has no effect here.
+        CheckpointError: the checkpoint can't be used; the message names what is wrong.
+    """
+    kept = None if layers is None else tuple(layers)
+    opened = _open(name_or_folder, ReadOptions(layers=kept, trust=trust))
     source = Source(
         kind=opened.kind,
         name=opened.name,
-        sha256=tensors_sha256(opened.model.state_dict()),
+        sha256=opened.model.sha256 or tensors_sha256(opened.model.state_dict()),
         lora_sha256=opened.lora_sha256,
-        layers=None if layers is None else tuple(layers),
+        layers=kept,
         trained=opened.trained,
     )
     return Loaded(model=opened.model, source=source)
@@ -96,21 +109,21 @@ class _Opened:
     trained: bool = True
 
 
-def _open(name_or_folder: str | Path, layers: Sequence[int] | None) -> _Opened:
+def _open(name_or_folder: str | Path, options: ReadOptions) -> _Opened:
     name = str(name_or_folder)
     family = find_preset(name)
     if family is None:
-        return _open_path(Path(name_or_folder), layers)
-    if layers is not None:
+        return _open_path(Path(name_or_folder), options)
+    if options.layers is not None:
         raise UnsupportedError(f"layers can't be chosen from the preset '{name}'")
     model, trained = family.load_preset(name), name not in family.untrained
     return _Opened(model=model, kind="preset", name=name, trained=trained)
 
 
-def _open_path(path: Path, layers: Sequence[int] | None) -> _Opened:
+def _open_path(path: Path, options: ReadOptions) -> _Opened:
     with _report_unreachable(path):
         layout = detect(path)
-        found = layout.read(path, layers)
+        found = layout.read(path, options)
     # Not where a link leads: in the caches of other tools, that is named after a hash.
     own = path if path.name not in ("", "..") else paths.follow_links(path)
     return _Opened(

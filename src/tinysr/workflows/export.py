@@ -58,6 +58,7 @@ def export_gated(
     options: ExportOptions,
     *,
     layers: Sequence[int] | None = None,
+    trust: bool = False,
     gate: bool = True,
     overwrite: bool = False,
     progress: Progress = ignore_progress,
@@ -72,6 +73,7 @@ def export_gated(
         folder: the bundle's.
         options: targets, precision, plans, and sizes.
         layers: transformer layers to keep of a full SD3 checkpoint; all if None.
+        trust: whether a file may be opened that can run any code.
         gate: whether artifacts are held against the eager model before the bundle gets its name.
         overwrite: whether a bundle that is there may be replaced.
         progress: called as the export goes on.
@@ -85,7 +87,7 @@ def export_gated(
         chosen.check(options.settings, PRECISIONS[options.precision])
     check_target(folder, overwrite=overwrite)  # before minutes are spent, not after
     progress("reading the model", 0, 1)
-    loaded = load_checkpoint(model, layers=layers)
+    loaded = load_checkpoint(model, layers=layers, trust=trust)
     options, origins = add_missing_plans(loaded, options, progress)
     hold = _Hold(loaded, options.tile, progress, told)
     manifest = export_bundle(

@@ -7,12 +7,13 @@ from pathlib import Path
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.families.adcsr.family import ADCSR
+from tinysr.models.families.custom.family import CUSTOM
 from tinysr.models.families.tinysr import TINYSR
 from tinysr.models.family import Family, Layout
 
 __all__ = ["FAMILIES", "detect", "find_preset", "list_presets"]
 
-FAMILIES: tuple[Family, ...] = (TINYSR, ADCSR)
+FAMILIES: tuple[Family, ...] = (TINYSR, ADCSR, CUSTOM)
 
 
 def list_presets() -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def detect(path: Path) -> Layout:
     if not paths.exists(path, CheckpointError):
         raise UnsupportedError(
             f"unknown model '{path}': expected a preset ({', '.join(sorted(list_presets()))}) or a "
-            f"checkpoint's folder or .safetensors file, and nothing was found at that path"
+            f"checkpoint's folder, .safetensors or .toml file, and nothing was found at that path"
         )
     everything = [layout for family in FAMILIES for layout in family.layouts]
     found = [layout for layout in everything if layout.matches(path)]
@@ -48,6 +49,9 @@ def detect(path: Path) -> Layout:
             f"of one of them"
         )
     if paths.is_file(path, CheckpointError):
-        raise CheckpointError(f"{path}: only .safetensors files are read, pickles may hold code")
+        raise CheckpointError(
+            f"{path}: only .safetensors files, and .toml files that describe a network, are read: "
+            "pickles may hold code"
+        )
     signs = "; ".join(f"{layout.name} ({layout.sign})" for layout in everything)
     raise CheckpointError(f"{path}: no known checkpoint layout here: expected {signs}")

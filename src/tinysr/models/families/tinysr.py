@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -13,7 +13,7 @@ from tinysr.models.checkpoints import CheckpointLayout, assemble
 from tinysr.models.checkpoints.released import RELEASED
 from tinysr.models.checkpoints.sd3 import SD3
 from tinysr.models.checkpoints.single_file import SINGLE_FILE
-from tinysr.models.family import Family, Layout, OneStepModel, ReadModel
+from tinysr.models.family import Family, Layout, OneStepModel, ReadModel, ReadOptions
 from tinysr.models.presets import PRESETS, UNTRAINED
 from tinysr.models.seeded import seed_model
 
@@ -45,8 +45,8 @@ def _is_first(path: Path, place: int) -> bool:
     return first == place
 
 
-def _read(layout: CheckpointLayout, path: Path, layers: Sequence[int] | None) -> ReadModel:
-    checkpoint = layout.read(path, layers)
+def _read(layout: CheckpointLayout, path: Path, options: ReadOptions) -> ReadModel:
+    checkpoint = layout.read(path, options.layers)
     model = assemble(checkpoint.config, checkpoint.tensors, path)
     return ReadModel(model=model, lora_sha256=checkpoint.lora_sha256)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,7 +13,7 @@ from tinysr.models.families.adcsr.model import AdcSR
 from tinysr.models.families.adcsr.released import is_released, read_released
 from tinysr.models.families.adcsr.seeded import seed_adcsr
 from tinysr.models.families.adcsr.single_file import is_single_file, read_single_file
-from tinysr.models.family import Family, Layout, OneStepModel, ReadModel
+from tinysr.models.family import Family, Layout, OneStepModel, ReadModel, ReadOptions
 
 __all__ = ["ADCSR"]
 
@@ -25,9 +25,9 @@ def _make_meta(name: str) -> OneStepModel:
 
 def _reader(
     read: Callable[[Path], AdcSR],
-) -> Callable[[Path, Sequence[int] | None], ReadModel]:
-    def read_all(path: Path, layers: Sequence[int] | None) -> ReadModel:
-        if layers is not None:
+) -> Callable[[Path, ReadOptions], ReadModel]:
+    def read_all(path: Path, options: ReadOptions) -> ReadModel:
+        if options.layers is not None:
             raise UnsupportedError(f"{path}: layers can't be chosen from a checkpoint of AdcSR")
         return ReadModel(model=read(path))
 
