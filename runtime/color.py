@@ -6,8 +6,8 @@ show. Areas that were padded are not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,7 +19,7 @@ from .geometry import Planes
 from .rows import Rows
 from .store import Moments, Store
 
-__all__ = ["COLORS", "Color", "adain", "color_fix", "upscale_bicubic"]
+__all__ = ["COLORS", "Color", "adain", "color_fix", "find_own_color", "upscale_bicubic"]
 
 Color = Literal["adain", "wavelet", "none"]
 COLORS: tuple[str, ...] = get_args(Color)
@@ -57,6 +57,11 @@ def color_fix(name: str) -> Fix:
     if name not in fixes:
         raise choice_error("color fix", name, fixes)
     return fixes[name]
+
+
+def find_own_color(config: Mapping[str, Any]) -> str:
+    """Return the colour fix that a model's config names, or what most authors use."""
+    return str(config.get("colour", "adain"))
 
 
 def adain(image: Planes, source: Planes) -> Planes:

@@ -17,7 +17,7 @@ from tinysr.stages import StageName
 from .admission import check_memory, check_result, default_memory_mb
 from .arguments import MAX_MEGAPIXELS, SCALES, check_arguments
 from .bundle import Bundle
-from .color import color_fix
+from .color import color_fix, find_own_color
 from .exhaustion import MORE_ROOM, report_exhaustion
 from .footprint import estimate_footprint
 from .geometry import ImageSize, SizePlan, plan
@@ -49,7 +49,7 @@ class Upscaler:
         *,
         backend: str = AUTO,
         precision: str | None = None,
-        color: str = "adain",
+        color: str | None = None,
         provider: str | None = None,
         threads: int | None = None,
         model: Any = None,
@@ -64,7 +64,8 @@ class Upscaler:
             bundle: a bundle or its folder.
             backend: a backend's name, or `auto`: the best that works and passed parity.
             precision: of the artifacts; None takes the first that passed.
-            color: the colour fix over the whole image: adain, wavelet or none.
+            color: the colour fix over the whole image: adain, wavelet or none; None is the
+                model's own.
             provider: a backend's device library, such as cuda; None is the backend's default.
             threads: CPU threads; None leaves it to the backend.
             model: a loaded model or its path, for the backend eager.
@@ -83,7 +84,9 @@ class Upscaler:
         self.scale: float = self.bundle.manifest.chain.scale if scale is None else scale
         """Sides of a result over those of its image."""
         check_arguments(scale=self.scale, max_megapixels=max_megapixels, memory_mb=memory_mb)
-        self._fix = color_fix(color)
+        self.color: str = find_own_color(self.bundle.manifest.config) if color is None else color
+        """The colour fix."""
+        self._fix = color_fix(self.color)
         self._limit = max_megapixels
         self._pace: Pace | None = None
         self.memory_mb = default_memory_mb() if memory_mb is None else memory_mb
