@@ -1,10 +1,10 @@
 """Eager model → bundle: baking, graphs, and the files around them."""
 
+from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .bundle import export_bundle
 from .extend import Extension, extend_bundle
 from .files import check_target
 from .gate import Gate
-from .model.bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .model.baked import Baked, BakedTinySR
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, find_targets

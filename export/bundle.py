@@ -23,10 +23,10 @@ from tinysr.manifest import (
 from tinysr.models import Loaded
 from tinysr.stages import WHOLE
 
+from .bake import bake, prove_baked
 from .files import describe_file, replace_whole
 from .gate import Gate, hold
 from .model.apply_plan import apply_plan
-from .model.bake import bake, prove_baked
 from .model.baked import Baked
 from .model.equalise import equalise
 from .onnx.graph import example_input

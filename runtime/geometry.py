@@ -69,7 +69,9 @@ class SizePlan:
         return self.output != self.made
 
 
-def plan(width: int, height: int, chain: Chain, scale: float | None = None) -> SizePlan:
+def plan(
+    width: int, height: int, chain: Chain, scale: float | None = None, least: int | None = None
+) -> SizePlan:
     """Plan the sizes of an image.
 
     1. An image whose smaller side is under the largest tile is enlarged until it is that long. If
@@ -83,13 +85,14 @@ def plan(width: int, height: int, chain: Chain, scale: float | None = None) -> S
         height: in pixels, at least 1.
         chain: that the image goes through.
         scale: the result's sides over the image's, rounded to whole pixels; None is the chain's.
+        least: pixels along the sides of the smallest image; None is the chain's.
 
     Raises:
         ImageError: the image has no pixels.
     """
     if width < 1 or height < 1:
         raise ImageError(f"expected an image of at least 1×1 pixels, found {width}×{height}")
-    tile, multiple = chain.least, chain.multiple
+    tile, multiple = chain.least if least is None else least, chain.multiple
     scale = chain.scale if scale is None else scale
     short, long = sorted((width, height))
     scaled = (width, height)

@@ -81,10 +81,12 @@ class Upscaler:
             TinySRError: one of its kinds, with what is missing or wrong in one line.
         """
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
-        self.scale: float = self.bundle.manifest.chain.scale if scale is None else scale
+        manifest = self.bundle.manifest
+        self._chain = manifest.chain
+        self.scale: float = self._chain.scale if scale is None else scale
         """Sides of a result over those of its image."""
         check_arguments(scale=self.scale, max_megapixels=max_megapixels, memory_mb=memory_mb)
-        self.color: str = find_own_color(self.bundle.manifest.config) if color is None else color
+        self.color: str = find_own_color(manifest.config) if color is None else color
         """The colour fix."""
         self._fix = color_fix(self.color)
         self._limit = max_megapixels
@@ -99,14 +101,12 @@ class Upscaler:
         """The open graphs."""
         self._open = ExitStack()
         with ExitStack() as opening:
-            for stage in self.bundle.manifest.chain.names:
+            for stage in self._chain.names:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
                 with report_exhaustion(f"opening {artifact.label}", MORE_ROOM):
                     session = opener.open(self.bundle, artifact)
                 self.sessions[stage] = opening.enter_context(session)
-            network = Network(
-                self.bundle.manifest, self.sessions, memory_mb=self.memory_mb, window=window
-            )
+            network = Network(manifest, self.sessions, memory_mb=self.memory_mb, window=window)
             self._network = opening.enter_context(closing(network))
             self._open = opening.pop_all()
         # Now, while no image is in work: later, the one before would count against the next.
@@ -231,7 +231,7 @@ class Upscaler:
             return Result(rows, pixels.dtype)
 
     def _plan(self, width: int, height: int) -> SizePlan:
-        return plan(width, height, self.bundle.manifest.chain, self.scale)
+        return plan(width, height, self._chain, self.scale, self._network.least)
 
     def close(self) -> None:
         """Close the graphs; upscaling again is an error."""

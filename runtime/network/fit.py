@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from tinysr.chain import Chain
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import Manifest
-from tinysr.stages import Stage, StageName, Tiles
+from tinysr.stages import Stage, StageName, Tiles, Windows
 
 from ..session import Session
 
-__all__ = ["check_fit", "find_sides", "limit_side"]
+__all__ = ["check_fit", "find_sides", "find_surroundings", "limit_side"]
 
 
 def check_fit(manifest: Manifest, sessions: Mapping[StageName, Session]) -> None:
@@ -81,3 +81,13 @@ def find_sides(chain: Chain, stage: Stage, session: Session) -> tuple[int, ...]:
     """
     pixels = chain.pixels(stage, 1)
     return tuple(sorted({side // pixels for side in session.artifact.options.windows}))
+
+
+def find_surroundings(chain: Chain) -> int:
+    """Return the pixels of the image around what windows give, on both sides together."""
+    halos = (
+        chain.pixels(stage, 2 * stage.division.halo)
+        for stage in chain.stages
+        if isinstance(stage.division, Windows)
+    )
+    return max(halos, default=0)

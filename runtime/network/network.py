@@ -16,7 +16,7 @@ from ..geometry import Planes
 from ..session import Array, Session
 from ..store import Store
 from .divide import Limits, divide
-from .fit import check_fit, find_sides, limit_side
+from .fit import check_fit, find_sides, find_surroundings, limit_side
 from .pace import Pace, measure_seconds
 from .tiling import Grid, Put, blend
 from .windows import Window, run_windows
@@ -70,6 +70,16 @@ class Network:
         # Last, for it holds something: the network closes it.
         first, *later = self._chain.names
         self._joined = sessions[first].join({name: sessions[name] for name in later})
+
+    @property
+    def least(self) -> int:
+        """Pixels along the sides of the smallest image that all graphs take."""
+        fixed = (
+            self._chain.pixels(stage, min(sides))
+            for stage in self._chain.stages
+            if (sides := self._limits[stage.name].sides)
+        )
+        return max((self._chain.least, *fixed))
 
     def close(self) -> None:
         """Free what joins the sessions; they are closed by their owner, afterwards."""
@@ -219,14 +229,7 @@ class Network:
         if window is None:
             return
         step = max((self._chain.pixels(stage, 1) for stage in windows), default=1)
-        around = max(
-            (
-                self._chain.pixels(s, 2 * s.division.halo)
-                for s in windows
-                if isinstance(s.division, Windows)
-            ),
-            default=0,
-        )
+        around = find_surroundings(self._chain)
         if window % step or window <= around:
             raise UnsupportedError(
                 f"window {window}: expected a multiple of {step} pixels over {around}, "

@@ -25,10 +25,11 @@ from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
 from tinysr.runtime.geometry import plan
 from tinysr.runtime.network import ImageWork, Network
+from tinysr.runtime.network.fit import find_surroundings
 from tinysr.runtime.registry import create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
-from tinysr.stages import Tiles, Windows
+from tinysr.stages import Tiles
 from tinysr.suite.images import ImageArray, photo
 
 from .gates import SEAM_RATIO, gate_db
@@ -141,7 +142,6 @@ def _upscale(
 ) -> tuple[NDArray[np.float32], ImageWork]:
     """Return what a backend makes of an image ``[3, H, W]``, not clipped, and how it was tiled."""
     manifest = bundle.manifest
-    sizes = plan(image.shape[2], image.shape[1], manifest.chain)
     with ExitStack() as opening:
         sessions = {
             stage: opening.enter_context(
@@ -151,6 +151,7 @@ def _upscale(
         }
         network = opening.enter_context(closing(Network(manifest, sessions, window=window)))
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
+        sizes = plan(image.shape[2], image.shape[1], manifest.chain, least=network.least)
         try:
             rows = render(pixels, sizes, network, color_fix("none"))
         except BundleError as error:
@@ -172,29 +173,17 @@ def _tiles_side(manifest: Manifest) -> int:
 def _windows_side(bundle: Bundle) -> int:
     """Return a side that takes several windows of graphs that take only some sizes; 0 without."""
     manifest = bundle.manifest
-    around = _surroundings(manifest.chain)
+    around = find_surroundings(manifest.chain)
     sides = {side for a in bundle.artifacts() for side in a.options.windows}
     usable = [side for side in sides if side > around]
     return min(usable) + manifest.tile if usable else 0
-
-
-def _surroundings(chain: Chain) -> int:
-    """Return the pixels of the image that surround what a window gives, on both sides together."""
-    return max(
-        (
-            chain.pixels(stage, 2 * stage.division.halo)
-            for stage in chain.stages
-            if isinstance(stage.division, Windows)
-        ),
-        default=0,
-    )
 
 
 def _least_window(manifest: Manifest) -> int:
     """Return a window that gives half a tile: several of them lie side by side in the image."""
     multiple = manifest.chain.multiple
     half = max(multiple, manifest.tile // 2 // multiple * multiple)
-    return -(-_surroundings(manifest.chain) // multiple) * multiple + half
+    return -(-find_surroundings(manifest.chain) // multiple) * multiple + half
 
 
 def _mask_borders(work: ImageWork, size: tuple[int, ...], chain: Chain) -> Mask:

@@ -11,7 +11,7 @@ from tests.support.tiny_models import TILE, tiny_model
 from tinysr.errors import CheckpointError
 from tinysr.export import BakedTinySR
 
-bake_module = importlib.import_module("tinysr.export.model.bake")  # its name is a function's too
+bake_module = importlib.import_module("tinysr.export.bake")  # its name is a function's too
 
 NAMES = ["freeze_conditioning", *(fold.__name__ for fold in bake_module.PIPELINE)]
 

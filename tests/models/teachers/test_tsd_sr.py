@@ -19,7 +19,7 @@ from tests.support.checkpoint_factory import TsdSrReference, edit_json, make_kl,
 from tests.support.spoiling import edit
 from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.errors import UnsupportedError
-from tinysr.export.model.bake import bake
+from tinysr.export.bake import bake
 from tinysr.models import TinySR, load, load_teacher
 from tinysr.models.accounting import count_cost
 from tinysr.models.layers.autoencoder_kl import KlDecoder, KlEncoder

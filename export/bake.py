@@ -11,10 +11,10 @@ from tinysr.errors import GateError, UnsupportedError
 from tinysr.manifest import BakeProof
 from tinysr.models import OneStepModel
 
-from ..families.adcsr import bake_adcsr
-from ..families.custom import bake_custom
-from ..families.tinysr import bake_tinysr
-from .baked import Baked
+from .families.adcsr import bake_adcsr
+from .families.custom import bake_custom
+from .families.tinysr import bake_tinysr
+from .model.baked import Baked
 
 __all__ = ["BAKERS", "BAKE_TOLERANCE", "DEFAULT_TILE", "bake", "prove_baked"]
 
