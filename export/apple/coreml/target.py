@@ -15,7 +15,7 @@ from tinysr.export.plans.quantization import Format, QuantizationPlan
 from tinysr.export.target import Build, Target
 from tinysr.facts import CoreMLFacts
 from tinysr.manifest import Artifact, Port
-from tinysr.stages import WHOLE, Field
+from tinysr.stages import Field
 
 from ..documents import add_mobile_documents
 from ..ports import FunctionPorts, list_functions, package_name
@@ -174,7 +174,6 @@ def _artifact(
     several = len(_functions(own, chain)) > 1
     further = recipe.list_further_sides(ports)
     sides = (recipe.tile, *further) if further else ()
-    whole = ports.stage == WHOLE
     into, out = _shapes(chain, ports, build.options.tile, free=bool(further))
     return Artifact(
         target=FOLDER,
@@ -190,8 +189,8 @@ def _artifact(
             minimum_deployment_target=recipe.system,
             bundle_sha256=facts["bundle_sha256"],
             clamped=ports.gives_image,
-            tiles=sides if whole else (),
-            windows=() if whole else sides,
+            tiles=() if ports.free else sides,
+            windows=sides if ports.free else (),
         ),
     )
 
