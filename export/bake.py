@@ -29,7 +29,7 @@ BAKERS: Mapping[str, Callable[[Any, int], Baked]] = {
     "custom": bake_custom,
     "tinysr": bake_tinysr,
 }
-"""What bakes a model for tiles of one size, by its family."""
+"""Functions that bake a model for tiles of one size, by its family."""
 
 
 def bake(model: OneStepModel, tile: int = DEFAULT_TILE) -> Baked:

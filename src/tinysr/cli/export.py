@@ -120,6 +120,7 @@ def export(
     from tinysr.export import ExportOptions
     from tinysr.export.plans.files import load_any_plan
     from tinysr.export.plans.precision import PrecisionPlan
+    from tinysr.models.family import ReadOptions
     from tinysr.workflows.export import export_gated
 
     plans = [load_any_plan(path) for path in flags.plan or ()]
@@ -138,8 +139,7 @@ def export(
             flags.model,
             flags.output or Path("bundles") / Path(flags.model).stem,
             options,
-            layers=_layers(flags.layers),
-            trust=flags.trust_code,
+            reading=ReadOptions(layers=_layers(flags.layers), trust=flags.trust_code),
             gate=flags.gate,
             overwrite=flags.overwrite,
             progress=tell,

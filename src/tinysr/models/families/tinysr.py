@@ -28,7 +28,7 @@ def _load_preset(name: str) -> OneStepModel:
     if name in UNTRAINED:
         return seed_model(PRESETS[name])
     packaged = resources.files("tinysr.models") / "weights" / f"{name}.safetensors"
-    if not packaged.is_file():
+    if not packaged.is_file():  # a resource, not a path
         raise CheckpointError(
             f"the weights of '{name}' are missing from this installation: install tinysr again"
         )
