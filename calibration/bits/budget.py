@@ -85,7 +85,7 @@ class PlanJudge:
             tell: told about every image.
         """
         self.gate, self._baked, self._tell, self._scheme = gate, baked, tell, scheme
-        self._photos = degrade_photos(tile, seed)
+        self._photos = degrade_photos(tile, seed, scale=baked.chain.scale)
         self._images = suite(tile)
         self._expected = [_fields(baked, image.pixels) for image in self._images]
         self._fp32 = self._truth(baked)
