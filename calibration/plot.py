@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from itertools import cycle
 from math import log2
 from typing import Any
 
@@ -13,7 +14,8 @@ from .ranges.record import ModuleRange
 
 __all__ = ["draw_headroom"]
 
-_COLOURS = {"encoder": "#2f7ed8", "transformer": "#8a56c2", "decoder": "#2a9d74"}
+_COLOURS = ("#2f7ed8", "#8a56c2", "#2a9d74", "#c77c11", "#5f6b7a")
+"""Colours of the stages, over and over."""
 _KEPT = "#d1493f"
 _DPI = 150
 _WIDTH = 9.0  # inches
@@ -50,7 +52,6 @@ def draw_headroom(modules: Sequence[ModuleRange], kept: Sequence[str], margin: f
 
 
 def _colours(modules: Sequence[ModuleRange], kept: Sequence[str]) -> list[str]:
-    return [
-        _KEPT if m.module in kept else _COLOURS.get(m.module.split(".")[0], "#888888")
-        for m in modules
-    ]
+    stages = list(dict.fromkeys(m.module.split(".")[0] for m in modules))
+    colours = dict(zip(stages, cycle(_COLOURS), strict=False))
+    return [_KEPT if m.module in kept else colours[m.module.split(".")[0]] for m in modules]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tinysr.export.apple.coreml.prepare import prepare
 from tinysr.export.apple.coreml.rounding import count_stored_bits, list_formats, round_weight
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.integers import quantize_layer
 from tinysr.export.plans.quantization import Format, PlanTarget
 
@@ -21,7 +21,7 @@ class Scheme:
     """A target's formats."""
 
     target: PlanTarget
-    form: Callable[[BakedTinySR], BakedTinySR]
+    form: Callable[[Baked], Baked]
     """Gives the model the form whose layers are rounded."""
     rounded: Callable[[nn.Module, Format], Tensor]
     """A layer's weight as it is computed with, in the layer's layout."""

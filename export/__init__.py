@@ -1,11 +1,11 @@
 """Eager model → bundle: baking, graphs, and the files around them."""
 
+from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .bundle import export_bundle
 from .extend import Extension, extend_bundle
 from .files import check_target
 from .gate import Gate
-from .model.bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
-from .model.baked import BakedTinySR
+from .model.baked import Baked, BakedTinySR
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, find_targets
 
@@ -14,6 +14,7 @@ __all__ = [
     "DEFAULT_TILE",
     "PRECISIONS",
     "TARGETS",
+    "Baked",
     "BakedTinySR",
     "ExportOptions",
     "Extension",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tinysr import paths
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.manifest import (
     MANIFEST_NAME,
@@ -19,14 +20,14 @@ from tinysr.manifest import (
     read_manifest,
     to_json,
 )
-from tinysr.models import SCALE, Loaded
-from tinysr.models.receptive_field import feature_bytes, halo
+from tinysr.models import Loaded
+from tinysr.stages import WHOLE
 
+from .bake import bake, prove_baked
 from .files import describe_file, replace_whole
 from .gate import Gate, hold
 from .model.apply_plan import apply_plan
-from .model.bake import bake, prove_baked
-from .model.baked import BakedTinySR
+from .model.baked import Baked
 from .model.equalise import equalise
 from .onnx.graph import example_input
 from .options import PRECISIONS, ExportOptions, Finish, TellStep
@@ -43,9 +44,6 @@ _PLANS = "calibration"
 
 _HALF = ("fp16", "int8")
 """Precisions in which what is not quantized is in fp16, as the precision plan says."""
-
-_OVERLAP_SHARE = 8
-"""A transformer tile shares an eighth of its side with its neighbours: 8 of 64 latents."""
 
 
 def export_bundle(
@@ -99,7 +97,7 @@ def _build(
     progress("baking the constants")
     baked = bake(loaded.model, options.tile)
     progress("comparing the baked model with the eager one")
-    proof = prove_baked(loaded.model, baked, example_input(baked, "upscale", options.tile, 1))
+    proof = prove_baked(loaded.model, baked, example_input(baked, WHOLE, options.tile, 1))
     plans = _write_plans(work, options)
     targets = find_targets(options.targets)
     finishes: list[Finish] = []
@@ -114,12 +112,13 @@ def _build(
             progress=progress,
         )
         finishes += [target.build(build) for target in targets if target.build]
-    latent_scale = baked.latent_scale
+    chain = baked.chain
     del baked, build  # at full size 2 GB, which checking the graphs needs
     artifacts = tuple(artifact for finish in finishes for artifact in finish())
     graphs = GraphBuild(
         bundle=work,
         source=loaded.source.name,
+        chain=chain,
         tile=options.tile,
         graphs=tuple(artifact for artifact in artifacts if artifact.target == "onnx"),
         plans={plan.name: plan for plan in options.plans},
@@ -132,7 +131,7 @@ def _build(
         loaded,
         name,
         options,
-        latent_scale=latent_scale,
+        chain=chain,
         proof=proof,
         plans=plans,
         artifacts=artifacts,
@@ -141,7 +140,7 @@ def _build(
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
 
 
-def _cast(baked: BakedTinySR, options: ExportOptions, precision: str) -> BakedTinySR:
+def _cast(baked: Baked, options: ExportOptions, precision: str) -> Baked:
     plan = options.plan_for(precision)
     if isinstance(plan, QuantizationPlan):
         baked = equalise(baked, plan.equalise)
@@ -165,7 +164,7 @@ def _manifest(
     name: str,
     options: ExportOptions,
     *,
-    latent_scale: float,
+    chain: Chain,
     proof: BakeProof,
     plans: Mapping[str, FileEntry],
     artifacts: tuple[Artifact, ...],
@@ -175,13 +174,10 @@ def _manifest(
     tools = dict.fromkeys((*_TOOLS, *(name for target in targets for name in target.packages)))
     return Manifest(
         name=name,
-        family=model.config.family,
-        config=model.config.to_dict(),
+        family=model.facts["family"],
+        config=model.facts,
+        chain=chain,
         tile=options.tile,
-        overlap=_overlap(_latent_tile(loaded, options)),
-        halo=halo(model.encoder, model.decoder),
-        feature_bytes=feature_bytes(model.config.vae),
-        latent_scale=latent_scale,
         source=loaded.source,
         bake=proof,
         precision_plan=plans.get("fp16"),
@@ -194,30 +190,17 @@ def _manifest(
     )
 
 
-def _latent_tile(loaded: Loaded, options: ExportOptions) -> int:
-    return options.tile * SCALE // loaded.model.config.vae.downscale
-
-
-def _overlap(latent_tile: int) -> int:
-    """Return an even number: tiles start on the transformer's token borders."""
-    return -(-latent_tile // (2 * _OVERLAP_SHARE)) * 2
-
-
 def _metadata(
-    loaded: Loaded, baked: BakedTinySR, options: ExportOptions, precision: str
+    loaded: Loaded, baked: Baked, options: ExportOptions, precision: str
 ) -> dict[str, str]:
     """Return what a graph says of itself; apps divide images by it, without the manifest."""
     plan, source = options.plan_for(precision), loaded.source
-    around = halo(loaded.model.encoder, loaded.model.decoder)
     return ({"plan_sha256": plan.sha256} if plan else {}) | {
+        "chain": baked.chain.model_dump_json(),
         "checkpoint": source.name,
         "checkpoint_kind": source.kind,
         "checkpoint_sha256": source.sha256,
-        "halo_decoder": str(around.decoder),
-        "halo_encoder": str(around.encoder),
-        "latent_scale": repr(baked.latent_scale),
-        "overlap": str(_overlap(_latent_tile(loaded, options))),
         "precision": precision,
-        "scale": str(SCALE),
+        "scale": str(baked.chain.scale),
         "tile": str(options.tile),
     }

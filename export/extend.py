@@ -9,20 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 from tinysr import paths
 from tinysr.atomic import share
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.manifest import (
-    MANIFEST_NAME,
-    Artifact,
-    FileEntry,
-    Manifest,
-    Stage,
-    read_manifest,
-    to_json,
-)
+from tinysr.manifest import MANIFEST_NAME, Artifact, FileEntry, Manifest, read_manifest, to_json
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.integrity import find_fault
 
@@ -86,6 +77,7 @@ def extend_bundle(
         build = GraphBuild(
             bundle=work,
             source=bundle.manifest.source.name,
+            chain=bundle.manifest.chain,
             tile=bundle.manifest.tile,
             graphs=graphs,
             plans=_plans(bundle, extension.precision),
@@ -127,7 +119,7 @@ def _check_graphs(bundle: Bundle, precision: str) -> tuple[Artifact, ...]:
         )
     for name in PRECISIONS[precision]:
         stages = {graph.stage for graph in found if graph.precision == name}
-        if missing := [stage for stage in get_args(Stage) if stage not in stages]:
+        if missing := [stage for stage in bundle.manifest.chain.graphs if stage not in stages]:
             raise BundleError(
                 f"{bundle.folder}: expected a graph in {name} of every stage, found none of "
                 f"{', '.join(missing)}: export the model again"

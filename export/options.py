@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tinysr.errors import UnsupportedError, choice_error
 from tinysr.manifest import Artifact
 
-from .model.bake import DEFAULT_TILE
+from .bake import DEFAULT_TILE
 from .plans.files import Plan
 from .plans.precision import PrecisionPlan
 from .plans.quantization import COREML_PLANS, QUANTIZED, PlanTarget, QuantizationPlan

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinysr.chain import Chain
 from tinysr.manifest import Artifact
 
-from .model.baked import BakedTinySR
+from .model.baked import Baked
 from .options import ExportOptions, Finish, Plan, TargetSettings, TellStep
 
 __all__ = ["Build", "GraphBuild", "Target"]
@@ -18,10 +19,10 @@ __all__ = ["Build", "GraphBuild", "Target"]
 class Build:
     """One precision of a model, on its way into a bundle."""
 
-    model: BakedTinySR
+    model: Baked
     """Model in the types of the precision. A builder's result must not hold on to it: at full size
     it is 2 GB, which later steps need."""
-    baked: BakedTinySR
+    baked: Baked
     """Model in fp32, whatever the precision: for formats that put precisions into effect
     themselves."""
     bundle: Path
@@ -42,6 +43,8 @@ class GraphBuild:
     """The bundle's folder, still in its temporary place."""
     source: str
     """The checkpoint's name."""
+    chain: Chain
+    """Stages that the graphs are of."""
     tile: int
     """Side of a tile in low-resolution pixels."""
     graphs: tuple[Artifact, ...]

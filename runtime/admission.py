@@ -44,19 +44,19 @@ def check_result(sizes: SizePlan, most: float) -> None:
         )
 
 
-def check_memory(sizes: SizePlan, taken: Footprint, latents: int, room: int | None) -> None:
+def check_memory(sizes: SizePlan, taken: Footprint, fields: int, room: int | None) -> None:
     """Refuse an image that takes more memory than can be had, swapped or not.
 
     Args:
         sizes: of the image.
         taken: by it.
-        latents: bytes of its latents.
+        fields: bytes of what lies between its stages.
         room: bytes that can be had; None where the system does not say.
 
     Raises:
         ImageError: it does not fit.
     """
-    (width, height), needed = sizes.size, taken.peak(latents)
+    (width, height), needed = sizes.size, taken.peak(fields)
     if room is not None and needed > room:
         raise ImageError(
             f"{width}×{height} pixels take {_bytes(needed)} of memory on the way to a result, and "

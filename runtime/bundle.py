@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tinysr.errors import BundleError
-from tinysr.manifest import Artifact, FileEntry, Manifest, Stage, read_manifest
+from tinysr.manifest import Artifact, FileEntry, Manifest, read_manifest
+from tinysr.stages import StageName
 
 from .integrity import find_fault
 
@@ -24,7 +25,7 @@ class Bundle:
         """Return the artifacts, of one target or of all."""
         return tuple(a for a in self.manifest.artifacts if target in (None, a.target))
 
-    def artifact(self, target: str, stage: Stage, precision: str) -> Artifact:
+    def artifact(self, target: str, stage: StageName, precision: str) -> Artifact:
         """Return one artifact.
 
         Raises:

@@ -6,8 +6,8 @@ show. Areas that were padded are not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from tinysr.errors import choice_error
 
-from .geometry import SCALE, Planes
+from .geometry import Planes
 from .rows import Rows
 from .store import Moments, Store
 
-__all__ = ["COLORS", "Color", "adain", "color_fix", "upscale_bicubic"]
+__all__ = ["COLORS", "Color", "adain", "color_fix", "find_own_color", "upscale_bicubic"]
 
 Color = Literal["adain", "wavelet", "none"]
 COLORS: tuple[str, ...] = get_args(Color)
@@ -48,7 +48,7 @@ Fix = Callable[[Store, Planes], Rows]
 def color_fix(name: str) -> Fix:
     """Return a fix by name: it maps the network's output and its input to the result's rows.
 
-    The output has four times the height and width of the input.
+    Height and width of the output are those of the input, times a whole number.
 
     Raises:
         UnsupportedError: there is no fix of this name.
@@ -59,8 +59,13 @@ def color_fix(name: str) -> Fix:
     return fixes[name]
 
 
+def find_own_color(config: Mapping[str, Any]) -> str:
+    """Return the colour fix that a model's config names, or what most authors use."""
+    return str(config.get("colour", "adain"))
+
+
 def adain(image: Planes, source: Planes) -> Planes:
-    """Match the mean and deviation of each channel of ``[C, 4H, 4W]`` with the source's.
+    """Match the mean and deviation of each channel of ``[C, sH, sW]`` with the source's.
 
     Args:
         image: the result, left as it is.
@@ -101,6 +106,7 @@ class Wavelet:
     def __init__(self, output: Store, source: Planes) -> None:
         """Take the low band of a low-resolution image ``[C, H, W]``."""
         self._output, self._source, self.shape = output, source, output.shape
+        self._scale = output.shape[1] // source.shape[1]
 
     def take(self, start: int, stop: int) -> Planes:
         """Return rows with the source's low band."""
@@ -116,20 +122,21 @@ class Wavelet:
         return image[:, start - first : stop - first]
 
     def _enlarge(self, first: int, last: int) -> Planes:
-        top = max(0, first // SCALE - _REACH)
-        bottom = -(-last // SCALE) + _REACH
-        rows = upscale_bicubic(self._source[:, top:bottom])
-        return np.ascontiguousarray(rows[:, first - top * SCALE : last - top * SCALE])
+        scale = self._scale
+        top = max(0, first // scale - _REACH)
+        bottom = -(-last // scale) + _REACH
+        rows = upscale_bicubic(self._source[:, top:bottom], scale)
+        return np.ascontiguousarray(rows[:, first - top * scale : last - top * scale])
 
 
-def upscale_bicubic(source: Planes) -> Planes:
-    """Enlarge ``[C, H, W]`` four times as ``F.interpolate(mode="bicubic")`` does; not clamped."""
-    taps = _phases()
+def upscale_bicubic(source: Planes, scale: int) -> Planes:
+    """Enlarge ``[C, H, W]`` so many times as PyTorch's bicubic interpolation; not clamped."""
+    taps = _phases(scale)
     windows = sliding_window_view(_replicate(source, axis=2), len(taps), axis=2)
-    wide = np.ascontiguousarray(windows) @ taps  # [C, H, W, 5] @ [5, 4]
+    wide = np.ascontiguousarray(windows) @ taps  # [C, H, W, 5] @ [5, s]
     wide = wide.reshape(*source.shape[:2], -1)
     windows = sliding_window_view(_replicate(wide, axis=1), len(taps), axis=1)
-    tall: Planes = taps.T @ windows.swapaxes(2, 3)  # [4, 5] @ [C, H, 5, 4W]
+    tall: Planes = taps.T @ windows.swapaxes(2, 3)  # [s, 5] @ [C, H, 5, sW]
     return tall.reshape(source.shape[0], -1, wide.shape[2])
 
 
@@ -156,11 +163,11 @@ def _blur(lines: NDArray[np.float32]) -> None:
             np.add(pairs[:length], pairs[r : r + length], out=into)
 
 
-def _phases() -> NDArray[np.float32]:
-    """Return the weights ``[5, 4]`` of the pixels from -2 to 2 in each of the 4 output pixels."""
-    taps = np.zeros((2 * _REACH + 1, SCALE), np.float32)
-    for phase in range(SCALE):
-        position = (phase + 0.5) / SCALE - 0.5  # from the middle of the source pixel
+def _phases(scale: int) -> NDArray[np.float32]:
+    """Return the weights ``[5, s]`` of the pixels from -2 to 2 in each of the s output pixels."""
+    taps = np.zeros((2 * _REACH + 1, scale), np.float32)
+    for phase in range(scale):
+        position = (phase + 0.5) / scale - 0.5  # from the middle of the source pixel
         first = int(np.floor(position))
         for pixel in range(first - 1, first + 3):
             taps[pixel + _REACH, phase] = _cubic(abs(position - pixel))

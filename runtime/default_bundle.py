@@ -7,9 +7,9 @@ from pathlib import Path
 import tinysr
 from tinysr import paths
 from tinysr.errors import BundleError
-from tinysr.manifest import MANIFEST_NAME
+from tinysr.manifest import MANIFEST_NAME, read_manifest
 
-__all__ = ["DEFAULT", "LOCAL", "find_bundle"]
+__all__ = ["DEFAULT", "LOCAL", "find_bundle", "find_scale"]
 
 DEFAULT = "tinysr-nano"
 """Name of the bundle that is used when none is named."""
@@ -18,6 +18,16 @@ LOCAL = Path("bundles")
 """Folder where `tinysr export` puts bundles, relative to the working directory."""
 
 _PACKAGED = "_bundles"
+
+_USUAL_SCALE = 4.0
+
+
+def find_scale(named: Path | None = None) -> float:
+    """Return a bundle's own scale; the usual one for a bundle that can't be read."""
+    try:
+        return read_manifest(find_bundle(named)).chain.scale
+    except BundleError:
+        return _USUAL_SCALE
 
 
 def find_bundle(named: Path | None = None) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .geometry import SCALE, ImageSize, SizePlan
+from .geometry import ImageSize, SizePlan
 
 __all__ = ["Footprint", "estimate_footprint", "is_compact"]
 
@@ -20,7 +20,7 @@ _COMPACT = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Footprint:
-    """Bytes of what is in memory while an image is made, beside the latents and a window."""
+    """Bytes of what is in memory while an image is made, beside the fields and a window."""
 
     pixels: int
     """The image as it came."""
@@ -36,9 +36,9 @@ class Footprint:
         """All of it, less the result, which has to be paid for in any case."""
         return self.pixels + self.planes + self.store - self.result
 
-    def peak(self, latents: int) -> int:
-        """Return the most that is held at a time, with so many bytes of latents."""
-        return self.pixels + self.planes + max(latents + self.store, self.result)
+    def peak(self, fields: int) -> int:
+        """Return the most that is held at a time, with so many bytes of fields."""
+        return self.pixels + self.planes + max(fields + self.store, self.result)
 
 
 def estimate_footprint(
@@ -54,7 +54,7 @@ def estimate_footprint(
     """
     planes = channels if planes is None else planes
     pixels = _area(sizes.size)
-    made = sizes.scaled[0] * SCALE, sizes.scaled[1] * SCALE
+    made = sizes.made
     each = _COMPACT if is_compact(made, value_bytes) else _FLOAT
     return Footprint(
         pixels=pixels * channels * value_bytes,

@@ -1,4 +1,4 @@
-"""Sizes: from any image to one the graphs take, and back to exactly four times the image.
+"""Sizes: from any image to one the graphs take, and back to exactly the image's times the scale.
 
 MODEL.md's recipe floors the output to a multiple of 8 and stretches the result to size, which
 resamples nearly every photo. Here the image is padded to a multiple instead and the result
@@ -14,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tinysr.chain import Chain
 from tinysr.errors import ImageError
-from tinysr.manifest import LATENT_STRIDE
 
 __all__ = [
-    "LATENT_STRIDE",
-    "MULTIPLE",
-    "SCALE",
     "ImageSize",
     "Planes",
     "SizePlan",
@@ -28,12 +25,6 @@ __all__ = [
     "plan",
     "resize",
 ]
-
-SCALE = 4
-"""Output side over input side."""
-
-MULTIPLE = 4
-"""Low-resolution sides are padded to it: latents are even, so tiles start on token borders."""
 
 LONGEST_ASPECT = 16.0
 """Longest aspect ratio at which a small image is enlarged to a tile; a longer strip would become
@@ -58,51 +49,60 @@ class SizePlan:
     """Size after repeating the right and bottom edge: what the encoder sees."""
     output: ImageSize
     """Size of the result."""
+    scale: int
+    """Sides of what the network makes over those of what it sees."""
 
     @property
-    def latents(self) -> ImageSize:
-        """Size of the latents."""
-        return self.padded[0] // LATENT_STRIDE, self.padded[1] // LATENT_STRIDE
+    def made(self) -> ImageSize:
+        """Size of what the network makes of the image without its padding."""
+        return self.scaled[0] * self.scale, self.scaled[1] * self.scale
 
     @property
     def megapixels(self) -> float:
         """Size of the largest image on the way, in 10⁶ pixels."""
-        made = self.padded[0] * self.padded[1] * SCALE**2
+        made = self.padded[0] * self.padded[1] * self.scale**2
         return max(made, self.output[0] * self.output[1]) / 1e6
 
     @property
     def resampled(self) -> bool:
         """Whether the network's result has another size than what is asked for."""
-        return self.output != (self.scaled[0] * SCALE, self.scaled[1] * SCALE)
+        return self.output != self.made
 
 
-def plan(width: int, height: int, tile: int, scale: float = SCALE) -> SizePlan:
+def plan(
+    width: int, height: int, chain: Chain, scale: float | None = None, least: int | None = None
+) -> SizePlan:
     """Plan the sizes of an image.
 
-    1. An image whose smaller side is under ``tile`` is enlarged until it is ``tile``. If it is
-       longer than 16:1 it keeps its pixels, and step 2 pads it to ``tile``.
-    2. The edges on the right and at the bottom are repeated up to multiples of 4.
+    1. An image whose smaller side is under the largest tile is enlarged until it is that long. If
+       it is longer than 16:1 it keeps its pixels, and step 2 pads it to the tile.
+    2. The edges on the right and at the bottom are repeated up to the chain's multiple.
     3. The result is cropped to what was not padded. It is resampled if the image was enlarged,
-       or if ``scale`` is not 4: the network enlarges four times, always.
+       or if ``scale`` is not the chain's: the network enlarges by that, always.
 
     Args:
         width: in pixels, at least 1.
         height: in pixels, at least 1.
-        tile: the transformer's tile, in low-resolution pixels.
-        scale: the result's sides over the image's, rounded to whole pixels.
+        chain: that the image goes through.
+        scale: the result's sides over the image's, rounded to whole pixels; None is the chain's.
+        least: pixels along the sides of the smallest image; None is the chain's.
 
     Raises:
         ImageError: the image has no pixels.
     """
     if width < 1 or height < 1:
         raise ImageError(f"expected an image of at least 1×1 pixels, found {width}×{height}")
+    tile, multiple = chain.least if least is None else least, chain.multiple
+    scale = chain.scale if scale is None else scale
     short, long = sorted((width, height))
     scaled = (width, height)
     if short < tile and long <= LONGEST_ASPECT * short:
         scaled = _scale_side(width, tile, short), _scale_side(height, tile, short)
-    padded = _pad_side(scaled[0], tile), _pad_side(scaled[1], tile)
+    padded = _pad_side(scaled[0], tile, multiple), _pad_side(scaled[1], tile, multiple)
     output = max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))
-    return SizePlan(size=(width, height), scaled=scaled, padded=padded, output=output)
+    return SizePlan(
+        size=(width, height), scaled=scaled, padded=padded, output=output, scale=chain.scale
+    )
 
 
 def pad(image: Planes, size: ImageSize) -> Planes:
@@ -128,5 +128,5 @@ def _scale_side(side: int, tile: int, short: int) -> int:
     return max(tile, (side * tile * 2 + short) // (short * 2))  # rounded to the nearest
 
 
-def _pad_side(side: int, tile: int) -> int:
-    return -(-max(side, tile) // MULTIPLE) * MULTIPLE
+def _pad_side(side: int, tile: int, multiple: int) -> int:
+    return -(-max(side, tile) // multiple) * multiple

@@ -11,7 +11,7 @@ from tinysr.errors import (
     UnsupportedError,
     choice_error,
 )
-from tinysr.manifest import Stage, Verdict
+from tinysr.manifest import Verdict
 
 from .backends.coreai import CoreAIBackend
 from .backends.coreml import CoreMLBackend
@@ -22,7 +22,7 @@ from .backends.tensorrt import TensorRTBackend
 from .bundle import Bundle
 from .session import Backend, RunOptions
 
-__all__ = ["AUTO", "BACKENDS", "STAGES", "Choice", "choose", "create"]
+__all__ = ["AUTO", "BACKENDS", "Choice", "choose", "create"]
 
 AUTO = "auto"
 """The name that leaves the choice to :func:`choose`."""
@@ -35,9 +35,6 @@ BACKENDS: tuple[type[Backend], ...] = (
     CoreAIBackend,  # likewise
     EagerBackend,  # the reference: only by name
 )
-
-STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
-"""The graphs that upscaling takes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,14 +147,15 @@ def _qualify(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[B
 
 def _find_best(bundle: Bundle, backend: Backend, precision: str | None) -> tuple[str, Verdict]:
     """Return a precision and its stages' worst verdict: the one asked for, or the best."""
-    have = backend.precisions(bundle, STAGES)
+    stages = bundle.manifest.chain.names
+    have = backend.precisions(bundle, stages)
     wanted = have if precision is None else (precision,)
     if not wanted or any(name not in have for name in wanted):
         asked = f"{backend.target} artifacts" + (f" in {precision}" if precision else "")
         found = ", ".join(have) or "none"
         raise BundleError(
             f"{bundle.folder}: the backend {backend.name} needs {asked} of the stages "
-            f"{', '.join(STAGES)}: found {found}; make them with `tinysr export`"
+            f"{', '.join(stages)}: found {found}; make them with `tinysr export`"
         )
     verdicts = {name: _find_worst(bundle, backend, name) for name in wanted}
     best = min(wanted, key=lambda name: _RANK[verdicts[name].result])
@@ -169,7 +167,9 @@ _RANK = {"pass": 0, "not run": 1, "fail": 2}
 
 def _find_worst(bundle: Bundle, backend: Backend, precision: str) -> Verdict:
     """Return the worst verdict of the stages; among equals, that of the lowest PSNR."""
-    verdicts = [backend.artifact(bundle, stage, precision).parity for stage in STAGES]
+    verdicts = [
+        backend.artifact(bundle, stage, precision).parity for stage in bundle.manifest.chain.names
+    ]
 
     def badness(verdict: Verdict) -> tuple[int, float]:
         worst = float("inf") if verdict.worst_db is None else verdict.worst_db

@@ -8,7 +8,7 @@ import numpy as np
 
 from .color import Fix
 from .footprint import estimate_footprint, is_compact
-from .geometry import SCALE, Planes, SizePlan, pad, resize
+from .geometry import Planes, SizePlan, pad, resize
 from .network import Network
 from .planes import planes_from_pixels
 from .raster import Pixels
@@ -78,7 +78,7 @@ def render(
 
 
 def _store(image: Planes, sizes: SizePlan, pixels: Pixels) -> Store:
-    width, height = (side * SCALE for side in sizes.scaled)
+    width, height = sizes.made
     compact = is_compact((width, height), pixels.itemsize)
     return Store(image.shape[0], height, width, compact=compact)
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinysr.errors import MissingBackendError, UnsupportedError, choice_error
-from tinysr.manifest import Artifact, Stage
+from tinysr.manifest import Artifact
+from tinysr.stages import StageName
 
 from .bundle import Bundle
 from .exhaustion import MORE_ROOM, report_exhaustion
@@ -62,7 +63,7 @@ class Joined(Protocol):
     """Stages of one tile that run as one, with values that stay on the device in between."""
 
     def run(self, image: Array) -> Array:
-        """Map one tile ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``."""
+        """Map one tile ``[1, 3, T, T]`` to its result."""
 
     def close(self) -> None:
         """Free what it holds beside the sessions, which stay open."""
@@ -109,13 +110,13 @@ class Session(ABC):
             self.on_run(feeds, time.perf_counter() - start)
         return results
 
-    def join(self, later: Mapping[Stage, Session]) -> Joined | None:
-        """Return this encoder and later stages as one; None if they can only run one by one.
+    def join(self, later: Mapping[StageName, Session]) -> Joined | None:
+        """Return this first stage and the later ones as one; None if they can only run one by one.
 
         Whoever asks for it closes it, before the sessions.
 
         Args:
-            later: transformer and decoder, of the same backend.
+            later: all others, in their order.
         """
         return None
 
@@ -172,14 +173,14 @@ class Backend(ABC):
         """The provider it runs on; empty if there is no choice."""
         return self.options.provider or next(iter(self.providers), "")
 
-    def precisions(self, bundle: Bundle, stages: tuple[Stage, ...]) -> tuple[str, ...]:
+    def precisions(self, bundle: Bundle, stages: tuple[StageName, ...]) -> tuple[str, ...]:
         """Return the precisions in which the bundle has all of these stages, in its order."""
         found = bundle.artifacts(self.target)
         have = {(a.stage, a.precision) for a in found}
         names = dict.fromkeys(a.precision for a in found)
         return tuple(p for p in names if all((stage, p) in have for stage in stages))
 
-    def artifact(self, bundle: Bundle, stage: Stage, precision: str) -> Artifact:
+    def artifact(self, bundle: Bundle, stage: StageName, precision: str) -> Artifact:
         """Return the artifact it would open for a stage.
 
         Raises:

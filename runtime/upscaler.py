@@ -1,4 +1,4 @@
-"""Images four times the size: everything that the backends have in common."""
+"""Images made larger: everything that the backends have in common."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tinysr.errors import ImageError
-from tinysr.manifest import Stage
+from tinysr.stages import StageName
 
 from .admission import check_memory, check_result, default_memory_mb
 from .arguments import MAX_MEGAPIXELS, SCALES, check_arguments
 from .bundle import Bundle
-from .color import color_fix
+from .color import color_fix, find_own_color
 from .exhaustion import MORE_ROOM, report_exhaustion
 from .footprint import estimate_footprint
-from .geometry import SCALE, ImageSize, SizePlan, plan
+from .geometry import ImageSize, SizePlan, plan
 from .headroom import measure_headroom
-from .network import Network
-from .pace import Pace
+from .network import Network, Pace
 from .pillow import pil_from_raster, raster_from_pil
 from .raster import Pixels, Raster, check_pixels
-from .registry import AUTO, STAGES, Choice, choose
+from .registry import AUTO, Choice, choose
 from .render import CountProgress, render
 from .result import Result
 from .session import RunOptions, Session
@@ -39,8 +38,8 @@ Picture = TypeVar("Picture", Image.Image, NDArray[Any])
 class Upscaler:
     """A bundle, open on one backend. Use it as a context manager, or call :meth:`close`.
 
-    The autoencoder runs on the whole image, in windows if it is large, with the same result; only
-    the transformer sees tiles, which are blended. Sizes are treated as
+    Convolutional stages run on the whole image, in windows if it is large, with the same result;
+    only those with global context see tiles, which are blended. Sizes are treated as
     :func:`~tinysr.runtime.geometry.plan` says.
     """
 
@@ -50,11 +49,11 @@ class Upscaler:
         *,
         backend: str = AUTO,
         precision: str | None = None,
-        color: str = "adain",
+        color: str | None = None,
         provider: str | None = None,
         threads: int | None = None,
         model: Any = None,
-        scale: float = SCALE,
+        scale: float | None = None,
         max_megapixels: float = MAX_MEGAPIXELS,
         memory_mb: float | None = None,
         window: int | None = None,
@@ -65,25 +64,31 @@ class Upscaler:
             bundle: a bundle or its folder.
             backend: a backend's name, or `auto`: the best that works and passed parity.
             precision: of the artifacts; None takes the first that passed.
-            color: the colour fix over the whole image: adain, wavelet or none.
+            color: the colour fix over the whole image: adain, wavelet or none; None is the
+                model's own.
             provider: a backend's device library, such as cuda; None is the backend's default.
             threads: CPU threads; None leaves it to the backend.
-            model: a loaded TinySR or its path, for the backend eager.
-            scale: the result's sides over the image's. The network always enlarges four times;
-                for any other scale its result is resampled.
+            model: a loaded model or its path, for the backend eager.
+            scale: the result's sides over the image's; None is the network's own scale, and for
+                any other its result is resampled.
             max_megapixels: larger results are refused, in 10⁶ pixels.
-            memory_mb: 10⁶ bytes for one image beside the model and the result: the windows of the
-                autoencoder are as large as that allows, and larger ones are faster. None is
+            memory_mb: 10⁶ bytes for one image beside the model and the result: windows are as
+                large as that allows, and larger ones are faster. None is
                 :data:`~tinysr.runtime.MEMORY_MB`, or half of what is free if that is less.
             window: their side in low-resolution pixels, in place of what the memory allows.
 
         Raises:
             TinySRError: one of its kinds, with what is missing or wrong in one line.
         """
-        check_arguments(scale=scale, max_megapixels=max_megapixels, memory_mb=memory_mb)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle(bundle)
-        self.scale = scale
-        self._fix = color_fix(color)
+        manifest = self.bundle.manifest
+        self._chain = manifest.chain
+        self.scale: float = self._chain.scale if scale is None else scale
+        """Sides of a result over those of its image."""
+        check_arguments(scale=self.scale, max_megapixels=max_megapixels, memory_mb=memory_mb)
+        self.color: str = find_own_color(manifest.config) if color is None else color
+        """The colour fix."""
+        self._fix = color_fix(self.color)
         self._limit = max_megapixels
         self._pace: Pace | None = None
         self.memory_mb = default_memory_mb() if memory_mb is None else memory_mb
@@ -92,18 +97,16 @@ class Upscaler:
         opener, choice = choose(self.bundle, backend, precision, options)
         self.choice: Choice = choice
         """The backend that was chosen, and why."""
-        self.sessions: dict[Stage, Session] = {}
+        self.sessions: dict[StageName, Session] = {}
         """The open graphs."""
         self._open = ExitStack()
         with ExitStack() as opening:
-            for stage in STAGES:
+            for stage in self._chain.names:
                 artifact = opener.artifact(self.bundle, stage, self.choice.precision)
                 with report_exhaustion(f"opening {artifact.label}", MORE_ROOM):
                     session = opener.open(self.bundle, artifact)
                 self.sessions[stage] = opening.enter_context(session)
-            network = Network(
-                self.bundle.manifest, self.sessions, memory_mb=self.memory_mb, window=window
-            )
+            network = Network(manifest, self.sessions, memory_mb=self.memory_mb, window=window)
             self._network = opening.enter_context(closing(network))
             self._open = opening.pop_all()
         # Now, while no image is in work: later, the one before would count against the next.
@@ -186,7 +189,7 @@ class Upscaler:
         sizes = self._plan(width, height)
         check_result(sizes, self._limit)
         taken = estimate_footprint(sizes, channels=channels, value_bytes=value_bytes)
-        check_memory(sizes, taken, self._network.latent_bytes(*sizes.padded), self._room)
+        check_memory(sizes, taken, self._network.field_bytes(*sizes.padded), self._room)
 
     def estimate_seconds(self, width: int, height: int, *, channels: int = 3) -> float:
         """Return about how long the network will take for an image, by a measurement on one tile.
@@ -200,7 +203,7 @@ class Upscaler:
         taken = estimate_footprint(sizes, channels=channels, value_bytes=1)
         work = self._network.divide(*sizes.padded, taken.held)
         images = 1 if channels in (1, 3) else 2  # opacity goes through by itself
-        return images * self._pace.seconds(work.layout.area * len(work.layout), len(work.tiles))
+        return images * self._pace.seconds(work)
 
     def infer(
         self, pixels: Pixels, progress: CountProgress | None = None, *, alpha_is_data: bool = False
@@ -228,7 +231,7 @@ class Upscaler:
             return Result(rows, pixels.dtype)
 
     def _plan(self, width: int, height: int) -> SizePlan:
-        return plan(width, height, self.bundle.manifest.tile, self.scale)
+        return plan(width, height, self._chain, self.scale, self._network.least)
 
     def close(self) -> None:
         """Close the graphs; upscaling again is an error."""

@@ -16,7 +16,8 @@ import torch
 from tests.support.tiny_models import TILE, tiny_loaded
 from tests.support.tracing import TakenApart, Traced, shared_folder
 from tinysr.cli import main
-from tinysr.export import BakedTinySR, bake
+from tinysr.export import BakedTinySR
+from tinysr.export.families.tinysr import bake_tinysr
 from tinysr.models import Loaded
 from tinysr.quiet import load
 
@@ -84,7 +85,7 @@ def loaded() -> Loaded:
 
 @pytest.fixture(scope="module")
 def baked(loaded: Loaded) -> BakedTinySR:
-    return bake(loaded.model, TILE)
+    return bake_tinysr(loaded.tinysr, TILE)
 
 
 @pytest.fixture(scope="module")

@@ -159,7 +159,7 @@ def _parity(bundle: Bundle, loaded: Loaded) -> dict[str, Any]:
 
 
 def _onnxruntime(bundle: Bundle, artifact: Artifact, provider: str) -> GpuLatency:
-    shape = tile_shape(artifact, bundle.manifest.tile)
+    shape = tile_shape(bundle, artifact.stage)
     port = artifact.inputs[0]
     feed = {port.name: np.random.default_rng(0).random(shape, np.float32).astype(port.dtype)}
     with create("onnxruntime", RunOptions(provider=provider)).open(bundle, artifact) as session:

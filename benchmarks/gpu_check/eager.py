@@ -11,7 +11,7 @@ from tinysr.errors import MissingBackendError, require
 from .latency import GpuLatency, TorchTimer, measure
 from .rows import GpuRow, make_row
 
-__all__ = ["METHODS", "eager_rows", "make_example", "stage_calls"]
+__all__ = ["METHODS", "eager_rows", "make_example", "stage_call"]
 
 METHODS = ("eager", "torch.compile", "eager with CUDA graph")
 
@@ -21,11 +21,11 @@ def eager_rows(name: str, model: Any, tile: int, precision: str) -> Iterator[Gpu
 
     Args:
         name: the model's.
-        model: a :class:`tinysr.models.TinySR`; it is moved to the GPU in the precision.
+        model: a :class:`tinysr.models.OneStepModel`; it is moved to the GPU in the precision.
         tile: side of a tile in low-resolution pixels.
         precision: fp16 or fp32.
     """
-    for stage in ("encoder", "transformer", "decoder", "upscale"):
+    for stage in model.chain(tile).graphs:
         for method in METHODS:
             yield make_row(
                 partial(_measure, model, stage, method, tile=tile, precision=precision),
@@ -36,27 +36,25 @@ def eager_rows(name: str, model: Any, tile: int, precision: str) -> Iterator[Gpu
             )
 
 
-def stage_calls(model: Any) -> dict[str, Callable[[Any], Any]]:
-    """Return each stage as a function of one tensor."""
+def stage_call(model: Any, graph: str, tile: int) -> Callable[[Any], Any]:
+    """Return a stage, or the whole, as a function of one tensor."""
+    names = model.chain(tile).names
+    stages = (graph,) if graph in names else names
 
-    def whole(lr: Any) -> Any:
-        z = model.encode(lr)
-        return model.decode(z - model.predict(z))
+    def call(x: Any) -> Any:
+        for stage in stages:
+            x = model.run_stage(stage, x)
+        return x
 
-    return {
-        "encoder": model.encode,
-        "transformer": model.predict,
-        "decoder": model.decode,
-        "upscale": whole,
-    }
+    return call
 
 
-def make_example(model: Any, stage: str, tile: int) -> Any:
-    """Return seeded noise in the shape of a stage's input, in fp32 on the CPU."""
+def make_example(model: Any, graph: str, tile: int) -> Any:
+    """Return seeded noise in the shape of a graph's input, in fp32 on the CPU."""
     torch: Any = require("torch", extra="models")
-    shape = (1, 3, tile, tile)
-    if stage in ("transformer", "decoder"):
-        shape = (1, model.config.vae.latent_channels, tile // 2, tile // 2)
+    chain = model.chain(tile)
+    side = chain.sides(graph, tile)[0]
+    shape = (1, chain.ends(graph)[0].channels, side, side)
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -66,7 +64,7 @@ def _measure(model: Any, stage: str, method: str, *, tile: int, precision: str) 
         raise MissingBackendError(f"PyTorch {torch.__version__} here has no CUDA")
     dtype = {"fp16": torch.float16, "fp32": torch.float32}[precision]
     source = make_example(model, stage, tile).to("cuda", dtype)
-    call = stage_calls(model.to("cuda", dtype))[stage]
+    call = stage_call(model.to("cuda", dtype), stage, tile)
     with torch.inference_mode():
         if method == "torch.compile":
             call = torch.compile(call)

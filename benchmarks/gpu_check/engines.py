@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
-from typing import Any
 
-from tinysr.manifest import Artifact, Stage
+from tinysr.manifest import Artifact
 from tinysr.runtime.backends.tensorrt import TensorRTBackend
 from tinysr.runtime.bundle import Bundle
-from tinysr.runtime.registry import STAGES
 from tinysr.runtime.tensorrt.chain import DeviceChain
 from tinysr.runtime.tensorrt.cuda import Cuda
 from tinysr.runtime.tensorrt.device import cuda_runtime
+from tinysr.stages import WHOLE, StageName
 
 from .latency import EventTimer, GpuLatency, measure
 from .rows import GpuRow, make_row
@@ -42,24 +40,23 @@ def engine_rows(bundle: Bundle, precision: str) -> Iterator[GpuRow]:
     yield make_row(
         partial(_chain, bundle, precision),
         model=name,
-        stage="upscale",
+        stage=WHOLE,
         method="chain of engines",
         precision=precision,
     )
 
 
-def tile_shape(artifact: Artifact, tile: int) -> tuple[int, ...]:
-    """Return an input's shape for one tile of ``tile`` low-resolution pixels."""
-    shape = artifact.inputs[0].shape
-    side = tile // 2 if artifact.stage in ("transformer", "decoder") else tile
-    sizes = (1, shape[1], side, side)
-    return tuple(int(size) for size in sizes)
+def tile_shape(bundle: Bundle, graph: StageName) -> tuple[int, ...]:
+    """Return the shape of a graph's input for one tile."""
+    chain, tile = bundle.manifest.chain, bundle.manifest.tile
+    side = chain.sides(graph, tile)[0]
+    return (1, chain.ends(graph)[0].channels, side, side)
 
 
 def _engine(bundle: Bundle, artifact: Artifact) -> GpuLatency:
     with TensorRTBackend().open(bundle, artifact) as session, ExitStack() as opened:
         execution = session.execution
-        execution.prepare(tile_shape(artifact, bundle.manifest.tile))
+        execution.prepare(tile_shape(bundle, artifact.stage))
         timer = EventTimer(execution.cuda, execution.stream)
         opened.callback(timer.close)
         return measure(execution.launch, timer)
@@ -68,14 +65,13 @@ def _engine(bundle: Bundle, artifact: Artifact) -> GpuLatency:
 def _chain(bundle: Bundle, precision: str) -> GpuLatency:
     backend = TensorRTBackend()
     with ExitStack() as opened:
-        stages: dict[Stage, Any] = {}
-        for stage in STAGES:
-            artifact = bundle.artifact("tensorrt", stage, precision)
-            stages[stage] = opened.enter_context(backend.open(bundle, artifact)).execution
+        names = bundle.manifest.chain.names
+        artifacts = (bundle.artifact("tensorrt", stage, precision) for stage in names)
+        stages = [opened.enter_context(backend.open(bundle, a)).execution for a in artifacts]
         cuda = Cuda(cuda_runtime())
-        chain = DeviceChain(cuda, stages, importlib.import_module("cuda.bindings.driver"))
+        chain = DeviceChain(cuda, stages)
         opened.callback(chain.close)
-        chain.prepare(tile_shape(stages["encoder"].artifact, bundle.manifest.tile))
+        chain.prepare(tile_shape(bundle, WHOLE))
         timer = EventTimer(cuda, chain.stream)
         opened.callback(timer.close)
         return measure(chain.launch, timer)

@@ -10,11 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from tinysr.errors import BundleError
-from tinysr.manifest import Artifact, Stage
+from tinysr.manifest import Artifact
 from tinysr.progress import Progress, ignore_progress
 from tinysr.runtime import Bundle, Upscaler, create
-from tinysr.runtime.registry import STAGES
 from tinysr.runtime.session import Backend
+from tinysr.stages import StageName
 from tinysr.versions import find_versions
 
 from ..machine import read_commit
@@ -69,7 +69,7 @@ def find_contenders(
     found = [
         Contender(backend=backend.name, precision=precision)
         for backend in backends
-        for precision in backend.precisions(bundle, STAGES)
+        for precision in backend.precisions(bundle, bundle.manifest.chain.names)
         if not any(backend.explain_unfit(bundle, a) for a in _stages(bundle, backend, precision))
     ]
     have = {contender.precision for contender in found}
@@ -103,7 +103,8 @@ def bench(
             {one.name: split for one, split in splits.items()}, options.rules, tell
         )
         peaks = peaks.take_better(_peaks(options.rules, tell))  # clouds have faster minutes
-        work = {stage: count_work(bundle, stage, side) for stage in STAGES}
+        stages = bundle.manifest.chain.names
+        work = {stage: count_work(bundle, stage, side) for stage in stages}
         times = {one: split.times(options.rules) for one, split in splits.items()}
         for one, found in times.items():
             artifacts = _stages(bundle, create(one.backend), one.precision)
@@ -126,7 +127,8 @@ def _peaks(rules: Rules, tell: Progress) -> Peaks:
 
 
 def _stages(bundle: Bundle, backend: Backend, precision: str) -> list[Artifact]:
-    return [backend.artifact(bundle, stage, precision) for stage in STAGES]
+    stages = bundle.manifest.chain.names
+    return [backend.artifact(bundle, stage, precision) for stage in stages]
 
 
 @contextmanager
@@ -145,7 +147,7 @@ class _Setting:
     """Values that all rows of a run share."""
 
     bundle: Bundle
-    work: Mapping[Stage, StageWork]
+    work: Mapping[StageName, StageWork]
     times: Mapping[Contender, Mapping[str, Latency]]
     peaks: Peaks
     options: Options

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from tinysr.facts import OpenVinoFacts
-from tinysr.manifest import Artifact, Stage
+from tinysr.manifest import Artifact
+from tinysr.stages import StageName
 
 from ..peaks import Peaks
 from ..rows import StageRow
@@ -34,7 +35,7 @@ def find_computed_type(artifact: Artifact) -> str | None:
 
 
 def list_reached(
-    times: Mapping[str, Latency], artifacts: Sequence[Artifact], work: Mapping[Stage, StageWork]
+    times: Mapping[str, Latency], artifacts: Sequence[Artifact], work: Mapping[StageName, StageWork]
 ) -> Iterator[tuple[str, float]]:
     """Yield the type of each stage, and 10¹² operations per second that it reached."""
     for artifact in artifacts:
@@ -46,7 +47,7 @@ def list_reached(
 def stage_rows(
     times: Mapping[str, Latency],
     artifacts: Sequence[Artifact],
-    work: Mapping[Stage, StageWork],
+    work: Mapping[StageName, StageWork],
     peaks: Peaks,
 ) -> tuple[StageRow, ...]:
     """Return all parts of an image's time, stages with their limits.

@@ -15,16 +15,13 @@ from tinysr.runtime.session import Array
 
 from ..timing import Latency, Rules, summarise
 
-__all__ = ["COLOR", "COPIES", "PARTS", "Split", "photo_like"]
+__all__ = ["COLOR", "COPIES", "Split", "photo_like"]
 
 COLOR = "colour fix"
 """Matching colours, clipping, and turning planes into pixels."""
 
 COPIES = "copies"
 """All else: pixels to planes, padding, tiles, blending, and what is stored between stages."""
-
-PARTS = ("encoder", "transformer", "decoder", COLOR, COPIES)
-"""Parts that an image's time is divided among; the encoder enlarges the image first."""
 
 
 def photo_like(side: int, seed: int) -> Pixels:
@@ -37,13 +34,14 @@ class Split:
 
     def __init__(self, upscaler: Upscaler, image: Pixels) -> None:
         self.upscaler, self.image = upscaler, image
-        self.parts: dict[str, list[float]] = {part: [] for part in PARTS}
-        """Seconds of each part, for every call."""
+        names = (*upscaler.sessions, COLOR, COPIES)
+        self.parts: dict[str, list[float]] = {part: [] for part in names}
+        """Seconds of each stage, of the colour fix and of copies, for every call."""
         self._inside: dict[str, float] = {}
 
     def __call__(self) -> None:
         """Upscale the image and note what its parts took."""
-        self._inside = dict.fromkeys(PARTS, 0.0)
+        self._inside = dict.fromkeys(self.parts, 0.0)
         start = time.perf_counter()
         result = self.upscaler.infer(self.image)
         network = time.perf_counter() - start

@@ -7,9 +7,9 @@ from math import prod
 from typing import Any
 
 from tinysr.errors import BundleError, require
-from tinysr.manifest import Artifact, Stage
 from tinysr.records import StrictRecord
 from tinysr.runtime import Bundle
+from tinysr.stages import StageName
 
 from ..peaks import Peaks
 
@@ -55,7 +55,7 @@ class Limit(StrictRecord):
         return "compute" if self.compute >= self.memory else "memory"
 
 
-def count_work(bundle: Bundle, stage: Stage, side: int) -> StageWork:
+def count_work(bundle: Bundle, stage: StageName, side: int) -> StageWork:
     """Count a stage's fp32 graph for one input of a low-resolution image of ``side``² pixels.
 
     Raises:
@@ -65,7 +65,7 @@ def count_work(bundle: Bundle, stage: Stage, side: int) -> StageWork:
     onnx: Any = require("onnx", extra="bench")
     artifact = bundle.artifact("onnx", stage, "fp32")
     model = onnx.load(bundle.path(artifact), load_external_data=False)
-    _fix_sizes(model, artifact, side)
+    _fix_sizes(model, bundle.manifest.chain.sides(stage, side)[0])
     try:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True, strict_mode=True).graph
     except onnx.shape_inference.InferenceError as error:
@@ -104,9 +104,8 @@ def find_limit(work: StageWork, precision: str, peaks: Peaks) -> Limit | None:
     )
 
 
-def _fix_sizes(model: Any, artifact: Artifact, side: int) -> None:
+def _fix_sizes(model: Any, sides: int) -> None:
     """Give every size that may vary the value it has for one image."""
-    sides = {"encoder": side, "upscale": side}.get(artifact.stage, side // 2)
     for value in model.graph.input:
         dims = value.type.tensor_type.shape.dim
         for place, dim in enumerate(dims):

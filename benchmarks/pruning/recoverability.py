@@ -67,7 +67,7 @@ def measure(
     rows = tuple(trial.recover(method) for method in methods)
     # Methods that chose the same layers have one model, which is timed once.
     masks = {row.mask: trial.tuned(row.kept) for row in rows}
-    whole = {_STUDENT: student.model} if student else {}
+    whole = {_STUDENT: student.tinysr} if student else {}
     timed = _costs({TEACHER: teacher, **masks, **whole}, rules, tile)
     costs = {TEACHER: timed[TEACHER]} | {row.method: timed[row.mask] for row in rows}
     plan = trial.plan
@@ -89,7 +89,7 @@ def measure(
         student=student and Student(
             name=student.source.name,
             sha256=student.source.sha256,
-            fidelity=fidelity_of(student.model, teacher, trial.pairs),
+            fidelity=fidelity_of(student.tinysr, teacher, trial.pairs),
             costs=timed[_STUDENT],
         ),
     )  # fmt: skip
@@ -118,9 +118,7 @@ def _costs(models: Mapping[str, TinySR], rules: Rules, tile: int) -> dict[str, C
 
 def _count(config: ModelConfig, tile: int) -> Cost:
     baked = bake(meta_model(config), tile)
-    stages = count_stage_costs(
-        baked.encoder, baked.transformer, baked.decoder, config=config, side=tile
-    )
+    stages = count_stage_costs(baked.chain, baked.get_submodule, tile)
     return sum(stages.values(), Cost(parameters=0, macs=0))
 
 
@@ -180,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     student = load_checkpoint(options.student) if options.student else None
     pairs = _crop(photo_pairs(options.photos), options.side)
     with tempfile.TemporaryDirectory(prefix="recoverability-") as runs:
-        trial = Trial(loaded.model, plan, pairs, Path(runs), _say)
+        trial = Trial(loaded.tinysr, plan, pairs, Path(runs), _say)
         results = measure(
             trial, loaded.source, methods, rules=rules, tile=options.tile, student=student
         )

@@ -26,6 +26,7 @@ from tinysr.progress import Progress
 from tinysr.records import StrictRecord
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
+from tinysr.stages import RESULT
 
 __all__ = ["Comparison", "PrecisionRow", "compare"]
 
@@ -141,7 +142,7 @@ def _quality(
 ) -> dict[str, Any]:
     gate = GATES_DB[session.artifact.precision]
     held = [
-        (measure(_run(session, r.image.pixels), r.upscaled, peak=1.0), r.image.name)
+        (measure(_run(session, r.image.pixels), r.fields[RESULT], peak=1.0), r.image.name)
         for r in references
     ]
     worst, name = min(held, key=lambda pair: pair[0].rank)

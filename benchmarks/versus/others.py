@@ -9,9 +9,7 @@ from typing import Any
 
 from tinysr import paths
 from tinysr.errors import UnsupportedError, choice_error, require
-from tinysr.manifest import Stage
 from tinysr.runtime import Bundle, create
-from tinysr.runtime.registry import STAGES
 
 __all__ = ["OTHERS", "export_plain_onnx", "open_contender"]
 
@@ -21,7 +19,7 @@ OTHERS = ("plain onnx fp32", "eager fp32", "eager bf16", "torch.compile fp32")
 _OPSET = 20
 
 Enlarge = Callable[[Any], Any]
-"""Maps an image ``[1, 3, T, T]`` to ``[1, 3, 4T, 4T]``, both fp32 arrays."""
+"""Maps an image ``[1, 3, T, T]`` to its result, both fp32 arrays."""
 
 
 def open_contender(
@@ -113,16 +111,14 @@ def _open_ours(bundle: Bundle, name: str, precision: str, opened: ExitStack) -> 
         stage: opened.enter_context(
             backend.open(bundle, backend.artifact(bundle, stage, precision))
         )
-        for stage in STAGES
+        for stage in bundle.manifest.chain.names
     }
 
-    def stage(name: Stage, array: Any) -> Any:
-        session = sessions[name]
-        (source,), (sink,) = session.artifact.inputs, session.artifact.outputs
-        return session.run({source.name: array})[sink.name]
-
     def run(image: Any) -> Any:
-        latents = stage("encoder", image)
-        return stage("decoder", latents - stage("transformer", latents))
+        array = image
+        for session in sessions.values():
+            (source,), (sink,) = session.artifact.inputs, session.artifact.outputs
+            array = session.run({source.name: array})[sink.name]
+        return array
 
     return run

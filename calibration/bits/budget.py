@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.equalise import equalise
 from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.quantization import QuantizationPlan
 from tinysr.metrics import measure
 from tinysr.progress import Progress
+from tinysr.stages import IMAGE, RESULT, WHOLE
 from tinysr.suite import suite
 
 from ..ranges.images import DegradedPhoto, degrade_photos
 from ..schemes import Scheme
 from ..traced.fake import fake_quantize
+from .sensitivity import find_peak
 
 __all__ = ["LOST_DB", "BudgetResult", "PlanJudge"]
 
@@ -64,7 +66,7 @@ class PlanJudge:
 
     def __init__(
         self,
-        baked: BakedTinySR,
+        baked: Baked,
         scheme: Scheme,
         *,
         gate: float,
@@ -83,9 +85,9 @@ class PlanJudge:
             tell: told about every image.
         """
         self.gate, self._baked, self._tell, self._scheme = gate, baked, tell, scheme
-        self._photos = degrade_photos(tile, seed)
+        self._photos = degrade_photos(tile, seed, scale=baked.chain.scale)
         self._images = suite(tile)
-        self._expected = [_stages(baked, image.pixels) for image in self._images]
+        self._expected = [_fields(baked, image.pixels) for image in self._images]
         self._fp32 = self._truth(baked)
 
     def run_plan(self, plan: QuantizationPlan) -> BudgetResult:
@@ -96,7 +98,7 @@ class PlanJudge:
         worst, name = float("inf"), ""
         for done, (image, expected) in enumerate(zip(self._images, self._expected, strict=True)):
             self._tell(f"{plan.precision} of {image.name}", done, len(self._images))
-            for what, found, truth, peak in _compare_stages(fake, image.pixels, expected):
+            for what, found, truth, peak in _compare_stages(fake, expected):
                 metrics = measure(found, truth, peak=peak)
                 if metrics.rank < worst:
                     worst, name = metrics.rank, f"'{image.name}' ({what})"
@@ -105,11 +107,11 @@ class PlanJudge:
         lost = self._fp32 - self._truth(fake) if worst >= self.gate else 0.0
         return BudgetResult(image=name, worst_db=worst, lost_db=lost, gate_db=self.gate)
 
-    def _truth(self, model: BakedTinySR) -> float:
+    def _truth(self, model: Baked) -> float:
         return float(np.mean([_truth_db(model, photo) for photo in self._photos]))
 
 
-def _truth_db(model: BakedTinySR, photo: DegradedPhoto) -> float:
+def _truth_db(model: Baked, photo: DegradedPhoto) -> float:
     """Return the PSNR of a photo; minus infinity when the result is not finite."""
     with torch.inference_mode():
         found = model(torch.from_numpy(photo.low.pixels)[None])[0].numpy()
@@ -118,29 +120,27 @@ def _truth_db(model: BakedTinySR, photo: DegradedPhoto) -> float:
     return measure(found, photo.high, peak=1.0).rank
 
 
-def _stages(model: BakedTinySR, pixels: Array) -> dict[str, Array]:
+def _fields(model: Baked, pixels: Array) -> dict[str, Array]:
+    """Return the values of all fields, by their names."""
+    x = torch.from_numpy(pixels)[None]
+    fields = {IMAGE: x.numpy()}
     with torch.inference_mode():
-        z = model.encoder(torch.from_numpy(pixels)[None])
-        v = model.transformer(z)
-        image = model.decoder(z - v)
-    return {"z": z.numpy(), "v": v.numpy(), "image": image.numpy()}
+        for stage in model.chain.stages:
+            x = model.get_submodule(stage.name)(x)
+            fields[stage.gives] = x.numpy()
+    return fields
 
 
 def _compare_stages(
-    fake: BakedTinySR, pixels: Array, expected: Mapping[str, Array]
+    fake: Baked, expected: Mapping[str, Array]
 ) -> list[tuple[str, Any, Any, float | None]]:
-    """Return each stage's output, and the whole model's, with what it should be."""
-    given = torch.from_numpy(pixels)[None]
-    z, v = (torch.from_numpy(expected[name]) for name in "zv")
+    """Return each stage's output, and the whole model's, with what it should be and its peak."""
+    compared = []
     with torch.inference_mode():
-        own = fake.encoder(given)
-        found: dict[str, tuple[Callable[[], torch.Tensor], str, float | None]] = {
-            "encoder": (lambda: own, "z", None),
-            "transformer": (lambda: fake.transformer(z), "v", None),
-            "decoder": (lambda: fake.decoder(z - v), "image", 1.0),
-            "upscale": (lambda: fake.decoder(own - fake.transformer(own)), "image", 1.0),
-        }
-        return [
-            (what, run()[0].numpy(), expected[name][0], peak)
-            for what, (run, name, peak) in found.items()
-        ]
+        for stage in fake.chain.stages:
+            given, wanted = expected[stage.reads][0], expected[stage.gives][0]
+            found = fake.get_submodule(stage.name)(torch.from_numpy(given)[None])[0].numpy()
+            peak = 1.0 if stage.gives == RESULT else find_peak(given, wanted, stage)
+            compared.append((stage.name, found, wanted, peak))
+        whole = fake(torch.from_numpy(expected[IMAGE]))[0].numpy()
+    return [*compared, (WHOLE, whole, expected[RESULT][0], 1.0)]

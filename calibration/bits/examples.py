@@ -8,20 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.equalise import equalise, find_equalisable
 from tinysr.export.plans.quantization import (
     Equalised,
 )
-from tinysr.manifest import Stage
 from tinysr.progress import Progress
+from tinysr.stages import StageName, Tiles
 from tinysr.suite import suite
 
 from ..ranges.images import calibration_images
 from ..ranges.inputs import METHODS, exponents, measure_layer_inputs
 from ..traced.fake import fake_quantize
 from .sensitivity import (
-    STAGES,
     Example,
     errors,
     make_example,
@@ -54,7 +53,7 @@ class Ranges:
         return cls(method="", values={}, equalise=())
 
 
-def find_ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> Ranges:
+def find_ranges(baked: Baked, tile: int, seed: int, tell: Progress) -> Ranges:
     """Return the best method's ranges, with equalisation in the stages that it helps."""
     images = calibration_images(tile, seed=seed, limit=_CALIBRATION_IMAGES)
     examples = make_examples(baked, tile)
@@ -70,7 +69,7 @@ def find_ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> Ran
     values: dict[str, float] = {}
     taken: list[Equalised] = []
     methods = []
-    for stage in STAGES:
+    for stage in baked.chain.names:
         tried = {}
         for equal, model, inputs in ((False, baked, seen), (True, even, evenly_seen)):
             own = {path: i for path, i in inputs.items() if path.startswith(f"{stage}.")}
@@ -88,24 +87,23 @@ def find_ranges(baked: BakedTinySR, tile: int, seed: int, tell: Progress) -> Ran
     return Ranges(method="; ".join(methods), values=values, equalise=tuple(taken))
 
 
-def make_examples(model: BakedTinySR, tile: int) -> dict[Stage, list[Example]]:
-    """Return what the stages read and make of some images; crops, but for the transformer."""
-    side = min(tile, CROP)
-    found: dict[Stage, list[Example]] = {stage: [] for stage in STAGES}
+def make_examples(model: Baked, tile: int) -> dict[StageName, list[Example]]:
+    """Return what the stages read and make of some images; crops, but for tiles."""
+    chain = model.chain
+    found: dict[StageName, list[Example]] = {stage: [] for stage in chain.names}
     for image in suite(tile):
         if image.name not in EXAMPLES:
             continue
-        with torch.inference_mode():
-            pixels = torch.from_numpy(image.pixels)[None]
-            z = model.encoder(pixels)
-            v = model.transformer(z)
-            crop = pixels[..., :side, :side].contiguous()
-            latents = (z - v)[..., : side // 2, : side // 2].contiguous()
-            ends: dict[Stage, tuple[torch.Tensor, torch.Tensor]] = {
-                "encoder": (crop, model.encoder(crop)),
-                "transformer": (z, v),
-                "decoder": (latents, model.decoder(latents)),
-            }
-        for stage, (given, expected) in ends.items():
-            found[stage].append(make_example(image.name, given.numpy(), expected.numpy(), stage))
+        x = torch.from_numpy(image.pixels)[None]
+        for stage in chain.stages:
+            part = model.get_submodule(stage.name)
+            with torch.inference_mode():
+                given, whole = x, part(x)
+                if not isinstance(stage.division, Tiles):
+                    side = min(tile, CROP) * chain.scale // chain.field(stage.reads).pixels_per_cell
+                    given = x[..., :side, :side].contiguous()
+                expected = whole if given is x else part(given)
+            example = make_example(image.name, given.numpy(), expected.numpy(), stage)
+            found[stage.name].append(example)
+            x = whole
     return found

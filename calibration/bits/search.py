@@ -29,17 +29,16 @@ from tinysr.export.plans.quantization import (
     PlanTarget,
     QuantizationPlan,
 )
-from tinysr.manifest import Stage
 from tinysr.models import Loaded
 from tinysr.parity import gate_db
 from tinysr.progress import Progress
+from tinysr.stages import StageName
 
 from ..ranges.images import SEED
 from ..schemes import SCHEMES
 from .budget import BudgetResult, PlanJudge
 from .examples import CROP, EXAMPLES, Ranges, find_ranges, make_examples
 from .sensitivity import (
-    STAGES,
     Example,
     Shares,
     measure_shares,
@@ -116,9 +115,10 @@ def find_quantization(
             equalise=tuple(e for e in found.equalise if formats[e.module] == "int8"),
         )
 
+    stages = baked.chain.names
     for _ in range(_MOST_TRIES):
         plan = make_plan(
-            {p: f for stage in STAGES for p, f in promote(measured, stage, wanted_db, cost).items()}
+            {p: f for stage in stages for p, f in promote(measured, stage, wanted_db, cost).items()}
         )
         tell(f"holding the plan for {precision} against its budget", 0, 1)
         result = budget.run_plan(plan)
@@ -157,7 +157,7 @@ def _list_kept(
     precision: Format,
     formats: Mapping[str, Format | None],
     measured: Shares,
-    examples: Mapping[Stage, Sequence[Example]],
+    examples: Mapping[StageName, Sequence[Example]],
     target: PlanTarget,
 ) -> list[KeptLayer]:
     """Return the layers that are not in the plan's precision, most sensitive first, with why."""

@@ -20,17 +20,15 @@ from pydantic import TypeAdapter, ValidationError
 from tinysr.atomic import write_atomically
 from tinysr.decibels import psnr_of_mse
 from tinysr.errors import CalibrationError
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.plans.quantization import Format
-from tinysr.manifest import Stage
 from tinysr.metrics import value_range
+from tinysr.stages import RESULT, Stage, StageName
 
 from ..schemes import ONNX, Scheme
 from ..traced.fake import fake_quantize
 
-__all__ = ["STAGES", "Example", "Shares", "errors", "measure_shares", "promote", "worst_db"]
-
-STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
+__all__ = ["Example", "Shares", "errors", "measure_shares", "promote", "worst_db"]
 
 Array = NDArray[np.float32]
 
@@ -56,7 +54,7 @@ Shares = Mapping[str, Mapping[Format, NDArray[np.float64]]]
 stage."""
 
 
-def errors(model: BakedTinySR, stage: Stage, examples: Sequence[Example]) -> NDArray[np.float64]:
+def errors(model: Baked, stage: StageName, examples: Sequence[Example]) -> NDArray[np.float64]:
     """Return the mean squared error over peak², for each example."""
     part = model.get_submodule(stage)
     found = []
@@ -74,10 +72,10 @@ def worst_db(squares: NDArray[np.float64]) -> float:
 
 
 def measure_shares(
-    model: BakedTinySR,
+    model: Baked,
     ranges: Mapping[str, float],
     wanted: Mapping[str, Sequence[Format]],
-    examples: Mapping[Stage, Sequence[Example]],
+    examples: Mapping[StageName, Sequence[Example]],
     *,
     tell: Callable[[str, int, int], None],
     cache: Path | None = None,
@@ -123,7 +121,7 @@ def _read_cache(file: Path | None) -> dict[str, dict[Format, NDArray[np.float64]
 
 
 def promote(
-    measured: Shares, stage: Stage, target_db: float, cost: StoredBits = lambda *_: 1.0
+    measured: Shares, stage: StageName, target_db: float, cost: StoredBits = lambda *_: 1.0
 ) -> dict[str, Format | None]:
     """Return a format for each layer of a stage, so that the errors' sum is within the target.
 
@@ -155,12 +153,17 @@ def promote(
     return {path: formats[0] if formats else None for path, formats in own.items()}
 
 
-def stage_of(path: str) -> Stage:
-    """Return the stage that a module is in."""
-    return next(stage for stage in STAGES if path.startswith(f"{stage}."))
+def stage_of(path: str) -> StageName:
+    """Return the stage that a module is in: paths begin with it."""
+    return path.split(".", maxsplit=1)[0]
 
 
 def make_example(image: str, given: Array, expected: Array, stage: Stage) -> Example:
     """Return an example, with the peak that parity measures its PSNR with."""
-    peak = 1.0 if stage == "decoder" else value_range(expected)
+    peak = 1.0 if stage.gives == RESULT else find_peak(given, expected, stage)
     return Example(image=image, given=given, expected=expected, peak=peak)
+
+
+def find_peak(given: Array, expected: Array, stage: Stage) -> float:
+    """Return the range of what a stage gives; of the change, where it restores what it read."""
+    return value_range(expected - given if stage.restores else expected)

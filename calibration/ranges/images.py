@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tinysr.errors import CalibrationError
 from tinysr.models import SCALE
+from tinysr.runtime.geometry import resize
 from tinysr.suite import SuiteImage, photo, suite
 from tinysr.suite.images import PHOTOS, readable_paths, user_image
 from tinysr.training.degradations.fixed import degrade
@@ -52,16 +53,18 @@ class DegradedPhoto:
 
     low: SuiteImage
     high: NDArray[np.float32]
-    """The ground truth: ``[3, 4·tile, 4·tile]``, in [0, 1]."""
+    """The ground truth: ``[3, scale·tile, scale·tile]``, in [0, 1]."""
 
 
-def degrade_photos(tile: int, seed: int = SEED) -> tuple[DegradedPhoto, ...]:
+def degrade_photos(tile: int, seed: int = SEED, *, scale: int = SCALE) -> tuple[DegradedPhoto, ...]:
     """Return one degraded version of each of the suite's photos, with its ground truth.
 
     None of them is among :func:`calibration_images`: what plans are held against is not what they
     were found on.
     """
-    return tuple(_pair(name, tile, (seed, index, _HELD_OUT)) for index, name in enumerate(PHOTOS))
+    pairs = (_pair(name, tile, (seed, index, _HELD_OUT)) for index, name in enumerate(PHOTOS))
+    size = (scale * tile, scale * tile)
+    return tuple(DegradedPhoto(low=pair.low, high=resize(pair.high, size)) for pair in pairs)
 
 
 def calibration_images(

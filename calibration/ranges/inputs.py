@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.baked_transformer import MatMulLinear
 from tinysr.export.model.integers import INT8_MAX, find_layers
 from tinysr.progress import Progress
@@ -39,7 +39,7 @@ class LayerInput:
 
 
 def measure_layer_inputs(
-    model: BakedTinySR, images: Sequence[CalibrationImage], progress: Progress | None = None
+    model: Baked, images: Sequence[CalibrationImage], progress: Progress | None = None
 ) -> dict[str, LayerInput]:
     """Run a model in fp32, image by image, and see what its layers read.
 

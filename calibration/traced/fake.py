@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from tinysr.export.model.baked import BakedTinySR
 from tinysr.export.model.integers import INT8_MAX
 from tinysr.export.plans.quantization import Format
 from tinysr.models.sharing import copy_tree
@@ -17,14 +16,16 @@ from ..schemes import ONNX, Scheme
 
 __all__ = ["fake_quantize"]
 
+M = TypeVar("M", bound=nn.Module)
+
 
 @torch.no_grad()
 def fake_quantize(
-    model: BakedTinySR,
+    model: M,
     formats: Mapping[str, Format],
     ranges: Mapping[str, float],
     scheme: Scheme = ONNX,
-) -> BakedTinySR:
+) -> M:
     """Return a copy whose layers see rounded weights and, in int8, rounded inputs.
 
     Args:

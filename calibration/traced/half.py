@@ -13,7 +13,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, fx
 
-from .inner import OUTPUT
+from .steps import OUTPUT
 from .trace import Op, Trace
 from .walk import Walker
 

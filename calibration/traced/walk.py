@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from .inner import OUTPUT, WRITTEN_OUT
+from .inner import find_written
+from .steps import OUTPUT
 from .trace import Op, Trace
 
 __all__ = ["Walker"]
@@ -52,7 +53,7 @@ class Walker(fx.Interpreter):
         args = tuple(
             self._read(steps[OUTPUT], node, value) for node, value in zip(n.args, args, strict=True)
         )
-        written = WRITTEN_OUT.get(n.target)
+        written = find_written(n)
         if written is not None:
             return written.compute(partial(self._step, steps), *args, **kwargs)
         return self.convert_output(steps[OUTPUT], n.target(*args, **kwargs))  # type: ignore[operator]

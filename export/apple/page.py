@@ -9,9 +9,12 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Final
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, require
 from tinysr.facts import CoreMLFacts
-from tinysr.manifest import LATENT_STRIDE, Artifact, Manifest, Verdict
+from tinysr.manifest import Artifact, Manifest, Verdict
+from tinysr.records import StrictRecord
+from tinysr.stages import Tiles, Whole, Windows
 
 __all__ = ["mobile_page"]
 
@@ -28,9 +31,6 @@ _SYSTEMS: Final = {
     "iOS18": "iOS 18, macOS 15",
     "iOS26": "iOS 26, macOS 26",
 }
-
-_STAGES: Final = 4
-"""Functions of a package for images of any size."""
 
 _OURS = "The weights are this project's own, under Apache-2.0."
 _SEEDED = (
@@ -84,9 +84,12 @@ def mobile_page(manifest: Manifest) -> str:
     environment.filters["wrapped"] = _wrap
     groups = _packages(manifest)
     packages = [_row(folder, group) for folder, group in groups.items()]
-    halo = manifest.halo.latents
-    inner = manifest.tile - 2 * halo * LATENT_STRIDE
-    staged = any(len(group) == _STAGES for group in groups.values())
+    chain = manifest.chain
+    halos = _find_surroundings(chain)
+    around = max(halos, default=0)
+    inner = manifest.tile - 2 * around
+    graphs = len(chain.graphs)
+    staged = graphs > 1 and any(len(group) == graphs for group in groups.values())
     template = environment.from_string(_template())
     page: str = template.render(
         manifest=manifest,
@@ -94,12 +97,32 @@ def mobile_page(manifest: Manifest) -> str:
         first=packages[0],
         measured=_describe_verdicts(groups),
         staged=staged,
-        halo=halo,
+        whole=_list_stages(chain, Whole),
+        windowed=_list_stages(chain, Windows),
+        tiled=_list_stages(chain, Tiles),
+        around=around,
+        together=sum(halos),
+        scale=chain.scale,
         inner=inner,
         cost=f"{(manifest.tile / inner) ** 2:.1f}" if inner > 0 else "",
         licence=_licence(manifest),
     )
     return page
+
+
+def _find_surroundings(chain: Chain) -> list[int]:
+    """Return the pixels around what a window gives that it depends on, by stages of windows."""
+    return [
+        chain.pixels(stage, -(-stage.division.halo // stage.align) * stage.align)
+        for stage in chain.stages
+        if isinstance(stage.division, Windows)
+    ]
+
+
+def _list_stages(chain: Chain, kind: type[StrictRecord]) -> str:
+    """Return the names of the stages that are divided in one way, for a sentence."""
+    names = [f"`{stage.name}`" for stage in chain.stages if isinstance(stage.division, kind)]
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def _template() -> str:

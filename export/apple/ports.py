@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from tinysr.manifest import Stage
+from tinysr.chain import Chain
+from tinysr.stages import IMAGE, RESULT, WHOLE, Field, StageName
 
-from ..onnx.graph import stage_input, stage_output
-
-__all__ = ["FUNCTIONS", "PACKAGE", "FunctionPorts", "package_name"]
+__all__ = ["PACKAGE", "FunctionPorts", "list_functions", "package_name"]
 
 PACKAGE = "TinySR"
-
-Kind = Literal["image", "latents"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FunctionPorts:
-    """One function: the stage it computes, its input and its output."""
+    """One function: the graph it computes, its input and its output."""
 
-    stage: Stage
-    name: str
-    takes: Kind
-    gives: Kind
+    stage: StageName
+    """Name of the graph, which is the function's too."""
+    reads: Field
+    gives: Field
+    free: bool
+    """Whether it takes images of several sizes."""
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.stage
 
     @property
     def input(self) -> str:
         """The input's name."""
-        return stage_input(self.stage)
+        return self.reads.name
 
     @property
     def output(self) -> str:
         """The output's name."""
-        return stage_output(self.stage)
+        return self.gives.name
+
+    @property
+    def takes_image(self) -> bool:
+        """Whether the input is an image, as apps have them."""
+        return self.reads.name == IMAGE
+
+    @property
+    def gives_image(self) -> bool:
+        """Whether the output is one."""
+        return self.gives.name == RESULT
 
 
-FUNCTIONS: tuple[FunctionPorts, ...] = (
-    FunctionPorts(stage="upscale", name="upscale", takes="image", gives="image"),
-    FunctionPorts(stage="encoder", name="encode", takes="image", gives="latents"),
-    FunctionPorts(stage="transformer", name="transform", takes="latents", gives="latents"),
-    FunctionPorts(stage="decoder", name="decode", takes="latents", gives="image"),
-)
-"""The first is what an app gets that names none."""
+def list_functions(chain: Chain) -> tuple[FunctionPorts, ...]:
+    """Return the functions of a model; the whole is first: what an app gets that names none."""
+    names = dict.fromkeys((WHOLE, *chain.names))
+    return tuple(
+        FunctionPorts(stage=name, reads=ends[0], gives=ends[1], free=not chain.is_fixed(name))
+        for name in names
+        if (ends := chain.ends(name))
+    )
 
 
 def package_name(precision: str) -> str:

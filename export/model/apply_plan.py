@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
@@ -9,14 +11,15 @@ from tinysr.errors import GateError
 from tinysr.models.sharing import copy_tree
 
 from ..plans.precision import PrecisionPlan
-from .baked import BakedTinySR
 from .typed import Typed, find_units, with_types
 
 __all__ = ["apply_plan"]
 
+M = TypeVar("M", bound=nn.Module)
+
 
 @torch.no_grad()
-def apply_plan(model: BakedTinySR, plan: PrecisionPlan) -> BakedTinySR:
+def apply_plan(model: M, plan: PrecisionPlan) -> M:
     """Store parameters in the types of a plan, and cast where types meet.
 
     Given: a fully baked model in fp32.
@@ -42,6 +45,8 @@ def _to_half(path: str, module: Typed) -> None:
         half = _round_to_half(f"{path}.{name}", parameter)
         setattr(module, name, nn.Parameter(half, requires_grad=False))
     for name, buffer in list(module.named_buffers(recurse=False)):
+        if not buffer.is_floating_point():  # a batch norm counts what it saw
+            continue
         setattr(module, name, _round_to_half(f"{path}.{name}", buffer))
 
 

@@ -13,12 +13,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinysr.chain import Chain
 from tinysr.models import SCALE
 
 from .baked_transformer import BakedTransformer, SplitAttention
 from .typed import BORDER, Typed, as_type
 
-__all__ = ["BakedDecoder", "BakedEncoder", "BakedTinySR", "InterpolatedResize", "list_unfolded"]
+__all__ = [
+    "Baked",
+    "BakedDecoder",
+    "BakedEncoder",
+    "BakedTinySR",
+    "InterpolatedResize",
+    "list_unfolded",
+]
 
 TANH_LIMIT = 3.0
 """The decoder clamps its latents softly to ±3: 3·tanh(z / 3)."""
@@ -74,22 +82,39 @@ class BakedDecoder(Typed):
         return as_type(((image * 2 - 1) + 1) / 2 if self.range_map else image, BORDER)
 
 
-class BakedTinySR(nn.Module):
-    """The whole model without conditions; only the image is left as its input."""
+class Baked(nn.Module):
+    """A whole model without conditions; only the image is left as its input.
 
-    def __init__(
-        self, encoder: BakedEncoder, transformer: BakedTransformer, decoder: BakedDecoder
-    ) -> None:
+    Its stages are modules under their names in the chain, which run one after the other.
+    """
+
+    def __init__(self, chain: Chain) -> None:
         super().__init__()
-        self.encoder, self.transformer, self.decoder = encoder, transformer, decoder
-        self.latent_scale = 1.0
-        """Latents here are the eager model's z times this."""
+        self.chain = chain
+        """The stages; fields are in the units of this model."""
+        self.passes: tuple[str, ...] = ()
+        """Names of the passes that made it, in their order."""
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Map one tile ``[N, 3, T, T]`` in [0, 1] to ``[N, 3, 4T, 4T]``, unclamped."""
-        z = self.encoder(lr)
-        image: Tensor = self.decoder(z - self.transformer(z))
-        return image
+        """Map an image ``[N, 3, H, W]`` in [0, 1] to the result, unclamped."""
+        x = lr
+        for name in self.chain.names:
+            x = self.get_submodule(name)(x)
+        return x
+
+
+class BakedTinySR(Baked):
+    """TinySR without time, text and modulation, for tiles of one size."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        encoder: BakedEncoder,
+        transformer: BakedTransformer,
+        decoder: BakedDecoder,
+    ) -> None:
+        super().__init__(chain)
+        self.encoder, self.transformer, self.decoder = encoder, transformer, decoder
 
 
 _TO_FOLD = ("scale", "shift", "gate_attn", "gate_ff", "logit_scale", "range_map", "gain", "limit")

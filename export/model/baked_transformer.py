@@ -11,7 +11,7 @@ from tinysr.models import HEAD_SIZE
 from tinysr.models.tokens import unpatchify
 from tinysr.models.transformer import NORM_EPS
 
-from .typed import BORDER, Typed, as_type
+from .typed import BORDER, Typed, Wide, as_type
 
 __all__ = [
     "Affine",
@@ -22,6 +22,7 @@ __all__ = [
     "JoinedAttention",
     "MatMulLinear",
     "Modulated",
+    "Restore",
     "SplitAttention",
 ]
 
@@ -146,8 +147,16 @@ class BakedPatchEmbed(Typed):
         return self.cast_input(tokens.reshape(-1, dim, length).transpose(1, 2)) + self.positions
 
 
+class Restore(Wide):
+    """The one step: latents less their velocity, in fp32 whatever a precision plan says."""
+
+    def forward(self, z: Tensor, v: Tensor) -> Tensor:
+        """Map two ``[N, C, h, w]`` to their difference."""
+        return as_type(z, BORDER) - as_type(v, BORDER)
+
+
 class BakedTransformer(nn.Module):
-    """One tile of latents → velocity."""
+    """One tile of latents → restored latents: z - v (paper section 3)."""
 
     def __init__(
         self,
@@ -165,6 +174,7 @@ class BakedTransformer(nn.Module):
         self.transformer_blocks = nn.ModuleList(blocks)
         self.norm_out = norm_out
         self.proj_out = proj_out
+        self.step = Restore()
 
     @property
     def blocks(self) -> list[BakedBlock]:
@@ -177,7 +187,8 @@ class BakedTransformer(nn.Module):
         for block in self.transformer_blocks:
             x = block(x)
         v = self.proj_out(self.norm_out(x))
-        return as_type(unpatchify(v, self.grid, self.grid, self.patch), BORDER)
+        restored: Tensor = self.step(z, unpatchify(v, self.grid, self.grid, self.patch))
+        return restored
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:

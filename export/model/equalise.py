@@ -12,14 +12,14 @@ from tinysr.models.sharing import copy_tree
 from tinysr.models.vae import ResidualBlock
 
 from ..plans.quantization import Equalised
-from .baked import BakedTinySR
+from .baked import Baked
 from .baked_transformer import BakedBlock, JoinedAttention, MatMulLinear, Modulated
 
 __all__ = ["equalise", "find_equalisable"]
 
 
 @torch.no_grad()
-def equalise(model: BakedTinySR, entries: Iterable[Equalised]) -> BakedTinySR:
+def equalise(model: Baked, entries: Iterable[Equalised]) -> Baked:
     """Divide channels that layers read, and multiply the weights that read them.
 
     Given: a fully baked model in fp32, and layers of :func:`find_equalisable`.

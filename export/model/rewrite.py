@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
+from tinysr.models.sharing import copy_tree
+
 from .baked_transformer import BakedBlock, SplitAttention
 
-__all__ = ["make_convolution", "make_linear", "require_constant", "split"]
+__all__ = ["make_convolution", "make_linear", "replace_modules", "require_constant", "split"]
 
+B = TypeVar("B", bound=nn.Module)
 M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
 
@@ -59,6 +63,20 @@ def split(block: BakedBlock) -> SplitAttention:
     if not isinstance(block.attn, SplitAttention):
         raise TypeError("q, k and v are joined already: this pass must run before that one")
     return block.attn
+
+
+def replace_modules(model: B, kind: type[M], make: Callable[[M], nn.Module]) -> B:
+    """Return a copy of a model in which each module of a kind is what was made of it.
+
+    Modules keep their paths. The copy shares its tensors; ``make`` may change the module that it
+    is given, which is a copy.
+    """
+    model = copy_tree(model)
+    found = [(path, module) for path, module in model.named_modules() if isinstance(module, kind)]
+    for path, module in found:
+        owner, _, name = path.rpartition(".")
+        setattr(model.get_submodule(owner), name, make(module))
+    return model
 
 
 def _freeze(tensor: Tensor) -> nn.Parameter:

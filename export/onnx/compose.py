@@ -1,4 +1,4 @@
-"""Three stages → the one graph that takes an image and gives an image."""
+"""All stages → the one graph that takes an image and gives an image."""
 
 from __future__ import annotations
 
@@ -7,70 +7,54 @@ from collections.abc import Sequence
 import onnx
 from onnx import helper
 
-from .graph import OPSET, StageGraph, stage_input, stage_output
+from tinysr.chain import Chain
+from tinysr.stages import WHOLE
 
-__all__ = ["upscale_graph"]
+from .graph import OPSET, StageGraph
 
-_HR_LATENTS = "hr_latents"
+__all__ = ["compose_whole"]
 
 
-def upscale_graph(stages: Sequence[StageGraph], *, tile: int, batch: int | None) -> StageGraph:
-    """Join encoder, transformer and decoder: z_HR = z - v (σ = 1), for tiles of one size.
+def compose_whole(
+    stages: Sequence[StageGraph], chain: Chain, *, tile: int, batch: int | None
+) -> StageGraph:
+    """Join the stages' graphs, for tiles of one size: each reads what the one before gives.
 
     Args:
-        stages: the three stages' graphs, in this order, weights still inputs.
+        stages: the stages' graphs, in the chain's order, weights still inputs.
+        chain: that they are of.
         tile: side of a tile in low-resolution pixels.
         batch: tiles at once; any number when None.
     """
-    encoder, transformer, decoder = (stage.model.graph for stage in stages)
-    step = helper.make_node(
-        "Sub",
-        [stage_output("encoder"), stage_output("transformer")],
-        [_HR_LATENTS],
-        name="upscale/step",
-    )
-    tail = [_redirect(node, stage_input("decoder"), _HR_LATENTS) for node in decoder.node]
+    graphs = [stage.model.graph for stage in stages]
     weights = tuple(sorted({name for stage in stages for name in stage.weights}))
     size: int | str = "batch" if batch is None else batch
     weight_inputs = {
-        value.name: value
-        for graph in (encoder, transformer, decoder)
-        for value in graph.input
-        if value.name in weights
+        value.name: value for graph in graphs for value in graph.input if value.name in weights
     }
+    ends = zip(chain.ends(WHOLE), chain.sides(WHOLE, tile), strict=True)
+    into, out = (
+        helper.make_tensor_value_info(
+            field.name, onnx.TensorProto.FLOAT, (size, field.channels, side, side)
+        )
+        for field, side in ends
+    )
     graph = helper.make_graph(
-        [*encoder.node, *transformer.node, step, *tail],
-        "upscale",
-        [
-            _image(stage_input("upscale"), (size, 3, tile, tile)),
-            *(weight_inputs[name] for name in weights),
-        ],
-        [_image(stage_output("upscale"), (size, 3, 4 * tile, 4 * tile))],
-        [*encoder.initializer, *transformer.initializer, *decoder.initializer],
+        [node for graph in graphs for node in graph.node],
+        WHOLE,
+        [into, *(weight_inputs[name] for name in weights)],
+        [out],
+        [tensor for graph in graphs for tensor in graph.initializer],
     )
     model = helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", _opset(stages))],
         ir_version=stages[0].model.ir_version,
     )
-    return StageGraph(stage="upscale", model=model, weights=weights)
+    return StageGraph(stage=WHOLE, model=model, weights=weights)
 
 
 def _opset(stages: Sequence[StageGraph]) -> int:
     """Return the stages' version; those that hold integers have a later one."""
     found: list[int] = [e.version for s in stages for e in s.model.opset_import if e.domain == ""]
     return max(OPSET, *found)
-
-
-def _image(name: str, shape: tuple[int | str, ...]) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-
-
-def _redirect(node: onnx.NodeProto, old: str, new: str) -> onnx.NodeProto:
-    """Return a copy of the node that reads ``new`` where it read ``old``."""
-    copy = onnx.NodeProto()
-    copy.CopyFrom(node)
-    for index, name in enumerate(copy.input):
-        if name == old:
-            copy.input[index] = new
-    return copy

@@ -19,15 +19,18 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 import onnx_ir as ir
 import torch
 from torch import Tensor, nn
 
-from tinysr.manifest import Stage
+from tinysr.chain import Chain
+from tinysr.stages import IMAGE, Field, StageName
 
-from ..model.baked import BakedTinySR
+from ..model.baked import Baked
+from .centre import centre_norms
 
 __all__ = [
     "OPSET",
@@ -35,8 +38,6 @@ __all__ = [
     "example_input",
     "export_stage",
     "node_module",
-    "stage_input",
-    "stage_output",
 ]
 
 OPSET = 20
@@ -44,19 +45,12 @@ OPSET = 20
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
-_PORTS: dict[Stage, tuple[str, str]] = {
-    "encoder": ("image", "latents"),
-    "transformer": ("latents", "velocity"),
-    "decoder": ("latents", "upscaled"),
-    "upscale": ("image", "upscaled"),
-}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StageGraph:
     """An ONNX graph whose weights are still inputs."""
 
-    stage: Stage
+    stage: StageName
     model: onnx.ModelProto
     weights: tuple[str, ...]
     """The inputs that are weights: names in the baked model's state dict."""
@@ -65,7 +59,7 @@ class StageGraph:
 class _Stage(nn.Module):
     """One stage under its own name, so that its paths in the graph are the model's."""
 
-    def __init__(self, model: BakedTinySR, stage: Stage) -> None:
+    def __init__(self, model: Baked, stage: StageName) -> None:
         super().__init__()
         self.stage = stage
         self.add_module(stage, model.get_submodule(stage))
@@ -75,72 +69,92 @@ class _Stage(nn.Module):
         return y
 
 
-def stage_input(stage: Stage) -> str:
-    """Return the name of a stage's input."""
-    return _PORTS[stage][0]
-
-
-def stage_output(stage: Stage) -> str:
-    """Return the name of a stage's output."""
-    return _PORTS[stage][1]
-
-
 def node_module(node: str) -> str:
     """Return the dotted path of the module that a node of this name computes for."""
     return node.partition("/")[0]
 
 
-def example_input(model: BakedTinySR, stage: Stage, tile: int, batch: int) -> Tensor:
-    """Return seeded noise in the shape of a stage's input for a tile of ``tile`` pixels."""
+def example_input(model: Baked, stage: StageName, tile: int, batch: int) -> Tensor:
+    """Return seeded noise in the shape of a graph's input for a tile of ``tile`` pixels."""
     generator = torch.Generator().manual_seed(0)
-    shape: tuple[int, ...] = (batch, 3, tile, tile)
-    if stage in ("transformer", "decoder"):
-        side = model.transformer.grid * model.transformer.patch
-        shape = (batch, model.transformer.pos_embed.proj.in_channels, side, side)
-    return torch.rand(shape, generator=generator)
+    reads, _ = model.chain.ends(stage)
+    side, _ = model.chain.sides(stage, tile)
+    return torch.rand((batch, reads.channels, side, side), generator=generator)
 
 
-def export_stage(model: BakedTinySR, stage: Stage, *, tile: int, batch: int | None) -> StageGraph:
+def export_stage(model: Baked, stage: StageName, *, tile: int, batch: int | None) -> StageGraph:
     """Export one stage.
 
     Args:
         model: a fully baked model.
-        stage: encoder and decoder take any size and batch; the transformer takes one tile's.
+        stage: one of the chain's. Those of tiles take one tile's size; others take any size and
+            batch.
         tile: side of a tile in low-resolution pixels.
-        batch: tiles the transformer takes at once; any number when None.
+        batch: tiles that a stage of tiles takes at once; any number when None.
     """
-    image_like = stage in ("encoder", "decoder")
-    axes = {0: "batch"} if image_like or batch is None else {}
-    if image_like:
-        prefix = "latent_" if stage == "decoder" else ""
-        axes |= {2: f"{prefix}height", 3: f"{prefix}width"}
+    chain = model.chain
+    reads, gives = chain.ends(stage)
+    fixed = chain.is_fixed(stage)
+    axes = {0: "batch"} if not fixed or batch is None else {}
+    if not fixed:
+        axes |= dict(zip((2, 3), _name_sides(reads), strict=True))
     # Two tiles, or tracing takes the batch for the constant one.
     example = example_input(model, stage, tile, 2 if 0 in axes else batch or 1)
-    dynamic = ({axis: torch.export.Dim(name) for axis, name in axes.items()},) if axes else None
-    with _silence():
-        program = torch.onnx.export(
-            _Stage(model, stage).eval(),
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            dynamic_shapes=dynamic,
-            input_names=[stage_input(stage)],
-            output_names=[stage_output(stage)],
-            verbose=False,
-        )
+    module = _Stage(model, stage).eval()
+    try:
+        program = _trace(module, example, _open(axes, 1), reads, gives)
+    except torch.onnx.OnnxExporterError:
+        own = chain.stage(stage)  # a stage of tiles alone has nothing that could be opened further
+        each = own.align * chain.cell(own) // reads.pixels_per_cell
+        if each == 1 or not axes:
+            raise
+        program = _trace(module, example, _open(axes, each), reads, gives)
     if program is None:
         raise RuntimeError("torch.onnx.export returned nothing")
     paths = {name for name, _ in model.named_modules() if name}
-    _name_values(program.model.graph, stage, paths)
-    weights = _move_weights_to_inputs(program.model.graph, set(model.state_dict()))
+    names = set(model.state_dict())
+    _name_values(program.model.graph, stage, paths, names)
+    weights = _move_weights_to_inputs(program.model.graph, names)
     proto = ir.to_proto(program.model)
-    _clean(proto, _output_shape(model, stage, axes))
+    centre_norms(proto, stage)
+    _clean(proto, axes, _output_shape(chain, stage, tile, axes))
     return StageGraph(stage=stage, model=proto, weights=weights)
 
 
-def _name_values(graph: ir.Graph, stage: Stage, paths: set[str]) -> None:
+def _trace(
+    module: nn.Module, example: Tensor, dims: dict[int, Any], reads: Field, gives: Field
+) -> torch.onnx.ONNXProgram | None:
+    with _silence():
+        return torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=(dims,) if dims else None,
+            input_names=[reads.name],
+            output_names=[gives.name],
+            verbose=False,
+        )
+
+
+def _open(axes: Mapping[int, str], each: int) -> dict[int, Any]:
+    """Return open dimensions, whose sides divide by a number."""
+    dims = {axis: torch.export.Dim(name) for axis, name in axes.items()}
+    return {
+        axis: dim if each == 1 or axis == 0 else each * torch.export.Dim(f"{axes[axis]}_cells")
+        for axis, dim in dims.items()
+    }
+
+
+def _name_sides(field: Field) -> tuple[str, str]:
+    """Return the names of a field's open sides."""
+    prefix = "" if field.name == IMAGE else f"{field.name}_"
+    return f"{prefix}height", f"{prefix}width"
+
+
+def _name_values(graph: ir.Graph, stage: StageName, paths: set[str], weights: set[str]) -> None:
     """Name each module's last value after the module; prefix the others with the stage."""
-    for name in [name for name in graph.initializers if name.startswith("val_")]:
+    for name in [name for name in graph.initializers if name not in weights]:
         graph.initializers[name].name = f"{stage}/{name}"
     ports = {*graph.inputs, *graph.outputs}
     last: dict[str, ir.Value] = {}
@@ -173,20 +187,21 @@ def _move_weights_to_inputs(graph: ir.Graph, names: set[str]) -> tuple[str, ...]
 
 
 def _output_shape(
-    model: BakedTinySR, stage: Stage, axes: Mapping[int, str]
+    chain: Chain, stage: StageName, tile: int, axes: Mapping[int, str]
 ) -> tuple[int | str, ...]:
-    side = model.transformer.grid * model.transformer.patch
-    channels = 3 if stage == "decoder" else model.transformer.pos_embed.proj.in_channels
-    shape: list[int | str] = [1, channels, side, side]
-    if stage != "transformer":
-        prefix = "latent" if stage == "encoder" else "image"
-        shape[2:] = [f"{prefix}_height", f"{prefix}_width"]
+    _, gives = chain.ends(stage)
+    side = chain.sides(stage, tile)[1]
+    shape: list[int | str] = [1, gives.channels, side, side]
+    if not chain.is_fixed(stage):
+        shape[2:] = _name_sides(gives)
     if 0 in axes:
         shape[0] = "batch"
     return tuple(shape)
 
 
-def _clean(proto: onnx.ModelProto, output_shape: tuple[int | str, ...]) -> None:
+def _clean(
+    proto: onnx.ModelProto, axes: Mapping[int, str], output_shape: tuple[int | str, ...]
+) -> None:
     """Drop the exporter's traces (stack traces hold this machine's paths) and its formulas."""
     proto.ClearField("metadata_props")
     proto.ClearField("doc_string")
@@ -197,6 +212,8 @@ def _clean(proto: onnx.ModelProto, output_shape: tuple[int | str, ...]) -> None:
         node.ClearField("doc_string")
     for value in (*proto.graph.input, *proto.graph.output):
         value.ClearField("metadata_props")
+    for axis, name in axes.items():
+        proto.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
     for dim, size in zip(
         proto.graph.output[0].type.tensor_type.shape.dim[1:], output_shape[1:], strict=True
     ):

@@ -1,11 +1,13 @@
-"""A stage's graph → a graph with Q/DQ pairs, by onnxruntime's tools, in our ranges.
+"""A stage's graph → a graph with Q/DQ pairs: integers in place of weights, rounded inputs.
 
-The weights' integers and scales are ours: those tools make 1 of a scale that is small for fp16,
-and so nothing but zeros of an output's weights.
+Weights never enter the graph: its proto ends at 2 GB, and holds structure alone. Scales are in the
+layer's type, and symmetric, because TensorRT takes no zero points but 0; a bias is added in its own
+type, because in int32 TensorRT refuses it. Sums and norms go on in the type of their module.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,29 +17,18 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from torch import Tensor
 
-from tinysr.errors import require
+from tinysr.errors import UnsupportedError
 
-from ..model.integers import quantize_int8
+from ..model.integers import INT8_MAX, quantize_int8
 from .graph import StageGraph
 
 __all__ = ["int8_graph"]
 
-_OPS = ("Conv", "MatMul")
+_OUTPUT_AXES = {"Conv": 0, "MatMul": 1}
+"""Operations that are quantized, and the axis of the outputs in their weights."""
 
+_WEIGHT = ".weight"
 _INPUT = ".input"
-"""Suffix of a layer's path that names its input, quantized for it alone."""
-
-_OPTIONS: dict[str, Any] = {
-    # TensorRT takes no zero points.
-    "ActivationSymmetric": True,
-    "WeightSymmetric": True,
-    # The scale of a MatMul's weight [inputs, outputs] is one per output too.
-    "QDQOpTypePerChannelSupportToAxis": {"MatMul": 1},
-    # Sums and norms go on in the type of their module.
-    "OpTypesToExcludeOutputQuantization": list(_OPS),
-    # A bias is added in its own type; in int32, TensorRT refuses it.
-    "QuantizeBias": False,
-}
 
 
 def int8_graph(
@@ -45,8 +36,9 @@ def int8_graph(
 ) -> tuple[StageGraph, dict[str, NDArray[Any]]]:
     """Quantize weights and inputs of layers to symmetric int8.
 
-    Given: a graph whose weights are inputs, in fp32 or fp16; scales are in the layer's type.
-    Result: Q/DQ on the input of every layer with a range, one scale per output in its weight.
+    Given: a graph whose weights are inputs, in fp32 or fp16.
+    Result: Q/DQ on the input of every layer with a range, one scale per output in its weight. The
+    integers and scales are inputs in the weights' place; what else the graph reads stays as it is.
 
     Args:
         graph: a stage, simplified.
@@ -54,133 +46,118 @@ def int8_graph(
         ranges: largest inputs by the layer's path; those of other stages are left out.
 
     Returns:
-        The graph, and the tensors that it reads.
+        The graph, and the new tensors that it reads.
+
+    Raises:
+        UnsupportedError: a layer's weight is read by an operation that can't be quantized.
     """
-    own = {path: r for path, r in ranges.items() if f"{path}.weight" in graph.weights}
-    model, state = _add_weights(graph, tensors)
-    types = {path: tensors[f"{path}.weight"].numpy().dtype for path in own}
-    sources = _separate_inputs(model, types)
-    found = _quantize(model, own, types) if own else model
-    _join_inputs(found, sources)
-    _rescale(found, tensors, types)
-    names = _find_large(found, state)
-    weights = {i.name: numpy_helper.to_array(i) for i in found.graph.initializer if i.name in names}
-    kept = [i for i in found.graph.initializer if i.name not in names]
-    del found.graph.initializer[:]
-    found.graph.initializer.extend(kept)
-    found.graph.input.extend(
-        helper.make_tensor_value_info(
-            name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-        )
-        for name, array in weights.items()
-    )
-    found.graph.ClearField("value_info")
-    result = StageGraph(stage=graph.stage, model=found, weights=tuple(sorted(weights)))
-    return result, weights
-
-
-def _add_weights(
-    graph: StageGraph, tensors: Mapping[str, Tensor]
-) -> tuple[onnx.ModelProto, set[str]]:
+    own = {path: r for path, r in ranges.items() if f"{path}{_WEIGHT}" in graph.weights}
+    if not own:
+        return graph, {}
     model = onnx.ModelProto()
     model.CopyFrom(graph.model)
-    names = set(graph.weights)
-    inputs = [value for value in model.graph.input if value.name not in names]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
-    model.graph.initializer.extend(
-        numpy_helper.from_array(tensors[name].detach().contiguous().numpy(), name)
-        for name in graph.weights
-    )
-    return model, names
+    axes = _find_axes(model, own)
+    arrays: dict[str, NDArray[Any]] = {}
+    new = []
+    for path in sorted(own):
+        held = _quantize_weight(path, tensors[f"{path}{_WEIGHT}"], axes[path])
+        new.append(_dequantize(f"{path}{_WEIGHT}", list(held), axes[path]))
+        arrays |= held
+    new += _round_inputs(model, own, {path: tensors[f"{path}{_WEIGHT}"] for path in own})
+    gone = {f"{path}{_WEIGHT}" for path in own}
+    inputs = [value for value in model.graph.input if value.name not in gone]
+    del model.graph.node[:], model.graph.input[:]
+    model.graph.node.extend(new)
+    model.graph.input.extend([*inputs, *(_describe(name, a) for name, a in arrays.items())])
+    weights = tuple(sorted({*graph.weights, *arrays} - gone))
+    return StageGraph(stage=graph.stage, model=model, weights=weights), arrays
 
 
-def _separate_inputs(model: onnx.ModelProto, types: Mapping[str, np.dtype[Any]]) -> dict[str, str]:
-    """Give every layer a name of its own for its input: other readers must not see it rounded."""
-    sources: dict[str, str] = {}
-    nodes = list(model.graph.node)
-    del model.graph.node[:]
-    for node in nodes:
-        path = _layer(node)
-        if path in types:
-            name = f"{path}{_INPUT}"
-            sources[name] = node.input[0]
-            model.graph.node.append(helper.make_node("Identity", [node.input[0]], [name], name))
-            kind = helper.np_dtype_to_tensor_dtype(types[path])
-            model.graph.value_info.append(helper.make_tensor_value_info(name, kind, None))
-            node.input[0] = name
-            node.name = path
-        model.graph.node.append(node)
-    return sources
+def _find_axes(model: onnx.ModelProto, ranges: Mapping[str, float]) -> dict[str, int]:
+    """Return the axis of the outputs in each layer's weight.
+
+    Raises:
+        UnsupportedError: another operation reads it.
+    """
+    axes: dict[str, int] = {}
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            path = name.removesuffix(_WEIGHT)
+            if path == name or path not in ranges:
+                continue
+            if place != 1 or node.op_type not in _OUTPUT_AXES:
+                raise UnsupportedError(
+                    f"'{path}': expected {' or '.join(_OUTPUT_AXES)} to read the weight of a layer "
+                    f"in int8, found {node.op_type}: keep the layer in fp16 in the plan"
+                )
+            axes[path] = _OUTPUT_AXES[node.op_type]
+    return axes
 
 
-def _layer(node: onnx.NodeProto) -> str:
-    reads = node.op_type in _OPS and node.input[1].endswith(".weight")
-    return node.input[1].removesuffix(".weight") if reads else ""
-
-
-def _quantize(
-    model: onnx.ModelProto, ranges: Mapping[str, float], types: Mapping[str, np.dtype[Any]]
-) -> onnx.ModelProto:
-    ort: Any = require("onnxruntime.quantization", extra="export")
-    ranged: Any = require("onnxruntime.quantization.calibrate", extra="export")
-    qdq: Any = require("onnxruntime.quantization.qdq_quantizer", extra="export")
-    data = {
-        f"{path}{_INPUT}": ranged.TensorData(
-            lowest=np.array(-r, types[path]), highest=np.array(r, types[path])
-        )
-        for path, r in ranges.items()
-    }
-    quantizer = qdq.QDQQuantizer(
-        model,
-        True,
-        False,
-        ort.QuantType.QInt8,
-        ort.QuantType.QInt8,
-        ranged.TensorsData(ort.CalibrationMethod.MinMax, data),
-        list(ranges),
-        [],
-        list(_OPS),
-        _OPTIONS,
-    )
-    quantizer.quantize_model()
-    quantizer.model.topological_sort()
-    found: onnx.ModelProto = quantizer.model.model
-    return found
-
-
-def _join_inputs(model: onnx.ModelProto, sources: Mapping[str, str]) -> None:
-    """Take out the nodes that :func:`_separate_inputs` put in."""
-    nodes = [n for n in model.graph.node if not (n.op_type == "Identity" and n.name in sources)]
-    for node in nodes:
-        for index, name in enumerate(node.input):
-            if name in sources:
-                node.input[index] = sources[name]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-
-
-def _rescale(
-    model: onnx.ModelProto, tensors: Mapping[str, Tensor], types: Mapping[str, np.dtype[Any]]
-) -> None:
-    """Put our integers and scales in the place of the tools'."""
-    held = {initializer.name: initializer for initializer in model.graph.initializer}
-    for path, kind in types.items():
-        weight = tensors[f"{path}.weight"].detach().float()
-        outputs = 0 if weight.ndim == 4 else 1  # a convolution's, a MatMul's
-        ours = quantize_int8(weight, outputs)
-        for end, array in (
-            ("quantized", ours.integers.numpy()),
-            ("scale", ours.scales.numpy().astype(kind)),
-        ):
-            name = f"{path}.weight_{end}"
-            held[name].CopyFrom(numpy_helper.from_array(array, name))
-
-
-def _find_large(model: onnx.ModelProto, state: set[str]) -> set[str]:
-    """Return the tensors that go into the file of weights: the state's, and what became of it."""
+def _quantize_weight(path: str, weight: Tensor, axis: int) -> dict[str, NDArray[Any]]:
+    """Return a weight's integers, its scales in its type, and zeros, as DequantizeLinear reads."""
+    found = quantize_int8(weight.detach().float(), axis)
+    integers = found.integers.numpy()
     return {
-        i.name
-        for i in model.graph.initializer
-        if i.name in state or i.name.split(".weight_")[0] + ".weight" in state
+        f"{path}{_WEIGHT}_quantized": integers,
+        f"{path}{_WEIGHT}_scale": found.scales.numpy().astype(weight.numpy().dtype),
+        f"{path}{_WEIGHT}_zero_point": np.zeros(integers.shape[axis], np.int8),
     }
+
+
+def _round_inputs(
+    model: onnx.ModelProto, ranges: Mapping[str, float], weights: Mapping[str, Tensor]
+) -> list[onnx.NodeProto]:
+    """Return the graph's nodes, each layer's between those that round its input and give it back.
+
+    A layer's input is rounded for it alone: other readers must not see it so.
+    """
+    nodes: list[onnx.NodeProto] = []
+    calls: Counter[str] = Counter()
+    for node in model.graph.node:
+        path = node.input[1].removesuffix(_WEIGHT) if len(node.input) > 1 else ""
+        if node.op_type in _OUTPUT_AXES and path in ranges:
+            calls[path] += 1
+            name = f"{path}{_INPUT}" + (f"{calls[path]}" if calls[path] > 1 else "")
+            kind = weights[path].numpy().dtype
+            limits = [f"{name}_scale", f"{name}_zero_point"]
+            model.graph.initializer.extend(
+                [
+                    numpy_helper.from_array(_scale_input(ranges[path], kind), limits[0]),
+                    numpy_helper.from_array(np.array(0, np.int8), limits[1]),
+                ]
+            )
+            quantized = f"{name}_QuantizeLinear_Output"
+            nodes += [
+                helper.make_node(
+                    "QuantizeLinear",
+                    [node.input[0], *limits],
+                    [quantized],
+                    f"{name}_QuantizeLinear",
+                ),
+                _dequantize(name, [quantized, *limits], None),
+            ]
+            node.input[0] = f"{name}_DequantizeLinear_Output"
+            node.input[1] = f"{path}{_WEIGHT}_DequantizeLinear_Output"
+            node.name = path
+        nodes.append(node)
+    return nodes
+
+
+def _scale_input(largest: float, kind: np.dtype[Any]) -> NDArray[Any]:
+    """Return the scale of values up to a size, as a type holds it: never less than it can."""
+    exact = np.float64(kind.type(largest)) / INT8_MAX
+    return np.array(max(exact, np.finfo(kind).tiny), kind)
+
+
+def _dequantize(name: str, reads: list[str], axis: int | None) -> onnx.NodeProto:
+    title = f"{name}_DequantizeLinear"
+    node = helper.make_node("DequantizeLinear", reads, [f"{title}_Output"], title)
+    if axis is not None:
+        node.attribute.append(helper.make_attribute("axis", axis))
+    return node
+
+
+def _describe(name: str, array: NDArray[Any]) -> onnx.ValueInfoProto:
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    return helper.make_tensor_value_info(name, kind, array.shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ import onnx
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
-from tinysr.manifest import Artifact, FileEntry, Port, Simplification, Stage
+from tinysr.manifest import Artifact, FileEntry, Port, Simplification
+from tinysr.stages import WHOLE, StageName
 
 from ..files import describe_file
 from ..options import Finish, TargetSettings
 from ..plans.quantization import QuantizationPlan
 from ..target import Build, Target
-from .compose import upscale_graph
-from .graph import StageGraph, example_input, export_stage, stage_input, stage_output
+from .compose import compose_whole
+from .graph import StageGraph, example_input, export_stage
 from .integer_graphs import quantize_graphs
 from .simplify import compute, prove_simplified, simplify
 from .weights import WeightFile, attach
@@ -29,10 +32,8 @@ __all__ = ["ONNX", "onnx_path", "suffix"]
 
 FOLDER = "onnx"
 
-_STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
 
-
-def onnx_path(bundle: Path, stage: Stage, precision: str) -> Path:
+def onnx_path(bundle: Path, stage: StageName, precision: str) -> Path:
     """Return where the graph of a stage lies in a bundle."""
     return bundle / FOLDER / f"{stage}{suffix(precision)}.onnx"
 
@@ -53,7 +54,7 @@ def _build(build: Build) -> Finish:
     folder = bundle / FOLDER
     folder.mkdir(exist_ok=True)
     graphs: list[StageGraph] = []
-    for stage in _STAGES:
+    for stage in baked.chain.names:
         progress(f"exporting the {stage} in {precision}")
         graphs.append(export_stage(baked, stage, tile=options.tile, batch=options.batch))
     plan = options.plan_for(precision)
@@ -62,8 +63,10 @@ def _build(build: Build) -> Finish:
         progress(f"quantizing to {precision}")
         graphs, tensors = quantize_graphs([simplify(graph) for graph in graphs], baked, plan)
     weights = WeightFile(folder / f"weights{suffix(precision)}.bin", tensors)
-    graphs.append(upscale_graph(graphs, tile=options.tile, batch=options.batch))
-    plainly = _Plainly(example_input(baked, "upscale", options.tile, options.batch or 1).numpy())
+    chain = baked.chain
+    if len(graphs) > 1:
+        graphs.append(compose_whole(graphs, chain, tile=options.tile, batch=options.batch))
+    plainly = _Plainly(example_input(baked, WHOLE, options.tile, options.batch or 1).numpy())
 
     def finish() -> tuple[Artifact, ...]:
         data = describe_file(bundle, weights.path)
@@ -73,9 +76,9 @@ def _build(build: Build) -> Finish:
             path = onnx_path(bundle, graph.stage, precision)
             if isinstance(plan, QuantizationPlan):  # rounding hides what a proof looks for
                 proof = None
-                _write(graph, path, weights, metadata)
+                _write(graph, path, weights, _Texts(chain, metadata))
             else:
-                proof = _write_proved(graph, path, weights, metadata, plainly)
+                proof = _write_proved(graph, path, weights, _Texts(chain, metadata), plainly)
             artifacts.append(
                 _artifact(bundle, path, graph.stage, precision, data=data, proof=proof)
             )
@@ -84,66 +87,79 @@ def _build(build: Build) -> Finish:
     return finish
 
 
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Facts that a graph tells of itself."""
+
+    chain: Chain
+    metadata: Mapping[str, str]
+
+
 class _Plainly:
     """Results of the graphs for one image before they are simplified, stage after stage."""
 
     def __init__(self, image: np.ndarray) -> None:
-        self._image = image
-        self._made: dict[Stage, np.ndarray] = {}
+        self._image = self._last = image
 
-    def make_input(self, stage: Stage) -> np.ndarray:
-        """Return a stage's input."""
-        if stage in ("encoder", "upscale"):
-            return self._image
-        z = self._made["encoder"]
-        return z if stage == "transformer" else z - self._made["transformer"]
-
-    def compute(self, stage: Stage, path: Path) -> np.ndarray:
-        """Return a stage's result; its graph lies at ``path``."""
-        if stage == "upscale":  # it is the other three's nodes
-            return self._made["decoder"]
-        self._made[stage] = compute(path, self.make_input(stage))
-        return self._made[stage]
+    def compute(self, stage: StageName, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a graph that lies at ``path`` reads and gives."""
+        if stage == WHOLE and self._last is not self._image:  # it is the others' nodes
+            return self._image, self._last
+        given, self._last = self._last, compute(path, self._last)
+        return given, self._last
 
 
 def _write_proved(
     graph: StageGraph,
     path: Path,
     weights: WeightFile,
-    metadata: Mapping[str, str],
+    texts: _Texts,
     plainly: _Plainly,
 ) -> Simplification:
     """Write the simplified graph, holding it against the plain one, which goes again."""
     plain = path.with_suffix(".plain.onnx")
     onnx.save(attach(graph.model, graph.weights, weights), plain)
-    _write(simplify(graph), path, weights, metadata)
-    image, expected = plainly.make_input(graph.stage), plainly.compute(graph.stage, plain)
+    _write(simplify(graph), path, weights, texts)
+    image, expected = plainly.compute(graph.stage, plain)
     proof = prove_simplified(plain, path, image, expected)
     plain.unlink()
     return proof
 
 
-def _write(graph: StageGraph, path: Path, weights: WeightFile, metadata: Mapping[str, str]) -> None:
+def _write(graph: StageGraph, path: Path, weights: WeightFile, texts: _Texts) -> None:
     model = attach(graph.model, graph.weights, weights)
-    _describe(model, graph.stage, metadata)
+    _describe(model, graph.stage, texts)
     onnx.save(model, path)
     onnx.checker.check_model(path, full_check=True)
 
 
-def _describe(model: onnx.ModelProto, stage: Stage, metadata: Mapping[str, str]) -> None:
+def _describe(model: onnx.ModelProto, stage: StageName, texts: _Texts) -> None:
     model.producer_name = "tinysr"
     model.producer_version = importlib.metadata.version("tinysr")
     model.graph.name = f"tinysr-{stage}"
-    model.doc_string = _DOCUMENTATION[stage]
+    model.doc_string = _document(texts.chain, stage)
     del model.metadata_props[:]
-    for key, value in sorted({**metadata, "stage": stage}.items()):
+    for key, value in sorted({**texts.metadata, "stage": stage}.items()):
         model.metadata_props.add(key=key, value=value)
+
+
+def _document(chain: Chain, graph: StageName) -> str:
+    """Return what goes in and out of a graph, in words."""
+    texts = []
+    for field in chain.ends(graph):
+        cell = field.pixels_per_cell
+        sides = f"sides 1/{cell} of the result's" if cell > 1 else "the result's sides"
+        kind = "RGB, about [0, 1], " if field.channels == 3 and field.unit == 1 else ""
+        texts.append(f"{field.name}: {kind}[N, {field.channels}, H, W], {sides}.")
+    size = "one tile" if chain.is_fixed(graph) else f"sides that divide by {chain.multiple} pixels"
+    end = " The result is to be clamped." if graph in (WHOLE, chain.names[-1]) else ""
+    return f"{' '.join(texts)} It takes {size}.{end}"
 
 
 def _artifact(
     bundle: Path,
     path: Path,
-    stage: Stage,
+    stage: StageName,
     precision: str,
     *,
     data: FileEntry,
@@ -182,23 +198,3 @@ ONNX = Target(
     check=_check,
     packages=("onnx", "onnxscript", "onnxsim", "onnxruntime"),
 )
-
-_DOCUMENTATION: dict[Stage, str] = {
-    "encoder": (
-        f"{stage_input('encoder')}: RGB in [0, 1], [N, 3, H, W], H and W divisible by 4. "
-        f"{stage_output('encoder')}: [N, C, H/2, W/2]. Includes the x4 bicubic resize."
-    ),
-    "transformer": (
-        f"{stage_input('transformer')}: one tile of latents. "
-        f"{stage_output('transformer')}: its velocity; high-resolution latents are "
-        "latents - velocity."
-    ),
-    "decoder": (
-        f"{stage_input('decoder')}: high-resolution latents [N, C, h, w]. "
-        f"{stage_output('decoder')}: RGB, [N, 3, 8h, 8w], about [0, 1], to be clamped."
-    ),
-    "upscale": (
-        f"{stage_input('upscale')}: one RGB tile in [0, 1]. "
-        f"{stage_output('upscale')}: the tile x4, about [0, 1], to be clamped."
-    ),
-}

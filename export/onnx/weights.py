@@ -13,6 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tinysr.errors import UnsupportedError
+
 __all__ = ["WeightFile", "attach"]
 
 _ALIGNMENT = 4096
@@ -20,6 +22,9 @@ _ALIGNMENT = 4096
 
 _SMALL = 4096
 """Bytes. Below this, alignment would cost more than it brings."""
+
+_LARGEST_INLINE = 2**16
+"""Bytes of a constant that may lie in a graph itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +61,13 @@ class WeightFile:
 
 
 def attach(model: onnx.ModelProto, names: Iterable[str], weights: WeightFile) -> onnx.ModelProto:
-    """Return the graph with its weight inputs turned into references to the weight file."""
+    """Return the graph with its weight inputs turned into references to the weight file.
+
+    Raises:
+        UnsupportedError: a constant of a weight's size lies in the graph itself, which would be
+            written for each graph and precision, and ends at 2 GB.
+    """
+    _refuse_large(model.graph)
     names = set(names)
     result = onnx.ModelProto()
     result.CopyFrom(model)
@@ -67,6 +78,16 @@ def attach(model: onnx.ModelProto, names: Iterable[str], weights: WeightFile) ->
     graph.input.extend(inputs)
     graph.initializer.extend(weights.initializer(name) for name in sorted(names & used))
     return result
+
+
+def _refuse_large(graph: onnx.GraphProto) -> None:
+    for tensor in graph.initializer:
+        size = tensor.ByteSize()
+        if size > _LARGEST_INLINE:
+            raise UnsupportedError(
+                f"'{tensor.name}' puts {size} bytes into the graph: expected parameters that it "
+                "reads as they are; lay a linear out as MatMulLinear"
+            )
 
 
 def _array(tensor: Tensor | NDArray[Any]) -> NDArray[Any]:

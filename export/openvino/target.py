@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 from tinysr.errors import UnsupportedError, require
 from tinysr.facts import OpenVinoFacts
 from tinysr.manifest import Artifact, FileEntry
+from tinysr.stages import Stage
 
 from ..files import describe_file
 from ..onnx.target import suffix
 from ..options import PRECISIONS, TargetSettings
 from ..target import GraphBuild, Target
-from .types import KEPT, keep_wide
+from .types import keep_wide, list_kept
 from .weights import SharedWeights
 
 __all__ = ["OPENVINO", "openvino_folder"]
@@ -28,6 +29,14 @@ _INFERENCE = {
 """Artifacts' precisions for each precision of the ONNX graphs, and the type in which OpenVINO
 computes what is not quantized. bf16 has no files of its own: the CPU rounds fp32 weights when it
 opens them, so the same files serve both."""
+
+
+class _Types(NamedTuple):
+    """Types in which a graph is computed."""
+
+    inference: str
+    kept: Sequence[Stage]
+    """Stages that keep to f32."""
 
 
 def openvino_folder(bundle: Path) -> Path:
@@ -56,27 +65,28 @@ def _build_from_graphs(build: GraphBuild) -> tuple[Artifact, ...]:
         graphs = [graph for graph in build.graphs if graph.precision == precision]
         if precision in _INFERENCE:
             build.progress(f"converting {precision} to OpenVINO")
-            artifacts += _convert(build.bundle, precision, graphs)
+            artifacts += _convert(build, precision, graphs)
         else:
             build.progress(f"leaving {precision} out: openvino has none")
     return tuple(artifacts)
 
 
-def _convert(bundle: Path, precision: str, graphs: Sequence[Artifact]) -> list[Artifact]:
+def _convert(build: GraphBuild, precision: str, graphs: Sequence[Artifact]) -> list[Artifact]:
+    bundle, kept = build.bundle, list_kept(build.chain)
     folder = openvino_folder(bundle)
     folder.mkdir(exist_ok=True)
     weights = SharedWeights(folder / f"weights{suffix(precision)}.bin")
     with weights:
-        paths = [_write(bundle / graph.file.path, folder, weights) for graph in graphs]
+        paths = [_write(bundle / graph.file.path, folder, weights, kept) for graph in graphs]
     data = (describe_file(bundle, weights.path),)
     return [
-        _artifact(graph, name, inference, describe_file(bundle, path), data)
+        _artifact(graph, name, _Types(inference, kept), describe_file(bundle, path), data)
         for name, inference in _INFERENCE[precision].items()
         for graph, path in zip(graphs, paths, strict=True)
     ]
 
 
-def _write(graph: Path, folder: Path, weights: SharedWeights) -> Path:
+def _write(graph: Path, folder: Path, weights: SharedWeights, kept: Sequence[Stage]) -> Path:
     """Convert one graph; its weights go into the file that all graphs share."""
     ov: Any = require("openvino", extra="openvino")
     path = folder / graph.with_suffix(".xml").name
@@ -84,18 +94,19 @@ def _write(graph: Path, folder: Path, weights: SharedWeights) -> Path:
     ov.serialize(ov.Core().read_model(graph), path, own)
     tree = ElementTree.parse(path)  # noqa: S314  OpenVINO wrote it just now
     weights.adopt(tree, own)
-    keep_wide(tree)
+    keep_wide(tree, kept)
     tree.write(path, encoding="utf-8", xml_declaration=True)
     own.unlink()
     return path
 
 
 def _artifact(
-    graph: Artifact, precision: str, inference: str, file: FileEntry, data: tuple[FileEntry, ...]
+    graph: Artifact, precision: str, types: _Types, file: FileEntry, data: tuple[FileEntry, ...]
 ) -> Artifact:
     """Describe a converted graph: its inputs and outputs are those of the ONNX graph."""
-    # The mark does not reach the padding of the image: the encoder itself runs in f32.
-    own = "f32" if graph.stage == KEPT else inference
+    # The mark does not reach the padding of the image: a kept stage itself runs in f32.
+    kept = [stage.name for stage in types.kept]
+    own = "f32" if graph.stage in kept else types.inference
     return Artifact(
         target=OPENVINO.name,
         stage=graph.stage,
@@ -104,7 +115,7 @@ def _artifact(
         data=data,
         inputs=graph.inputs,
         outputs=graph.outputs,
-        options=OpenVinoFacts(inference_precision=own, kept_f32=KEPT),
+        options=OpenVinoFacts(inference_precision=own, kept_f32=" ".join(kept)),
     )
 
 

@@ -1,21 +1,18 @@
 """Operations that a bf16 run of an intermediate representation still computes in f32.
 
-Latents of flat images are small differences of large values: in bf16 the encoder leaves 20 dB of
-them. It is two hundredths of the work, so all of it stays wide.
+A chain says which of its stages keep to f32, and why.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element, ElementTree, SubElement
 
-from ..onnx.graph import stage_output
+from tinysr.chain import Chain
+from tinysr.stages import Stage
 
-__all__ = ["KEPT", "keep_wide"]
-
-KEPT: Final = "encoder"
-"""The module whose operations, and all that they depend on, are kept in f32."""
+__all__ = ["keep_wide", "list_kept"]
 
 _NO_OPERATIONS = ("Const", "Parameter", "Result")
 
@@ -23,27 +20,35 @@ _ATTRIBUTE = {"name": "precise", "version": "0"}
 """OpenVINO's mark on an operation that must not be computed in a narrower type."""
 
 
-def keep_wide(graph: ElementTree[Element]) -> int:
-    """Mark the encoder's operations in a graph; a run in f32 is not changed by it.
+def list_kept(chain: Chain) -> tuple[Stage, ...]:
+    """Return the stages that compute in f32 whatever the precision."""
+    return tuple(stage for stage in chain.stages if stage.keep_fp32)
+
+
+def keep_wide(graph: ElementTree[Element], kept: Sequence[Stage]) -> int:
+    """Mark the operations of stages, and all that they depend on; a run in f32 stays as it is.
 
     Returns:
-        How many were marked; none in graphs that have no encoder.
+        How many were marked; none in graphs that have none of these stages.
     """
     layers = {layer.attrib["id"]: layer for layer in graph.iterfind("layers/layer")}
-    wide = _find_upstream(graph, {key for key, layer in layers.items() if _is_kept(layer)})
+    own = {key for key, layer in layers.items() if _is_kept(layer, kept)}
+    wide = _find_upstream(graph, own)
     marked = [layers[key] for key in wide if layers[key].attrib["type"] not in _NO_OPERATIONS]
     for layer in marked:
         SubElement(_notes(layer), "attribute", _ATTRIBUTE)
     return len(marked)
 
 
-def _is_kept(layer: Element) -> bool:
-    """Say whether one of a layer's results is the encoder's, or named after a module in it."""
-    names = (port.get("names", "") for port in layer.iterfind("output/port"))
+def _is_kept(layer: Element, kept: Sequence[Stage]) -> bool:
+    """Say whether one of a layer's results is a kept stage's, or named after a module in it."""
+    names = {
+        name for port in layer.iterfind("output/port") for name in port.get("names", "").split(",")
+    }
     return any(
-        name == stage_output(KEPT) or name.startswith((f"{KEPT}.", f"{KEPT}/"))
-        for text in names
-        for name in text.split(",")
+        name == stage.gives or name.startswith((f"{stage.name}.", f"{stage.name}/"))
+        for name in names
+        for stage in kept
     )
 
 

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 import onnx
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
-from tinysr.manifest import Port, Stage
+from tinysr.manifest import Port
 
 from .options import SizeRange, TensorRTOptions
 
 __all__ = ["Profile", "choose_profile", "engine_ports", "weight_bytes"]
-
-_LATENTS_PER_PIXEL = (1, 2)
-"""An encoder's latents have half the sides of its image."""
 
 _OPEN_BATCH = SizeRange(least=1, best=1, most=8)
 
@@ -46,13 +44,13 @@ class Profile:
 
 
 def choose_profile(
-    port: Port, stage: Stage, options: TensorRTOptions, *, tile: int, batch: int | None
+    port: Port, chain: Chain, options: TensorRTOptions, *, tile: int, batch: int | None
 ) -> Profile:
     """Return the sizes that an engine is built for.
 
     Args:
         port: the graph's input.
-        stage: whose graph it is.
+        chain: that the graph is of; one of its fields has the port's name.
         options: what was asked for.
         tile: the bundle's, in low-resolution pixels.
         batch: tiles that the graphs of tiles take; any number when None.
@@ -67,8 +65,7 @@ def choose_profile(
         )
     images = (options.batch or _OPEN_BATCH) if batch is None else SizeRange(least=1, best=1, most=1)
     sides = options.sides_for(tile)
-    if stage == "decoder":
-        sides = sides.times(*_LATENTS_PER_PIXEL)
+    sides = sides.times(chain.scale, chain.field(port.name).pixels_per_cell)
     dims = tuple(
         SizeRange(least=size, best=size, most=size)
         if isinstance(size, int)

@@ -17,6 +17,7 @@ from tinysr.facts import SizeSpan, TensorRTFacts
 from tinysr.hashing import file_sha256
 from tinysr.manifest import Artifact, FileEntry, Verdict
 from tinysr.runtime.tensorrt.device import find_gpu
+from tinysr.stages import WHOLE
 
 from ..options import TargetSettings, TellStep
 from ..plans.precision import PrecisionPlan
@@ -93,7 +94,7 @@ def engines_from_graphs(graphs: GraphBuild) -> tuple[Artifact, ...]:
     check(graphs.settings, [graph.precision for graph in graphs.graphs])
     (graphs.bundle / FOLDER).mkdir(exist_ok=True)
     options = _options(graphs.settings)
-    tiles = next(graph for graph in graphs.graphs if graph.stage == "transformer")
+    tiles = next(graph for graph in graphs.graphs if graph.stage == WHOLE)
     batch = tiles.inputs[0].shape[0]
     job = _Job(
         graphs=graphs,
@@ -103,7 +104,7 @@ def engines_from_graphs(graphs: GraphBuild) -> tuple[Artifact, ...]:
         whole={
             graph.precision: read_graph(graphs.bundle / graph.file.path, graph.label)
             for graph in graphs.graphs
-            if graph.stage == "upscale"
+            if graph.stage == WHOLE
         },
     )
     engines = tuple(_engine(job, graph) for graph in graphs.graphs)
@@ -137,7 +138,7 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
     path = graphs.bundle / graph.file.path
     model = read_graph(path, graph.label)
     profile = choose_profile(
-        graph.inputs[0], graph.stage, options, tile=graphs.tile, batch=job.batch
+        graph.inputs[0], graphs.chain, options, tile=graphs.tile, batch=job.batch
     )
     counts = _counts(job, graph, model)
     graphs.progress(f"building {label} with {flavor.label}")
@@ -175,7 +176,9 @@ def _engine(job: _Job, graph: Artifact) -> Artifact:
 def _counts(job: _Job, graph: Artifact, model: onnx.ModelProto) -> dict[str, int]:
     """Walk the network before it is built, and return how many layers compute in which type."""
     label = f"{FOLDER}/{graph.stage} {graph.precision}"
-    kept = find_kept_modules(job.plan(graph.precision), job.whole[graph.precision])
+    kept = find_kept_modules(
+        job.plan(graph.precision), job.whole[graph.precision], job.graphs.chain
+    )
 
     def work(_: TellStep) -> dict[str, int]:
         path = job.graphs.bundle / graph.file.path

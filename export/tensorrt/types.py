@@ -14,7 +14,9 @@ from typing import Any
 
 import onnx
 
+from tinysr.chain import Chain
 from tinysr.errors import GateError
+from tinysr.stages import STEP, WHOLE
 
 from ..onnx.graph import node_module
 from ..plans.precision import PrecisionPlan
@@ -115,16 +117,20 @@ def modules_of(graph: onnx.ModelProto) -> set[str]:
     return paths
 
 
-def find_kept_modules(plan: PrecisionPlan | None, whole: onnx.ModelProto) -> Mapping[str, str]:
-    """Return the modules that a plan keeps in fp32, and the type.
+def find_kept_modules(
+    plan: PrecisionPlan | None, whole: onnx.ModelProto, chain: Chain
+) -> Mapping[str, str]:
+    """Return the modules that a plan keeps in fp32, and the type; the steps are always.
 
     Args:
         plan: None keeps none.
+        chain: that the graphs are of.
         whole: the graph of the whole model: a plan names modules of all stages.
     """
-    return plan.list_wide(modules_of(whole)) if plan else {}
+    steps = {f"{stage.name}.{STEP}": "fp32" for stage in chain.stages if stage.restores}
+    return {**(plan.list_wide(modules_of(whole)) if plan else {}), **steps}
 
 
 def _choose_type(layer: EngineLayer, precision: str, kept: Mapping[str, str]) -> str:
-    # Between stages values are fp32: that is what runtimes feed, and what the joint subtracts.
-    return "fp32" if layer.module == "upscale" else kept.get(layer.module, precision)
+    # Between stages values are fp32: that is what runtimes feed.
+    return "fp32" if layer.module == WHOLE else kept.get(layer.module, precision)

@@ -12,8 +12,10 @@ from typing import Any, ClassVar, Protocol, cast
 
 import numpy as np
 
-from tinysr.errors import BundleError, MissingBackendError, require
-from tinysr.manifest import Artifact, FileEntry, Port, Stage
+from tinysr.chain import Chain
+from tinysr.errors import BundleError, MissingBackendError, UnsupportedError, require
+from tinysr.manifest import Artifact, FileEntry, Port
+from tinysr.stages import WHOLE, StageName
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, RunOptions, Session
@@ -22,21 +24,11 @@ __all__ = ["EagerBackend", "EagerModel", "EagerSession"]
 
 _EXTRA = "models"
 
-_IMAGE = ("N", 3, "H", "W")
-_PORTS: dict[Stage, tuple[tuple[str, tuple[int | str, ...]], tuple[str, tuple[int | str, ...]]]] = {
-    "encoder": (("image", _IMAGE), ("latents", ("N", "C", "h", "w"))),
-    "transformer": (("latents", ("N", "C", "h", "w")), ("velocity", ("N", "C", "h", "w"))),
-    "decoder": (("latents", ("N", "C", "h", "w")), ("upscaled", _IMAGE)),
-    "upscale": (("image", _IMAGE), ("upscaled", _IMAGE)),
-}
-
 
 class EagerModel(Protocol):
-    """Interface of a model: the three stages of :class:`tinysr.models.TinySR`, on tensors."""
+    """Interface of a model: the stages of :class:`tinysr.models.OneStepModel`, on tensors."""
 
-    def encode(self, lr: Any) -> Any: ...  # noqa: D102
-    def predict(self, z: Any) -> Any: ...  # noqa: D102
-    def decode(self, z: Any) -> Any: ...  # noqa: D102
+    def run_stage(self, stage: str, x: Any) -> Any: ...  # noqa: D102
 
 
 class EagerBackend(Backend):
@@ -58,24 +50,28 @@ class EagerBackend(Backend):
             return Availability(ready=False, detail="no PyTorch", remedy=str(error).split(": ")[-1])
         return Availability(ready=True, detail=f"torch {torch.__version__}, fp32, the reference")
 
-    def precisions(self, bundle: Bundle, stages: tuple[Stage, ...]) -> tuple[str, ...]:
+    def precisions(self, bundle: Bundle, stages: tuple[StageName, ...]) -> tuple[str, ...]:
         """Return fp32, whatever the bundle has."""
         return ("fp32",)
 
-    def artifact(self, bundle: Bundle, stage: Stage, precision: str) -> Artifact:
+    def artifact(self, bundle: Bundle, stage: StageName, precision: str) -> Artifact:
         """Describe a stage of the model as if it were an artifact; there is no such file."""
         if precision != "fp32":
             raise BundleError(
                 f"the backend eager computes in fp32: expected fp32, found {precision}"
             )
-        source, (into, out) = bundle.manifest.source, _PORTS[stage]
+        source, chain = bundle.manifest.source, bundle.manifest.chain
+        into, out = (
+            Port(name=field.name, dtype="float32", shape=("N", field.channels, "H", "W"))
+            for field in chain.ends(stage)
+        )
         return Artifact(
             target=self.target,
             stage=stage,
             precision=precision,
             file=FileEntry(path=f"eager/{stage}", sha256=source.sha256, size=0),
-            inputs=(Port(name=into[0], dtype="float32", shape=into[1]),),
-            outputs=(Port(name=out[0], dtype="float32", shape=out[1]),),
+            inputs=(into,),
+            outputs=(out,),
         )
 
     def open(self, bundle: Bundle, artifact: Artifact) -> EagerSession:
@@ -86,7 +82,7 @@ class EagerBackend(Backend):
             MissingBackendError: PyTorch is not installed.
         """
         require("torch", extra=_EXTRA)
-        return EagerSession(artifact, self._model(bundle), bundle.manifest.latent_scale)
+        return EagerSession(artifact, self._model(bundle), bundle.manifest.chain)
 
     def _model(self, bundle: Bundle) -> EagerModel:
         """Load the model once for all stages; a loaded one is taken as it is."""
@@ -107,32 +103,28 @@ class EagerBackend(Backend):
 class EagerSession(Session):
     """One stage of the eager model."""
 
-    def __init__(self, artifact: Artifact, model: EagerModel, latent_scale: float) -> None:
+    def __init__(self, artifact: Artifact, model: EagerModel, chain: Chain) -> None:
         super().__init__(artifact)
-        self._stages = {
-            "encoder": lambda x: model.encode(x) * latent_scale,
-            "transformer": lambda x: model.predict(x / latent_scale) * latent_scale,
-            "decoder": lambda x: model.decode(x / latent_scale),
-            "upscale": lambda x: _upscale(model, x),
-        }
+        self._model: EagerModel | None = model
+        self._stages = chain.names if artifact.stage == WHOLE else (artifact.stage,)
+        self._units = tuple(field.unit for field in chain.ends(artifact.stage))
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         import torch  # noqa: PLC0415
 
-        (array,) = feeds.values()
-        (out,) = self.artifact.outputs
+        (array,), (out,), model = feeds.values(), self.artifact.outputs, self._model
+        if model is None:
+            raise UnsupportedError(f"{self.artifact.label}: this session is closed")
+        taken, given = self._units
         with torch.inference_mode():
-            tensor = torch.from_numpy(np.ascontiguousarray(array))
-            result = self._stages[self.artifact.stage](tensor)
+            x: Any = torch.from_numpy(np.ascontiguousarray(array)) / taken
+            for stage in self._stages:
+                x = model.run_stage(stage, x)
+            result = x * given
         return {out.name: np.ascontiguousarray(result.numpy())}
 
     def _close(self) -> None:
-        self._stages = {}
-
-
-def _upscale(model: EagerModel, lr: Any) -> Any:
-    z = model.encode(lr)
-    return model.decode(z - model.predict(z))
+        self._model = None
 
 
 def _preset(bundle: Bundle) -> str:

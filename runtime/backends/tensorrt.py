@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from tinysr.errors import MissingBackendError
 from tinysr.facts import TensorRTFacts
-from tinysr.manifest import Artifact, Stage
+from tinysr.manifest import Artifact
+from tinysr.stages import StageName
 
 from ..bundle import Bundle
 from ..session import Array, Availability, Backend, Joined, Session
-from ..tensorrt.chain import DeviceChain, explain_apart
+from ..tensorrt.chain import DeviceChain
 from ..tensorrt.cuda import Cuda
 from ..tensorrt.device import EXTRA, cuda_runtime, explain_no_gpu, find_gpu
 from ..tensorrt.engine import explain_unfit, load_engine
@@ -83,17 +83,14 @@ class TensorRTSession(Session):
         facts = execution.artifact.facts(TensorRTFacts)
         self.longest_side, self.largest_batch = facts.longest_side, facts.largest_batch
 
-    def join(self, later: Mapping[Stage, Session]) -> Joined | None:
+    def join(self, later: Mapping[StageName, Session]) -> Joined | None:
         """Return the stages of one tile as one, without a way through the host."""
-        stages: dict[Stage, Execution] = {"encoder": self.execution}
-        for stage, session in later.items():
+        stages = [self.execution]
+        for session in later.values():
             if not isinstance(session, TensorRTSession):
                 return None
-            stages[stage] = session.execution
-        if explain_apart(stages):
-            return None
-        driver: Any = importlib.import_module("cuda.bindings.driver")
-        return DeviceChain(self.execution.cuda, stages, driver)
+            stages.append(session.execution)
+        return DeviceChain(self.execution.cuda, stages)
 
     def _run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         (array,), (out,) = feeds.values(), self.artifact.outputs

@@ -48,7 +48,7 @@ class FolderSettings:
             "tinysr": tinysr.__version__,
             "source": manifest.source.sha256,
             "graphs": [[f.sha256 for f in (a.file, *a.data)] for a in artifacts],
-            "sizes": [manifest.tile, manifest.overlap],
+            "chain": manifest.chain.model_dump(),
             "backend": [upscaler.choice.backend, self.provider, upscaler.choice.precision],
             "color": self.color,
             "scale": upscaler.scale,

@@ -66,7 +66,7 @@ class OpenVinoFacts(FormatFacts):
     inference_precision: str
     """Type in which the CPU has to compute it: f32 or bf16."""
     kept_f32: str = ""
-    """Stage that computes in f32 whatever the precision."""
+    """Stages that compute in f32 whatever the precision, with spaces between."""
 
 
 class CoreMLFacts(FormatFacts):

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tinysr import paths
-from tinysr.entries import FileEntry, Sha256
+from tinysr.chain import Chain
+from tinysr.entries import FileEntry
 from tinysr.errors import BundleError
 from tinysr.facts import AnyFacts, FormatFacts, read_facts
+from tinysr.origin import BakeProof, Host, Source
 from tinysr.records import StrictRecord
+from tinysr.stages import StageName
 
 __all__ = [
-    "LATENT_STRIDE",
     "MANIFEST_NAME",
     "SCHEMA_VERSION",
     "Artifact",
     "BakeProof",
     "FileEntry",
-    "Halo",
     "Host",
     "Manifest",
     "Port",
     "Simplification",
     "Source",
-    "Stage",
     "Verdict",
     "read_manifest",
     "schema",
@@ -35,14 +42,9 @@ __all__ = [
 ]
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA_VERSION: Literal[1] = 1
-
-LATENT_STRIDE = 2
-"""Low-resolution pixels along a latent pixel's side."""
+SCHEMA_VERSION: Literal[2] = 2
 
 Facts = TypeVar("Facts", bound=FormatFacts)
-
-Stage = Literal["encoder", "transformer", "decoder", "upscale"]
 
 _MAX_BYTES = 16 * 2**20  # a manifest is some kilobytes; a hostile one may be anything
 
@@ -84,7 +86,8 @@ class Artifact(StrictRecord):
 
     target: str
     """The format: onnx, tensorrt, coreml, …"""
-    stage: Stage
+    stage: StageName
+    """Name of a stage, or of the whole chain."""
     precision: str
     file: FileEntry
     """The graph itself."""
@@ -121,73 +124,18 @@ class Artifact(StrictRecord):
         return f"{self.target}/{self.stage} {self.precision}"
 
 
-class Source(StrictRecord):
-    """The checkpoint a bundle was made from."""
-
-    kind: str
-    """The layout that was detected: preset, released, sd3 or single-file."""
-    name: str
-    """A preset's name, or the checkpoint folder's own name."""
-    sha256: Sha256
-    """Hash over every tensor of the checkpoint, names and shapes included, LoRA merged."""
-    lora_sha256: Sha256 | None = None
-    layers: tuple[int, ...] | None = None
-    """The transformer layers that were kept of a full SD3 checkpoint; null when all were."""
-    trained: bool
-    """False for a preset that has a seed in place of weights."""
-
-
-class BakeProof(StrictRecord):
-    """The baked model held against the eager one, in fp32."""
-
-    difference: float
-    """Largest absolute difference over the largest absolute value of the eager output."""
-    tolerance: float
-    passes: tuple[str, ...]
-    """The passes that were run, in order."""
-
-
-class Halo(StrictRecord):
-    """Reach of a result into its surroundings, computed from the architecture."""
-
-    encoder: int
-    """Low-resolution pixels around the area that a latent tile is encoded from."""
-    decoder: int
-    """Latent pixels around the area that an image tile is decoded from."""
-
-    @property
-    def latents(self) -> int:
-        """Latent pixels around a window that serves both."""
-        return max(-(-self.encoder // LATENT_STRIDE), self.decoder)
-
-
-class Host(StrictRecord):
-    """The machine that made the bundle."""
-
-    system: str
-    machine: str
-    python: str
-
-
 class Manifest(StrictRecord):
     """A whole bundle."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     name: str
     family: str
     config: dict[str, Any]
-    """The model's config, as :class:`tinysr.models.ModelConfig` writes it."""
-    scale: Literal[4] = 4
-    tile: int = Field(ge=16)
-    """Side of the tile that the transformer and upscale graphs take, in low-resolution pixels."""
-    overlap: int = Field(ge=0)
-    """Latent pixels that neighbouring transformer tiles share at least."""
-    halo: Halo
-    feature_bytes: int = Field(gt=0)
-    """Bytes of feature maps that a run of the encoder or decoder holds for each latent pixel,
-    computed from the architecture; windows are made as large as memory allows by it."""
-    latent_scale: float = Field(gt=0)
-    """Latents in the graphs are the eager model's z times this: scaling factors are folded."""
+    """The model's config, as its family writes it."""
+    chain: Chain
+    """The stages, and how an image is divided for them."""
+    tile: int = Field(ge=1)
+    """Side of the tile that the graph of the whole takes, in pixels of the image."""
     source: Source
     bake: BakeProof
     precision_plan: FileEntry | None = None
@@ -203,6 +151,26 @@ class Manifest(StrictRecord):
     """Versions of what the bundle was made with."""
     host: Host
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        graphs = self.chain.graphs
+        for artifact in self.artifacts:
+            if artifact.stage not in graphs:
+                raise ValueError(
+                    f"{artifact.label}: expected one of {', '.join(graphs)}, which the chain has"
+                )
+        if self.tile % self.chain.multiple:
+            raise ValueError(
+                f"expected a tile that divides by {self.chain.multiple}, found {self.tile}"
+            )
+        return self
+
+
+class _Version(BaseModel):
+    """Version of a manifest's schema, whatever else it says."""
+
+    schema_version: int
+
 
 def read_manifest(folder: Path) -> Manifest:
     """Read and validate a bundle's manifest.
@@ -217,9 +185,26 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder}: no bundle here ({MANIFEST_NAME} is missing); make one with `tinysr export`"
         )
     try:
+        _refuse_earlier(path, data)
         return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise BundleError(f"{path}: {_first_problem(error)}") from error
+
+
+def _refuse_earlier(path: Path, data: bytes) -> None:
+    """Refuse a manifest of another schema, whatever else it says.
+
+    Raises:
+        BundleError: it is one.
+    """
+    version = _Version.model_validate_json(data).schema_version
+    if version != SCHEMA_VERSION:
+        old = version < SCHEMA_VERSION
+        maker, way = ("an older", "export it again") if old else ("a newer", "update tinysr")
+        raise BundleError(
+            f"{path}: made by {maker} tinysr (manifest {version}, this one reads "
+            f"{SCHEMA_VERSION}): {way}"
+        )
 
 
 def to_json(manifest: Manifest) -> str:

@@ -23,6 +23,7 @@ from tinysr.calibration import (
 )
 from tinysr.errors import CheckpointError, ImageError
 from tinysr.export import ExportOptions, bake, export_bundle
+from tinysr.export.families.tinysr import bake_tinysr
 from tinysr.export.model.apply_plan import apply_plan
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.metrics import measure
@@ -60,7 +61,7 @@ def test_overflow_is_caught_where_onnx_runtime_hides_it(
     folder = tmp_path / "naive"
     export_bundle(explosive, folder, ExportOptions(tile=TILE, precision="fp16", plan=naive))
     session = _session(folder / "onnx" / "upscale.fp16.onnx")
-    traced = taken_apart(bake(explosive.model, TILE), TILE)
+    traced = taken_apart(bake_tinysr(explosive.tinysr, TILE), TILE)
     for image in suite(TILE):
         pixels = torch.from_numpy(image.pixels)[None]
         shown = session.run(None, {"image": image.pixels[None]})[0][0]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.project import ROOT
 from tinysr.calibration import find_shipped_plan, read_shipped_plans
-from tinysr.export import DEFAULT_TILE, BakedTinySR, bake
+from tinysr.export import DEFAULT_TILE, Baked, bake
 from tinysr.export.model.integers import find_layers
 from tinysr.export.model.typed import find_units
 from tinysr.export.options import Plan
@@ -29,13 +29,13 @@ def nano() -> Loaded:
 
 
 @pytest.fixture(scope="module")
-def nano_baked(nano: Loaded) -> BakedTinySR:
+def nano_baked(nano: Loaded) -> Baked:
     return bake(nano.model, DEFAULT_TILE)
 
 
 @pytest.mark.parametrize("precision", ["fp16", *QUANTIZED, *COREML_PLANS.values()])
 def test_nano_has_a_plan_for_every_precision(
-    precision: str, nano: Loaded, nano_baked: BakedTinySR
+    precision: str, nano: Loaded, nano_baked: Baked
 ) -> None:
     """When its weights are new, so must be its plans: `make plans`."""
     plan = find_shipped_plan(nano.source.sha256, precision, DEFAULT_TILE)

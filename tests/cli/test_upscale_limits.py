@@ -14,7 +14,7 @@ from tinysr.errors import ImageError, UnsupportedError
 from tinysr.runtime import Upscaler, upscaler
 from tinysr.runtime.folder import stages
 from tinysr.runtime.headroom import Headroom
-from tinysr.runtime.pace import Pace, measure_pace
+from tinysr.runtime.network.pace import Pace, measure_seconds
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -114,23 +114,21 @@ def test_a_large_image_says_first_how_long_it_will_take(
 
 
 def test_the_estimate_is_of_all_windows_and_tiles(opened: Upscaler) -> None:
-    opened._pace = Pace(latent=1e-3, tile=0.5)
+    opened._pace = Pace(cell={"encoder": 4e-4, "transformer": 2e-3, "decoder": 6e-4})
     size = (64, 64)  # 32×32 latents, one window; with an overlap of 4, three by three tiles
-    assert opened.estimate_seconds(*size) == pytest.approx(1024e-3 + 9 * 0.5)
-    assert opened.estimate_seconds(*size, channels=4) == pytest.approx(2 * (1024e-3 + 9 * 0.5))
+    tiles = 9 * 16**2 * 2e-3
+    assert opened.estimate_seconds(*size) == pytest.approx(1024e-3 + tiles)
+    assert opened.estimate_seconds(*size, channels=4) == pytest.approx(2 * (1024e-3 + tiles))
 
 
-def test_the_pace_is_measured_per_latent_pixel_and_per_tile(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_run_is_timed_after_one_that_warms_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("tinysr.runtime.pace.time.perf_counter", lambda: clock[0])
-    cost = {"encoder": 1.0, "decoder": 3.0, "transformer": 8.0}
+    monkeypatch.setattr("tinysr.runtime.network.pace.time.perf_counter", lambda: clock[0])
+    costs = iter([100.0, 3.0])
 
-    def stage(name: str, array: np.ndarray) -> np.ndarray:
-        clock[0] += cost[name]
-        return np.zeros((1, 16, 10, 10), np.float32)
+    def stage(array: np.ndarray) -> np.ndarray:
+        clock[0] += next(costs)
+        return array + 1
 
-    found = measure_pace(stage, side=10, tile=8, batch=4)
-    assert found == Pace(latent=0.04, tile=2.0)
-    assert found.seconds(latents=100, tiles=3) == pytest.approx(10)
+    found, seconds = measure_seconds(stage, np.zeros(1, np.float32))
+    assert (found.item(), seconds) == (1.0, 3.0)

@@ -15,6 +15,7 @@ from tinysr.export.target import Target
 from tinysr.manifest import Manifest, Verdict, read_manifest
 from tinysr.models import Loaded, ModelConfig
 from tinysr.parity.record import save_manifest
+from tinysr.stages import Tiles, Windows
 
 pytestmark = pytest.mark.usefixtures("quick_target")
 
@@ -47,13 +48,16 @@ def test_the_manifest_says_what_was_made_from_what(loaded: Loaded, place: Path) 
     manifest: Manifest = export_bundle(loaded, place, OPTIONS)
     assert manifest.name == "tiny"
     assert manifest.tile == TILE
-    assert manifest.overlap == 2
     assert manifest.source == loaded.source
     assert ModelConfig.from_dict(manifest.config) == loaded.model.config
     assert 0 < manifest.bake.difference <= manifest.bake.tolerance == 1e-4
     assert manifest.bake.passes[0] == "freeze_conditioning"
-    assert manifest.halo.encoder > 0 < manifest.halo.decoder
-    assert manifest.latent_scale == pytest.approx(1 / (3 * 0.7))
+    encoder, transformer, decoder = (stage.division for stage in manifest.chain.stages)
+    assert isinstance(encoder, Windows)
+    assert isinstance(decoder, Windows)
+    assert encoder.halo > 0 < decoder.halo
+    assert transformer == Tiles(side=TILE // 2, overlap=2)
+    assert manifest.chain.field("latents").unit == pytest.approx(1 / (3 * 0.7))
     assert {"torch", "onnx", "onnxsim", "onnxruntime"} <= manifest.tools.keys()
 
 

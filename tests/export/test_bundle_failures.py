@@ -135,7 +135,7 @@ def test_a_failed_gate_is_reported_even_where_the_bundle_can_not_be_kept(
 def test_a_failed_proof_leaves_nothing(place: Path) -> None:
     broken = tiny_loaded()
     with torch.no_grad():
-        broken.model.decoder.layers[-1].get_parameter("bias")[0] = torch.nan
+        broken.tinysr.decoder.layers[-1].get_parameter("bias")[0] = torch.nan
     with pytest.raises(GateError, match="differs from the eager one by nan"):
         export_bundle(broken, place, OPTIONS)
     assert beside(place) == []

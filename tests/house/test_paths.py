@@ -13,7 +13,7 @@ ALLOWED = {
     "src/tinysr/paths.py": "the one place",
     "src/tinysr/atomic.py": "asks only what it made itself",
     "src/tinysr/abandoned.py": "asks its own passing names, where it takes OSErrors",
-    "src/tinysr/models/load.py": "resources of the package",
+    "src/tinysr/models/families/tinysr.py": "resources of the package",
     "src/tinysr/models/checkpoints": "load.py turns every OSError into one line",
     "src/tinysr/training/engine/checkpoint.py": "the run's own folder, which the loop has asked",
     "runtime/integrity.py": "every OSError is an answer",

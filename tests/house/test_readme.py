@@ -68,7 +68,7 @@ def group() -> typer.core.TyperGroup:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to a folder with all that the documents name, the bundle a small one."""
-    for name in ("tinysr-nano", "tinysr-nano-faithful"):
+    for name in ("tinysr-nano", "tinysr-nano-faithful", "my-upscaler"):
         make_bundle(tmp_path / "bundles" / name)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "holiday").mkdir()
@@ -129,6 +129,23 @@ def test_no_other_program_is_shown() -> None:
     calls = [*lines(piped=False), *(call for line in lines(piped=True) for call in line.split("|"))]
     programs = {call.split()[0] for call in calls}
     assert programs <= {"tinysr", "make", "pip", "pre-commit", "cat", "torchrun"}
+
+
+def test_a_network_of_ones_own_is_exported_as_shown(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = "docs/bring-your-own.md"
+    (code,), (config,) = blocks(page, "python"), blocks(page, "toml")
+    exec(compile(code, page, "exec"), {"__name__": "example"})  # noqa: S102  ours
+    (project / "my-upscaler.toml").write_text(config, encoding="utf-8")
+    shutil.rmtree(project / "bundles" / "my-upscaler")
+    for line in blocks(page, "sh")[0].splitlines():
+        monkeypatch.setattr(sys, "argv", shlex.split(line))
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert not ended.value.code, line
+    low, high = Image.open("photo.jpg"), Image.open("larger.jpg")
+    assert high.size == (2 * low.width, 2 * low.height)
 
 
 def test_the_python_example_runs(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

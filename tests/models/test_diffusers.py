@@ -126,7 +126,7 @@ def test_layers_of_a_full_sd3_are_chosen(tmp_path: Path) -> None:
     z = torch.randn(1, 16, 8, 12)
     loaded = load_checkpoint(tmp_path, layers=kept)
     assert loaded.source.kind == "sd3"
-    assert_equal(loaded.model.predict(z), Reference(pruned, vae, pooled).velocity(z))
+    assert_equal(loaded.tinysr.predict(z), Reference(pruned, vae, pooled).velocity(z))
     whole = load(tmp_path)
     assert whole.config.transformer.depth == 5
     assert_equal(whole.predict(z), Reference(full, vae, pooled).velocity(z))

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.tiny_models import CONFIG, noise
+from tests.support.tiny_models import CONFIG, TILE, noise
 from tinysr.models import TinySR, VaeConfig
-from tinysr.models.receptive_field import halo
 from tinysr.models.seeded import seed_model
+from tinysr.stages import Windows
 
 SHAPES = {
     "one block each": ((1, 1, 1, 1), (1, 1, 1, 1)),
@@ -82,17 +82,33 @@ def the_halo_is_exact(
     assert depends(function, image, (columns == margin) & (rows == 0))
 
 
+def find_halo(model: TinySR, stage: str) -> int:
+    """Return a stage's halo, in latent pixels."""
+    division = model.chain(TILE).stage(stage).division
+    assert isinstance(division, Windows)
+    return division.halo
+
+
 def test_the_encoder_reads_its_halo_and_no_more(model: TinySR) -> None:
-    margin = halo(model.encoder, model.decoder).encoder
+    margin = read_pixels(model)
     the_halo_is_exact(model.encode, 3, 4 * ((margin + 5) // 4), margin)
+    assert find_halo(model, "encoder") == -(-margin // 2)
+
+
+def read_pixels(model: TinySR) -> int:
+    """Return the pixels around a window that the encoder reads, by trying."""
+    side = 48
+    image = noise(1, 3, 3 * side, 3 * side).double()
+    distances = torch.maximum(distance(side)[:, None], distance(side)[None, :])
+    return max(d for d in range(1, side) if depends(model.encode, image, distances == d))
 
 
 def test_the_decoder_reads_its_halo_and_no_more(model: TinySR) -> None:
-    margin = halo(model.encoder, model.decoder).decoder
+    margin = find_halo(model, "decoder")
     the_halo_is_exact(model.decode, 4, margin + 2, margin)
 
 
 def test_an_unknown_layer_has_no_halo(model: TinySR) -> None:
     model.encoder.layers.append(nn.AdaptiveAvgPool2d(1))
     with pytest.raises(TypeError, match="reach of a AdaptiveAvgPool2d"):
-        halo(model.encoder, model.decoder)
+        model.chain(TILE)

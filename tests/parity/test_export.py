@@ -20,12 +20,13 @@ from tests.support.tiny_models import TILE, tiny_model
 from tinysr.cli.parity import parity
 from tinysr.errors import BundleError, CheckpointError, TinySRError
 from tinysr.export import ExportOptions, bake, export_bundle
-from tinysr.manifest import FileEntry, Stage, read_manifest, to_json
+from tinysr.manifest import FileEntry, read_manifest, to_json
 from tinysr.models import Loaded, load_checkpoint
 from tinysr.models.checkpoints import save_single_file
 from tinysr.parity import ParityReport, Reference, compute_references, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.session import RunOptions
+from tinysr.stages import StageName
 from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -126,7 +127,7 @@ def rehash(folder: Path) -> None:
     ],
 )
 def test_one_broken_weight_is_traced_to_its_module(
-    stage: Stage,
+    stage: StageName,
     module: str,
     bundle: Path,
     loaded: Loaded,

@@ -53,9 +53,7 @@ def test_the_page_escapes_names_and_loads_nothing(
     hostile = '<script>alert("1")</script>'
     image = SuiteImage(name=f"{hostile}.png", kind="user", pixels=references[0].image.pixels)
     one = references[0]
-    shown = (
-        Reference(image=image, z=one.z, v=one.v, restored=one.restored, upscaled=one.upscaled),
-    )
+    shown = (Reference(image=image, fields=one.fields),)
     folder = make_bundle(tmp_path / "b", name=hostile)
     run = run_parity(Bundle(folder), [FakeBackend(shown, off_by(0.1, "upscale"))], shown)
     page = render_html(run)

@@ -7,12 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.fake_backend import PORTS, SCALE, FakeBackend, gated, make_bundle, off_by, right
+from tests.support.chains import make_chain
+from tests.support.fake_backend import (
+    PORTS,
+    SCALE,
+    TILE,
+    FakeBackend,
+    gated,
+    make_bundle,
+    off_by,
+    right,
+)
 from tinysr.errors import BundleError, UnsupportedError
-from tinysr.manifest import Stage, read_manifest
+from tinysr.manifest import read_manifest
 from tinysr.parity import Reference, gate_bundle, run_parity, with_verdicts
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Array
+from tinysr.stages import StageName
 
 
 def test_an_equal_backend_passes_and_every_artifact_says_so(
@@ -30,7 +41,7 @@ def test_an_equal_backend_passes_and_every_artifact_says_so(
 
 @pytest.mark.parametrize("stage", list(PORTS))
 def test_only_the_stage_that_is_wrong_fails(
-    stage: Stage, references: tuple[Reference, ...], tmp_path: Path
+    stage: StageName, references: tuple[Reference, ...], tmp_path: Path
 ) -> None:
     report, manifest = gated(make_bundle(tmp_path / "b"), references, off_by(0.1, stage))
     verdicts = {artifact.stage: artifact.parity for artifact in manifest.artifacts}
@@ -53,8 +64,8 @@ def test_one_nan_on_one_smooth_tile_fails_the_artifact(
 ) -> None:
     black = next(r for r in references if r.image.name == "black")
 
-    def wrong(stage: Stage, outputs: Array) -> Array:
-        if stage == "upscale" and np.array_equal(outputs[0], black.upscaled):
+    def wrong(stage: StageName, outputs: Array) -> Array:
+        if stage == "upscale" and np.array_equal(outputs[0], black.fields["upscaled"]):
             outputs[0, 0, 0, 0] = np.nan
         return outputs
 
@@ -73,7 +84,7 @@ def test_every_batch_size_sees_every_image_once(
 ) -> None:
     sizes: list[int] = []
 
-    def note(_stage: Stage, outputs: Array) -> Array:
+    def note(_stage: StageName, outputs: Array) -> Array:
         sizes.append(len(outputs))
         return outputs
 
@@ -93,14 +104,16 @@ def test_lanes_of_a_batch_that_are_swapped_fail(
 def test_latents_are_given_and_expected_in_the_graphs_units(
     references: tuple[Reference, ...],
 ) -> None:
-    one = references[0]
-    assert np.array_equal(one.ends("encoder", SCALE)[1], one.z * np.float32(SCALE))
-    assert np.array_equal(one.ends("decoder", SCALE)[0], (one.z - one.v) * np.float32(SCALE))
-    assert np.array_equal(one.ends("upscale", SCALE)[1], one.upscaled)
+    one, chain = references[0], make_chain(TILE, unit=SCALE)
+    restored = one.fields["restored"]
+    assert np.array_equal(one.ends("encoder", chain)[1], one.fields["latents"] * np.float32(SCALE))
+    assert np.array_equal(one.ends("decoder", chain)[0], restored * np.float32(SCALE))
+    assert np.array_equal(one.ends("upscale", chain)[1], one.fields["upscaled"])
 
 
 def test_eager_outputs_are_not_clamped(references: tuple[Reference, ...]) -> None:
-    assert any(r.upscaled.min() < 0 or r.upscaled.max() > 1 for r in references)
+    images = [reference.fields["upscaled"] for reference in references]
+    assert any(image.min() < 0 or image.max() > 1 for image in images)
 
 
 def test_an_artifact_that_was_not_run_keeps_its_verdict(

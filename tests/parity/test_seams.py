@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.support.bundles import TwinModel, edit_manifest, make_bundle
+from tests.support.chains import change_stage
 from tests.support.tiny_models import TILE, tiny_loaded
 from tinysr.export import ExportOptions, export_bundle
 from tinysr.manifest import read_manifest
@@ -46,7 +48,12 @@ def reference(bundle: Path) -> SeamReference:
 def short(bundle: Path, tmp_path: Path) -> Path:
     """Return the bundle with a halo of one latent pixel."""
     folder = shutil.copytree(bundle, tmp_path / "short")
-    edit_manifest(folder, lambda data: data.update(halo={"encoder": 2, "decoder": 1}))
+
+    def shorten(data: dict[str, Any]) -> None:
+        for stage in ("encoder", "decoder"):
+            change_stage(data, stage, division={"halo": 1})
+
+    edit_manifest(folder, shorten)
     return folder
 
 

@@ -87,20 +87,28 @@ def test_a_huge_manifest_is_not_read(folder: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda data: data.update(schema_version=2),
         lambda data: data.update(surprise=1),
         lambda data: data.update(tile="large"),
         lambda data: data["artifacts"][0]["file"].update(sha256="0"),
         lambda data: data["artifacts"][0]["file"].update(size=-1),
         lambda data: data["artifacts"][0].update(stage="middle"),
     ],
-    ids=["version", "extra", "type", "hash", "size", "stage"],
+    ids=["extra", "type", "hash", "size", "stage"],
 )
-def test_a_manifest_of_another_schema_is_refused(
+def test_a_manifest_that_does_not_fit_is_refused(
     folder: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
     edit_manifest(folder, change)
     refused(folder, "manifest.json: at ")
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [(1, "made by an older tinysr .*: export it again"), (3, "made by a newer .*: update tinysr")],
+)
+def test_a_manifest_of_another_schema_is_refused(folder: Path, version: int, words: str) -> None:
+    edit_manifest(folder, lambda data: data.update(schema_version=version, chain=None))
+    refused(folder, words)
 
 
 def test_a_folder_without_a_manifest_says_how_to_make_one(tmp_path: Path) -> None:
@@ -128,7 +136,7 @@ def test_a_graph_that_is_none_is_refused_although_its_hash_fits(folder: Path) ->
 def test_a_graph_with_other_ports_is_refused(folder: Path) -> None:
     encoder = (folder / "onnx/encoder.onnx").read_bytes()
     replace_graph(folder, 1, encoder)
-    refused(folder, r"expected a graph with \['latents', 'velocity'\]")
+    refused(folder, r"expected a graph with \['latents', 'restored'\]")
 
 
 def test_a_graph_of_another_size_is_refused(folder: Path, tmp_path: Path) -> None:

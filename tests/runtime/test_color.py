@@ -24,11 +24,12 @@ def fixed(color: str, image: Planes, source: Planes) -> Rows:
     return color_fix(color)(store, source)
 
 
+@pytest.mark.parametrize("scale", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (17, 5), (40, 33)])
-def test_bicubic_is_that_of_pytorch(size: tuple[int, int]) -> None:
+def test_bicubic_is_that_of_pytorch(size: tuple[int, int], scale: int) -> None:
     image = planes(0, *size)
-    expected = F.interpolate(torch.from_numpy(image)[None], scale_factor=4, mode="bicubic")[0]
-    np.testing.assert_allclose(upscale_bicubic(image), expected.numpy(), atol=2e-6)
+    expected = F.interpolate(torch.from_numpy(image)[None], scale_factor=scale, mode="bicubic")[0]
+    np.testing.assert_allclose(upscale_bicubic(image, scale), expected.numpy(), atol=5e-6)
 
 
 def test_adain_gives_the_source_its_mean_and_deviation() -> None:
@@ -53,7 +54,7 @@ def test_adain_of_large_images_is_exact() -> None:
 
 def test_wavelet_keeps_details_and_takes_over_a_colour_cast() -> None:
     source = planes(5, 32, 32)
-    image = upscale_bicubic(source)
+    image = upscale_bicubic(source, 4)
     details = np.zeros_like(image)
     details[:, ::2] = 0.05
     details[:, 1::2] = -0.05

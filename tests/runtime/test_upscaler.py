@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from tests.support.bundles import TILE, TwinModel, edit_manifest, make_bundle
+from tests.support.chains import change_stage
 from tests.support.reference import photo, reference, resized
 from tinysr.errors import BundleError, ImageError, UnsupportedError
 from tinysr.runtime import Upscaler
@@ -147,15 +149,23 @@ def test_unknown_colour_fix_is_refused(bundle: Path) -> None:
         Upscaler(bundle, color="sepia")
 
 
-@pytest.mark.parametrize(
-    "change", [{"tile": 34}, {"overlap": 3}, {"overlap": 16}, {"tile": 64}], ids=str
-)
-def test_a_manifest_that_contradicts_itself_is_refused(
-    tmp_path: Path, change: dict[str, int]
-) -> None:
+CONTRADICTIONS = {
+    "expected a tile that divides by 4, found 34": lambda data: data.update(tile=34),
+    "divide by 2 cells, found 16 and 3": lambda data: change_tiles(data, overlap=3),
+    "expected an overlap below 16 cells": lambda data: change_tiles(data, overlap=16),
+    "expected 'latents' of channels and sides": lambda data: change_tiles(data, side=32),
+}
+
+
+def change_tiles(data: dict[str, Any], **values: int) -> None:
+    change_stage(data, "transformer", division=values)
+
+
+@pytest.mark.parametrize("words", CONTRADICTIONS)
+def test_a_manifest_that_contradicts_itself_is_refused(tmp_path: Path, words: str) -> None:
     folder = make_bundle(tmp_path / "b")
-    edit_manifest(folder, lambda data: data.update(change))
-    with pytest.raises(BundleError, match="expected a tile"):
+    edit_manifest(folder, CONTRADICTIONS[words])
+    with pytest.raises(BundleError, match=words):
         Upscaler(folder)
 
 
@@ -184,5 +194,5 @@ def test_large_results_of_8_bits_wait_in_16_bits(
 
 @pytest.mark.parametrize("window", [-2, 0, 33])
 def test_windows_that_give_nothing_are_refused(bundle: Path, window: int) -> None:
-    with pytest.raises(UnsupportedError, match="expected an even number of pixels over 0"):
+    with pytest.raises(UnsupportedError, match="expected a multiple of 2 pixels over 0"):
         Upscaler(bundle, window=window)

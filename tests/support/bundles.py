@@ -18,20 +18,20 @@ import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper
 
+from tests.support.chains import make_chain
 from tinysr.hashing import file_sha256
 from tinysr.manifest import (
     Artifact,
     BakeProof,
     FileEntry,
-    Halo,
     Host,
     Manifest,
     Port,
     Source,
-    Stage,
     Verdict,
     to_json,
 )
+from tinysr.stages import StageName
 
 Named = tuple[str, tuple[int | str, ...]]
 
@@ -76,6 +76,11 @@ class TwinModel(torch.nn.Module):
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         return F.pixel_shuffle(F.conv2d(z, self.decoder), 8)
 
+    def run_stage(self, stage: str, x: torch.Tensor) -> torch.Tensor:
+        if stage == "transformer":
+            return x - self.predict(x)
+        return self.encode(x) if stage == "encoder" else self.decode(x)
+
 
 def make_bundle(
     folder: Path,
@@ -93,7 +98,7 @@ def make_bundle(
     onnx_folder.mkdir(parents=True)
     weights = {
         "encoder": model.encoder.numpy() * LATENT_SCALE,
-        "transformer": model.transformer.numpy(),
+        "transformer": _restore(model.transformer.numpy()),
         "decoder": model.decoder.numpy() / LATENT_SCALE,
     }
     offsets, blob = {}, b""
@@ -104,10 +109,10 @@ def make_bundle(
     half = tile // 2
     latents = ("N", 16, "h", "w")
     tiles = (batch, 16, half, half)
-    stages: dict[Stage, tuple[Named, Named, dict[str, Any]]] = {
+    stages: dict[StageName, tuple[Named, Named, dict[str, Any]]] = {
         "encoder": (("image", ("N", 3, "H", "W")), ("latents", latents), {"strides": [2, 2]}),
-        "transformer": (("latents", tiles), ("velocity", tiles), {"pads": [1, 1, 1, 1]}),
-        "decoder": (("latents", latents), ("upscaled", ("N", 3, "8h", "8w")), {}),
+        "transformer": (("latents", tiles), ("restored", tiles), {"pads": [1, 1, 1, 1]}),
+        "decoder": (("restored", latents), ("upscaled", ("N", 3, "8h", "8w")), {}),
     }
     artifacts = []
     for stage, (into, out, attributes) in stages.items():
@@ -130,11 +135,8 @@ def make_bundle(
         name="twin",
         family="tinysr",
         config={},
+        chain=make_chain(tile, overlap=overlap, unit=LATENT_SCALE),
         tile=tile,
-        overlap=overlap,
-        halo=Halo(encoder=0, decoder=0),
-        feature_bytes=49152,
-        latent_scale=LATENT_SCALE,
         source=Source(kind=source_kind, name="twin", sha256="0" * 64, trained=False),
         bake=BakeProof(difference=0, tolerance=1e-4, passes=()),
         artifacts=tuple(artifacts),
@@ -143,6 +145,14 @@ def make_bundle(
     )
     (folder / "manifest.json").write_text(to_json(manifest))
     return folder
+
+
+def _restore(kernel: np.ndarray) -> np.ndarray:
+    """Return the 3×3 kernel that gives the input less what a kernel gives."""
+    kept = np.zeros_like(kernel)
+    kept[:, :, 1, 1] = np.eye(len(kernel), dtype=kernel.dtype)
+    restored: np.ndarray = kept - kernel
+    return restored
 
 
 def entry(folder: Path, path: str) -> FileEntry:

@@ -14,7 +14,7 @@ LONGEST = 2 * TILE
 
 LARGEST: dict[str, tuple[int, ...]] = {
     "image H": (1, 3, LONGEST, LONGEST),
-    "latents h": (1, 16, LONGEST // 2, LONGEST // 2),
+    "restored h": (1, 16, LONGEST // 2, LONGEST // 2),
     f"latents {TILE // 2}": (2, 16, TILE // 2, TILE // 2),
 }
 

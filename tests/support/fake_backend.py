@@ -9,16 +9,15 @@ from typing import ClassVar
 
 import numpy as np
 
+from tests.support.chains import make_chain
 from tinysr.manifest import (
     Artifact,
     BakeProof,
     FileEntry,
-    Halo,
     Host,
     Manifest,
     Port,
     Source,
-    Stage,
     read_manifest,
     to_json,
 )
@@ -26,20 +25,21 @@ from tinysr.models import ModelConfig, TransformerConfig, VaeConfig
 from tinysr.parity import ParityReport, Reference, gate_bundle
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Array, Availability, Backend, Session
+from tinysr.stages import StageName
 
 TILE, SCALE = 16, 0.25
 CONFIG = ModelConfig(
     vae=VaeConfig(width=4, encoder_blocks=(1, 1, 1, 1), decoder_blocks=(1, 1, 1, 1)),
     transformer=TransformerConfig(depth=1, heads=1, pooled_size=8, position_grid=8),
 )
-PORTS: dict[Stage, tuple[str, str]] = {
+PORTS: dict[StageName, tuple[str, str]] = {
     "encoder": ("image", "latents"),
-    "transformer": ("latents", "velocity"),
-    "decoder": ("latents", "upscaled"),
+    "transformer": ("latents", "restored"),
+    "decoder": ("restored", "upscaled"),
     "upscale": ("image", "upscaled"),
 }
 
-Wrong = Callable[[Stage, Array], Array]
+Wrong = Callable[[StageName, Array], Array]
 
 
 class LookUp(Session):
@@ -73,16 +73,16 @@ class FakeBackend(Backend):
 
     def open(self, bundle: Bundle, artifact: Artifact) -> Session:
         bundle.path(artifact)
-        ends = [r.ends(artifact.stage, bundle.manifest.latent_scale) for r in self._references]
+        ends = [r.ends(artifact.stage, bundle.manifest.chain) for r in self._references]
         return LookUp(artifact, ends, self._wrong)
 
 
-def right(_stage: Stage, outputs: Array) -> Array:
+def right(_stage: StageName, outputs: Array) -> Array:
     return outputs
 
 
-def off_by(amount: float, where: Stage) -> Wrong:
-    def wrong(stage: Stage, outputs: Array) -> Array:
+def off_by(amount: float, where: StageName) -> Wrong:
+    def wrong(stage: StageName, outputs: Array) -> Array:
         return outputs + np.float32(amount) if stage == where else outputs
 
     return wrong
@@ -102,11 +102,8 @@ def make_bundle(
         name=name,
         family="tinysr",
         config=CONFIG.to_dict(),
+        chain=make_chain(TILE, channels=CONFIG.vae.latent_channels, unit=SCALE),
         tile=TILE,
-        overlap=8,
-        halo=Halo(encoder=8, decoder=8),
-        feature_bytes=32768,
-        latent_scale=SCALE,
         source=Source(kind="preset", name="tiny", sha256="0" * 64, trained=False),
         bake=BakeProof(difference=0, tolerance=1e-4, passes=()),
         artifacts=tuple(

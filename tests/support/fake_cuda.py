@@ -9,14 +9,11 @@ somebody waits for it, so that a wait that was forgotten shows.
 from __future__ import annotations
 
 import ctypes
-import math
 import time
 import types
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
-
-import numpy as np
 
 Work = Callable[[], object]
 
@@ -28,7 +25,7 @@ class Error(IntEnum):
     cudaErrorUnknown = 999
 
 
-GIVES_BACK = ("Free", "Destroy", "Unload", "EndCapture")
+GIVES_BACK = ("Free", "Destroy", "EndCapture")
 """In the names of calls that :attr:`Device.fails_at` spares: an error in one of them is no reason
 to hold anything."""
 
@@ -50,7 +47,6 @@ class Device:
         self.graphs: dict[int, list[Work]] = {}
         self.recorded: set[int] = set()
         self.events: set[int] = set()
-        self.modules: set[str] = set()
         self.calls: list[str] = []
         self.fails_at: int | None = None
         """Calls that may fail and don't, before the one that does; None if none does."""
@@ -71,7 +67,7 @@ class Device:
         """Return how many handles of each kind nobody gave back, where there are any."""
         kinds = {
             "buffers": self.held, "streams": self.queues, "graphs": self.graphs,
-            "recordings": self.recorded, "events": self.events, "modules": self.modules,
+            "recordings": self.recorded, "events": self.events,
         }  # fmt: skip
         return {kind: len(handles) for kind, handles in kinds.items() if handles}
 
@@ -175,29 +171,3 @@ class Device:
 
     def cudaEventElapsedTime(self, start: list[float], stop: list[float]) -> tuple[Any, ...]:
         return Error.cudaSuccess, 1e3 * (stop[0] - start[0])
-
-    def cuModuleLoadData(self, ptx: bytes) -> tuple[Any, ...]:
-        assert ptx.endswith(b"\0")
-        module = f"module {self._handle()}"
-        self.modules.add(module)
-        return Error.cudaSuccess, module
-
-    def cuModuleGetFunction(self, _: str, name: bytes) -> tuple[Any, ...]:
-        return Error.cudaSuccess, name
-
-    def cuModuleUnload(self, module: str) -> tuple[Any, ...]:
-        self.modules.remove(module)
-        return (Error.cudaSuccess,)
-
-    def cuLaunchKernel(self, function: bytes, *arguments: Any) -> tuple[Any, ...]:
-        *grid, _shared, stream, ((latents, velocity, count), _), _extra = arguments
-        assert function == b"step"
-        assert math.prod(grid) >= count
-        floats = ctypes.c_float * count
-
-        def subtract() -> None:
-            z, v = (np.ctypeslib.as_array(floats.from_address(a)) for a in (latents, velocity))
-            z -= v
-
-        self.enqueue(stream, subtract)
-        return (Error.cudaSuccess,)

@@ -70,11 +70,10 @@ def install(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     library_module = rtx
     _Runtime.module = library_module
     bindings: Any = types.ModuleType("cuda.bindings")
-    bindings.runtime = bindings.driver = library.device
+    bindings.runtime = library.device
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx)
     monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", library.device)
-    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", library.device)
 
 
 class _Logger:

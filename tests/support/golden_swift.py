@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support.golden_network import (
-    OVERLAP,
-    TILE,
-    as_bytes,
-    decode,
-    encode,
-    toy_network,
-    velocity,
-)
+from tests.support.golden_chains import describe_chain, describe_division, describe_plan
+from tests.support.golden_network import OVERLAP, TILE, TOYS, as_bytes
 from tests.support.project import ROOT
 from tinysr.runtime.color import Wavelet, adain, color_fix
-from tinysr.runtime.geometry import SCALE, Planes, pad, plan, resize
+from tinysr.runtime.geometry import Planes, pad, plan, resize
+from tinysr.runtime.network.tiling import Grid, blend, gaussian, lay_grid, place_tiles
+from tinysr.runtime.network.windows import Span, lay_out_fixed
 from tinysr.runtime.render import render
 from tinysr.runtime.rows import Clamped
 from tinysr.runtime.session import Array
 from tinysr.runtime.store import Store
-from tinysr.runtime.tiling import blend, gaussian, lay_grid, place_tiles
-from tinysr.runtime.windows import Span, lay_out_fixed
 
 PATH = ROOT / "runtime/swift/Tests/TinySRKitTests/Resources/golden.json"
 
@@ -39,21 +33,46 @@ PATH = ROOT / "runtime/swift/Tests/TinySRKitTests/Resources/golden.json"
 def golden() -> str:
     """Return the file's text."""
     parts: dict[str, list[dict[str, Any]]] = {
+        "chains": [describe_chain(name) for name in ("tinysr", *TOYS)],
         "starts": [_starts(*case) for case in ((64, 64, 8), (66, 64, 8), (178, 64, 8), (37, 9, 4))],
         "windows": [
             _windows(*case)
             for case in ((64, 64, 19), (66, 64, 19), (91, 64, 19), (200, 64, 19), (41, 8, 1))
         ],
         "plans": [
-            _plan(*case)
-            for case in ((128, 128), (200, 131), (90, 60), (1, 1), (2, 40), (127, 500), (1000, 30))
+            *(
+                describe_plan("tinysr", *size)
+                for size in (
+                    (128, 128),
+                    (200, 131),
+                    (90, 60),
+                    (1, 1),
+                    (2, 40),
+                    (127, 500),
+                    (1000, 30),
+                )
+            ),
+            describe_plan("doubler", 21, 9),
+            describe_plan("sharpener", 21, 17),
+        ],
+        "divisions": [
+            describe_division("tinysr", 128, 200),
+            describe_division("tinysr", 340, 132),
+            describe_division("doubler", 44, 16),
+            describe_division("sharpener", 46, 18),
         ],
         "gaussians": [_gaussian(tile) for tile in (1, 4, 9)],
-        "blends": [_blend(10, 17, 6, 2), _blend(6, 6, 6, 2), _blend(6, 9, 6, 0)],
+        "blends": [
+            _blend(10, 17, 6, 2),
+            _blend(6, 6, 6, 2),
+            _blend(6, 9, 6, 0),
+            _blend(7, 8, 4, 1, writes=3),
+            _blend(6, 9, 4, 2, reads=2),
+        ],
         "resizes": [_resize(7, 5, (13, 11)), _resize(12, 9, (5, 4)), _resize(4, 6, (4, 9))],
         "adains": [_adain(3, 4, 0.3, 0.2), _adain(2, 2, 0.0, 0.5)],
-        "wavelets": [_wavelet(3, 4), _wavelet(11, 9)],
-        "opacities": [_opacity(4, 5)],
+        "wavelets": [_wavelet(3, 4, 4), _wavelet(11, 9, 4), _wavelet(7, 5, 3)],
+        "opacities": [_opacity(4, 5, 4), _opacity(3, 4, 2)],
         "renders": [
             _render("a tile", 16, 16),
             _render("larger than a tile", 23, 41),
@@ -66,7 +85,10 @@ def golden() -> str:
             _render("no colour fix", 20, 24, color="none"),
             _render("the low band", 20, 24, color="wavelet"),
             _render("the low band, smaller than a tile", 12, 10, color="wavelet"),
-            _render_pixels("tiles blended as pixels", 21, 30),
+            _render("another scale", 37, 26, network="doubler", color="none"),
+            _render("one stage", 37, 26, network="sharpener"),
+            _render_tiles("tiles blended as pixels", 21, 30, network="tiny"),
+            _render_tiles("tiles of another scale", 29, 18, network="doubler"),
         ],
     }
     return "{\n" + ",\n".join(_section(*part) for part in parts.items()) + "\n}\n"
@@ -88,35 +110,48 @@ def _windows(length: int, side: int, halo: int) -> dict[str, Any]:
     return {"length": length, "side": side, "halo": halo, "spans": numbers}
 
 
-def _plan(width: int, height: int) -> dict[str, Any]:
-    found = plan(width, height, 128)
-    return {
-        "tile": 128,
-        "size": list(found.size),
-        "scaled": list(found.scaled),
-        "padded": list(found.padded),
-        "output": list(found.output),
-        "resampled": found.resampled,
-        "megapixels": found.megapixels,
-    }
-
-
 def _gaussian(tile: int) -> dict[str, Any]:
-    return {"tile": tile, "weights": _array(gaussian(tile))}
+    line = gaussian(tile)
+    return {"tile": tile, "weights": _array(np.outer(line, line))}
 
 
-def _blend(height: int, width: int, tile: int, overlap: int) -> dict[str, Any]:
+def _blend(
+    height: int, width: int, tile: int, overlap: int, *, reads: int = 1, writes: int = 1
+) -> dict[str, Any]:
     rng = np.random.default_rng(height * width)
-    latents = rng.standard_normal((1, 2, height, width), np.float32)
-    ripple = rng.random((tile, tile), np.float32)
-    found = blend(latents, lay_grid(height, width, tile, overlap), lambda tiles: tiles * ripple)
+    source = rng.standard_normal((1, 2, height * reads, width * reads), np.float32)
+    ripple = rng.random((tile * writes, tile * writes), np.float32)
+
+    def run(tiles: Array) -> Array:
+        cells = tiles[..., ::reads, ::reads]
+        return cells.repeat(writes, axis=2).repeat(writes, axis=3) * ripple
+
+    grid = lay_grid(height, width, tile, overlap)
     return {
+        "size": [width, height],
         "tile": tile,
         "overlap": overlap,
-        "latents": _array(latents[0]),
+        "reads": reads,
+        "writes": writes,
+        "source": _array(source[0]),
         "ripple": _array(ripple),
-        "blended": _array(found[0]),
+        "blended": _array(_run_tiles(source, grid, run, reads=reads, writes=writes)),
     }
+
+
+def _run_tiles(
+    source: Array, grid: Grid, run: Callable[[Array], Array], *, reads: int = 1, writes: int
+) -> Planes:
+    """Return the blended results ``[C, H, W]`` of a stage that keeps the channels."""
+    rows, columns = (places[-1] + grid.tile for places in (grid.rows, grid.columns))
+    whole = np.full((source.shape[1], rows * writes, columns * writes), np.nan, np.float32)
+
+    def put(top: int, left: int, part: Array) -> None:
+        height, width = part.shape[2:]
+        whole[:, top : top + height, left : left + width] = part[0]
+
+    blend(source, grid, run, put, reads=reads, writes=writes)
+    return whole
 
 
 def _resize(height: int, width: int, size: tuple[int, int]) -> dict[str, Any]:
@@ -127,69 +162,75 @@ def _resize(height: int, width: int, size: tuple[int, int]) -> dict[str, Any]:
 def _adain(height: int, width: int, spread: float, middle: float) -> dict[str, Any]:
     rng = np.random.default_rng(height)
     source = (middle + spread * rng.random((3, height, width))).astype(np.float32)
-    pixels = rng.integers(0, 256, (3, height * SCALE, width * SCALE)).astype(np.uint8)
+    pixels = rng.integers(0, 256, (3, height * 4, width * 4)).astype(np.uint8)
     found = adain(pixels.astype(np.float32) / np.float32(255), source)
     return {"source": _array(source), "result": _rgba(pixels), "fixed": _array(found)}
 
 
-def _wavelet(height: int, width: int) -> dict[str, Any]:
+def _wavelet(height: int, width: int, scale: int) -> dict[str, Any]:
     rng = np.random.default_rng(height)
     source = rng.random((3, height, width)).astype(np.float32)
-    pixels = rng.integers(0, 256, (3, height * SCALE, width * SCALE)).astype(np.uint8)
+    pixels = rng.integers(0, 256, (3, height * scale, width * scale)).astype(np.uint8)
     store = Store(*pixels.shape, compact=False)
     store.put(0, 0, pixels.astype(np.float32) / np.float32(255))
-    found = Wavelet(store, source).take(0, height * SCALE)
+    found = Wavelet(store, source).take(0, height * scale)
     return {"source": _array(source), "result": _rgba(pixels), "fixed": _array(found)}
 
 
-def _opacity(height: int, width: int) -> dict[str, Any]:
+def _opacity(height: int, width: int, scale: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     source = (rng.random((1, height, width)) > 0.5).astype(np.float32)
-    pixels = rng.integers(0, 256, (3, height * SCALE, width * SCALE)).astype(np.uint8)
+    pixels = rng.integers(0, 256, (3, height * scale, width * scale)).astype(np.uint8)
     store = Store(*pixels.shape, compact=False)
     store.put(0, 0, pixels.astype(np.float32) / np.float32(255))
-    found = Clamped(store, source).take(0, height * SCALE)
+    found = Clamped(store, source).take(0, height * scale)
     return {"source": _array(source), "result": _rgba(pixels), "clamped": _array(found)}
 
 
 def _render(
-    name: str, width: int, height: int, *, alpha: str = "opaque", color: str = "adain"
+    name: str,
+    width: int,
+    height: int,
+    *,
+    network: str = "tiny",
+    alpha: str = "opaque",
+    color: str = "adain",
 ) -> dict[str, Any]:
     pixels = _picture(width, height, alpha)
     opacity = pixels[..., 3:].astype(np.float32) / np.float32(255)
     shown = pixels[..., :3].astype(np.float32) / np.float32(255)
     straight = np.divide(shown, opacity, out=np.zeros_like(shown), where=opacity > 0)
     image = straight if alpha == "opaque" else np.concatenate([straight, opacity], axis=2)
-    rows = render(image, plan(width, height, TILE), toy_network(), color_fix(color))
+    toy = TOYS[network]
+    rows = render(image, plan(width, height, toy.chain), toy.open(), color_fix(color))
     found = np.clip(rows.take(0, rows.shape[1]), 0, 1)
     seen = found[3:] if len(found) == 4 else np.ones_like(found[:1])
-    return _case(name, pixels, np.concatenate([found[:3] * seen, seen]), color, stages=True)
+    result = np.concatenate([found[:3] * seen, seen])
+    return _case(name, pixels, result, network=network, color=color, stages=True)
 
 
-def _render_pixels(name: str, width: int, height: int) -> dict[str, Any]:
+def _render_tiles(name: str, width: int, height: int, *, network: str) -> dict[str, Any]:
     """Blend finished tiles, as a package without stages has to."""
+    toy = TOYS[network]
+    scale = toy.chain.scale
     pixels = _picture(width, height, "opaque")
     source: Planes = pixels[..., :3].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
-    padded = pad(source, plan(width, height, TILE).padded)
-    enlarged = padded.repeat(SCALE, axis=1).repeat(SCALE, axis=2)[None]
-    rows, columns = enlarged.shape[2:]
-    tiles = lay_grid(rows, columns, TILE * SCALE, OVERLAP * 2 * SCALE)
-
-    def upscale(tiles: Array) -> Array:
-        latents = encode(tiles[..., ::SCALE, ::SCALE])
-        return decode(latents - velocity(latents))
-
-    blended = blend(enlarged, tiles, upscale)[0, :, : height * SCALE, : width * SCALE]
-    found = np.clip(adain(as_bytes(blended).astype(np.float32) / np.float32(255), source), 0, 1)
+    padded = pad(source, plan(width, height, toy.chain).padded)
+    _, rows, columns = padded.shape
+    grid = lay_grid(rows, columns, TILE, OVERLAP * 2)  # cells are two pixels wide
+    blended = _run_tiles(padded[None], grid, toy.upscale, writes=scale)
+    seen = as_bytes(blended[:, : height * scale, : width * scale]).astype(np.float32)
+    found = np.clip(adain(seen / np.float32(255), source), 0, 1)
     opaque = np.concatenate([found, np.ones_like(found[:1])])
-    return _case(name, pixels, opaque, "adain", stages=False)
+    return _case(name, pixels, opaque, network=network, color="adain", stages=False)
 
 
 def _case(
-    name: str, pixels: NDArray[np.uint8], found: Planes, color: str, *, stages: bool
+    name: str, pixels: NDArray[np.uint8], found: Planes, *, network: str, color: str, stages: bool
 ) -> dict[str, Any]:
     return {
         "name": name,
+        "network": network,
         "color": color,
         "stages": stages,
         "width": pixels.shape[1],

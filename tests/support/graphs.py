@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import onnx
@@ -11,24 +10,25 @@ import onnxruntime
 import torch
 
 from tests.support.tiny_models import TILE
-from tinysr.manifest import Artifact, Stage, read_manifest
+from tinysr.manifest import Artifact, read_manifest
+from tinysr.stages import StageName
 
-STAGES: tuple[Stage, ...] = get_args(Stage)
+STAGES: tuple[StageName, ...] = ("encoder", "transformer", "decoder", "upscale")
 
 
-def graph(bundle: Path, stage: Stage) -> onnx.GraphProto:
+def graph(bundle: Path, stage: StageName) -> onnx.GraphProto:
     return model(bundle, stage).graph
 
 
-def model(bundle: Path, stage: Stage) -> onnx.ModelProto:
+def model(bundle: Path, stage: StageName) -> onnx.ModelProto:
     return onnx.load(file(bundle, stage), load_external_data=False)
 
 
-def file(bundle: Path, stage: Stage) -> Path:
+def file(bundle: Path, stage: StageName) -> Path:
     return bundle / "onnx" / f"{stage}.onnx"
 
 
-def artifact(bundle: Path, stage: Stage) -> Artifact:
+def artifact(bundle: Path, stage: StageName) -> Artifact:
     return next(a for a in read_manifest(bundle).artifacts if a.stage == stage)
 
 
@@ -40,7 +40,7 @@ def run(path: Path, values: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(session.run(None, {session.get_inputs()[0].name: values.numpy()})[0])
 
 
-def inline(bundle: Path, stage: Stage) -> dict[str, np.ndarray]:
+def inline(bundle: Path, stage: StageName) -> dict[str, np.ndarray]:
     """Return the constants that are not in the file of weights."""
     return {
         tensor.name: onnx.numpy_helper.to_array(tensor)
@@ -49,7 +49,7 @@ def inline(bundle: Path, stage: Stage) -> dict[str, np.ndarray]:
     }
 
 
-def external(bundle: Path, stage: Stage) -> dict[str, dict[str, str]]:
+def external(bundle: Path, stage: StageName) -> dict[str, dict[str, str]]:
     """Return where each weight of a graph lies."""
     return {
         tensor.name: {entry.key: entry.value for entry in tensor.external_data}
@@ -58,5 +58,5 @@ def external(bundle: Path, stage: Stage) -> dict[str, dict[str, str]]:
     }
 
 
-def tile_shape(stage: Stage) -> tuple[int, int, int]:
+def tile_shape(stage: StageName) -> tuple[int, int, int]:
     return (3, TILE, TILE) if stage in ("encoder", "upscale") else (16, TILE // 2, TILE // 2)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tinysr.calibration.traced.trace import Trace, trace
 from tinysr.export import BakedTinySR
 from tinysr.export.onnx.graph import StageGraph, export_stage
-from tinysr.manifest import Stage
+from tinysr.stages import StageName
 
 
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
@@ -40,7 +40,7 @@ class Traced:
         self._folder = folder
 
     def __call__(
-        self, model: BakedTinySR, stage: Stage, *, tile: int, batch: int | None
+        self, model: BakedTinySR, stage: StageName, *, tile: int, batch: int | None
     ) -> StageGraph:
         of = batch if stage == "transformer" else None  # the others take any number
         key = hashlib.sha256(f"{fingerprint(model)} {stage} {tile} {of}".encode()).hexdigest()

@@ -96,14 +96,14 @@ def test_a_saved_lora_is_merged_by_the_loader_bit_for_bit(tmp_path: Path) -> Non
     merged = merge_adapters(adapted).state_dict()
     loaded = load_checkpoint(tmp_path)
     assert loaded.source.lora_sha256 is not None
-    for name, tensor in loaded.model.transformer.state_dict().items():
+    for name, tensor in loaded.tinysr.transformer.state_dict().items():
         assert torch.equal(tensor, merged[name]), name
     assert merge_lora(weights, path).keys() == weights.keys()
 
 
 def load_base(root: Path) -> tuple[TinySR, dict[str, Tensor]]:
     """Return the released checkpoint's model without its LoRA, and the base's own weights."""
-    model = load_checkpoint(root).model
+    model = load_checkpoint(root).tinysr
     _, weights = read_transformer(root / "checkpoint/tinybackbone/prune-3-merge/transformer")
     own = model.transformer.state_dict()
     own |= {name: tensor for name, tensor in weights.items() if own[name].shape == tensor.shape}

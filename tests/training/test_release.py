@@ -106,7 +106,7 @@ def test_a_release_whose_conditions_are_no_constants_is_not_written(
 ) -> None:
     run_stage(StageRun(config=config, folder=tmp_path))
     # The package's `bake` is the function of that name, which hides its module.
-    monkeypatch.setattr(importlib.import_module("tinysr.export.model.bake"), "BAKE_TOLERANCE", 0.0)
+    monkeypatch.setattr(importlib.import_module("tinysr.export.bake"), "BAKE_TOLERANCE", 0.0)
     with pytest.raises(GateError, match="differs from the eager one"):
         write_release(Release(run=tmp_path, preset="tinysr-nano"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

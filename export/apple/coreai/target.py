@@ -16,16 +16,18 @@ from typing import Any
 import torch
 
 from tinysr import paths
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, UnsupportedError, require
 from tinysr.export.files import describe_file
 from tinysr.export.onnx.graph import example_input
 from tinysr.export.options import Finish, TargetSettings
 from tinysr.export.target import Build, Target
 from tinysr.facts import CoreAIFacts
-from tinysr.manifest import Artifact, Port, Stage
+from tinysr.manifest import Artifact, Port
+from tinysr.stages import Field
 
 from ..coreml.package import AUTHOR, add_hash, find_licence
-from ..ports import FUNCTIONS, FunctionPorts
+from ..ports import FunctionPorts, list_functions
 
 __all__ = ["COREAI"]
 
@@ -33,8 +35,8 @@ EXTRA = "coreai"
 FOLDER = "coreai"
 
 _PRECISIONS = ("fp32", "fp16")
-_LARGEST = 8192
-"""Sides of windows go up to here, in latent pixels of the decoder's input."""
+_LEAST, _LARGEST = 8, 8192
+"""Sides of windows go from here to there, in places of the input."""
 
 
 def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
@@ -52,7 +54,8 @@ def _build(build: Build) -> Finish:
         return tuple
     torch_side = require("coreai_torch", extra=EXTRA)
     converter = torch_side.TorchConverter(mode=torch_side.TorchConverter.Mode.RELEASE)
-    for ports in FUNCTIONS:
+    functions = list_functions(build.model.chain)
+    for ports in functions:
         build.progress(f"converting '{ports.name}' to Core AI in {build.precision}")
         program = _export(build, ports).run_decompositions(torch_side.get_decomp_table())
         converter.add_exported_program(
@@ -65,7 +68,7 @@ def _build(build: Build) -> Finish:
     path.parent.mkdir(exist_ok=True)
     facts = _facts(build)
     _save(converter, path, facts)
-    artifacts = tuple(_artifact(build, path, ports, facts) for ports in FUNCTIONS)
+    artifacts = tuple(_artifact(build, path, ports, facts) for ports in functions)
     return lambda: artifacts
 
 
@@ -75,19 +78,27 @@ def _suffix(precision: str) -> str:
 
 def _export(build: Build, ports: FunctionPorts) -> Any:
     """Trace a stage; the autoencoder's take windows of any size."""
-    stage = ports.stage
-    model = build.model if stage == "upscale" else build.model.get_submodule(stage)
-    example = example_input(build.model, stage, build.options.tile, 1)
+    stages = build.model.chain.names
+    model = build.model.get_submodule(ports.stage) if ports.stage in stages else build.model
+    example = example_input(build.model, ports.stage, build.options.tile, 1)
+    sizes = _open(build.model.chain, ports, example)
     with torch.no_grad(), _silence():
-        return torch.export.export(model.eval(), (example,), dynamic_shapes=_open(stage, example))
+        return torch.export.export(model.eval(), (example,), dynamic_shapes=sizes)
 
 
-def _open(stage: Stage, example: torch.Tensor) -> tuple[dict[int, Any]] | None:
-    if stage not in ("encoder", "decoder"):
+def _open(
+    chain: Chain, ports: FunctionPorts, example: torch.Tensor
+) -> tuple[dict[int, Any]] | None:
+    if not ports.free:
         return None
-    least = min(8, *example.shape[2:])
-    names = {2: "height", 3: "width"}
-    return ({a: torch.export.Dim(name, min=least, max=_LARGEST) for a, name in names.items()},)
+    stage = chain.stage(ports.stage)
+    each = stage.align * chain.cell(stage) // ports.reads.pixels_per_cell
+    least = max(1, min(_LEAST, *example.shape[2:]) // each)
+    sides = {
+        axis: torch.export.Dim(name, min=least, max=_LARGEST // each)
+        for axis, name in ((2, "height"), (3, "width"))
+    }
+    return ({axis: side if each == 1 else each * side for axis, side in sides.items()},)
 
 
 def _facts(build: Build) -> dict[str, str]:
@@ -100,7 +111,7 @@ def _save(converter: Any, path: Path, facts: Mapping[str, str]) -> None:
     metadata = runtime.AIModelAssetMetadata()
     metadata.author = AUTHOR
     metadata.license = find_licence(facts)
-    metadata.model_description = "Enlarges photos four times, tile by tile."
+    metadata.model_description = "Enlarges photos, tile by tile."
     for key, value in sorted(facts.items()):
         metadata.set_custom(key, value)
     try:
@@ -113,16 +124,11 @@ def _save(converter: Any, path: Path, facts: Mapping[str, str]) -> None:
 def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str, str]) -> Artifact:
     files = paths.files_below(path, BundleError)
     program = next(file for file in files if file.suffix == ".mlirb")
-    channels = build.model.transformer.pos_embed.proj.in_channels
-    example = example_input(build.model, ports.stage, build.options.tile, 1)
-    free = ports.stage in ("encoder", "decoder")
+    sides = build.model.chain.sides(ports.stage, build.options.tile)
 
-    def port(name: str, kind: str, factor: int) -> Port:
-        first = (1, channels if kind == "latents" else 3)
-        sides = tuple(side * factor for side in example.shape[2:])
-        letters = ("h", "w") if kind == "latents" else ("H", "W")
-        shape = (*first, *letters) if free else (*first, *sides)
-        return Port(name=name, dtype="float32", shape=shape)
+    def port(field: Field, side: int) -> Port:
+        shape = (1, field.channels, *(("H", "W") if ports.free else (side, side)))
+        return Port(name=field.name, dtype="float32", shape=shape)
 
     return Artifact(
         target=FOLDER,
@@ -130,8 +136,8 @@ def _artifact(build: Build, path: Path, ports: FunctionPorts, facts: Mapping[str
         precision=build.precision,
         file=describe_file(build.bundle, program),
         data=tuple(describe_file(build.bundle, file) for file in files if file != program),
-        inputs=(port(ports.input, ports.takes, 1),),
-        outputs=(port(ports.output, ports.gives, 4 if ports.stage == "upscale" else 1),),
+        inputs=(port(ports.reads, sides[0]),),
+        outputs=(port(ports.gives, sides[1]),),
         options=CoreAIFacts(function=ports.name, bundle_sha256=facts["bundle_sha256"]),
     )
 

@@ -12,16 +12,16 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.baked_transformer import (
     BakedPatchEmbed,
     JoinedAttention,
     MatMulLinear,
     Modulated,
 )
+from tinysr.export.model.rewrite import replace_modules
 from tinysr.export.model.typed import Typed
 from tinysr.models import HEAD_SIZE
-from tinysr.models.sharing import copy_tree
 from tinysr.models.transformer import NORM_EPS
 
 from .prepare import ShuffledTransformer
@@ -101,21 +101,23 @@ class AneTransformer(ShuffledTransformer):
         return x.reshape(-1, x.shape[1], self.grid, self.grid)
 
 
-def lay_out_for_ane(model: BakedTinySR) -> BakedTinySR:
+def lay_out_for_ane(model: Baked) -> Baked:
     """Lay out the transformer's tokens for the Neural Engine.
 
     Given: a prepared model (:func:`.prepare.prepare`).
     Result: the same function up to rounding. Modules keep their paths, by which plans know them.
     """
-    model = copy_tree(model)
-    old = model.transformer
+    return replace_modules(model, ShuffledTransformer, _lay_out)
+
+
+def _lay_out(old: ShuffledTransformer) -> AneTransformer:
     for block in old.blocks:
         block.norm_attn, block.norm_ff = cast("Modulated", AneNorm()), cast("Modulated", AneNorm())
         block.attn = cast("JoinedAttention", AneAttention(cast(JoinedAttention, block.attn)))
         ff = block.ff
         ff.proj_in = cast(MatMulLinear, AneLinear(cast(MatMulLinear, ff.proj_in)))
         ff.proj_out = cast(MatMulLinear, AneLinear(cast(MatMulLinear, ff.proj_out)))
-    model.transformer = AneTransformer(
+    return AneTransformer(
         cast(BakedPatchEmbed, AnePatchEmbed(old.pos_embed)),
         old.blocks,
         cast(Modulated, AneNorm()),
@@ -123,7 +125,6 @@ def lay_out_for_ane(model: BakedTinySR) -> BakedTinySR:
         patch=old.patch,
         grid=old.grid,
     )
-    return model
 
 
 def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

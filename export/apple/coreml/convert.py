@@ -12,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.errors import BundleError
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.onnx.graph import example_input
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format
-from tinysr.manifest import Stage
+from tinysr.stages import WHOLE
 
 from ..ports import FunctionPorts
 from .compress import compress
 from .narrow import IMAGE, narrow_selector
+from .norms import carry_norms
 from .sizes import allow_any_size
 from .tools import coremltools, silence_coremltools
 from .unsupported import explain_failure
@@ -49,13 +50,13 @@ class Recipe:
     tiles: tuple[int, ...] = ()
     """Sides that ``upscale`` takes beside the tile, in low-resolution pixels."""
     windows: tuple[int, ...] = ()
-    """Sides of what the encoder takes, in low-resolution pixels, beside the tile; the decoder takes
-    their latents."""
+    """Sides that stages of windows take beside the tile, in low-resolution pixels."""
 
-    def list_further_sides(self, stage: Stage) -> tuple[int, ...]:
-        """Return the sides that a stage takes beside the tile, in low-resolution pixels."""
-        own = {"upscale": self.tiles, "encoder": self.windows, "decoder": self.windows}
-        return own.get(stage, ())
+    def list_further_sides(self, ports: FunctionPorts) -> tuple[int, ...]:
+        """Return the sides that a function takes beside the tile, in low-resolution pixels."""
+        if ports.free:
+            return self.windows
+        return self.tiles if ports.stage == WHOLE else ()
 
 
 class _Image(nn.Module):
@@ -69,29 +70,26 @@ class _Image(nn.Module):
 class _Function(nn.Module):
     """A stage as a function of the package. Modules keep their paths, by which plans know them."""
 
-    def __init__(self, model: BakedTinySR, ports: FunctionPorts) -> None:
+    def __init__(self, model: Baked, ports: FunctionPorts) -> None:
         super().__init__()
         self.ports = ports
-        for name in ("encoder", "transformer", "decoder"):
-            if ports.stage in (name, "upscale"):
-                self.add_module(name, model.get_submodule(name))
-        self.add_module(IMAGE, _Image() if ports.gives == "image" else nn.Identity())
+        names = model.chain.names
+        self.stages = names if ports.stage not in names else (ports.stage,)
+        for name in self.stages:
+            self.add_module(name, model.get_submodule(name))
+        self.add_module(IMAGE, _Image() if ports.gives_image else nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the function's input to its output."""
-        y: Tensor
-        if self.ports.takes == "image":
+        if self.ports.takes_image:
             x = x * (1 / WHITE)  # here, and not by the image's own scale, which stays fp32
-        if self.ports.stage == "upscale":
-            z = self.get_submodule("encoder")(x)
-            y = self.get_submodule("decoder")(z - self.get_submodule("transformer")(z))
-        else:
-            y = self.get_submodule(self.ports.stage)(x)
-        image: Tensor = self.get_submodule(IMAGE)(y)
+        for name in self.stages:
+            x = self.get_submodule(name)(x)
+        image: Tensor = self.get_submodule(IMAGE)(x)
         return image
 
 
-def convert_stage(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> Any:
+def convert_stage(model: Baked, ports: FunctionPorts, recipe: Recipe) -> Any:
     """Convert a stage.
 
     Args:
@@ -108,7 +106,7 @@ def convert_stage(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> A
         CalibrationError: the plan is not this model's.
     """
     ct = coremltools()
-    if ports.stage == "upscale" and recipe.tiles:
+    if ports.stage == WHOLE and recipe.tiles:
         model = allow_any_size(model)
     function = _Function(model, ports).eval()
     example = example_input(model, ports.stage, recipe.tile, 1)
@@ -118,7 +116,7 @@ def convert_stage(model: BakedTinySR, ports: FunctionPorts, recipe: Recipe) -> A
     if recipe.plan is not None:
         selector = narrow_selector(function, model, recipe.plan)
         precision = ct.transform.FP16ComputePrecision(op_selector=selector)
-    with silence_coremltools():
+    with silence_coremltools(), carry_norms():
         try:
             result = ct.convert(
                 traced,
@@ -150,19 +148,19 @@ def _refuse_full_disk(function: str, error: Exception) -> None:
 
 
 def _input(ct: Any, ports: FunctionPorts, shape: tuple[int, ...], recipe: Recipe) -> Any:
-    further = recipe.list_further_sides(ports.stage)
+    further = recipe.list_further_sides(ports)
     if further:
         sides = (shape[2] * window // recipe.tile for window in (recipe.tile, *further))
         shape = ct.EnumeratedShapes(
             shapes=[(*shape[:2], side, side) for side in sides], default=shape
         )
-    if ports.takes == "latents":
+    if not ports.takes_image:
         return ct.TensorType(name=ports.input, shape=shape, dtype=np.float32)
     rgb = ct.colorlayout.RGB
     return ct.ImageType(name=ports.input, shape=shape, color_layout=rgb)
 
 
 def _output(ct: Any, ports: FunctionPorts) -> Any:
-    if ports.gives == "latents":
+    if not ports.gives_image:
         return ct.TensorType(name=ports.output, dtype=np.float32)
     return ct.ImageType(name=ports.output, color_layout=ct.colorlayout.RGB)

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from tinysr.export.model.typed import find_units
+from tinysr.export.model.typed import Wide, find_units
 from tinysr.export.plans.precision import PrecisionPlan
 
 __all__ = ["IMAGE", "list_traced_paths", "module_of", "narrow_selector"]
@@ -40,11 +40,14 @@ def narrow_selector(
         CalibrationError: the plan names modules that the model does not have.
     """
     known = find_units(function)
+    steps = {path for path, module in function.named_modules() if isinstance(module, Wide)}
     wide = plan.list_wide(find_units(model))
     paths = list_traced_paths(function)
 
     def narrow(op: Any) -> bool:
         unit = module_of(op, paths)
+        if unit in steps:
+            return False
         if unit in known:
             return unit not in wide
         return all(narrow(maker) for maker in _find_makers(op))

@@ -16,6 +16,7 @@ from tinysr.errors import BundleError, require
 from tinysr.export.files import describe_file
 from tinysr.manifest import FileEntry
 from tinysr.runtime.mil import model_file
+from tinysr.stages import IMAGE, RESULT
 
 from .tools import EXTRA, coremltools, silence_coremltools
 
@@ -24,16 +25,11 @@ __all__ = ["AUTHOR", "add_hash", "describe", "find_licence", "package_files", "s
 AUTHOR = "TinySR"
 
 _DESCRIPTION = (
-    "Enlarges a photo four times: one tile of {tile} by {tile} pixels becomes {large} by {large}. "
-    "Computes in {precision}."
+    "Enlarges a photo {scale} times: one tile of {tile} by {tile} pixels becomes {large} by "
+    "{large}. Computes in {precision}."
 )
-_PORTS = {
-    "image": "A tile of RGB pixels.",
-    "upscaled": "The tile, four times as wide and high, in RGB.",
-    "latents": "What the encoder makes of an image, at half its size. The decoder takes latents "
-    "less their velocity.",
-    "velocity": "To be subtracted from the latents.",
-}
+_PORTS = {IMAGE: "A tile of RGB pixels.", RESULT: "The tile, larger, in RGB."}
+_INNER = "What one stage gives, and the next one takes."
 _OURS = "Apache-2.0"
 _THEIRS = (
     "That of the checkpoint '{name}'. Weights that derive from Stable Diffusion 3 carry its "
@@ -115,13 +111,13 @@ def describe(
     own.license = find_licence(facts)
     own.versionString = importlib.metadata.version("tinysr")
     own.shortDescription = _DESCRIPTION.format(
-        tile=tile, large=tile * scale, precision=facts["precision"]
+        scale=scale, tile=tile, large=tile * scale, precision=facts["precision"]
     )
     own.userDefined.update(facts)
     own.userDefined.pop(_DAY, None)
     for part in (model.description, *model.description.functions):
         for port in (*part.input, *part.output):
-            port.shortDescription = _PORTS[port.name]
+            port.shortDescription = _PORTS.get(port.name, _INNER)
     for function, sides in (images or {}).items():
         parts = model.description.functions
         part = next((p for p in parts if p.name == function), model.description)

@@ -12,10 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.baked_transformer import BakedTransformer, MatMulLinear
-from tinysr.export.model.typed import BORDER, as_type
-from tinysr.models.sharing import copy_tree
+from tinysr.export.model.rewrite import replace_modules
 
 __all__ = ["ShuffledTransformer", "prepare"]
 
@@ -29,22 +28,25 @@ class ShuffledTransformer(BakedTransformer):
         for block in self.transformer_blocks:
             x = block(x)
         v = self.channels_first(self.proj_out(self.norm_out(x)))
-        return as_type(F.pixel_shuffle(v, self.patch), BORDER)
+        restored: Tensor = self.step(z, F.pixel_shuffle(v, self.patch))
+        return restored
 
     def channels_first(self, x: Tensor) -> Tensor:
         """Map tokens ``[N, L, dim]`` to ``[N, dim, h, w]``."""
         return x.transpose(1, 2).reshape(-1, x.shape[2], self.grid, self.grid)
 
 
-def prepare(model: BakedTinySR) -> BakedTinySR:
+def prepare(model: Baked) -> Baked:
     """Replace the unpatchify.
 
     Given: a fully baked model in fp32.
     Result: the same function up to rounding. Modules keep their paths, by which plans know them.
     """
-    model = copy_tree(model)
-    old = model.transformer
-    model.transformer = ShuffledTransformer(
+    return replace_modules(model, BakedTransformer, _shuffle_transformer)
+
+
+def _shuffle_transformer(old: BakedTransformer) -> ShuffledTransformer:
+    return ShuffledTransformer(
         old.pos_embed,
         old.blocks,
         old.norm_out,
@@ -52,7 +54,6 @@ def prepare(model: BakedTinySR) -> BakedTinySR:
         patch=old.patch,
         grid=old.grid,
     )
-    return model
 
 
 def _shuffle(linear: MatMulLinear, patch: int) -> MatMulLinear:

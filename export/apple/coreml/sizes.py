@@ -6,10 +6,10 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import BakedTinySR
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.baked_transformer import BakedPatchEmbed, MatMulLinear
-from tinysr.export.model.typed import BORDER, Typed, as_type
-from tinysr.models.sharing import copy_tree
+from tinysr.export.model.rewrite import replace_modules
+from tinysr.export.model.typed import Typed
 
 from .prepare import ShuffledTransformer
 
@@ -51,18 +51,21 @@ class AnySizeTransformer(ShuffledTransformer):
         rows, columns = z.shape[2] // self.patch, z.shape[3] // self.patch
         v = v if self.ane else v.transpose(1, 2)
         grid = v.reshape(1, v.shape[1], rows, columns)  # an open batch is not an image to Core ML
-        return as_type(nn.functional.pixel_shuffle(grid, self.patch), BORDER)
+        restored: Tensor = self.step(z, nn.functional.pixel_shuffle(grid, self.patch))
+        return restored
 
 
-def allow_any_size(model: BakedTinySR) -> BakedTinySR:
+def allow_any_size(model: Baked) -> Baked:
     """Let a prepared model take every tile that is not larger than its own.
 
     Given: a model of :func:`.prepare.prepare`, perhaps in the Neural Engine's layout.
     Result: the same function. On smaller tiles it computes what a model baked for them does.
     Modules keep their paths, by which plans know them.
     """
-    model = copy_tree(model)
-    old = model.transformer
+    return replace_modules(model, ShuffledTransformer, _open_sizes)
+
+
+def _open_sizes(old: ShuffledTransformer) -> AnySizeTransformer:
     embed = old.pos_embed
     ane = embed.positions.ndim == 4
     flat = embed.positions.flatten(2) if ane else embed.positions.transpose(1, 2)
@@ -76,5 +79,4 @@ def allow_any_size(model: BakedTinySR) -> BakedTinySR:
         grid=old.grid,
     )
     new.ane = ane
-    model.transformer = new
-    return model
+    return new

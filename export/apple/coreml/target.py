@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.export.model.integers import find_layers
 from tinysr.export.options import Finish, TargetSettings
@@ -14,10 +15,10 @@ from tinysr.export.plans.quantization import Format, QuantizationPlan
 from tinysr.export.target import Build, Target
 from tinysr.facts import CoreMLFacts
 from tinysr.manifest import Artifact, Port
-from tinysr.models import SCALE
+from tinysr.stages import Field
 
 from ..documents import add_mobile_documents
-from ..ports import FUNCTIONS, FunctionPorts, package_name
+from ..ports import FunctionPorts, list_functions, package_name
 from .ane import lay_out_for_ane
 from .compress import COMPRESSED, PALETTES_SINCE
 from .convert import Recipe, convert_stage
@@ -75,7 +76,7 @@ def _build(build: Build) -> Finish:
         return tuple
     own = _options(build.options.settings)
     own.check_tiles(build.options.tile)
-    functions = _functions(own)
+    functions = _functions(own, build.baked.chain)
     recipe = _recipe(build)
     models = {}
     model = prepare(build.baked)
@@ -89,15 +90,16 @@ def _build(build: Build) -> Finish:
     build.progress(f"writing {path.name}")
     save(models, path)
     facts = _facts(build, recipe)
-    describe(path, facts, _image_sides(functions, recipe))
+    describe(path, facts, _image_sides(functions, recipe, build.baked.chain.scale))
     artifacts = tuple(_artifact(build, path, ports, recipe, facts) for ports in functions)
     return lambda: artifacts
 
 
-def _functions(options: CoreMLOptions) -> tuple[FunctionPorts, ...]:
+def _functions(options: CoreMLOptions, chain: Chain) -> tuple[FunctionPorts, ...]:
     systems = _systems()
     several = systems[options.system] >= systems[_FUNCTIONS_SINCE]
-    return FUNCTIONS if several else FUNCTIONS[:1]
+    functions = list_functions(chain)
+    return functions if several else functions[:1]
 
 
 def _recipe(build: Build) -> Recipe:
@@ -114,7 +116,7 @@ def _recipe(build: Build) -> Recipe:
         plan=plan if build.precision != "fp32" and isinstance(plan, PrecisionPlan) else None,
         formats=_formats(build),
         tiles=_options(options.settings).tiles,
-        windows=window_sides(build.baked, options.tile),
+        windows=window_sides(build.baked.chain, options.tile),
     )
 
 
@@ -149,14 +151,13 @@ def _facts(build: Build, recipe: Recipe) -> dict[str, str]:
 
 
 def _image_sides(
-    functions: tuple[FunctionPorts, ...], recipe: Recipe
+    functions: tuple[FunctionPorts, ...], recipe: Recipe, scale: int
 ) -> dict[str, tuple[int, ...]]:
     """Return the sides of the images that functions give, of those that choose from sizes."""
-    giving = (ports for ports in functions if ports.gives == "image")
     return {
-        ports.name: tuple(SCALE * side for side in (recipe.tile, *further))
-        for ports in giving
-        if (further := recipe.list_further_sides(ports.stage))
+        ports.name: tuple(scale * side for side in (recipe.tile, *further))
+        for ports in functions
+        if ports.gives_image and (further := recipe.list_further_sides(ports))
     }
 
 
@@ -169,12 +170,11 @@ def _artifact(
 ) -> Artifact:
     file, others = package_files(build.bundle, path)
     own = _options(build.options.settings)
-    several = len(_functions(own)) > 1
-    further = recipe.list_further_sides(ports.stage)
+    chain = build.baked.chain
+    several = len(_functions(own, chain)) > 1
+    further = recipe.list_further_sides(ports)
     sides = (recipe.tile, *further) if further else ()
-    whole = ports.stage == "upscale"
-    channels = build.baked.transformer.pos_embed.proj.in_channels
-    into, out = _shapes(ports, build.options.tile, channels, free=bool(further))
+    into, out = _shapes(chain, ports, build.options.tile, free=bool(further))
     return Artifact(
         target=FOLDER,
         stage=ports.stage,
@@ -188,9 +188,9 @@ def _artifact(
             function=ports.name if several else "main",
             minimum_deployment_target=recipe.system,
             bundle_sha256=facts["bundle_sha256"],
-            clamped=ports.gives == "image",
-            tiles=sides if whole else (),
-            windows=() if whole else sides,
+            clamped=ports.gives_image,
+            tiles=() if ports.free else sides,
+            windows=sides if ports.free else (),
         ),
     )
 
@@ -199,16 +199,15 @@ PortShape = tuple[int | str, ...]
 
 
 def _shapes(
-    ports: FunctionPorts, tile: int, channels: int, *, free: bool
+    chain: Chain, ports: FunctionPorts, tile: int, *, free: bool
 ) -> tuple[PortShape, PortShape]:
     """Return the shapes of a function's input and output, sides by name where there is a choice."""
+    into, out = chain.sides(ports.stage, tile)
 
-    def shape(kind: str, large: int) -> PortShape:
-        if kind == "latents":
-            return (1, channels, "h", "w") if free else (1, channels, tile // 2, tile // 2)
-        return (1, 3, "H", "W") if free else (1, 3, tile * large, tile * large)
+    def shape(field: Field, side: int) -> PortShape:
+        return (1, field.channels, *(("H", "W") if free else (side, side)))
 
-    return shape(ports.takes, 1), shape(ports.gives, SCALE)
+    return shape(ports.reads, into), shape(ports.gives, out)
 
 
 COREML = Target(

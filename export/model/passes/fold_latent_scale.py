@@ -24,7 +24,7 @@ def fold_latent_scale(model: BakedTinySR) -> BakedTinySR:
     patch embedding s·c, ``proj_out`` 1/(s·c), and the decoder's first convolution c.
 
     Given: an encoder and a decoder with their gains, and the clamp's limit.
-    Result: the same image; latents and velocities are the eager model's times ``latent_scale``.
+    Result: the same image; latents are the eager model's times the units that the chain now says.
     """
     model = copy_tree(model)
     factor, limit = require_constant(model.encoder.gain), require_constant(model.decoder.limit)
@@ -35,7 +35,7 @@ def fold_latent_scale(model: BakedTinySR) -> BakedTinySR:
     stream.proj_out = _scale_linear(stream.proj_out, 1 / unit)
     _replace_conv(model.decoder.layers, 0, limit, shift=False)
     model.encoder.gain = model.decoder.gain = model.decoder.limit = None
-    model.latent_scale = 1 / unit
+    model.chain = model.chain.with_units({"latents": 1 / unit, "restored": 1 / unit})
     return model
 
 

@@ -49,6 +49,7 @@ def freeze_conditioning(model: TinySR, tile: int) -> BakedTinySR:
     )
     factor = config.vae.scaling_factor
     return BakedTinySR(
+        model.chain(tile),
         BakedEncoder(InterpolatedResize(), model.encoder.layers, gain=factor),
         transformer,
         BakedDecoder(model.decoder.layers, gain=factor),

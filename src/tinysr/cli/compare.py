@@ -60,7 +60,9 @@ def compare(
         backend = choose_backends(opened, ["onnxruntime"])[0]
         loaded = load_source(opened.manifest.source, model)
         references = compute_references(loaded.model, suite(tile), tell)
-        photos = [(photo.low.pixels, photo.high) for photo in degrade_photos(tile)]
+        scale = opened.manifest.chain.scale
+        pairs = degrade_photos(tile, scale=scale)
+        photos = [(photo.low.pixels, photo.high) for photo in pairs]
         found = compare_bundle(opened, backend, references, photos, repeats=repeats, progress=tell)
     if output is not None:
         _write(output, found)

@@ -34,7 +34,8 @@ class ExportFlags:
     model: Annotated[
         str,
         typer.Argument(
-            help="A preset, a checkpoint's folder or .safetensors file; or a bundle, to which "
+            help="A preset, a checkpoint's folder or .safetensors file, or the .toml file of a "
+            "network of your own; or a bundle, to which "
             "targets are added that are built from its graphs."
         ),
     ] = "tinysr-nano"
@@ -71,6 +72,12 @@ class ExportFlags:
             help="Layers to keep of a full SD3 checkpoint, such as 0,2,5.  [default: all]"
         ),
     ] = None
+    trust_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-code", help="Let a network's Python function or .pt2 file run its code."
+        ),
+    ] = False
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a bundle that is there.")
     ] = False
@@ -113,6 +120,7 @@ def export(
     from tinysr.export import ExportOptions
     from tinysr.export.plans.files import load_any_plan
     from tinysr.export.plans.precision import PrecisionPlan
+    from tinysr.models.family import ReadOptions
     from tinysr.workflows.export import export_gated
 
     plans = [load_any_plan(path) for path in flags.plan or ()]
@@ -131,7 +139,7 @@ def export(
             flags.model,
             flags.output or Path("bundles") / Path(flags.model).stem,
             options,
-            layers=_layers(flags.layers),
+            reading=ReadOptions(layers=_layers(flags.layers), trust=flags.trust_code),
             gate=flags.gate,
             overwrite=flags.overwrite,
             progress=tell,

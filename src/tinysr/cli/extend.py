@@ -32,7 +32,7 @@ def refuse_model_options(context: typer.Context, folder: Path) -> None:
 
     manifest = read_manifest(folder)
     plans = [*(["fp16"] if manifest.precision_plan else []), *manifest.quantization_plans]
-    sizes = {a.inputs[0].shape[0] for a in manifest.artifacts if a.stage == "transformer"}
+    sizes = {a.inputs[0].shape[0] for a in manifest.artifacts if manifest.chain.is_fixed(a.stage)}
     batches = {str(size) if isinstance(size, int) else "any size" for size in sizes}
     layers = manifest.source.layers
     values = {

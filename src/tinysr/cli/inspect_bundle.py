@@ -62,12 +62,12 @@ def print_bundle(report: dict[str, Any]) -> None:
     source, bake, host = report["source"], report["bake"], report["host"]
     trained = "trained weights" if source["trained"] else "seeded weights"
     lines = {
-        "bundle": f"{report['name']}, {report['family']}, ×{report['scale']}",
+        "bundle": f"{report['name']}, {report['family']}, ×{report['chain']['scale']}",
         "source": f"{source['kind']} {source['name']}, {trained}",
         "sha256": source["sha256"],
         "bake": f"baked against eager {bake['difference']:.1e}, allowed {bake['tolerance']:.0e}",
-        "tiles": f"{report['tile']} pixels, {report['overlap']} latent pixels of overlap, "
-        f"halo {report['halo']['encoder']} pixels and {report['halo']['decoder']} latent pixels",
+        "tile": f"{report['tile']} pixels",
+        "stages": "; ".join(_describe_stage(stage) for stage in report["chain"]["stages"]),
         "made on": f"{host['system']} {host['machine']}, Python {host['python']}",
         "made with": ", ".join(f"{name} {version}" for name, version in report["tools"].items()),
     }
@@ -76,6 +76,13 @@ def print_bundle(report: dict[str, Any]) -> None:
     for table in (_artifact_table(report["artifacts"]), _file_table(_files(report))):
         output.line()
         output.table(table)
+
+
+def _describe_stage(stage: dict[str, Any]) -> str:
+    division = dict(stage["division"])
+    kind = division.pop("kind")
+    sizes = ", ".join(f"{name.replace('_', ' ')} {cells}" for name, cells in division.items())
+    return f"{stage['name']} in {kind} ({sizes} cells)" if kind != "whole" else stage["name"]
 
 
 def _artifact_table(artifacts: list[dict[str, Any]]) -> Table:

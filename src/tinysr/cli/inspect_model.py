@@ -9,7 +9,7 @@ from tinysr.errors import require
 from tinysr.terminal import Column, Output, Table, style_text
 
 if TYPE_CHECKING:
-    from tinysr.models import ModelConfig
+    from tinysr.models import ModelConfig, OneStepModel, TinySR
 
 __all__ = ["FORMS", "MACS", "cost_table", "model_report", "print_model"]
 
@@ -40,55 +40,57 @@ def model_report(target: str) -> dict[str, Any]:
     """
     require("torch", extra="models")
     require("onnx", extra="export")
-    from tinysr.models import PRESETS, UNTRAINED, load_checkpoint
+    from tinysr.models import find_preset, load_checkpoint
 
-    if target in PRESETS:
-        config = PRESETS[target]
-        facts = {"layout": "preset", "name": target, "trained": target not in UNTRAINED}
+    if (family := find_preset(target)) is not None:
+        model = family.make_meta(target)
+        trained = target not in family.untrained
+        facts = {"layout": "preset", "name": target, "trained": trained}
     else:
         loaded = load_checkpoint(target)
-        config, source = loaded.model.config, loaded.source
+        source = loaded.source
         facts = {"layout": source.kind, **source.model_dump(mode="json", exclude={"kind"})}
-    return {"kind": "model", **facts, "config": config.to_dict(), **_costs(config)}
+        model = loaded.model.to("meta")
+    return {"kind": "model", **facts, "config": model.facts, **_costs(model)}
 
 
-def _costs(config: ModelConfig) -> dict[str, Any]:
+def _costs(model: OneStepModel) -> dict[str, Any]:
     """Count all forms of a model, from modules without memory."""
     from tinysr.export import bake
-    from tinysr.models.accounting import Cost, count_eager_costs, count_stage_costs, meta_model
+    from tinysr.models import TinySR
+    from tinysr.models.accounting import Cost, count_eager_costs, count_stage_costs
 
-    side = _side(config)
-    model = meta_model(config)
-    eager = count_eager_costs(model, side)
-    baked = bake(model, side)
-    folded = count_stage_costs(
-        baked.encoder, baked.transformer, baked.decoder, config=config, side=side
-    )
+    side = _side(model.config) if isinstance(model, TinySR) else SIDE
+    chain = model.chain(side)
+    if isinstance(model, TinySR):
+        eager = count_eager_costs(model, side)
+    else:
+        eager = count_stage_costs(chain, model.get_submodule, side)
+    folded = count_stage_costs(chain, bake(model, side).get_submodule, side)
     nothing = Cost(parameters=0, macs=0)
     whole, after = sum(eager.values(), nothing), sum(folded.values(), nothing)
-    totals = {
-        "eager": whole,
-        "unconditioned": whole - eager["conditioning"],
-        "baked": after + Cost(parameters=_count_kept(config, side), macs=0),
-        "folded": after,
-    }
+    totals = {"eager": whole, "folded": after}
+    if isinstance(model, TinySR):
+        totals["unconditioned"] = whole - eager["conditioning"]
+        kept = Cost(parameters=_count_kept(model, side), macs=0)
+        totals["baked"] = after + kept
     return {
         "image_side": side,
+        "scale": chain.scale,
         "stages": {
             stage: {"eager": asdict(cost), "folded": asdict(folded.get(stage, nothing))}
             for stage, cost in eager.items()
         },
-        "totals": {form: asdict(cost) for form, cost in totals.items()},
+        "totals": {form: asdict(totals[form]) for form in FORMS if form in totals},
     }
 
 
-def _count_kept(config: ModelConfig, side: int) -> int:
+def _count_kept(model: TinySR, side: int) -> int:
     """Count the scales and shifts that are left when only the gates are folded."""
     from tinysr.export.model.baked_transformer import Modulated
     from tinysr.export.model.passes import fold_gates, freeze_conditioning
-    from tinysr.models.accounting import meta_model
 
-    frozen = fold_gates(freeze_conditioning(meta_model(config), side))
+    frozen = fold_gates(freeze_conditioning(model, side))
     norms = [module for module in frozen.modules() if isinstance(module, Modulated)]
     return sum(buffer.numel() for norm in norms for buffer in norm.buffers())
 
@@ -106,13 +108,9 @@ def print_model(report: dict[str, Any]) -> None:
     """Print the report for people."""
     output = Output()
     trained = "trained weights" if report["trained"] else "seeded weights, not trained"
-    vae, transformer = report["config"]["vae"], report["config"]["transformer"]
     lines = {
         "model": f"{report['name']} ({report['layout']}), {trained}",
-        "sizes": f"transformer {transformer['depth']} blocks × {transformer['heads']} heads, "
-        f"autoencoder width {vae['width']}, {vae['latent_channels']} latent channels",
-        "encoder": "separable" if vae["separable_encoder"] else "standard",
-        "decoder": "separable" if vae["separable_decoder"] else "standard",
+        **_describe_sizes(report["config"]),
     }
     for name in ("sha256", "lora_sha256"):
         if report.get(name):
@@ -122,19 +120,35 @@ def print_model(report: dict[str, Any]) -> None:
     output.line()
     output.table(_table(report))
     output.line()
-    for form, meaning in FORMS.items():
+    for form in report["totals"]:
+        meaning = FORMS[form]
         output.line(style_text(f"{form:>13}", "bold"), f"  {meaning}")
     output.line(style_text(MACS, "dim"))
 
 
+def _describe_sizes(config: dict[str, Any]) -> dict[str, str]:
+    """Return lines on the sizes of a model, by their titles."""
+    if "transformer" not in config:
+        sizes = (f"{name.replace('_', ' ')} {value}" for name, value in config.items())
+        return {"sizes": ", ".join(sizes)}
+    vae, transformer = config["vae"], config["transformer"]
+    return {
+        "sizes": f"transformer {transformer['depth']} blocks × {transformer['heads']} heads, "
+        f"autoencoder width {vae['width']}, {vae['latent_channels']} latent channels",
+        "encoder": "separable" if vae["separable_encoder"] else "standard",
+        "decoder": "separable" if vae["separable_decoder"] else "standard",
+    }
+
+
 def _table(report: dict[str, Any]) -> Table:
     side = report["image_side"]
-    table = cost_table(f"Costs for {side}×{side} → {4 * side}×{4 * side}", "part")
+    large = report["scale"] * side
+    table = cost_table(f"Costs for {side}×{side} → {large}×{large}", "part")
     for form in ("eager", "folded"):
         for stage, costs in report["stages"].items():
             if costs[form]["parameters"]:
                 table.add(f"{stage}, {form}", *_numbers(costs[form]))
-    for form in FORMS:
+    for form in report["totals"]:
         table.add(style_text(f"whole, {form}", "bold"), *_numbers(report["totals"][form]))
     return table
 

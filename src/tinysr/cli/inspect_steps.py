@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from tinysr.errors import UnsupportedError
 from tinysr.terminal import Output, style_text
 
 from .inspect_model import MACS, cost_table, model_report
@@ -40,6 +41,11 @@ def steps_report(target: str) -> dict[str, Any]:
         MissingBackendError: torch or onnx is not installed.
     """
     report = model_report(target)
+    if report["config"]["family"] != "tinysr":
+        raise UnsupportedError(
+            f"--steps shows the steps of TinySR's recipe, and {report['name']} is of the family "
+            f"{report['config']['family']}: leave it out"
+        )
     from tinysr.models import SCALE, ModelConfig
     from tinysr.models.accounting import Cost
     from tinysr.models.text_stream import TEXT_TOKENS, count_text_stream

@@ -64,15 +64,20 @@ class UpscaleFlags:
         str | None, typer.Option(help="The backend's device library: cpu, cuda, tensorrt.")
     ] = None
     model: Annotated[Path | None, typer.Option(help="A checkpoint, for the backend eager.")] = None
-    color: Annotated[str, typer.Option(help="The colour fix: adain, wavelet or none.")] = "adain"
+    color: Annotated[
+        str | None,
+        typer.Option(
+            help="The colour fix: adain, wavelet or none.  [default: the model's own, mostly adain]"
+        ),
+    ] = None
     scale: Annotated[
-        float,
+        float | None,
         number_option(
             kind=SCALE,
-            text="Output side over input side. The network enlarges four times; for any other "
-            "scale its result is resampled.",
+            text="Output side over input side. For any other than the network's own, which mostly "
+            "is 4, its result is resampled.",
         ),
-    ] = 4.0
+    ] = None
     file_format: Annotated[
         str | None,
         typer.Option(
@@ -132,10 +137,10 @@ class UpscaleFlags:
 
 @with_options
 def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
-    """Upscale images four times, or by any other factor."""
+    """Upscale images by the network's own factor, which mostly is four, or by any other."""
     from tinysr.runtime import Upscaler
     from tinysr.runtime.background import parse_colour
-    from tinysr.runtime.default_bundle import find_bundle
+    from tinysr.runtime.default_bundle import find_bundle, find_scale
     from tinysr.runtime.folder import FolderSettings, plan_work, run_jobs
 
     from .upscale_report import UpscaleReport
@@ -150,19 +155,10 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
         flags.inputs,
         flags.output,
         file_format=flags.file_format,
-        scale=flags.scale,
+        scale=flags.scale or find_scale(flags.bundle),
         all_pages=page == ALL_PAGES,
     )
     _check_first(work, overwrite=flags.overwrite, as_json=flags.as_json)
-    settings = FolderSettings(
-        color=flags.color,
-        provider=flags.provider,
-        overwrite=flags.overwrite,
-        background=behind,
-        page=page if isinstance(page, int) else None,
-        alpha_is_data=flags.alpha_is_data,
-        take_damaged=flags.take_damaged,
-    )
     with Upscaler(
         find_bundle(flags.bundle),
         backend=flags.backend,
@@ -174,7 +170,16 @@ def upscale(context: typer.Context, flags: UpscaleFlags) -> None:
         max_megapixels=flags.max_megapixels,
         memory_mb=flags.memory,
     ) as upscaler:
-        report = UpscaleReport(work, upscaler, color=flags.color, as_json=flags.as_json)
+        settings = FolderSettings(
+            color=upscaler.color,
+            provider=flags.provider,
+            overwrite=flags.overwrite,
+            background=behind,
+            page=page if isinstance(page, int) else None,
+            alpha_is_data=flags.alpha_is_data,
+            take_damaged=flags.take_damaged,
+        )
+        report = UpscaleReport(work, upscaler, color=upscaler.color, as_json=flags.as_json)
         try:
             with report:
                 run_jobs(upscaler, work.jobs, settings, report)

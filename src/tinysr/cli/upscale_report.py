@@ -89,8 +89,10 @@ class UpscaleReport:
             self._bars.print(f"{self._summary()}; {waiting} not begun or not finished{again}")
         elif not self._as_json:
             self._say(self._summary())
-            if self._upscaler.scale != self._upscaler.bundle.manifest.scale:
-                self._say(f"scale ×{self._upscaler.scale:g}: the network's ×4 results, resampled")
+            own = self._upscaler.bundle.manifest.chain.scale
+            if self._upscaler.scale != own:
+                scale = f"scale ×{self._upscaler.scale:g}"
+                self._say(f"{scale}: the network's ×{own} results, resampled")
             if self._work.left_out:
                 self._say(f"left out: {describe_left_out(self._work.left_out)}")
             self._say(f"bundle {self._upscaler.bundle.folder}")

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from tinysr.chain import Chain
 from tinysr.models.config import SCALE, ModelConfig
 from tinysr.models.tinysr import TinySR
 from tinysr.models.transformer import Modulation
@@ -89,21 +90,23 @@ def _convolution_flops(
     return 0 if list(weight) == _RESIZE else 2 * prod(out_shape) * prod(weight[1:])
 
 
-def count_stage_costs(
-    encoder: nn.Module,
-    transformer: nn.Module,
-    decoder: nn.Module,
-    *,
-    config: ModelConfig,
-    side: int,
-) -> dict[str, Cost]:
-    """Count three stages that take nothing but the image or latents, for an image ``side``²."""
-    lr, z = _inputs(config, side, next(encoder.parameters()).device)
-    return {
-        "encoder": count_cost(encoder, encoder, lr),
-        "transformer": count_cost(transformer, transformer, z),
-        "decoder": count_cost(decoder, decoder, z),
-    }
+def count_stage_costs(chain: Chain, run: Callable[[str], nn.Module], side: int) -> dict[str, Cost]:
+    """Count the stages of a model for an image ``side``², by their names.
+
+    Args:
+        chain: the model's.
+        run: returns a stage's module by its name, such as ``model.get_submodule``; all of them
+            take nothing but what the stage reads.
+        side: in pixels, a tile where stages take no other.
+    """
+    found = {}
+    for name in chain.names:
+        module = run(name)
+        device = next(module.parameters()).device
+        length, channels = chain.sides(name, side)[0], chain.ends(name)[0].channels
+        given = torch.empty(1, channels, length, length, device=device)
+        found[name] = count_cost(module, module, given)
+    return found
 
 
 def count_eager_costs(model: TinySR, side: int) -> dict[str, Cost]:

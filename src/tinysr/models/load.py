@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.manifest import Source
-from tinysr.models.checkpoints import Checkpoint, assemble, detect, tensors_sha256
-from tinysr.models.checkpoints.single_file import SINGLE_FILE
+from tinysr.models.checkpoints import tensors_sha256
 from tinysr.models.checkpoints.tsd_sr import is_tsd_sr, read_tsd_sr
+from tinysr.models.families.registry import detect, find_preset
+from tinysr.models.family import OneStepModel, ReadOptions
 from tinysr.models.one_step import OneStep
-from tinysr.models.presets import PRESETS, UNTRAINED
-from tinysr.models.seeded import seed_model
 from tinysr.models.tinysr import TinySR
 
 __all__ = ["Loaded", "load", "load_checkpoint", "load_teacher"]
@@ -26,13 +24,27 @@ __all__ = ["Loaded", "load", "load_checkpoint", "load_teacher"]
 class Loaded:
     """A model and where it came from."""
 
-    model: TinySR
+    model: OneStepModel
     """Model in eval mode, fp32, no gradients."""
     source: Source
 
+    @property
+    def tinysr(self) -> TinySR:
+        """The model of what only TinySR has: training, and pruning.
+
+        Raises:
+            UnsupportedError: it is of another family.
+        """
+        if not isinstance(self.model, TinySR):
+            raise UnsupportedError(
+                f"{self.source.name}: expected a TinySR model, found one of the family "
+                f"{self.model.facts['family']}: it can be exported, not trained"
+            )
+        return self.model
+
 
 def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> TinySR:
-    """Return a preset's or a checkpoint's model: eval mode, fp32, no gradients.
+    """Return a TinySR model of a preset or a checkpoint: eval mode, fp32, no gradients.
 
     Args:
         name_or_folder: a preset, or the path of a checkpoint's folder or .safetensors file.
@@ -42,7 +54,7 @@ def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> 
         UnsupportedError: there is no such preset or path, or layers can't be chosen here.
         CheckpointError: the checkpoint can't be used; the message names what is wrong.
     """
-    return _open(name_or_folder, layers).model
+    return load_checkpoint(name_or_folder, layers=layers).tinysr
 
 
 def load_teacher(name_or_folder: str | Path) -> OneStep:
@@ -54,20 +66,33 @@ def load_teacher(name_or_folder: str | Path) -> OneStep:
     """
     path = Path(name_or_folder)
     with _report_unreachable(path):
-        if str(name_or_folder) not in PRESETS and is_tsd_sr(path):
+        if find_preset(str(name_or_folder)) is None and is_tsd_sr(path):
             return read_tsd_sr(path)
     return load(name_or_folder)
 
 
-def load_checkpoint(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> Loaded:
-    """Return what :func:`load` does, and the source that a manifest records."""
-    opened = _open(name_or_folder, layers)
+def load_checkpoint(
+    name_or_folder: str | Path, *, layers: Sequence[int] | None = None, trust: bool = False
+) -> Loaded:
+    """Return a model of any family, and the source that a manifest records.
+
+    Args:
+        name_or_folder: a preset, or the path of a checkpoint.
+        layers: the transformer layers to keep of a full SD3 checkpoint; all if None.
+        trust: whether a file may be opened that can run any code.
+
+    Raises:
+        UnsupportedError: there is no such preset or path, or an option has no effect here.
+        CheckpointError: the checkpoint can't be used; the message names what is wrong.
+    """
+    kept = None if layers is None else tuple(layers)
+    opened = _open(name_or_folder, ReadOptions(layers=kept, trust=trust))
     source = Source(
         kind=opened.kind,
         name=opened.name,
-        sha256=tensors_sha256(opened.model.state_dict()),
+        sha256=opened.model.sha256 or tensors_sha256(opened.model.state_dict()),
         lora_sha256=opened.lora_sha256,
-        layers=None if layers is None else tuple(layers),
+        layers=kept,
         trained=opened.trained,
     )
     return Loaded(model=opened.model, source=source)
@@ -77,35 +102,35 @@ def load_checkpoint(name_or_folder: str | Path, *, layers: Sequence[int] | None 
 class _Opened:
     """A source whose hash, which takes seconds at full size, is not computed yet."""
 
-    model: TinySR
+    model: OneStepModel
     kind: str
     name: str
     lora_sha256: str | None = None
     trained: bool = True
 
 
-def _open(name_or_folder: str | Path, layers: Sequence[int] | None) -> _Opened:
+def _open(name_or_folder: str | Path, options: ReadOptions) -> _Opened:
     name = str(name_or_folder)
-    if name not in PRESETS:
-        return _open_path(Path(name_or_folder), layers)
-    if layers is not None:
+    family = find_preset(name)
+    if family is None:
+        return _open_path(Path(name_or_folder), options)
+    if options.layers is not None:
         raise UnsupportedError(f"layers can't be chosen from the preset '{name}'")
-    if name in UNTRAINED:
-        return _Opened(model=seed_model(PRESETS[name]), kind="preset", name=name, trained=False)
-    return _open_packaged(name)
+    model, trained = family.load_preset(name), name not in family.untrained
+    return _Opened(model=model, kind="preset", name=name, trained=trained)
 
 
-def _open_path(path: Path, layers: Sequence[int] | None) -> _Opened:
+def _open_path(path: Path, options: ReadOptions) -> _Opened:
     with _report_unreachable(path):
         layout = detect(path)
-        checkpoint = layout.read(path, layers)
+        found = layout.read(path, options)
     # Not where a link leads: in the caches of other tools, that is named after a hash.
     own = path if path.name not in ("", "..") else paths.follow_links(path)
     return _Opened(
-        model=_assemble(checkpoint, path),
+        model=found.model,
         kind=layout.name,
         name=paths.show_name(own),
-        lora_sha256=checkpoint.lora_sha256,
+        lora_sha256=found.lora_sha256,
     )
 
 
@@ -121,20 +146,3 @@ def _report_unreachable(path: Path) -> Iterator[None]:
     except OSError as problem:
         where = problem.filename or path
         raise CheckpointError(f"{where}: can't be accessed: {paths.reason(problem)}") from problem
-
-
-def _open_packaged(name: str) -> _Opened:
-    packaged = resources.files("tinysr.models") / "weights" / f"{name}.safetensors"
-    if not packaged.is_file():
-        raise CheckpointError(
-            f"the weights of '{name}' are missing from this installation: install tinysr again"
-        )
-    with resources.as_file(packaged) as path:
-        checkpoint = SINGLE_FILE.read(path, None)
-        if checkpoint.config != PRESETS[name]:
-            raise CheckpointError(f"{path}: the packaged weights are not those of '{name}'")
-        return _Opened(model=_assemble(checkpoint, path), kind="preset", name=name)
-
-
-def _assemble(checkpoint: Checkpoint, path: Path) -> TinySR:
-    return assemble(checkpoint.config, checkpoint.tensors, path)

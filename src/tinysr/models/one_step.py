@@ -60,7 +60,10 @@ class OneStep(nn.Module, ABC):
             F.interpolate(lr, scale_factor=SCALE, mode="bicubic", align_corners=False)
         )
 
+    def restore(self, z: Tensor) -> Tensor:
+        """Map latents ``[N, C, h, w]`` to restored ones: z - v (paper section 3)."""
+        return z - self.predict(z)
+
     def forward(self, lr: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` in [0, 1] to ``[N, 3, 4H, 4W]``, unclamped; sides divide by 4."""
-        z = self.encode(lr)
-        return self.decode(z - self.predict(z))
+        return self.decode(self.restore(self.encode(lr)))

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from tinysr.chain import Chain
 from tinysr.models.config import ModelConfig
+from tinysr.models.family import OneStepModel
 from tinysr.models.one_step import OneStep
+from tinysr.models.receptive_field import find_chain
 from tinysr.models.transformer import Transformer
 from tinysr.models.vae import Decoder, Encoder
 
 __all__ = ["TinySR"]
 
 
-class TinySR(OneStep):
+class TinySR(OneStep, OneStepModel):
     """One-step super-resolution, as trained (paper section 3).
 
-    The model's three stages are :meth:`encode`, :meth:`predict` and :meth:`decode`; calling it
-    runs all of them. Latents z carry the VAE's scaling factor.
+    Its three stages encode the image, restore its latents and decode them; calling it runs all of
+    them. Latents z carry the VAE's scaling factor.
     """
 
     config: ModelConfig
@@ -45,3 +50,22 @@ class TinySR(OneStep):
         """Map z ``[N, C, h, w]`` to an image ``[N, 3, 8h, 8w]``, about [0, 1], unclamped."""
         image: Tensor = self.decoder(z / self.config.vae.scaling_factor)
         return (image + 1) / 2
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The config as plain JSON-ready data."""
+        return self.config.to_dict()
+
+    def chain(self, tile: int) -> Chain:
+        """Return the three stages for tiles of one size.
+
+        Raises:
+            UnsupportedError: the tile does not divide into tokens.
+        """
+        return find_chain(self.config, self.encoder, self.decoder, tile)
+
+    def run_stage(self, stage: str, x: Tensor) -> Tensor:
+        """Map what a stage reads ``[N, C, H, W]`` to what it gives."""
+        if stage == "encoder":
+            return self.encode(x)
+        return self.restore(x) if stage == "transformer" else self.decode(x)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tinysr.errors import BundleError
-from tinysr.manifest import Stage
+from tinysr.stages import StageName
 
 from .gates import departure
 from .hooks import module_outputs, trace
@@ -39,7 +39,7 @@ def bisect(
     graph: Path,
     baked: nn.Module,
     *,
-    stage: Stage,
+    stage: StageName,
     precision: str,
     image: str,
     inputs: Array,
@@ -63,7 +63,7 @@ def bisect(
         BundleError: the graph can't be read or run, or none of its values is a module's.
     """
     threshold = departure(precision)
-    module = baked if stage == "upscale" else baked.get_submodule(stage)
+    module = baked if stage not in dict(baked.named_children()) else baked.get_submodule(stage)
     values, port = graph_values(graph)
     sizes, last = trace(baked, module, inputs)
     shared = {name: size for name, size in sizes.items() if name in values}

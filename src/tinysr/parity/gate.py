@@ -135,7 +135,7 @@ def _bisect(
         stage=result.stage,
         precision=graph.precision,
         image=name,
-        inputs=reference.ends(result.stage, bundle.manifest.latent_scale)[0],
+        inputs=reference.ends(result.stage, bundle.manifest.chain)[0],
         label=graph.label,
     )
     return note_bisect(result, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tinysr.chain import Chain
 from tinysr.errors import CheckpointError
-from tinysr.manifest import Artifact, Manifest, Stage
-from tinysr.models import TinySR
+from tinysr.manifest import Artifact, Manifest
+from tinysr.models.family import OneStepModel
 from tinysr.progress import Progress
+from tinysr.stages import IMAGE, Field
 from tinysr.suite.images import SuiteImage
 
 __all__ = [
@@ -32,28 +34,20 @@ class Reference:
     """One image, and the eager model's value at every border between its stages, in fp32."""
 
     image: SuiteImage
-    z: Array
-    """The encoder's latents ``[C, t, t]``."""
-    v: Array
-    """The transformer's velocity at z, shaped as z."""
-    restored: Array
-    """z − v: what the decoder takes."""
-    upscaled: Array
-    """``[3, 4·tile, 4·tile]``, about [0, 1], not clamped."""
+    fields: Mapping[str, Array]
+    """Values of every field of the chain ``[C, H, W]``, by its name, in the model's own units."""
 
-    def ends(self, stage: Stage, latent_scale: float) -> tuple[Array, Array]:
-        """Return the input and the expected output of a stage's graph, both without batch.
+    def ends(self, graph: str, chain: Chain) -> tuple[Array, Array]:
+        """Return the input and the expected output of a graph, both without batch.
 
-        Every stage gets the eager model's own input, so that its error is its alone.
-        Latents come scaled, as the graphs take and give them.
+        Every stage gets the eager model's own input, so that its error is its alone. Values are in
+        the units of the chain, which are those of the graphs.
         """
-        scale = np.float32(latent_scale)
-        return {
-            "encoder": (self.image.pixels, self.z * scale),
-            "transformer": (self.z * scale, self.v * scale),
-            "decoder": (self.restored * scale, self.upscaled),
-            "upscale": (self.image.pixels, self.upscaled),
-        }[stage]
+        reads, gives = (self._take(field) for field in chain.ends(graph))
+        return reads, gives
+
+    def _take(self, field: Field) -> Array:
+        return self.fields[field.name] * np.float32(field.unit)
 
 
 def clamp_expected(artifact: Artifact, expected: Array) -> Array:
@@ -66,7 +60,7 @@ def clamp_expected(artifact: Artifact, expected: Array) -> Array:
 
 
 def compute_references(
-    model: TinySR, images: Iterable[SuiteImage], progress: Progress | None = None
+    model: OneStepModel, images: Iterable[SuiteImage], progress: Progress | None = None
 ) -> tuple[Reference, ...]:
     """Run the eager model once per image.
 
@@ -94,7 +88,7 @@ def list_further_sides(manifest: Manifest, artifacts: Iterable[Artifact]) -> tup
 
 
 def compute_further_references(
-    model: TinySR,
+    model: OneStepModel,
     manifest: Manifest,
     images: Callable[[int], Iterable[SuiteImage]],
     progress: Progress | None = None,
@@ -114,24 +108,20 @@ def compute_further_references(
     return {side: compute_references(model, images(side), progress) for side in sides}
 
 
-def _reference(model: TinySR, image: SuiteImage) -> Reference:
+def _reference(model: OneStepModel, image: SuiteImage) -> Reference:
+    chain = model.chain(image.pixels.shape[-1])
+    x = torch.from_numpy(image.pixels)[None]
+    fields: dict[str, Array] = {IMAGE: image.pixels}
     with torch.inference_mode():
-        z = model.encode(torch.from_numpy(image.pixels)[None])
-        v = model.predict(z)
-        restored = z - v
-        upscaled = model.decode(restored)
-    if not torch.isfinite(upscaled).all():
+        for stage in chain.stages:
+            x = model.run_stage(stage.name, x)
+            fields[stage.gives] = _array(x)
+    if not torch.isfinite(x).all():
         raise CheckpointError(
             f"the eager model gives NaN or infinity on the image '{image.name}': "
             "its weights can't be used"
         )
-    return Reference(
-        image=image,
-        z=_array(z),
-        v=_array(v),
-        restored=_array(restored),
-        upscaled=_array(upscaled),
-    )
+    return Reference(image=image, fields=fields)
 
 
 def _array(batch: torch.Tensor) -> Array:

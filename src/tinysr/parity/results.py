@@ -5,9 +5,10 @@ from __future__ import annotations
 import platform
 from typing import Literal
 
-from tinysr.manifest import Artifact, Host, Source, Stage, Verdict
+from tinysr.manifest import Artifact, Host, Source, Verdict
 from tinysr.metrics import Metrics
 from tinysr.records import StrictRecord
+from tinysr.stages import StageName
 from tinysr.versions import find_versions
 
 __all__ = [
@@ -65,7 +66,7 @@ class ArtifactResult(StrictRecord):
     """One artifact on one backend, over the whole suite."""
 
     target: str
-    stage: Stage
+    stage: StageName
     precision: str
     backend: str
     gate_db: float

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.manifest import Artifact, Port
-from tinysr.metrics import Metrics, measure
+from tinysr.metrics import Metrics
 from tinysr.progress import Progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
 
 from .gates import gate_db
+from .measures import gives_image, measure_graph
 from .pictures import Picture, make_picture
 from .reference import Reference, clamp_expected, list_further_sides
 from .results import (
@@ -29,12 +31,9 @@ from .results import (
 )
 from .seams import SeamReference, measure_seams
 
-__all__ = ["IMAGE_STAGES", "ParityRun", "run_artifact", "run_parity"]
+__all__ = ["ParityRun", "run_artifact", "run_parity"]
 
 Array = NDArray[np.floating[Any]]
-
-IMAGE_STAGES = ("decoder", "upscale")
-"""The stages whose output is an image in [0, 1]; the others give latents."""
 
 _DYNAMIC_BATCH = 2  # what a graph whose batch may vary is tried with, next to 1
 
@@ -119,14 +118,15 @@ def run_artifact(
 ) -> tuple[ArtifactResult, tuple[Picture, ...]]:
     """Run one artifact over the suite: its result, and its pictures when it makes images."""
     gate = gate_db(artifact.precision)
-    scale = bundle.manifest.latent_scale
-    shows = artifact.stage in IMAGE_STAGES
+    chain = bundle.manifest.chain
+    shows = gives_image(chain, artifact)
     images: list[ImageResult] = []
     pictures: list[Picture] = []
     with backend.open(bundle, artifact) as session:
-        for reference, found in _outputs(session, references, scale, progress):
-            expected = clamp_expected(artifact, reference.ends(artifact.stage, scale)[1])
-            metrics = measure(found, expected, images=shows)
+        for reference, found in _outputs(session, references, chain, progress):
+            given, expected = reference.ends(artifact.stage, chain)
+            expected = clamp_expected(artifact, expected)
+            metrics = measure_graph(found, expected, given, chain, artifact)
             images.append(_image_result(reference, metrics, gate))
             if shows:
                 pictures.append(make_picture(reference.image, expected, found))
@@ -180,7 +180,7 @@ def feed(port: Port, inputs: Sequence[Array]) -> dict[str, Array]:
 
 
 def _outputs(
-    session: Session, references: Sequence[Reference], scale: float, progress: Progress | None
+    session: Session, references: Sequence[Reference], chain: Chain, progress: Progress | None
 ) -> Iterator[tuple[Reference, Array]]:
     """Yield each reference with the session's output for it, in fp32, without batch."""
     artifact = session.artifact
@@ -189,7 +189,7 @@ def _outputs(
     for batch in _batches(references, source.shape[0]):
         if progress:
             progress(artifact.label, done, len(references))
-        inputs = [reference.ends(artifact.stage, scale)[0] for reference in batch]
+        inputs = [reference.ends(artifact.stage, chain)[0] for reference in batch]
         found = session.run(feed(source, inputs))[sink.name].astype(np.float32)
         if len(found) != len(batch):
             raise UnsupportedError(

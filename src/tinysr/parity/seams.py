@@ -16,17 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinysr.chain import Chain
 from tinysr.errors import BundleError
 from tinysr.manifest import Manifest
 from tinysr.metrics import Metrics, measure
-from tinysr.models import TinySR
+from tinysr.models.family import OneStepModel
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
-from tinysr.runtime.geometry import LATENT_STRIDE, SCALE, plan
+from tinysr.runtime.geometry import plan
 from tinysr.runtime.network import ImageWork, Network
-from tinysr.runtime.registry import STAGES, create
+from tinysr.runtime.network.fit import find_surroundings
+from tinysr.runtime.registry import create
 from tinysr.runtime.render import render
 from tinysr.runtime.session import Backend, RunOptions
+from tinysr.stages import Tiles
 from tinysr.suite.images import ImageArray, photo
 
 from .gates import SEAM_RATIO, gate_db
@@ -59,18 +62,18 @@ class SeamReference:
     """``[3, 4H, 4W]``, not clipped."""
 
 
-def compute_seam_reference(bundle: Bundle, model: TinySR) -> SeamReference:
+def compute_seam_reference(bundle: Bundle, model: OneStepModel) -> SeamReference:
     """Run the eager model on an image of two by two tiles, its autoencoder on the whole of it.
 
     Args:
         bundle: for its sizes; none of its graphs is opened.
         model: that it was made from.
     """
-    manifest = bundle.manifest
-    side = max(2 * manifest.tile - LATENT_STRIDE * manifest.overlap, _windows_side(bundle)) - _ODD
+    side = max(_tiles_side(bundle.manifest), _windows_side(bundle)) - _ODD
     image = photo(PHOTO, side)
+    whole = 2 * side * bundle.manifest.chain.multiple
     upscaled, _ = _upscale(
-        bundle, create("eager", RunOptions(model=model)), "fp32", image, window=2 * side
+        bundle, create("eager", RunOptions(model=model)), "fp32", image, window=whole
     )
     return SeamReference(image=image, upscaled=upscaled)
 
@@ -79,8 +82,10 @@ def measure_seams(
     bundle: Bundle, backend: Backend, reference: SeamReference
 ) -> Iterable[SeamResult]:
     """Yield the result of each precision that runs here, and in which all stages are there."""
-    for precision in backend.precisions(bundle, STAGES):
-        stages = [backend.artifact(bundle, stage, precision) for stage in STAGES]
+    for precision in backend.precisions(bundle, bundle.manifest.chain.names):
+        stages = [
+            backend.artifact(bundle, stage, precision) for stage in bundle.manifest.chain.names
+        ]
         if any(backend.explain_unfit(bundle, artifact) for artifact in stages):
             continue
         yield _measure(bundle, backend, precision, reference)
@@ -106,20 +111,20 @@ def _measure(
     work: ImageWork | None = None
     with suppress(_NotFiniteError):
         found, work = _upscale(
-            bundle, backend, precision, reference.image, window=_window(bundle.manifest)
+            bundle, backend, precision, reference.image, window=_least_window(bundle.manifest)
         )
-        decoder = backend.artifact(bundle, "decoder", precision)
-        expected = clamp_expected(decoder, reference.upscaled)
+        last = backend.artifact(bundle, bundle.manifest.chain.names[-1], precision)
+        expected = clamp_expected(last, reference.upscaled)
         metrics = measure(found, expected, images=True)
-        at_borders = _mask_borders(work, found.shape[1:], bundle.manifest)
+        at_borders = _mask_borders(work, found.shape[1:], bundle.manifest.chain)
         ratio = seam_ratio(found - expected, at_borders)
     return SeamResult(
         backend=backend.name,
         target=backend.target,
         precision=precision,
         image=f"{PHOTO}, {reference.image.shape[2]}×{reference.image.shape[1]}",
-        tiles=len(work.tiles) if work else 0,
-        windows=len(work.layout) if work else 0,
+        tiles=work.count("tiles") if work else 0,
+        windows=work.count("windows") if work else 0,
         metrics=metrics,
         ratio=ratio,
         gate_db=gate,
@@ -137,16 +142,16 @@ def _upscale(
 ) -> tuple[NDArray[np.float32], ImageWork]:
     """Return what a backend makes of an image ``[3, H, W]``, not clipped, and how it was tiled."""
     manifest = bundle.manifest
-    sizes = plan(image.shape[2], image.shape[1], manifest.tile)
     with ExitStack() as opening:
         sessions = {
             stage: opening.enter_context(
                 backend.open(bundle, backend.artifact(bundle, stage, precision))
             )
-            for stage in STAGES
+            for stage in manifest.chain.names
         }
         network = opening.enter_context(closing(Network(manifest, sessions, window=window)))
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
+        sizes = plan(image.shape[2], image.shape[1], manifest.chain, least=network.least)
         try:
             rows = render(pixels, sizes, network, color_fix("none"))
         except BundleError as error:
@@ -154,25 +159,40 @@ def _upscale(
         return rows.take(0, rows.shape[1]), network.divide(*sizes.padded, held=0)
 
 
+def _tiles_side(manifest: Manifest) -> int:
+    """Return a side that takes two tiles of each stage of tiles, or several windows."""
+    chain = manifest.chain
+    tiles = (
+        chain.pixels(stage, 2 * stage.division.side - stage.division.overlap)
+        for stage in chain.stages
+        if isinstance(stage.division, Tiles)
+    )
+    return max(tiles, default=_least_window(manifest) + manifest.tile)
+
+
 def _windows_side(bundle: Bundle) -> int:
     """Return a side that takes several windows of graphs that take only some sizes; 0 without."""
     manifest = bundle.manifest
-    halo = LATENT_STRIDE * manifest.halo.latents
+    around = find_surroundings(manifest.chain)
     sides = {side for a in bundle.artifacts() for side in a.options.windows}
-    usable = [side for side in sides if side > 2 * halo]
+    usable = [side for side in sides if side > around]
     return min(usable) + manifest.tile if usable else 0
 
 
-def _window(manifest: Manifest) -> int:
+def _least_window(manifest: Manifest) -> int:
     """Return a window that gives half a tile: several of them lie side by side in the image."""
-    return LATENT_STRIDE * (2 * manifest.halo.latents + manifest.tile // LATENT_STRIDE // 2)
+    multiple = manifest.chain.multiple
+    half = max(multiple, manifest.tile // 2 // multiple * multiple)
+    return -(-find_surroundings(manifest.chain) // multiple) * multiple + half
 
 
-def _mask_borders(work: ImageWork, size: tuple[int, ...], manifest: Manifest) -> Mask:
-    tile = manifest.tile // LATENT_STRIDE
-    tops, lefts = zip(*work.tiles.corners, strict=True)
-    rows = {span.first for span in work.layout.rows} | {y for t in tops for y in (t, t + tile)}
-    columns = {s.first for s in work.layout.columns} | {x for t in lefts for x in (t, t + tile)}
+def _mask_borders(work: ImageWork, size: tuple[int, ...], chain: Chain) -> Mask:
+    rows: set[int] = set()
+    columns: set[int] = set()
+    for part in work.parts:
+        cell, (tops, lefts) = chain.cell(part.stage), part.borders
+        rows |= {cell * line for line in tops}
+        columns |= {cell * line for line in lefts}
     near_row, near_column = (
         _mask_near(lines, length) for lines, length in zip((rows, columns), size, strict=True)
     )
@@ -182,8 +202,7 @@ def _mask_borders(work: ImageWork, size: tuple[int, ...], manifest: Manifest) ->
 def _mask_near(lines: Iterable[int], length: int) -> Mask:
     """Return which pixels along a side are near a border; the image's own are none."""
     near = np.zeros(length, bool)
-    for line in lines:
-        place = line * LATENT_STRIDE * SCALE
+    for place in lines:
         if 0 < place < length:
             near[max(0, place - _WIDTH) : place + _WIDTH] = True
     return near

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tinysr.export import (
 )
 from tinysr.manifest import Manifest
 from tinysr.models import Loaded, load_checkpoint
+from tinysr.models.family import ReadOptions
 from tinysr.parity import (
     ParityReport,
     compute_further_references,
@@ -33,6 +34,8 @@ from .backends import choose_backends
 from .plans import add_missing_plans
 
 __all__ = ["Exported", "export_gated"]
+
+_AS_IT_IS = ReadOptions()
 
 Told = Callable[[ParityReport], None]
 """Function that is called with the gate's report, also when the gate fails."""
@@ -57,7 +60,7 @@ def export_gated(
     folder: Path,
     options: ExportOptions,
     *,
-    layers: Sequence[int] | None = None,
+    reading: ReadOptions = _AS_IT_IS,
     gate: bool = True,
     overwrite: bool = False,
     progress: Progress = ignore_progress,
@@ -71,7 +74,7 @@ def export_gated(
         model: a preset's name, or the path of a checkpoint's folder or .safetensors file.
         folder: the bundle's.
         options: targets, precision, plans, and sizes.
-        layers: transformer layers to keep of a full SD3 checkpoint; all if None.
+        reading: options of reading a checkpoint.
         gate: whether artifacts are held against the eager model before the bundle gets its name.
         overwrite: whether a bundle that is there may be replaced.
         progress: called as the export goes on.
@@ -85,7 +88,7 @@ def export_gated(
         chosen.check(options.settings, PRECISIONS[options.precision])
     check_target(folder, overwrite=overwrite)  # before minutes are spent, not after
     progress("reading the model", 0, 1)
-    loaded = load_checkpoint(model, layers=layers)
+    loaded = load_checkpoint(model, layers=reading.layers, trust=reading.trust)
     options, origins = add_missing_plans(loaded, options, progress)
     hold = _Hold(loaded, options.tile, progress, told)
     manifest = export_bundle(

@@ -20,7 +20,7 @@ from tests.support.fake_gpu import Device, Library, install
 from tests.support.tiny_models import TILE, tiny_model
 from tinysr.benchmarks.gpu_check import __main__ as command
 from tinysr.benchmarks.gpu_check import check, folder
-from tinysr.benchmarks.gpu_check.eager import METHODS, eager_rows, make_example, stage_calls
+from tinysr.benchmarks.gpu_check.eager import METHODS, eager_rows, make_example, stage_call
 from tinysr.benchmarks.gpu_check.engines import engine_rows
 from tinysr.benchmarks.gpu_check.latency import measure, percentile
 from tinysr.benchmarks.gpu_check.rows import make_row
@@ -95,8 +95,8 @@ def test_the_machine_is_described(bundle: Bundle) -> None:
 
 def test_the_models_stages_run_in_half_precision(one_thread: None) -> None:
     model = tiny_model().half()
-    for stage, call in stage_calls(model).items():
-        result = call(make_example(model, stage, TILE).half())
+    for stage in model.chain(TILE).graphs:
+        result = stage_call(model, stage, TILE)(make_example(model, stage, TILE).half())
         assert result.dtype is torch.float16
         assert torch.isfinite(result).all()
 

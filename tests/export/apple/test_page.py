@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.bundles import edit_manifest, entry, make_bundle
+from tests.support.chains import change_stage
 from tests.support.project import ROOT
 from tinysr.cli.inspect_bundle import bundle_report, find_damaged_files
 from tinysr.errors import BundleError
@@ -20,12 +21,7 @@ from tinysr.runtime import Bundle
 
 KIT = ROOT / "runtime" / "swift"
 
-FUNCTIONS = {
-    "upscale": "upscale",
-    "encoder": "encode",
-    "transformer": "transform",
-    "decoder": "decode",
-}
+FUNCTIONS = ("upscale", "encoder", "transformer", "decoder")
 
 
 @pytest.fixture
@@ -38,12 +34,12 @@ def bundle(tmp_path: Path) -> Path:
         (folder / "coreml" / name / "model.mlmodel").write_bytes(bytes(size))
 
     def add(data: dict[str, Any]) -> None:
-        data["halo"] = {"encoder": 38, "decoder": 19}
+        for stage in ("encoder", "decoder"):
+            change_stage(data, stage, division={"halo": 19})
         data["tools"] = {"tinysr": "0.1.0"}
         data["artifacts"].append(_artifact(folder, "TinySR.w4.mlpackage", "upscale", "main", 17))
         data["artifacts"] += [
-            _artifact(folder, "TinySR.mlpackage", stage, function, 18)
-            for stage, function in FUNCTIONS.items()
+            _artifact(folder, "TinySR.mlpackage", function, function, 18) for function in FUNCTIONS
         ]
 
     edit_manifest(folder, add)
@@ -92,7 +88,7 @@ def test_the_table_has_size_precision_and_verdict_of_each_package(bundle: Path) 
             "`TinySR.mlpackage`",
             "fp16",
             "2.5",
-            "upscale, encode, transform, decode",
+            "upscale, encoder, transformer, decoder",
             "iOS 18, macOS 15",
             "61.2 dB (white)",
             "50 dB",
@@ -163,20 +159,25 @@ def test_a_verdict_that_is_not_finite_is_told_before_all_others(bundle: Path) ->
 
 def test_windows_are_told_with_what_they_cost(bundle: Path) -> None:
     text = words(bundle)
-    assert "19 latent pixels on each side" in text
+    assert "38 pixels on each side" in text
     assert "the inner 52 of a window's 128 pixels are kept" in text
     assert "compute up to 6.1 times what they would" in text
 
 
+def shrink(data: dict[str, Any]) -> None:
+    data["tile"] = 64
+    change_stage(data, "transformer", division={"side": 32})
+
+
 def test_a_tile_that_is_all_surroundings_is_told(bundle: Path) -> None:
-    edit_manifest(bundle, lambda data: data.update(tile=64))
+    edit_manifest(bundle, shrink)
     assert "are refused: a tile of 64 pixels is all surroundings" in words(bundle)
 
 
 def test_one_function_promises_no_exact_result(bundle: Path) -> None:
     edit_manifest(bundle, lambda data: data.update(artifacts=[data["artifacts"][3]]))
     text = words(bundle)
-    assert "19 latent pixels" not in text
+    assert "38 pixels" not in text
     assert "on every system.** Finished tiles are blended as pixels." in text
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from tests.support.tiny_models import CONFIG, TILE, difference, noise, tiny_model
 from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import BAKE_TOLERANCE, BakedTinySR, bake, prove_baked
-from tinysr.export.model.bake import PIPELINE
+from tinysr.export.families.tinysr import PIPELINE, bake_tinysr
 from tinysr.export.model.baked import list_unfolded
 from tinysr.export.model.passes import fold_attention_scale, fold_latent_scale, freeze_conditioning
 from tinysr.export.model.passes.fix_resize import FixedResize
@@ -47,9 +47,10 @@ def steps(eager: TinySR) -> list[BakedTinySR]:
 
 
 def stages(model: BakedTinySR, lr: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return latents and velocity in the eager model's unit."""
+    """Return latents and restored ones in the eager model's unit."""
     z = model.encoder(lr)
-    return z / model.latent_scale, model.transformer(z) / model.latent_scale
+    unit = model.chain.field("latents").unit
+    return z / unit, model.transformer(z) / unit
 
 
 def snapshot(model: nn.Module) -> tuple[dict[str, torch.Tensor], str, list[str]]:
@@ -78,7 +79,7 @@ def test_freezing_the_conditions_keeps_the_result(eager: TinySR, steps: list[Bak
     lr = noise(2, 3, TILE, TILE)
     assert difference(steps[0](lr), eager(lr)) <= TOLERANCE
     z = eager.encode(lr)
-    for found, expected in zip(stages(steps[0], lr), (z, eager.predict(z)), strict=True):
+    for found, expected in zip(stages(steps[0], lr), (z, eager.restore(z)), strict=True):
         assert difference(found, expected) <= TOLERANCE
 
 
@@ -115,8 +116,8 @@ def test_a_pass_folds_something_and_refuses_to_run_twice(
 
 def test_only_one_pass_changes_the_unit_of_the_latents(steps: list[BakedTinySR]) -> None:
     for fold, before, after in zip(PIPELINE, steps, steps[1:], strict=False):
-        expected = 1 / UNIT if fold is fold_latent_scale else before.latent_scale
-        assert after.latent_scale == pytest.approx(expected)
+        units = [model.chain.field("restored").unit for model in (before, after)]
+        assert units[1] == pytest.approx(1 / UNIT if fold is fold_latent_scale else units[0])
 
 
 def test_the_attention_scale_folds_without_rounding(steps: list[BakedTinySR]) -> None:
@@ -220,7 +221,7 @@ def infinite(baked: BakedTinySR) -> None:
 def test_the_proof_fails_for_a_wrong_model(
     tamper: Callable[[BakedTinySR], None], eager: TinySR
 ) -> None:
-    baked = copy.deepcopy(bake(eager, TILE))
+    baked = copy.deepcopy(bake_tinysr(eager, TILE))
     tamper(baked)
     with pytest.raises(GateError, match="differs from the eager one") as caught:
         prove_baked(eager, baked, noise(1, 3, TILE, TILE))

@@ -11,7 +11,7 @@ from tests.support.tiny_models import TILE, tiny_model
 from tinysr.errors import CheckpointError
 from tinysr.export import BakedTinySR
 
-bake_module = importlib.import_module("tinysr.export.model.bake")  # its name is a function's too
+bake_module = importlib.import_module("tinysr.export.families.tinysr")
 
 NAMES = ["freeze_conditioning", *(fold.__name__ for fold in bake_module.PIPELINE)]
 
@@ -43,7 +43,7 @@ def test_a_fault_in_a_pass_names_it_and_those_before(
 ) -> None:
     put(place, ValueError("no such axis"), monkeypatch)
     with pytest.raises(RuntimeError) as caught:
-        bake_module.bake(tiny_model(), TILE)
+        bake_module.bake_tinysr(tiny_model(), TILE)
     before = f"after {', '.join(NAMES[:place])}" if place else "the first"
     number = f"number {place + 1} of {len(NAMES)}"
     assert str(caught.value) == f"no such axis (in the pass {NAMES[place]}, {number}, {before})"
@@ -53,10 +53,10 @@ def test_a_fault_in_a_pass_names_it_and_those_before(
 def test_a_refusal_stays_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     put(2, CheckpointError("weights too large"), monkeypatch)
     with pytest.raises(CheckpointError, match=rf"weights too large \(in the pass {NAMES[2]}, "):
-        bake_module.bake(tiny_model(), TILE)
+        bake_module.bake_tinysr(tiny_model(), TILE)
 
 
 def test_too_little_memory_is_no_fault_of_a_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     put(1, MemoryError(), monkeypatch)
     with pytest.raises(MemoryError):
-        bake_module.bake(tiny_model(), TILE)
+        bake_module.bake_tinysr(tiny_model(), TILE)

@@ -14,47 +14,49 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from tests.support.graphs import STAGES, artifact, file, graph, inline, model, run, tile_shape
 from tests.support.tiny_models import TILE, difference, noise, tiny_model
 from tests.support.tracing import Traced
+from tinysr.chain import Chain
 from tinysr.export import BakedTinySR, bake
 from tinysr.export.model.baked_transformer import BakedBlock, MatMulLinear, Modulated
-from tinysr.export.onnx.compose import upscale_graph
+from tinysr.export.onnx.compose import compose_whole
 from tinysr.export.onnx.graph import export_stage
 from tinysr.export.onnx.simplify import simplify
 from tinysr.export.onnx.weights import WeightFile, attach
-from tinysr.manifest import Stage, read_manifest
+from tinysr.manifest import read_manifest
+from tinysr.stages import StageName
 
 TOLERANCE = 1e-5
 """Of a graph on ONNX Runtime against PyTorch, relative to the output's largest value."""
 
-OPERATIONS: dict[Stage, set[str]] = {
+OPERATIONS: dict[StageName, set[str]] = {
     "encoder": {"Pad", "Conv", "DepthToSpace", "Relu", "Add"},
     "transformer": {
         *{"Conv", "Reshape", "Transpose", "LayerNormalization", "MatMul", "Add"},
-        *{"Split", "Softmax", "Gelu"},
+        *{"Split", "Softmax", "Gelu", "Sub"},
     },
     "decoder": {"Tanh", "Conv", "Relu", "Add", "Resize"},
 }
-OPERATIONS["upscale"] = {"Sub"}.union(*OPERATIONS.values())
+OPERATIONS["upscale"] = set().union(*OPERATIONS.values())
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_image_or_its_latents_are_the_only_input(stage: Stage, bundle: Path) -> None:
+def test_the_image_or_its_latents_are_the_only_input(stage: StageName, bundle: Path) -> None:
     names = [value.name for value in graph(bundle, stage).input]
-    assert names == ["image" if stage in ("encoder", "upscale") else "latents"]
+    assert names == [{"transformer": "latents", "decoder": "restored"}.get(stage, "image")]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_only_the_operations_of_the_image_are_left(stage: Stage, bundle: Path) -> None:
+def test_only_the_operations_of_the_image_are_left(stage: StageName, bundle: Path) -> None:
     counts = Counter(node.op_type for node in graph(bundle, stage).node)
     assert set(counts) == OPERATIONS[stage]
-    assert counts["Sub"] == (1 if stage == "upscale" else 0)
+    assert counts["Sub"] == (1 if stage in ("transformer", "upscale") else 0)
     assert {node.domain for node in graph(bundle, stage).node} == {""}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_number_became_a_stray_constant(stage: Stage, bundle: Path) -> None:
+def test_no_number_became_a_stray_constant(stage: StageName, bundle: Path) -> None:
     readers = {
         name: node.op_type for node in graph(bundle, stage).node for name in node.input if name
     }
@@ -69,20 +71,17 @@ def test_no_number_became_a_stray_constant(stage: Stage, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_graph_says_what_it_is(stage: Stage, bundle: Path) -> None:
+def test_a_graph_says_what_it_is(stage: StageName, bundle: Path) -> None:
     proto = model(bundle, stage)
     (opset,) = proto.opset_import
     assert (opset.domain, 18 <= opset.version <= 22) == ("", True)
     metadata = {prop.key: prop.value for prop in proto.metadata_props}
     manifest = read_manifest(bundle)
+    assert Chain.model_validate_json(metadata.pop("chain")) == manifest.chain
     assert metadata == {
         "checkpoint": "tiny.safetensors",
         "checkpoint_kind": "single-file",
         "checkpoint_sha256": manifest.source.sha256,
-        "halo_decoder": str(manifest.halo.decoder),
-        "halo_encoder": str(manifest.halo.encoder),
-        "latent_scale": repr(manifest.latent_scale),
-        "overlap": str(manifest.overlap),
         "precision": "fp32",
         "scale": "4",
         "stage": stage,
@@ -96,11 +95,11 @@ def test_a_graph_says_what_it_is(stage: Stage, bundle: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_values_bear_the_names_of_the_modules_that_made_them(
-    stage: Stage, bundle: Path, baked: BakedTinySR
+    stage: StageName, bundle: Path, baked: BakedTinySR
 ) -> None:
     paths = {name: module for name, module in baked.named_modules() if name}
     values = {name for node in graph(bundle, stage).node for name in node.output}
-    ports = {"latents", "velocity", "hr_latents", "upscaled"}
+    ports = {"latents", "restored", "upscaled"}
     named = {name for name in values - ports if "/" not in name}
     assert named <= paths.keys()
     kinds = (torch.nn.Conv2d, MatMulLinear, Modulated, BakedBlock)
@@ -116,7 +115,9 @@ def test_values_bear_the_names_of_the_modules_that_made_them(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_graph_computes_what_pytorch_does(stage: Stage, bundle: Path, baked: BakedTinySR) -> None:
+def test_a_graph_computes_what_pytorch_does(
+    stage: StageName, bundle: Path, baked: BakedTinySR
+) -> None:
     module = baked if stage == "upscale" else baked.get_submodule(stage)
     for batch in (1, 2, 3):
         values = noise(batch, *tile_shape(stage))
@@ -132,10 +133,9 @@ def test_a_graph_for_two_tiles_takes_two(
     baked: BakedTinySR, traced_once: Traced, tmp_path: Path
 ) -> None:
     weights = WeightFile(tmp_path / "weights.bin", baked.state_dict())
-    parts: tuple[Stage, ...] = ("encoder", "transformer", "decoder")
-    whole = upscale_graph(
-        [traced_once(baked, part, tile=TILE, batch=2) for part in parts], tile=TILE, batch=2
-    )
+    parts: tuple[StageName, ...] = ("encoder", "transformer", "decoder")
+    traced = [traced_once(baked, part, tile=TILE, batch=2) for part in parts]
+    whole = compose_whole(traced, baked.chain, tile=TILE, batch=2)
     path = tmp_path / "two.onnx"
     onnx.save(attach(simplify(whole).model, whole.weights, weights), path)
     lr = noise(2, 3, TILE, TILE)
@@ -154,12 +154,12 @@ def test_the_manifest_describes_the_ports(bundle: Path) -> None:
     assert ports == {
         "encoder": (
             ("batch", 3, "height", "width"),
-            ("batch", 16, "latent_height", "latent_width"),
+            ("batch", 16, "latents_height", "latents_width"),
         ),
         "transformer": (latents, latents),
         "decoder": (
-            ("batch", 16, "latent_height", "latent_width"),
-            ("batch", 3, "image_height", "image_width"),
+            ("batch", 16, "restored_height", "restored_width"),
+            ("batch", 3, "upscaled_height", "upscaled_width"),
         ),
         "upscale": (("batch", 3, TILE, TILE), ("batch", 3, 4 * TILE, 4 * TILE)),
     }

@@ -14,13 +14,13 @@ from tests.support.graphs import STAGES, artifact, file, graph, model, tile_shap
 from tests.support.tiny_models import noise
 from tinysr.errors import GateError
 from tinysr.export.onnx.simplify import SIMPLIFY_TOLERANCE, compute, prove_simplified
-from tinysr.manifest import Stage
+from tinysr.stages import StageName
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_simplifying_is_proved(stage: Stage, bundle: Path) -> None:
+def test_simplifying_is_proved(stage: StageName, bundle: Path) -> None:
     proof = artifact(bundle, stage).simplified
     assert proof is not None
     assert proof.difference <= SIMPLIFY_TOLERANCE
@@ -31,9 +31,9 @@ def test_simplifying_is_proved(stage: Stage, bundle: Path) -> None:
 def test_the_whole_is_proved_by_what_its_stages_computed(bundle: Path) -> None:
     image = noise(1, *tile_shape("upscale")).numpy()
     z = compute(file(bundle, "encoder"), image)
-    v = compute(file(bundle, "transformer"), z)
+    restored = compute(file(bundle, "transformer"), z)
     whole = compute(file(bundle, "upscale"), image)
-    assert np.array_equal(whole, compute(file(bundle, "decoder"), z - v))
+    assert np.array_equal(whole, compute(file(bundle, "decoder"), restored))
 
 
 def another_operation(proto: onnx.ModelProto) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.bundles import entry
 from tests.support.quantization import make_plan
-from tests.support.tiny_models import CONFIG, TILE
+from tests.support.tiny_models import TILE
 from tinysr.benchmarks.latency.work import count_work
 from tinysr.calibration.ranges.images import calibration_images
 from tinysr.calibration.ranges.inputs import METHODS, measure_layer_inputs
@@ -22,18 +22,19 @@ from tinysr.export import PRECISIONS, BakedTinySR, ExportOptions, export_bundle
 from tinysr.export.openvino.target import OPENVINO
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.facts import OpenVinoFacts
-from tinysr.manifest import Stage, read_manifest
+from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
 from tinysr.models.accounting import count_stage_costs
 from tinysr.parity import compute_references, gate_bundle
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.backends.openvino import FixedShapesSession, OpenVinoBackend
 from tinysr.runtime.openvino_cpu import multiplies_bytes
+from tinysr.stages import StageName
 from tinysr.suite import suite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-STAGES: tuple[Stage, ...] = ("encoder", "transformer", "decoder", "upscale")
+STAGES: tuple[StageName, ...] = ("encoder", "transformer", "decoder", "upscale")
 
 needs_bf16 = pytest.mark.skipif(
     not OpenVinoBackend()._computes("bf16"), reason="this CPU does not multiply bf16"
@@ -61,7 +62,9 @@ def folder(loaded: Loaded, baked: BakedTinySR, tmp_path_factory: pytest.TempPath
     return place
 
 
-def run(folder: Path, backend: str, stage: Stage, precision: str, size: int = TILE) -> np.ndarray:
+def run(
+    folder: Path, backend: str, stage: StageName, precision: str, size: int = TILE
+) -> np.ndarray:
     bundle, opener = Bundle(folder), create(backend)
     artifact = opener.artifact(bundle, stage, precision)
     (port,) = artifact.inputs
@@ -80,7 +83,7 @@ def decibels(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_equals_the_onnx_graph(folder: Path, stage: Stage) -> None:
+def test_every_stage_equals_the_onnx_graph(folder: Path, stage: StageName) -> None:
     expected = run(folder, "onnxruntime", stage, "fp32")
     np.testing.assert_allclose(run(folder, "openvino", stage, "fp32"), expected, atol=1e-4)
 
@@ -273,9 +276,7 @@ with Upscaler(sys.argv[1], backend="openvino", precision="fp32") as upscaler:
 
 
 def test_counted_operations_are_those_of_the_model(folder: Path, baked: BakedTinySR) -> None:
-    costs = count_stage_costs(
-        baked.encoder, baked.transformer, baked.decoder, config=CONFIG, side=TILE
-    ).values()
+    costs = count_stage_costs(baked.chain, baked.get_submodule, TILE).values()
     resize = 2 * 3 * TILE**2 * 64  # a fixed kernel, which costs do not count
     for stage, cost in zip(STAGES, costs, strict=False):
         counted = count_work(Bundle(folder), stage, TILE).operations

@@ -24,9 +24,12 @@ from tinysr.runtime.bundle import Bundle
 
 
 def built(graphs: Path, stage: str = "transformer", **options: Any) -> bytes:
-    artifact = Bundle(graphs).artifact("onnx", stage, "fp16")  # type: ignore[arg-type]
+    bundle = Bundle(graphs)
+    artifact = bundle.artifact("onnx", stage, "fp16")
     settings = TensorRTOptions(**options)
-    profile = choose_profile(artifact.inputs[0], artifact.stage, settings, tile=TILE, batch=1)
+    profile = choose_profile(
+        artifact.inputs[0], bundle.manifest.chain, settings, tile=TILE, batch=1
+    )
     graph = graphs / artifact.file.path
     build = EngineBuild(graph=graph, label="x", profile=profile, options=settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,11 +79,12 @@ from pathlib import Path
 from tinysr.errors import MissingBackendError
 from tinysr.export.tensorrt import FLAVORS, TensorRTOptions
 from tinysr.export.tensorrt.build import EngineBuild, build_engine
+from tests.support.chains import make_chain
 from tinysr.export.tensorrt.profiles import choose_profile
 from tinysr.manifest import Port
 port = Port(name="image", dtype="float32", shape=(1, 3, 16, 16))
 options = TensorRTOptions()
-profile = choose_profile(port, "upscale", options, tile=16, batch=1)
+profile = choose_profile(port, make_chain(16), options, tile=16, batch=1)
 graph = Path(sys.argv[1])
 build = EngineBuild(graph=graph, label="engine", profile=profile, options=options)
 FLAVORS["rtx"].module

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from tests.support.chains import make_chain
 from tests.support.tiny_models import TILE
 from tinysr.errors import BundleError, MissingBackendError, UnsupportedError
 from tinysr.export.tensorrt import FLAVORS, SizeRange, TensorRTOptions, find_flavor
@@ -74,7 +75,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
     port = Port(name="image", dtype="float32", shape=(1, 3, 16, 16))
     many = TensorRTOptions(batch=SizeRange(least=1, best=4, most=8))
     with pytest.raises(UnsupportedError, match="--batch dynamic"):
-        choose_profile(port, "upscale", many, tile=TILE, batch=1)
+        choose_profile(port, make_chain(TILE), many, tile=TILE, batch=1)
     with pytest.raises(UnsupportedError, match="no engines in w4"):
         TENSORRT.check({}, ["fp32", "w4"])
 
@@ -82,7 +83,7 @@ def test_options_that_make_no_sense_are_refused() -> None:
 def test_open_batches_get_a_profile() -> None:
     port = Port(name="latents", dtype="float32", shape=("batch", 16, 8, 8))
     many = TensorRTOptions(batch=SizeRange(least=1, best=4, most=8))
-    found = choose_profile(port, "transformer", many, tile=TILE, batch=None)
+    found = choose_profile(port, make_chain(TILE), many, tile=TILE, batch=None)
     assert found.shapes == ((1, 16, 8, 8), (4, 16, 8, 8), (8, 16, 8, 8))
 
 

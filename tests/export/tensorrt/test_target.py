@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.bundles import edit_manifest
+from tests.support.chains import make_chain
 from tests.support.engine_builds import KEPT, QUIET, RTX
 from tests.support.tiny_models import TILE
 from tinysr.errors import BundleError, GateError, UnsupportedError
@@ -87,8 +88,10 @@ def test_layers_compute_in_fp16_but_for_the_plans_islands(
     model = read_graph(whole, "upscale")
     found = list(walk_layers(parse_network(RTX, whole, "upscale").network, model))
     wide = {layer.module for layer in found if layer.dtype == "fp32"}
-    assert wide == {*KEPT, "upscale"}  # and the step between the stages
-    counts = check_types(found, "fp16", find_kept_modules(plan, model), label="upscale")
+    assert wide == {*KEPT, "transformer.step"}
+    counts = check_types(
+        found, "fp16", find_kept_modules(plan, model, make_chain(TILE)), label="upscale"
+    )
     said = engine(read_manifest(engines), "upscale", "fp16").facts(TensorRTFacts)
     assert said.layers == counts
     assert counts["fp16"] > 5 * counts["fp32"]

@@ -188,7 +188,7 @@ def test_a_preset_takes_its_packaged_weights(package: Path) -> None:
     loaded = load_checkpoint(DEFAULT_PRESET)
     assert (loaded.source.kind, loaded.source.name) == ("preset", DEFAULT_PRESET)
     assert loaded.source.trained
-    assert torch.equal(loaded.model.pooled, model.pooled.half().float())
+    assert torch.equal(loaded.tinysr.pooled, model.pooled.half().float())
 
 
 def test_packaged_weights_of_another_model_are_refused(package: Path) -> None:

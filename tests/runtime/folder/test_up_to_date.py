@@ -131,7 +131,7 @@ def test_options_that_came_later_change_no_hash_until_they_are_used(
     monkeypatch.setattr("tinysr.runtime.folder.settings.json.dumps", note)
     FolderSettings().sha256(upscaler, "png")
     assert hashed[0].keys() == {
-        *("tinysr", "source", "graphs", "sizes", "backend"),
+        *("tinysr", "source", "graphs", "chain", "backend"),
         *("color", "scale", "format", "background"),
     }
 

@@ -6,94 +6,107 @@ import Foundation
 /// touches are taken before the next row begins. Sums are fp32, because the weights of a tile's
 /// corner underflow in fp16.
 struct Blender {
-    /// Of the Gaussian, in units of the tile's side squared.
+    /// Variance of the Gaussian, in units of the tile's side squared.
     static let variance = 0.01
 
-    private let tile: Int
-    private let weight: [Float]
+    /// Weights along a tile's side; a place counts by the product of its row's and its column's.
+    private let line: [Float]
+    /// Weights that all tiles of a row have together, column by column.
+    private let across: [Float]
+    /// Likewise from top to bottom.
+    private let down: [Float]
     private var sums: Planes
-    private var weights: [Float]
     private var top = 0
 
-    /// - Parameter width: of the whole image, at least `tile`.
-    init(channels: Int, width: Int, tile: Int) {
-        self.tile = tile
-        weight = Self.gaussian(tile)
-        sums = Planes(zeros: channels, height: tile, width: width)
-        weights = [Float](repeating: 0, count: tile * width)
+    /// - Parameters:
+    ///   - channels: of the result.
+    ///   - grid: where the tiles lie, in cells.
+    ///   - writes: places of the result along a cell's side.
+    init(channels: Int, grid: Grid, writes: Int) {
+        line = Self.gaussian(grid.tile * writes)
+        across = Self.sum(line, at: grid.columns, writes)
+        down = Self.sum(line, at: grid.rows, writes)
+        sums = Planes(zeros: channels, height: line.count, width: across.count)
     }
 
-    /// Returns the weights of a tile, row by row, largest in the middle.
-    static func gaussian(_ tile: Int) -> [Float] {
+    /// Returns the weights along a tile's side, largest in the middle.
+    static func gaussian(_ side: Int) -> [Float] {
         let height = 1 / (2 * Double.pi * variance).squareRoot()
-        let line = (0..<tile).map { index in
-            let offset = (Double(index) - Double(tile - 1) / 2) / Double(tile)
-            return height * exp(-(offset * offset) / (2 * variance))
+        return (0..<side).map { index in
+            let offset = (Double(index) - Double(side - 1) / 2) / Double(side)
+            return Float(height * exp(-(offset * offset) / (2 * variance)))
         }
-        return line.flatMap { y in line.map { x in Float(y * x) } }
     }
 
-    /// Adds a prediction `[channels, tile, tile]` of the current row of tiles.
-    mutating func add(_ prediction: Planes, left: Int) {
-        for y in 0..<tile {
-            for channel in 0..<sums.channels {
-                let source = prediction.row(channel, y)
+    private static func sum(_ line: [Float], at starts: [Int], _ writes: Int) -> [Float] {
+        let last = starts.last ?? 0
+        var total = [Float](repeating: 0, count: last * writes + line.count)
+        for start in starts {
+            for (index, weight) in line.enumerated() { total[start * writes + index] += weight }
+        }
+        return total
+    }
+
+    /// Adds a tile's result of the current row of tiles.
+    mutating func add(_ result: Planes, left: Int) {
+        for channel in 0..<sums.channels {
+            for (y, weight) in line.enumerated() {
+                let source = result.row(channel, y)
                 let target = sums.row(channel, y) + left
-                for x in 0..<tile {
-                    sums.values[target + x] += prediction.values[source + x] * weight[y * tile + x]
+                for x in line.indices {
+                    sums.values[target + x] += result.values[source + x] * (weight * line[x])
                 }
             }
-            for x in 0..<tile {
-                weights[y * sums.width + left + x] += weight[y * tile + x]
-            }
         }
     }
 
-    /// Returns the finished lines up to `row` of the image, where the next row of tiles begins.
+    /// Returns the finished lines up to `row` of the result, where the next row of tiles begins.
     mutating func take(until row: Int) -> Planes {
         let lines = row - top
         var result = sums.crop(top: 0, left: 0, height: lines, width: sums.width)
-        for channel in 0..<sums.channels {
-            let start = result.row(channel, 0)
-            for index in 0..<lines * sums.width {
-                result.values[start + index] /= weights[index]
+        for channel in 0..<result.channels {
+            for y in 0..<lines {
+                let start = result.row(channel, y)
+                for x in across.indices {
+                    result.values[start + x] /= down[top + y] * across[x]
+                }
             }
         }
-        drop(lines)
+        let kept = sums.crop(
+            top: lines, left: 0, height: sums.height - lines, width: sums.width)
+        sums = Planes(zeros: sums.channels, height: sums.height, width: sums.width)
+        sums.paste(kept, top: 0, left: 0)
         top = row
         return result
     }
-
-    private mutating func drop(_ lines: Int) {
-        let kept = sums.crop(top: lines, left: 0, height: tile - lines, width: sums.width)
-        sums = Planes(zeros: sums.channels, height: tile, width: sums.width)
-        sums.paste(kept, top: 0, left: 0)
-        let rest = weights[(lines * sums.width)...]
-        weights = Array(rest) + [Float](repeating: 0, count: lines * sums.width)
-    }
 }
 
-/// Predicts an image tile by tile, and gives its lines from top to bottom.
+/// Runs a stage on overlapping tiles, and gives the average of its results from top to bottom.
 ///
 /// - Parameters:
-///   - predict: given the top and left of a tile.
-///   - emit: given the row of the first line, and the lines.
+///   - source: of the size that the grid was laid for.
+///   - grid: where the tiles lie, in cells.
+///   - channels: of the result.
+///   - reads: places of the source along a cell's side.
+///   - writes: places of the result along a cell's side.
+///   - run: maps a tile to its result.
+///   - put: given the row of the first finished line, and the lines.
 func blend(
-    channels: Int, height: Int, width: Int, tile: Int, overlap: Int,
-    predict: (_ top: Int, _ left: Int) throws -> Planes,
-    emit: (_ row: Int, _ lines: Planes) throws -> Void
+    _ source: Planes, grid: Grid, channels: Int, reads: Int, writes: Int,
+    run: (Planes) throws -> Planes, put: (_ row: Int, _ lines: Planes) throws -> Void
 ) rethrows {
-    let tops = tileStarts(length: height, tile: tile, overlap: overlap)
-    let lefts = tileStarts(length: width, tile: tile, overlap: overlap)
-    if tops.count == 1 && lefts.count == 1 {  // its own prediction, bit for bit
-        return try emit(0, predict(0, 0))
+    if grid.count == 1 {  // its own result, bit for bit
+        return try put(0, run(source))
     }
-    var blender = Blender(channels: channels, width: width, tile: tile)
-    for (index, top) in tops.enumerated() {
-        for left in lefts {
-            blender.add(try predict(top, left), left: left)
+    let side = grid.tile * reads
+    var blender = Blender(channels: channels, grid: grid, writes: writes)
+    for (index, row) in grid.rows.enumerated() {
+        for column in grid.columns {
+            let tile = source.crop(
+                top: row * reads, left: column * reads, height: side, width: side)
+            blender.add(try run(tile), left: column * writes)
         }
-        let next = index + 1 < tops.count ? tops[index + 1] : height
-        try emit(top, blender.take(until: next))
+        let next = index + 1 < grid.rows.count ? grid.rows[index + 1] : row + grid.tile
+        try put(row * writes, blender.take(until: next * writes))
     }
 }

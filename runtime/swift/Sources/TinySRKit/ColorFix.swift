@@ -48,6 +48,23 @@ extension ColorFix {
         self == .wavelet ? Wavelet.recolored(result, source: source) : result
     }
 
+    /// Returns the result's three channels with their new colours, not clipped nor rounded.
+    func planes(of result: Raster, source: Planes) -> Planes {
+        var color = Planes(zeros: 3, height: result.height, width: result.width)
+        if self == .wavelet {
+            color.values = (0..<3).flatMap { Wavelet.plane($0, of: result, source: source) }
+            return color
+        }
+        let count = result.width * result.height
+        for (channel, table) in tables(result: result, source: source).enumerated() {
+            for pixel in 0..<count {
+                color.values[channel * count + pixel] =
+                    table[Int(result.pixels[pixel * 4 + channel])]
+            }
+        }
+        return color
+    }
+
     /// Returns what becomes of each byte of each colour channel, not clipped.
     ///
     /// The model gives bytes, so a fix that maps values is a table. `wavelet` looks at places and

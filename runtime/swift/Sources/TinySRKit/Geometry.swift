@@ -4,13 +4,11 @@ struct Size: Equatable, Sendable {
     let height: Int
 }
 
-/// What is done to an image's size, from any image to one the model takes and back to exactly
-/// four times the image.
+/// What is done to an image's size, from any image to one the model takes and back to exactly the
+/// image's times the scale.
 struct SizePlan: Equatable, Sendable {
     /// Up to here a small image is enlarged to a tile; a longer strip would become gigantic.
     static let longestAspect = 16
-    /// Sides are padded to it: latents are even, so tiles start on token borders.
-    static let multiple = 4
 
     /// The image as it came.
     let size: Size
@@ -20,8 +18,11 @@ struct SizePlan: Equatable, Sendable {
     let padded: Size
     /// The result.
     let output: Size
+    /// Sides of what the model makes over those of what it sees.
+    let scale: Int
 
-    init(width: Int, height: Int, tile: Int) {
+    init(width: Int, height: Int, spec: ChainSpec) {
+        let (tile, multiple) = (spec.least, spec.chain.multiple)
         let short = min(width, height)
         size = Size(width: width, height: height)
         if short < tile && max(width, height) <= Self.longestAspect * short {
@@ -33,18 +34,22 @@ struct SizePlan: Equatable, Sendable {
             scaled = size
         }
         func padded(_ side: Int) -> Int {
-            (max(side, tile) + Self.multiple - 1) / Self.multiple * Self.multiple
+            (max(side, tile) + multiple - 1) / multiple * multiple
         }
+        scale = spec.chain.scale
         self.padded = Size(width: padded(scaled.width), height: padded(scaled.height))
-        output = Size(width: width * TileSpec.scale, height: height * TileSpec.scale)
+        output = Size(width: width * scale, height: height * scale)
     }
+
+    /// What the model makes of the image without its padding.
+    var made: Size { Size(width: scaled.width * scale, height: scaled.height * scale) }
 
     /// Whether the model's result has another size than the output.
     var isResampled: Bool { scaled != size }
 
     /// Size of the largest image on the way, in 10⁶ pixels.
     var megapixels: Double {
-        let made = padded.width * padded.height * TileSpec.scale * TileSpec.scale
-        return Double(max(made, output.width * output.height)) / 1e6
+        let largest = padded.width * padded.height * scale * scale
+        return Double(max(largest, output.width * output.height)) / 1e6
     }
 }

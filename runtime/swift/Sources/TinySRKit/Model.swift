@@ -8,18 +8,16 @@ import CoreVideo
 /// A Core ML model may be used by one thread at a time: `Upscaler` passes packages around, and only
 /// runs them on its own queue. So they are sendable, which the compiler can't see.
 struct Package: Network, @unchecked Sendable {
-    /// The functions of a multifunction package. A package for iOS 17 has one, without a name.
-    enum Function: String, CaseIterable {
-        case upscale, encode, transform, decode
-    }
-
-    let spec: TileSpec
+    let spec: ChainSpec
     let hasStages: Bool
     private let url: URL
     private let computeUnits: MLComputeUnits
-    private var models: [Function: MLModel]
+    /// Whether the functions have names: that of a package for iOS 17 has none.
+    private let isNamed: Bool
+    /// By the functions' names.
+    private var models: [String: MLModel]
 
-    /// Opens a package and loads `upscale`.
+    /// Opens a package and loads the function of the whole.
     ///
     /// - Parameter url: a `.mlmodelc` as Xcode compiles it, or a `.mlpackage`, which is compiled
     ///   first: that takes seconds.
@@ -27,11 +25,11 @@ struct Package: Network, @unchecked Sendable {
         do {
             let compiled =
                 url.pathExtension == "mlmodelc" ? url : try await MLModel.compileModel(at: url)
-            let hasStages = try await hasStages(compiled)
+            let names = try await functionNames(compiled)
             let model = try await load(
-                hasStages ? .upscale : nil, of: compiled, computeUnits: computeUnits)
+                names.isEmpty ? nil : Chain.whole, of: compiled, computeUnits: computeUnits)
             return try Package(
-                upscale: model, hasStages: hasStages, url: compiled, computeUnits: computeUnits)
+                whole: model, names: names, url: compiled, computeUnits: computeUnits)
         } catch let error where error is TinySRError || error is CancellationError {
             throw error
         } catch {
@@ -40,26 +38,34 @@ struct Package: Network, @unchecked Sendable {
     }
 
     private init(
-        upscale: MLModel, hasStages: Bool, url: URL, computeUnits: MLComputeUnits
+        whole: MLModel, names: [String], url: URL, computeUnits: MLComputeUnits
     ) throws {
-        let metadata = upscale.modelDescription.metadata[.creatorDefinedKey]
-        spec = try TileSpec(metadata: metadata as? [String: String] ?? [:])
-        self.hasStages = hasStages
+        let metadata = whole.modelDescription.metadata[.creatorDefinedKey]
+        spec = try ChainSpec(metadata: metadata as? [String: String] ?? [:])
+        isNamed = !names.isEmpty
+        let found = isNamed ? names : [Chain.whole]
+        hasStages = Set(found).isSuperset(of: spec.chain.names)
         self.url = url
         self.computeUnits = computeUnits
-        models = [.upscale: upscale]
-        let image = upscale.modelDescription.inputDescriptionsByName["image"]?.imageConstraint
-        guard let image, image.pixelsWide == spec.tile, image.pixelsHigh == spec.tile else {
+        models = [Chain.whole: whole]
+        guard hasStages || !isNamed else {
             throw TinySRError.modelUnfit(
-                expected: "an input image of \(spec.tile)×\(spec.tile) pixels",
+                expected: "the functions \(spec.chain.functions.joined(separator: ", "))",
+                found: names.joined(separator: ", "))
+        }
+        let image = whole.modelDescription.inputDescriptionsByName[Chain.image]?.imageConstraint
+        let side = spec.sides(of: Chain.whole).reads
+        guard let image, image.pixelsWide == side, image.pixelsHigh == side else {
+            throw TinySRError.modelUnfit(
+                expected: "an input \(Chain.image) of \(side)×\(side) pixels",
                 found: image.map { "\($0.pixelsWide)×\($0.pixelsHigh)" } ?? "none")
         }
     }
 
-    /// Returns the package with all functions that images larger than a tile need.
-    func withStages() async throws -> Package {
+    /// Returns the package with these functions loaded.
+    func with(_ functions: [String]) async throws -> Package {
         var package = self
-        for function in Function.allCases where hasStages && models[function] == nil {
+        for function in functions where package.models[function] == nil {
             try Task.checkCancellation()
             do {
                 package.models[function] = try await Self.load(
@@ -73,78 +79,57 @@ struct Package: Network, @unchecked Sendable {
         return package
     }
 
-    private static func hasStages(_ compiled: URL) async throws -> Bool {
-        guard #available(iOS 18, macOS 15, tvOS 18, visionOS 2, *) else { return false }
+    /// Returns the names of a package's functions; none if it has but one.
+    private static func functionNames(_ compiled: URL) async throws -> [String] {
+        guard #available(iOS 18, macOS 15, tvOS 18, visionOS 2, *) else { return [] }
         let names = try await MLModelAsset(url: compiled).functionNames
-        let wanted = Function.allCases.map(\.rawValue)
-        guard names.count > 1 else { return false }
-        guard Set(names).isSuperset(of: wanted) else {
+        guard names.count > 1 else { return [] }
+        guard names.contains(Chain.whole) else {
             throw TinySRError.modelUnfit(
-                expected: "the functions \(wanted.joined(separator: ", "))",
-                found: names.joined(separator: ", "))
+                expected: "a function \(Chain.whole)", found: names.joined(separator: ", "))
         }
-        return true
+        return names
     }
 
     private static func load(
-        _ function: Function?, of compiled: URL, computeUnits: MLComputeUnits
+        _ function: String?, of compiled: URL, computeUnits: MLComputeUnits
     ) async throws -> MLModel {
         let configuration = MLModelConfiguration()
         configuration.computeUnits = computeUnits
         if let function, #available(iOS 18, macOS 15, tvOS 18, visionOS 2, *) {
-            configuration.functionName = function.rawValue
+            configuration.functionName = function
         }
         return try await MLModel.load(contentsOf: compiled, configuration: configuration)
     }
 }
 
 extension Package {
-    func upscale(_ tile: Planes) throws -> Raster {
-        try autoreleasepool {
-            let image = MLFeatureValue(pixelBuffer: try Raster(tile).pixelBuffer())
-            return try raster(try run(.upscale, ["image": image], "upscaled"), of: .upscale)
-        }
-    }
-
-    func encode(_ window: Planes) throws -> Planes {
-        try autoreleasepool {
-            let image = MLFeatureValue(pixelBuffer: try Raster(window).pixelBuffer())
-            return try planes(try run(.encode, ["image": image], "latents"), of: .encode)
-        }
-    }
-
-    func transform(_ latents: Planes) throws -> Planes {
-        try autoreleasepool {
-            let input = try multiArray(latents, for: .transform)
-            return try planes(try run(.transform, ["latents": input], "velocity"), of: .transform)
-        }
-    }
-
-    func decode(_ latents: Planes) throws -> Raster {
-        try autoreleasepool {
-            let input = try multiArray(latents, for: .decode)
-            return try raster(try run(.decode, ["latents": input], "upscaled"), of: .decode)
-        }
-    }
-
-    private func model(_ function: Function) throws -> MLModel {
+    func run(_ function: String, _ input: Planes) throws -> Planes {
         guard let model = models[function] else {
             throw TinySRError.modelUnfit(expected: "the function \(function)", found: "none")
         }
-        return model
+        let (reads, gives) = spec.chain.ends(function)
+        return try autoreleasepool {
+            let value =
+                try reads.name == Chain.image
+                ? MLFeatureValue(pixelBuffer: Raster(input).pixelBuffer())
+                : multiArray(input, reads.name, of: model, function)
+            let found = try predict(model, function, [reads.name: value], gives.name)
+            return try gives.name == Chain.result
+                ? image(found, of: function) : planes(found, gives, of: function)
+        }
     }
 
-    private func run(
-        _ function: Function, _ inputs: [String: MLFeatureValue], _ output: String
+    private func predict(
+        _ model: MLModel, _ function: String, _ inputs: [String: MLFeatureValue], _ output: String
     ) throws -> MLFeatureValue {
-        let model = try model(function)
         let found: MLFeatureValue?
         do {
             let features = try MLDictionaryFeatureProvider(dictionary: inputs)
             found = try model.prediction(from: features).featureValue(for: output)
         } catch {
             throw TinySRError.predictionFailed(
-                function: function.rawValue, reason: error.localizedDescription)
+                function: function, reason: error.localizedDescription)
         }
         guard let found else {
             throw unfit(function, expected: "the output \(output)", found: "none")
@@ -152,8 +137,8 @@ extension Package {
         return found
     }
 
-    private func raster(_ value: MLFeatureValue, of function: Function) throws -> Raster {
-        let side = spec.tile * TileSpec.scale
+    private func image(_ value: MLFeatureValue, of function: String) throws -> Planes {
+        let side = spec.sides(of: function).gives
         let expected = "an image of \(side)×\(side) pixels"
         guard let buffer = value.imageBufferValue else {
             throw unfit(function, expected: expected, found: "no image")
@@ -162,41 +147,45 @@ extension Package {
         guard width == side, height == side else {
             throw unfit(function, expected: expected, found: "\(width)×\(height)")
         }
-        return try Raster(bgra: buffer)
+        return try Raster(bgra: buffer).planes(0..<3)
     }
 
-    private func planes(_ value: MLFeatureValue, of function: Function) throws -> Planes {
-        let side = spec.latentTile
+    private func planes(
+        _ value: MLFeatureValue, _ field: Chain.Field, of function: String
+    ) throws -> Planes {
+        let side = spec.sides(of: function).gives
+        let wanted = [1, field.channels, side, side]
         let shape = value.multiArrayValue?.shape.map(\.intValue) ?? []
-        guard let array = value.multiArrayValue, shape.count == 4, shape[0] == 1,
-            shape[2] == side, shape[3] == side
-        else {
-            throw unfit(function, expected: "latents [1, C, \(side), \(side)]", found: "\(shape)")
+        guard let array = value.multiArrayValue, shape == wanted else {
+            throw unfit(
+                function, expected: "an output \(field.name) \(wanted)", found: "\(shape)")
         }
         let scalars = MLShapedArray<Float>(converting: array).scalars  // strides and types too
-        return Planes(channels: shape[1], height: side, width: side, values: scalars)
+        return Planes(channels: field.channels, height: side, width: side, values: scalars)
     }
 
-    private func multiArray(_ latents: Planes, for function: Function) throws -> MLFeatureValue {
-        let input = try model(function).modelDescription.inputDescriptionsByName["latents"]
-        let shape = [1, latents.channels, latents.height, latents.width]
-        let wanted = input?.multiArrayConstraint?.shape.map(\.intValue) ?? []
-        guard let constraint = input?.multiArrayConstraint, wanted == shape else {
-            throw unfit(function, expected: "an input latents \(shape)", found: "\(wanted)")
+    private func multiArray(
+        _ input: Planes, _ name: String, of model: MLModel, _ function: String
+    ) throws -> MLFeatureValue {
+        let described = model.modelDescription.inputDescriptionsByName[name]
+        let shape = [1, input.channels, input.height, input.width]
+        let wanted = described?.multiArrayConstraint?.shape.map(\.intValue) ?? []
+        guard let constraint = described?.multiArrayConstraint, wanted == shape else {
+            throw unfit(function, expected: "an input \(name) \(shape)", found: "\(wanted)")
         }
         let type = constraint.dataType
         guard type == .float16 || type == .float32 else {
             throw unfit(function, expected: "Float16 or Float32", found: "type \(type.rawValue)")
         }
         guard let array = try? MLMultiArray(shape: constraint.shape, dataType: type) else {
-            throw TinySRError.bufferUnavailable(width: latents.width, height: latents.height)
+            throw TinySRError.bufferUnavailable(width: input.width, height: input.height)
         }
         array.withUnsafeMutableBytes { bytes, _ in  // it is contiguous, because it is new
-            latents.values.withUnsafeBytes { values in
+            input.values.withUnsafeBytes { values in
                 if type == .float32 {
                     bytes.copyMemory(from: values)
                 } else {
-                    halve(values, into: bytes, count: latents.values.count)
+                    halve(values, into: bytes, count: input.values.count)
                 }
             }
         }
@@ -216,8 +205,8 @@ extension Package {
         vImageConvert_PlanarFtoPlanar16F(&source, &target, vImage_Flags(kvImageNoFlags))
     }
 
-    private func unfit(_ function: Function, expected: String, found: String) -> TinySRError {
-        .modelUnfit(expected: "\(expected) in \(function.rawValue)", found: found)
+    private func unfit(_ function: String, expected: String, found: String) -> TinySRError {
+        .modelUnfit(expected: "\(expected) in \(function)", found: found)
     }
 }
 #endif

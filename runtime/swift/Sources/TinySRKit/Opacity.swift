@@ -43,7 +43,7 @@ enum Opacity: Equatable, Sendable {
     static func clamped(_ result: Raster, source: Planes) -> Planes {
         let low = around(source, min)
         let high = around(source, max)
-        let scale = TileSpec.scale
+        let scale = result.width / source.width
         var alpha = Planes(zeros: 1, height: result.height, width: result.width)
         for y in 0..<result.height {
             for x in 0..<result.width {

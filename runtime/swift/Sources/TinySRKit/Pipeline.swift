@@ -1,36 +1,30 @@
-/// From pixels to four times the pixels: everything but the model and the image's own format.
+/// From pixels to more pixels: everything but the model and the image's own format.
 struct Pipeline<Model: Network> {
     let network: Model
     let colorFix: ColorFix
     let progress: Progress?
 
-    /// Returns an image with four times the width and height.
+    /// Returns an image whose sides are the scale times as long.
     ///
     /// - Throws: `CancellationError`, and what the network throws.
     func render(_ image: Raster) throws -> Raster {
-        let plan = SizePlan(width: image.width, height: image.height, tile: network.spec.tile)
+        let plan = SizePlan(width: image.width, height: image.height, spec: network.spec)
         let division = try Division(
             of: plan.padded, spec: network.spec, hasStages: network.hasStages)
         let opacity = Opacity(of: image)
         let steps = Steps(total: opacity.images * division.runs, progress: progress)
-        let color = Resampling.resize(opacity.color(of: image), to: plan.scaled)
-        var result = try colorFix.recolored(
-            run(color, plan, division, steps), source: color.rgb)
-        let tables = colorFix.tables(result: result, source: color)
-        switch opacity {
-        case .constant(let alpha):
-            if plan.isResampled {
-                return resampled(recolored(result, tables), alpha: alpha, to: plan.output)
-            }
-            recolor(&result, tables, alpha: alpha)
-        case .varying(let plane):
-            let source = Resampling.resize(plane, to: plan.scaled)
-            let made = try run(source, plan, division, steps)
-            let alpha = Opacity.clamped(made, source: source)
-            if plan.isResampled {
-                return resampled(recolored(result, tables), alpha: alpha, to: plan.output)
-            }
-            recolor(&result, tables, alpha: alpha)
+        let source = Resampling.resize(opacity.color(of: image), to: plan.scaled)
+        var result = try run(source, plan, division, steps)
+        if plan.isResampled {  // only small images are: they may be floats for that
+            let color = colorFix.planes(of: result, source: source)
+            let alpha = try enlarged(opacity, plan, division, steps)
+            return resampled(color, alpha, to: plan.output)
+        }
+        result = colorFix.recolored(result, source: source)
+        let tables = colorFix.tables(result: result, source: source)
+        switch try enlarged(opacity, plan, division, steps) {
+        case .constant(let alpha): recolor(&result, tables, alpha: alpha)
+        case .varying(let alpha): recolor(&result, tables, alpha: alpha)
         }
         return result
     }
@@ -40,10 +34,17 @@ struct Pipeline<Model: Network> {
     ) throws -> Raster {
         try network.run(
             image.rgb.padded(height: plan.padded.height, width: plan.padded.width),
-            division: division,
-            output: Size(
-                width: image.width * TileSpec.scale, height: image.height * TileSpec.scale),
-            steps: steps)
+            division: division, output: plan.made, steps: steps)
+    }
+
+    /// Returns the opacity of what the model makes; one that varies goes through it.
+    private func enlarged(
+        _ opacity: Opacity, _ plan: SizePlan, _ division: Division, _ steps: Steps
+    ) throws -> Opacity {
+        guard case .varying(let plane) = opacity else { return opacity }
+        let source = Resampling.resize(plane, to: plan.scaled)
+        let made = try run(source, plan, division, steps)
+        return .varying(Opacity.clamped(made, source: source))
     }
 
     private func recolor(_ result: inout Raster, _ tables: [[Float]], alpha: Float) {
@@ -68,29 +69,15 @@ struct Pipeline<Model: Network> {
         }
     }
 
-    /// Only small images are resampled: they may be floats for that.
-    private func recolored(_ result: Raster, _ tables: [[Float]]) -> Planes {
-        let count = result.width * result.height
-        var color = Planes(zeros: 3, height: result.height, width: result.width)
-        for channel in 0..<3 {
-            for pixel in 0..<count {
-                let byte = Int(result.pixels[pixel * 4 + channel])
-                color.values[channel * count + pixel] = tables[channel][byte]
-            }
-        }
-        return color
-    }
-
-    private func resampled(_ color: Planes, alpha: Float, to size: Size) -> Raster {
+    private func resampled(_ color: Planes, _ opacity: Opacity, to size: Size) -> Raster {
         var color = Resampling.resize(color, to: size)
-        color.values = color.values.map { $0 * alpha }
-        let opacity = [Float](repeating: alpha, count: size.width * size.height)
-        return Raster(color: color, alpha: opacity)
-    }
-
-    private func resampled(_ color: Planes, alpha: Planes, to size: Size) -> Raster {
-        Raster(
-            color: Resampling.resize(color, to: size),
-            alpha: Resampling.resize(alpha, to: size).values)
+        switch opacity {
+        case .constant(let alpha):
+            color.values = color.values.map { $0 * alpha }
+            let plane = [Float](repeating: alpha, count: size.width * size.height)
+            return Raster(color: color, alpha: plane)
+        case .varying(let alpha):
+            return Raster(color: color, alpha: Resampling.resize(alpha, to: size).values)
+        }
     }
 }

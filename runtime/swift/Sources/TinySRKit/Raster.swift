@@ -69,24 +69,16 @@ struct Raster: Equatable, Sendable {
         return counts
     }
 
-    /// Copies a part of another raster, whose corner lies at `top` and `left` of this one. What
-    /// lies outside is left out.
-    mutating func paste(
-        _ part: Raster, top: Int, left: Int, rows: Range<Int>, columns: Range<Int>
-    ) {
-        let last = min(columns.upperBound, width - left)
-        guard columns.lowerBound < last else { return }
-        for y in rows where top + y < height {
-            let source = (y * part.width + columns.lowerBound) * 4
-            let target = ((top + y) * width + left + columns.lowerBound) * 4
-            let count = (last - columns.lowerBound) * 4
+    /// Copies another raster, whose corner lies at `top` and `left` of this one. What lies outside
+    /// is left out.
+    mutating func paste(_ part: Raster, top: Int, left: Int) {
+        let columns = min(part.width, width - left)
+        guard columns > 0 else { return }
+        for y in 0..<part.height where top + y < height {
+            let source = y * part.width * 4
+            let target = ((top + y) * width + left) * 4
             pixels.replaceSubrange(
-                target..<target + count, with: part.pixels[source..<source + count])
+                target..<target + columns * 4, with: part.pixels[source..<source + columns * 4])
         }
-    }
-
-    /// Copies another raster, at least as wide, from a row on.
-    mutating func paste(_ part: Raster, row: Int) {
-        paste(part, top: row, left: 0, rows: 0..<part.height, columns: 0..<part.width)
     }
 }

@@ -4,7 +4,8 @@ import CoreML
 import CoreVideo
 import Foundation
 
-/// Makes images four times as wide and high with a package of `tinysr export -t coreml`.
+/// Enlarges images with a package of `tinysr export -t coreml`, by the scale it was made for: four
+/// times as wide and high for TinySR.
 ///
 /// ```swift
 /// let upscaler = try await Upscaler(contentsOf: Upscaler.modelURL())
@@ -33,13 +34,13 @@ public actor Upscaler {
         }
     }
 
-    /// Whether images larger than a tile are made as if in one piece. It takes iOS 18 or macOS 15
-    /// and a package with all functions. Otherwise finished tiles are blended, which differs near
-    /// their borders.
+    /// Whether images larger than a tile are made as if in one piece. Models of several stages take
+    /// iOS 18 or macOS 15 for it, and a package with all functions. Otherwise finished tiles are
+    /// blended, which differs near their borders.
     public nonisolated let isExact: Bool
 
     private let options: Options
-    private nonisolated let spec: TileSpec
+    private nonisolated let spec: ChainSpec
     private var package: Package
     /// Runs of the model block their thread, which must not be one of Swift's few.
     private nonisolated let queue = DispatchSerialQueue(label: "TinySRKit.Upscaler")
@@ -57,7 +58,7 @@ public actor Upscaler {
         let package = try await Package.open(url, computeUnits: options.computeUnits)
         self.options = options
         spec = package.spec
-        isExact = package.hasStages
+        isExact = package.spec.isExact(hasStages: package.hasStages)
         self.package = package
     }
 
@@ -73,8 +74,8 @@ public actor Upscaler {
         return url
     }
 
-    /// Returns an image with four times the width and height, in 8-bit RGB with premultiplied
-    /// alpha.
+    /// Returns an image whose sides are the model's scale times as long, in 8-bit RGB with
+    /// premultiplied alpha.
     ///
     /// - Parameters:
     ///   - image: upright: a `CGImage` knows no orientation. It keeps its colour space if that is
@@ -91,7 +92,7 @@ public actor Upscaler {
         return try result.image(in: space)
     }
 
-    /// Returns a buffer of 8-bit BGRA with four times the width and height.
+    /// Returns a buffer of 8-bit BGRA whose sides are the model's scale times as long.
     ///
     /// - Parameters:
     ///   - buffer: BGRA, or any format that VideoToolbox converts, such as a camera's.
@@ -112,17 +113,16 @@ public actor Upscaler {
             throw TinySRError.imageUnfit(
                 expected: "at least 1×1 pixels", found: "\(width)×\(height)")
         }
-        let made = SizePlan(width: width, height: height, tile: spec.tile).megapixels
+        let made = SizePlan(width: width, height: height, spec: spec).megapixels
         guard made <= options.maxMegapixels else {
             throw TinySRError.imageTooLarge(megapixels: made, limit: options.maxMegapixels)
         }
     }
 
     private func render(_ image: Raster, _ progress: Progress?) async throws -> Raster {
-        let plan = SizePlan(width: image.width, height: image.height, tile: spec.tile)
-        if plan.padded != Size(width: spec.tile, height: spec.tile) {
-            package = try await package.withStages()
-        }
+        let plan = SizePlan(width: image.width, height: image.height, spec: spec)
+        let division = try Division(of: plan.padded, spec: spec, hasStages: package.hasStages)
+        package = try await package.with(division.functions)
         try Task.checkCancellation()
         let pipeline = Pipeline(
             network: package, colorFix: options.colorFix, progress: progress)

@@ -13,7 +13,7 @@ enum Wavelet {
     ///
     /// - Parameters:
     ///   - result: the whole result; what was padded is cropped.
-    ///   - source: the image `[3, h, w]`, a quarter as wide and high.
+    ///   - source: the image `[3, h, w]`; the result's sides are whole multiples of its.
     static func recolored(_ result: Raster, source: Planes) -> Raster {
         var fixed = result
         for channel in 0..<3 {
@@ -28,7 +28,7 @@ enum Wavelet {
     static func plane(_ channel: Int, of result: Raster, source: Planes) -> [Float] {
         let (width, height) = (result.width, result.height)
         func pixel(_ index: Int) -> Float { Float(result.pixels[index * 4 + channel]) / 255 }
-        var low = enlarged(channel, of: source)
+        var low = enlarged(channel, of: source, by: width / source.width)
         for index in low.indices { low[index] -= pixel(index) }
         for level in 0..<levels {
             low = blurred(low, lines: height, length: width, step: 1, apart: width, by: 1 << level)
@@ -59,13 +59,13 @@ enum Wavelet {
         return result
     }
 
-    /// Returns a channel four times as wide and high, bicubically; its edges are repeated.
-    private static func enlarged(_ channel: Int, of source: Planes) -> [Float] {
+    /// Returns a channel so many times as wide and high, bicubically; its edges are repeated.
+    private static func enlarged(_ channel: Int, of source: Planes, by scale: Int) -> [Float] {
         let (width, height) = (source.width, source.height)
-        let (wide, tall) = (width * TileSpec.scale, height * TileSpec.scale)
+        let (wide, tall) = (width * scale, height * scale)
         var rows = [Float](repeating: 0, count: height * wide)
         for x in 0..<wide {
-            let line = taps(x, of: width)
+            let line = taps(x, of: width, by: scale)
             for y in 0..<height {
                 let start = source.row(channel, y)
                 rows[y * wide + x] = line.reduce(0) { sum, tap in
@@ -75,7 +75,7 @@ enum Wavelet {
         }
         var result = [Float](repeating: 0, count: tall * wide)
         for y in 0..<tall {
-            let column = taps(y, of: height)
+            let column = taps(y, of: height, by: scale)
             for x in 0..<wide {
                 result[y * wide + x] = column.reduce(0) { sum, tap in
                     sum + tap.weight * rows[tap.place * wide + x]
@@ -86,9 +86,10 @@ enum Wavelet {
     }
 
     /// Returns the four values that one of the result reads, and their weights.
-    private static func taps(_ index: Int, of length: Int) -> [(place: Int, weight: Float)] {
-        let scale = Double(TileSpec.scale)
-        let position = (Double(index) + 0.5) / scale - 0.5
+    private static func taps(
+        _ index: Int, of length: Int, by scale: Int
+    ) -> [(place: Int, weight: Float)] {
+        let position = (Double(index) + 0.5) / Double(scale) - 0.5
         let first = Int(position.rounded(.down)) - 1
         return (first..<first + 4).map { place in
             (min(max(place, 0), length - 1), Float(cubic(abs(position - Double(place)))))

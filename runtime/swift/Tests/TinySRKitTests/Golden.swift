@@ -2,7 +2,7 @@ import Foundation
 
 @testable import TinySRKit
 
-/// What the Python runtime computed; `tests/support/golden_swift.py` of the project writes the file.
+/// What the Python runtime computed; `tests/support/golden_swift.py` of the project writes it.
 struct Golden: Decodable {
     struct Array: Decodable {
         let shape: [Int]
@@ -24,8 +24,31 @@ struct Golden: Decodable {
         let spans: [[Int]]
     }
 
+    struct Function: Decodable {
+        let name: String
+        let sides: [Int]
+    }
+
+    struct Chain: Decodable {
+        let name, json: String
+        let tile, multiple: Int
+        let functions: [Function]
+    }
+
+    struct Part: Decodable {
+        let stage: String
+        /// Numbers of each window along a side, or the start of each tile.
+        let rows, columns: [[Int]]
+    }
+
+    struct Division: Decodable {
+        let chain: String
+        let size: [Int]
+        let parts: [Part]
+    }
+
     struct Plan: Decodable {
-        let tile: Int
+        let chain: String
         let size, scaled, padded, output: [Int]
         let resampled: Bool
         let megapixels: Double
@@ -37,8 +60,9 @@ struct Golden: Decodable {
     }
 
     struct Blend: Decodable {
-        let tile, overlap: Int
-        let latents, ripple, blended: Array
+        let size: [Int]
+        let tile, overlap, reads, writes: Int
+        let source, ripple, blended: Array
     }
 
     struct Resize: Decodable {
@@ -66,7 +90,7 @@ struct Golden: Decodable {
     }
 
     struct Render: Decodable {
-        let name, color: String
+        let name, network, color: String
         let stages: Bool
         let width, height: Int
         let pixels, upscaled: Data
@@ -74,7 +98,9 @@ struct Golden: Decodable {
 
     let starts: [Starts]
     let windows: [Windows]
+    let chains: [Chain]
     let plans: [Plan]
+    let divisions: [Division]
     let gaussians: [Gaussian]
     let blends: [Blend]
     let resizes: [Resize]
@@ -82,6 +108,14 @@ struct Golden: Decodable {
     let wavelets: [Wavelet]
     let opacities: [Clamp]
     let renders: [Render]
+
+    /// Returns what a package of a chain says of itself, by the chain's name.
+    func spec(_ name: String) throws -> ChainSpec {
+        guard let known = chains.first(where: { $0.name == name }) else {
+            throw CocoaError(.coderValueNotFound)
+        }
+        return try ChainSpec(metadata: ["chain": known.json, "tile": "\(known.tile)"])
+    }
 
     static func load() throws -> Golden {
         guard let url = Bundle.module.url(forResource: "golden", withExtension: "json") else {

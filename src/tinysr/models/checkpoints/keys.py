@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.config import ModelConfig
-from tinysr.models.one_step import OneStep
 from tinysr.models.tinysr import TinySR
 
 __all__ = ["MAX_LISTED", "assemble", "fill_model"]
 
-Model = TypeVar("Model", bound=OneStep)
+Model = TypeVar("Model", bound=nn.Module)
 
 MAX_LISTED = 8
 """Keys of one kind that an error lists; the others are counted."""

@@ -13,6 +13,7 @@ from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.checkpoints.bounds import check_sizes
 from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
 from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
+from tinysr.models.checkpoints.metadata import FORMAT, read_family
 from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.checkpoints.writing import write_safetensors
 from tinysr.models.config import ModelConfig
@@ -21,7 +22,6 @@ from tinysr.models.tokens import sincos_positions
 
 __all__ = ["SINGLE_FILE", "save_single_file"]
 
-_FORMAT = "tinysr"
 _POSITIONS = "transformer.pos_embed.pos_embed"
 _ROOTS = ("decoder", "encoder", "pooled", "transformer")
 _DTYPES = (torch.float32, torch.float16)
@@ -44,7 +44,7 @@ def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float
             continue
         tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
         check_finite(name, tensors[name], path)
-    metadata = {"format": _FORMAT, "config": json.dumps(model.config.to_dict(), sort_keys=True)}
+    metadata = {"format": FORMAT, "config": json.dumps(model.config.to_dict(), sort_keys=True)}
     write_safetensors(tensors, metadata, path)
 
 
@@ -53,14 +53,16 @@ def _positions(config: ModelConfig) -> Tensor:
 
 
 def _matches(path: Path) -> bool:
-    return is_safetensors(path) and path.is_file()
+    if not is_safetensors(path) or not path.is_file():
+        return False
+    return read_family(path) in (None, ModelConfig().family)  # without one, it is refused later
 
 
 def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
     if layers is not None:
         raise UnsupportedError(f"{path}: layers can't be chosen from a single file")
     tensors, metadata = read_safetensors(path)
-    if metadata.get("format") != _FORMAT or "config" not in metadata:
+    if metadata.get("format") != FORMAT or "config" not in metadata:
         raise CheckpointError(
             f"{path}: no TinySR config in its metadata; give the checkpoint's folder instead"
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tinysr.models.layers.autoencoder_kl import KlDecoder, KlEncoder
 from tinysr.models.one_step import OneStep
-from tinysr.models.teachers.autoencoder_kl import KlDecoder, KlEncoder
 from tinysr.models.teachers.config import TsdSrConfig
 from tinysr.models.text_stream import TextStream
 from tinysr.models.transformer import Transformer

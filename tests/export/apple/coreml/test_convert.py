@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.chains import make_chain
 from tests.support.coreml import plan_of
 from tests.support.tiny_models import TILE, as_loaded, explosive_model, noise
 from tinysr.errors import UnsupportedError
@@ -15,12 +16,15 @@ from tinysr.export import BakedTinySR, bake
 from tinysr.export.apple.coreml.convert import Recipe, convert_stage
 from tinysr.export.apple.coreml.package import save
 from tinysr.export.apple.coreml.unsupported import explain_failure
-from tinysr.export.apple.ports import FUNCTIONS
+from tinysr.export.apple.ports import list_functions
+from tinysr.export.families.tinysr import bake_tinysr
 from tinysr.export.plans.quantization import Format
 from tinysr.models import Loaded
 from tinysr.runtime.mil import Interpreter, load_program
 from tinysr.runtime.mil.program import Operation
 from tinysr.suite import suite
+
+FUNCTIONS = list_functions(make_chain(TILE))
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -54,7 +58,7 @@ def test_each_function_takes_its_own_part_of_the_plan(loaded: Loaded, tmp_path: 
         next(ports for ports in FUNCTIONS if ports.stage == "encoder"),
         Recipe(tile=TILE, system="iOS18", plan=plan),
     )
-    save({"encode": encode}, tmp_path / "net.mlpackage")
+    save({"encoder": encode}, tmp_path / "net.mlpackage")
     wide: list[str] = []
 
     def watch(op: Operation, _: str, value: torch.Tensor) -> None:
@@ -72,7 +76,7 @@ def test_the_last_convolution_is_known_though_the_image_s_scale_is_in_it(
     last = [name for name, m in baked.named_modules() if isinstance(m, torch.nn.Conv2d)][-1]
     recipe = Recipe(tile=TILE, system="iOS18", plan=plan_of(loaded, last), formats={last: "w8"})
     decode = next(ports for ports in FUNCTIONS if ports.stage == "decoder")
-    save({"decode": convert_stage(baked, decode, recipe)}, tmp_path / "net.mlpackage")
+    save({"decoder": convert_stage(baked, decode, recipe)}, tmp_path / "net.mlpackage")
     (function,) = load_program(tmp_path / "net.mlpackage").functions.values()
     operations = function.body.operations
     kinds = [op.kind for op in operations]
@@ -106,7 +110,7 @@ class Bicubic(torch.nn.Module):
 def test_an_operation_that_core_ml_lacks_is_named_with_its_module_and_a_way_out(
     loaded: Loaded,
 ) -> None:
-    baked = bake(loaded.model, TILE)
+    baked = bake_tinysr(loaded.tinysr, TILE)
     baked.encoder.resize = Bicubic()
     recipe = Recipe(tile=TILE, system="iOS17")
     with pytest.raises(UnsupportedError) as found:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tests.support.chains import make_chain
 from tests.support.said import said
 from tests.support.tiny_models import TILE, noise
 from tinysr.calibration import find_quantization, hold_to_budget
@@ -20,12 +21,12 @@ from tinysr.calibration.bits.sensitivity import promote
 from tinysr.calibration.schemes import SCHEMES
 from tinysr.calibration.traced.fake import fake_quantize
 from tinysr.errors import CalibrationError, UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions
+from tinysr.export import Baked, BakedTinySR, ExportOptions
 from tinysr.export.apple.coreml.convert import Recipe, convert_stage
 from tinysr.export.apple.coreml.package import save
 from tinysr.export.apple.coreml.prepare import prepare
 from tinysr.export.apple.coreml.rounding import count_stored_bits, list_formats, round_weight
-from tinysr.export.apple.ports import FUNCTIONS
+from tinysr.export.apple.ports import list_functions
 from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.files import load_any_plan
 from tinysr.export.plans.precision import PrecisionPlan
@@ -34,17 +35,19 @@ from tinysr.models import Loaded
 from tinysr.models.checkpoints import save_single_file
 from tinysr.runtime.mil import Interpreter, load_program
 
+FUNCTIONS = list_functions(make_chain(TILE))
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def interpreted(model: BakedTinySR, recipe: Recipe, path: Path) -> np.ndarray:
+def interpreted(model: Baked, recipe: Recipe, path: Path) -> np.ndarray:
     """Return what a package of the transformer computes."""
     ports = FUNCTIONS[2]
     save({"main": convert_stage(model, ports, recipe)}, path)
     z = noise(1, 16, TILE // 2, TILE // 2).numpy()
-    return Interpreter(load_program(path).functions["main"]).run({"latents": z})["velocity"]
+    return Interpreter(load_program(path).functions["main"]).run({"latents": z})["restored"]
 
 
 def test_layers_are_rounded_as_packages_store_them(
@@ -185,7 +188,7 @@ def little_space() -> Iterator[None]:
 def test_a_full_disk_leaves_nothing(
     loaded: Loaded, run: Run, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    save_single_file(loaded.model, tmp_path / "tiny.safetensors")
+    save_single_file(loaded.tinysr, tmp_path / "tiny.safetensors")
     request.getfixturevalue("little_space")
     code, _, err = run(
         *("export", "tiny.safetensors", "-o", "new", "-t", "coreml", "--precision", "fp32"),

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.tiny_models import as_loaded, difference, noise, tiny_model
 from tinysr.errors import UnsupportedError
-from tinysr.export import BakedTinySR, ExportOptions, bake, export_bundle
+from tinysr.export import Baked, ExportOptions, bake, export_bundle
 from tinysr.export.apple.coreml.ane import lay_out_for_ane
 from tinysr.export.apple.coreml.options import CoreMLOptions
 from tinysr.export.apple.coreml.prepare import prepare
@@ -55,7 +55,7 @@ def bundle(loaded: Loaded, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("layout", [lambda model: model, lay_out_for_ane], ids=["standard", "ane"])
 @pytest.mark.parametrize("side", [*FURTHER, TILE])
 def test_a_smaller_tile_gets_what_a_model_baked_for_it_gives(
-    layout: Callable[[BakedTinySR], BakedTinySR], side: int, loaded: Loaded
+    layout: Callable[[Baked], Baked], side: int, loaded: Loaded
 ) -> None:
     model = allow_any_size(layout(prepare(bake(loaded.model, TILE))))
     image = noise(1, 3, side, side)

@@ -127,7 +127,7 @@ def test_apps_give_and_get_images(bundle: Path) -> None:
     assert program.default == "upscale"
     kinds = {f.name: (f.kind, f.shape[1:]) for f in program.functions["upscale"].features}
     assert kinds == {"image": ("image", (3, 16, 16)), "upscaled": ("image", (3, 64, 64))}
-    assert program.functions["encode"].features[0].shapes == tuple(
+    assert program.functions["encoder"].features[0].shapes == tuple(
         (1, 3, side, side) for side in (16, 32, 64, 128)
     )
 
@@ -208,7 +208,7 @@ def test_weights_are_compressed_layer_by_layer_as_the_plan_says(
     manifest = export_bundle(loaded, tmp_path / "small", asked)
     (package,) = (tmp_path / "small/coreml").glob("*.mlpackage")
     assert package.name == f"TinySR.{precision}.mlpackage"
-    body = load_program(package).functions["transform"].body
+    body = load_program(package).functions["transformer"].body
     stored = {
         value.type.dtype
         for op in body.operations

@@ -1,0 +1,1 @@
+"""Passes that one family alone needs before it is exported."""

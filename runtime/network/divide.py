@@ -1,0 +1,76 @@
+"""Division: the runs that one stage takes for an image of a size, whatever its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tinysr.chain import Chain
+from tinysr.errors import ImageError
+from tinysr.stages import Stage, Tiles, Whole
+
+from .tiling import Grid, lay_grid
+from .windows import WindowLayout, lay_out, lay_out_fixed, lay_out_squares
+from .work import StageWork
+
+__all__ = ["Limits", "divide"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Sizes that a stage's runs may have, in its cells."""
+
+    sides: tuple[int, ...] = ()
+    """Sides of windows, where its graph takes no other."""
+    longest: int | None = None
+    """Longest side of a window; None if there is no limit."""
+    window: int | None = None
+    """Side that was asked for."""
+
+
+def divide(
+    chain: Chain, stage: Stage, width: int, height: int, *, limits: Limits, room: int
+) -> StageWork:
+    """Divide an image among runs of a stage.
+
+    Args:
+        chain: that the stage is of.
+        stage: of any kind of division.
+        width: of the image in its pixels, a multiple of the chain's.
+        height: likewise.
+        limits: of its windows.
+        room: bytes that a run may take.
+
+    Raises:
+        ImageError: the stage takes images only as a whole, and this one is too large.
+    """
+    size = tuple(side * chain.scale // chain.cell(stage) for side in (height, width))
+    return StageWork(
+        stage=stage, size=(size[0], size[1]), layout=_lay(stage, size[0], size[1], limits, room)
+    )
+
+
+def _lay(stage: Stage, height: int, width: int, limits: Limits, room: int) -> WindowLayout | Grid:
+    kind = stage.division
+    if isinstance(kind, Tiles):
+        return lay_grid(height, width, kind.side, kind.overlap)
+    if isinstance(kind, Whole):
+        if height * width > kind.most_cells:
+            raise ImageError(
+                f"the stage {stage.name} takes an image as a whole, of at most {kind.most_cells} "
+                f"cells, found {width}×{height}: use a smaller image"
+            )
+        return lay_out_squares(height, width, halo=0, side=max(height, width))
+    # In blocks of the cells that all sides divide by.
+    block = stage.align
+    height, width, halo = height // block, width // block, -(-kind.halo // block)
+    if limits.sides:
+        sides = [side // block for side in limits.sides]
+        return lay_out_fixed(height, width, halo=halo, sides=sides).enlarge(block)
+    if limits.window is not None:
+        window = limits.window // block
+        return lay_out_squares(height, width, halo=halo, side=window).enlarge(block)
+    area = room // (stage.bytes_per_cell * block**2)
+    layout = lay_out(height, width, halo=halo, area=area)
+    if limits.longest is not None and layout.longest * block > limits.longest:
+        layout = lay_out_squares(height, width, halo=halo, side=limits.longest // block)
+    return layout.enlarge(block)

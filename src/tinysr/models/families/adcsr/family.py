@@ -1,0 +1,57 @@
+"""AdcSR as a family: its preset, and the layouts of its checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tinysr.errors import UnsupportedError
+from tinysr.models.families.adcsr.config import FAMILY, PRESETS
+from tinysr.models.families.adcsr.model import AdcSR
+from tinysr.models.families.adcsr.released import is_released, read_released
+from tinysr.models.families.adcsr.seeded import seed_adcsr
+from tinysr.models.families.adcsr.single_file import is_single_file, read_single_file
+from tinysr.models.family import Family, Layout, OneStepModel, ReadModel, ReadOptions
+
+__all__ = ["ADCSR"]
+
+
+def _make_meta(name: str) -> OneStepModel:
+    with torch.device("meta"):
+        return AdcSR(PRESETS[name]).eval()
+
+
+def _reader(
+    read: Callable[[Path], AdcSR],
+) -> Callable[[Path, ReadOptions], ReadModel]:
+    def read_all(path: Path, options: ReadOptions) -> ReadModel:
+        if options.layers is not None:
+            raise UnsupportedError(f"{path}: layers can't be chosen from a checkpoint of AdcSR")
+        return ReadModel(model=read(path))
+
+    return read_all
+
+
+ADCSR = Family(
+    name=FAMILY,
+    presets=tuple(PRESETS),
+    untrained=frozenset(PRESETS),
+    load_preset=lambda name: seed_adcsr(PRESETS[name]),
+    make_meta=_make_meta,
+    layouts=(
+        Layout(
+            name="adcsr-released",
+            sign="a file net_params_….pkl, and halfDecoder.ckpt in 'pretrained'",
+            matches=is_released,
+            read=_reader(read_released),
+        ),
+        Layout(
+            name="adcsr-single-file",
+            sign="a .safetensors file with a config of AdcSR in its metadata",
+            matches=is_single_file,
+            read=_reader(read_single_file),
+        ),
+    ),
+)

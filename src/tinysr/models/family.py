@@ -1,0 +1,95 @@
+"""Families: what their models have in common, where they lie, and what each is called."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from tinysr.chain import Chain
+
+__all__ = ["Family", "Layout", "OneStepModel", "ReadModel", "ReadOptions"]
+
+
+class OneStepModel(nn.Module, ABC):
+    """An eager model that maps an image to a larger one in one step, stage after stage."""
+
+    @property
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """The config as plain JSON-ready data; its ``family`` names the family."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all that it computes, where its tensors alone don't tell; or ""."""
+        return ""
+
+    @abstractmethod
+    def chain(self, tile: int) -> Chain:
+        """Return the stages, all fields in the model's own units.
+
+        Args:
+            tile: side of a tile in pixels of the image.
+
+        Raises:
+            UnsupportedError: no tile of this size fits the model.
+        """
+
+    @abstractmethod
+    def run_stage(self, stage: str, x: Tensor) -> Tensor:
+        """Map what a stage reads ``[N, C, H, W]`` to what it gives."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadModel:
+    """A model as read from a checkpoint."""
+
+    model: OneStepModel
+    """Model in eval mode, fp32, no gradients."""
+    lora_sha256: str | None = None
+    """Hash of the LoRA's file, which is merged; None without one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadOptions:
+    """Options of reading a checkpoint; a layout refuses those that it does not offer."""
+
+    layers: tuple[int, ...] | None = None
+    """Transformer layers to keep of a full SD3 checkpoint; None for all."""
+    trust: bool = False
+    """Whether a file may be opened that can run any code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """A way in which checkpoints of a family lie on disk."""
+
+    name: str
+    """Name of the layout, as a manifest has it."""
+    sign: str
+    """Sign by which the layout is recognised, for messages."""
+    matches: Callable[[Path], bool]
+    """Tells whether a path has this layout, from names and headers alone. At most one layout of
+    all families may say so."""
+    read: Callable[[Path, ReadOptions], ReadModel]
+    """Reads it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """A kind of model: its presets, and the layouts of its checkpoints."""
+
+    name: str
+    """Name of the family, as configs and manifests have it."""
+    presets: tuple[str, ...]
+    untrained: frozenset[str]
+    """Presets without public weights: they load with seeded ones, and say so."""
+    load_preset: Callable[[str], OneStepModel]
+    """Returns a preset's model in eval mode, fp32, no gradients."""
+    make_meta: Callable[[str], OneStepModel]
+    """Returns a preset's model that has shapes and no memory."""
+    layouts: tuple[Layout, ...]

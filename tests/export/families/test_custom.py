@@ -1,0 +1,85 @@
+"""A network that somebody brings goes all the way, in every format and precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.support.custom_networks import Squeeze, Srvgg, export
+from tinysr.export import ExportOptions
+from tinysr.export.apple.coreml.options import CoreMLOptions
+from tinysr.runtime import Upscaler
+from tinysr.workflows.export import Exported, export_gated
+
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.timeout(600)]
+
+TILE = 32
+
+
+def bring(folder: Path, network: nn.Module, scale: int, *, calm: float = 0.05) -> Path:
+    """Write a network whose last convolution leaves the result in about [0, 1], and its TOML."""
+    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+
+    def calm_down(module: nn.Module, _: object, result: torch.Tensor) -> torch.Tensor:
+        return result * calm
+
+    last.register_forward_hook(calm_down)
+    export(network, folder / "net.onnx")
+    path = folder / "net.toml"
+    path.write_text(f'name = "net"\nlicence = "MIT"\nfile = "net.onnx"\nscale = {scale}\n')
+    return path
+
+
+def exported(path: Path, *targets: str, precision: str = "fp32") -> Exported:
+    settings = {"coreml": CoreMLOptions(deployment_target="iOS18")}
+    options = ExportOptions(targets=targets, precision=precision, tile=TILE, settings=settings)
+    return export_gated(str(path), path.parent / "bundle", options)
+
+
+def test_it_passes_every_gate_in_every_format(tmp_path: Path) -> None:
+    made = exported(
+        bring(tmp_path, Srvgg(3), 3), "onnx", "openvino", "coreml", "tensorrt", precision="fp16"
+    )
+    assert made.report is not None
+    assert made.report.passed, made.report.failure
+    artifacts = made.manifest.artifacts
+    assert {a.stage for a in artifacts} == {"upscale"}
+    found = {(a.target, a.precision): a.parity.result for a in artifacts}
+    assert found.pop(("tensorrt", "fp16")) == "not run"
+    assert found.pop(("tensorrt", "fp32")) == "not run"
+    assert set(found.values()) == {"pass"}
+    assert found.keys() >= {("onnx", "fp16"), ("openvino", "bf16"), ("coreml", "fp16")}
+    assert all(seam.windows > 1 for seam in made.report.seams)
+
+
+def test_it_is_quantized(tmp_path: Path) -> None:
+    made = exported(bring(tmp_path, Srvgg(2), 2), "onnx", precision="w8")
+    assert made.report is not None
+    assert made.report.passed, made.report.failure
+    assert {a.precision for a in made.manifest.artifacts} == {"fp32", "w8"}
+
+
+def test_one_with_global_context_runs_on_tiles(tmp_path: Path) -> None:
+    made = exported(bring(tmp_path, Squeeze(), 2), "onnx")
+    assert made.report is not None
+    assert made.report.passed
+    (seam,) = made.report.seams
+    assert (seam.tiles, seam.windows) == (4, 0)
+    image = np.random.default_rng(0).random((45, 70, 3), np.float32)
+    with Upscaler(made.folder) as upscaler:
+        assert upscaler.upscale(image).shape == (90, 140, 3)
+
+
+def test_windows_of_an_image_are_the_whole(tmp_path: Path) -> None:
+    made = exported(bring(tmp_path, Srvgg(3), 3), "onnx")
+    image = np.random.default_rng(1).random((61, 83, 3), np.float32)
+    results = []
+    for window in (24, 200):
+        with Upscaler(made.folder, window=window) as upscaler:
+            assert upscaler.color == "none"
+            results.append(upscaler.upscale(image))
+    np.testing.assert_allclose(results[0], results[1], atol=1e-5)

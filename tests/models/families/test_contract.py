@@ -1,0 +1,46 @@
+"""Every family keeps the one contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.contract import check_family
+from tests.support.custom_networks import Srvgg, export
+from tests.support.tiny_adcsr import tiny_adcsr
+from tests.support.tiny_models import TILE, tiny_model
+from tinysr.errors import CheckpointError
+from tinysr.models import load_checkpoint
+from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families import adcsr
+from tinysr.models.families.registry import detect
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_tinysr(tmp_path: Path) -> None:
+    model, path = tiny_model(), tmp_path / "tiny.safetensors"
+    save_single_file(model, path)
+    check_family(model, path, TILE)
+
+
+def test_adcsr(tmp_path: Path) -> None:
+    model, path = tiny_adcsr(), tmp_path / "tiny.safetensors"
+    adcsr.save_single_file(model, path)
+    check_family(model, path, 64)
+
+
+def test_custom(tmp_path: Path) -> None:
+    export(Srvgg(3), tmp_path / "net.onnx")
+    path = tmp_path / "net.toml"
+    path.write_text('name = "net"\nlicence = "MIT"\nfile = "net.onnx"\nscale = 3\n')
+    check_family(load_checkpoint(path).model, path, 32)
+
+
+def test_a_folder_that_two_layouts_claim_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weight").mkdir()
+    (tmp_path / "weight" / "net_params_200.pkl").write_bytes(b"")
+    (tmp_path / "checkpoint" / "tinybackbone").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="signs of released and adcsr-released"):
+        detect(tmp_path)
