@@ -60,9 +60,9 @@ def make_chain(
     )
 
 
-def change_stage(data: dict[str, Any], name: str, **values: Any) -> None:
+def change_stage(data: dict[str, Any], of: str, /, **values: Any) -> None:
     """Change a stage of a manifest's data, in place; ``division`` is merged."""
-    stage = next(stage for stage in data["chain"]["stages"] if stage["name"] == name)
+    stage = next(stage for stage in data["chain"]["stages"] if stage["name"] == of)
     division = {**stage["division"], **values.pop("division", {})}
     stage.update(values, division=division)
 

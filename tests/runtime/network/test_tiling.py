@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.chains import blend_whole
-from tinysr.runtime.network.tiling import gaussian, lay_grid, place_tiles
+from tinysr.runtime.network.tiling import blend, gaussian, lay_grid, place_tiles
 from tinysr.runtime.session import Array
 
 
@@ -81,3 +81,25 @@ def test_a_single_tile_is_passed_through_bit_for_bit() -> None:
     answer = rng.standard_normal((1, 4, 16, 16), dtype=np.float32)
     found = blend_whole(latents, lay_grid(16, 16, 16, 4), lambda _: answer)
     np.testing.assert_array_equal(found, answer)
+
+
+@pytest.mark.parametrize(("reads", "writes"), [(1, 2), (2, 1), (2, 6)])
+def test_results_of_another_resolution_are_blended_row_by_row(reads: int, writes: int) -> None:
+    rng = np.random.default_rng(2)
+    image = rng.standard_normal((1, 3, 30 * reads, 22 * reads), dtype=np.float32)
+
+    def enlarge(tiles: Array) -> Array:
+        cells = np.tanh(tiles[..., ::reads, ::reads])
+        return cells.repeat(writes, axis=2).repeat(writes, axis=3)
+
+    whole = np.full((1, 3, 30 * writes, 22 * writes), np.nan, np.float32)
+
+    def put(top: int, left: int, part: Array) -> None:
+        rows, columns = part.shape[2:]
+        assert rows <= 12 * writes  # no more than a row of tiles is held
+        place = whole[..., top : top + rows, left : left + columns]
+        assert np.isnan(place).all()
+        place[...] = part
+
+    blend(image, lay_grid(30, 22, 12, 4), enlarge, put, reads=reads, writes=writes, batch=2)
+    np.testing.assert_allclose(whole, enlarge(image), atol=1e-6)
