@@ -135,9 +135,8 @@ def test_a_network_of_ones_own_is_exported_as_shown(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = "docs/bring-your-own.md"
-    (code,), (config,) = blocks(page, "python"), blocks(page, "toml")
-    exec(compile(code, page, "exec"), {"__name__": "example"})  # noqa: S102  ours
-    (project / "my-upscaler.toml").write_text(config, encoding="utf-8")
+    exec(compile(blocks(page, "python")[0], page, "exec"), {"__name__": "example"})  # noqa: S102  ours
+    (project / "my-upscaler.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
     shutil.rmtree(project / "bundles" / "my-upscaler")
     for line in blocks(page, "sh")[0].splitlines():
         monkeypatch.setattr(sys, "argv", shlex.split(line))
