@@ -20,7 +20,7 @@ TILE = 64
 def made(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     folder = tmp_path_factory.mktemp("adcsr")
     save_single_file(tiny_adcsr(), folder / "tiny.safetensors")
-    options = ExportOptions(targets=("onnx", "openvino"), tile=TILE)
+    options = ExportOptions(tile=TILE)
     return export_gated(str(folder / "tiny.safetensors"), folder / "bundle", options)
 
 
@@ -28,8 +28,7 @@ def test_it_passes_every_gate(made: Exported) -> None:
     assert made.report is not None
     assert made.report.passed, made.report.failure
     found = [(a.target, a.stage, a.precision) for a in made.manifest.artifacts]
-    assert found[:3] == [("onnx", name, "fp32") for name in ("unet", "decoder", "upscale")]
-    assert ("openvino", "unet", "bf16") in found
+    assert found == [("onnx", name, "fp32") for name in ("unet", "decoder", "upscale")]
     assert {seam.tiles for seam in made.report.seams} == {4}
 
 
