@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from tinysr.errors import CheckpointError, UnsupportedError
+from tinysr.errors import UnsupportedError
 from tinysr.models.checkpoints.bounds import check_sizes
-from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
+from tinysr.models.checkpoints.files import is_safetensors, read_safetensors
 from tinysr.models.checkpoints.layout import Checkpoint, CheckpointLayout
-from tinysr.models.checkpoints.metadata import FORMAT, read_family
+from tinysr.models.checkpoints.metadata import read_config, read_family, write_single_file
 from tinysr.models.checkpoints.prefixes import common_prefix
-from tinysr.models.checkpoints.writing import write_safetensors
 from tinysr.models.config import ModelConfig
 from tinysr.models.tinysr import TinySR
 from tinysr.models.tokens import sincos_positions
@@ -24,7 +22,6 @@ __all__ = ["SINGLE_FILE", "save_single_file"]
 
 _POSITIONS = "transformer.pos_embed.pos_embed"
 _ROOTS = ("decoder", "encoder", "pooled", "transformer")
-_DTYPES = (torch.float32, torch.float16)
 
 
 def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -36,16 +33,12 @@ def save_single_file(model: TinySR, path: Path, dtype: torch.dtype = torch.float
         UnsupportedError: ``dtype`` is neither float32 nor float16.
         CheckpointError: a value is, or becomes in float16, NaN or infinite.
     """
-    if dtype not in _DTYPES:
-        raise UnsupportedError(f"weights are saved as float32 or float16, not {dtype}")
-    tensors: dict[str, Tensor] = {}
-    for name, tensor in model.state_dict().items():
-        if name == _POSITIONS and torch.equal(tensor.float().cpu(), _positions(model.config)):
-            continue
-        tensors[name] = tensor.detach().to("cpu", dtype).contiguous()
-        check_finite(name, tensors[name], path)
-    metadata = {"format": FORMAT, "config": json.dumps(model.config.to_dict(), sort_keys=True)}
-    write_safetensors(tensors, metadata, path)
+    state = {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if name != _POSITIONS or not torch.equal(tensor.float().cpu(), _positions(model.config))
+    }
+    write_single_file(state, model.config.to_dict(), path, dtype)
 
 
 def _positions(config: ModelConfig) -> Tensor:
@@ -62,17 +55,7 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
     if layers is not None:
         raise UnsupportedError(f"{path}: layers can't be chosen from a single file")
     tensors, metadata = read_safetensors(path)
-    if metadata.get("format") != FORMAT or "config" not in metadata:
-        raise CheckpointError(
-            f"{path}: no TinySR config in its metadata; give the checkpoint's folder instead"
-        )
-    try:
-        data = json.loads(metadata["config"])
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: the config in its metadata is not JSON") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path}: the config in its metadata is not an object")
-    config = ModelConfig.from_dict(data)
+    config = ModelConfig.from_dict(read_config(metadata, path))
     check_sizes(config, path)  # before the position table is allocated
     prefix = common_prefix(tensors, _ROOTS, path)  # torch.compile's, if it was saved so
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

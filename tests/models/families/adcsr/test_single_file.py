@@ -71,7 +71,7 @@ def test_files_of_others_are_told_apart(path: Path, tmp_path: Path) -> None:
     refused(other, "does not fit this version")
     save_file({"a": torch.zeros(1)}, other)
     assert not is_single_file(other)
-    refused(other, "no config of a model in its metadata")
+    refused(other, "no TinySR config in its metadata")
     assert not is_single_file(tmp_path)
     assert not is_single_file(path.with_suffix(".pkl"))
 
