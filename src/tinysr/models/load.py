@@ -35,12 +35,7 @@ class Loaded:
         Raises:
             UnsupportedError: it is of another family.
         """
-        if not isinstance(self.model, TinySR):
-            raise UnsupportedError(
-                f"{self.source.name}: expected a TinySR model, found one of the family "
-                f"{self.model.facts['family']}: it can be exported, not trained"
-            )
-        return self.model
+        return _require_tinysr(self.model, self.source.name)
 
 
 def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> TinySR:
@@ -54,7 +49,9 @@ def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> 
         UnsupportedError: there is no such preset or path, or layers can't be chosen here.
         CheckpointError: the checkpoint can't be used; the message names what is wrong.
     """
-    return load_checkpoint(name_or_folder, layers=layers).tinysr
+    kept = None if layers is None else tuple(layers)
+    opened = _open(name_or_folder, ReadOptions(layers=kept))  # its hash takes seconds
+    return _require_tinysr(opened.model, opened.name)
 
 
 def load_teacher(name_or_folder: str | Path) -> OneStep:
@@ -132,6 +129,15 @@ def _open_path(path: Path, options: ReadOptions) -> _Opened:
         name=paths.show_name(own),
         lora_sha256=found.lora_sha256,
     )
+
+
+def _require_tinysr(model: OneStepModel, name: str) -> TinySR:
+    if not isinstance(model, TinySR):
+        raise UnsupportedError(
+            f"{name}: expected a TinySR model, found one of the family {model.facts['family']}: "
+            "it can be exported, not trained"
+        )
+    return model
 
 
 @contextmanager
