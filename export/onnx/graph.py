@@ -104,9 +104,9 @@ def export_stage(model: Baked, stage: StageName, *, tile: int, batch: int | None
     try:
         program = _trace(module, example, _open(axes, 1), reads, gives)
     except torch.onnx.OnnxExporterError:
-        own = chain.stage(stage)  # a stage of tiles alone has nothing that could be opened further
+        own = chain.stage(stage)
         each = own.align * chain.cell(own) // reads.pixels_per_cell
-        if each == 1 or not axes:
+        if each == 1 or fixed:  # no side could be opened otherwise
             raise
         program = _trace(module, example, _open(axes, each), reads, gives)
     if program is None:
