@@ -125,18 +125,6 @@ def test_tiles_that_do_not_fit_are_refused(tile: int) -> None:
         tiny_adcsr().chain(tile)
 
 
-def test_what_stays_in_fp32_is_there() -> None:
-    model = tiny_adcsr()
-    assert model.keep_fp32 == (
-        "decoder.up_blocks.2",
-        "decoder.up_blocks.3",
-        "decoder.conv_norm_out",
-        "decoder.conv_out",
-    )
-    for path in model.keep_fp32:
-        assert isinstance(model.get_submodule(path), nn.Module)
-
-
 def test_an_image_whose_sides_do_not_divide_gives_no_result() -> None:
     with pytest.raises(RuntimeError):
         tiny_adcsr()(noise(1, 3, 24, 24))

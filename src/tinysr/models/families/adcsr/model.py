@@ -17,9 +17,6 @@ from tinysr.models.layers.unet2d import Unet2d
 
 __all__ = ["AdcSR", "Features", "Picture"]
 
-_KEPT_LEVELS = 2
-"""Levels at the decoder's end whose features pass what fp16 holds in the released weights."""
-
 
 class Features(nn.Module):
     """Image → the features that a decoder makes of restored latents, without latents between."""
@@ -66,14 +63,6 @@ class AdcSR(OneStepModel):
     def facts(self) -> dict[str, Any]:
         """The config as plain JSON-ready data."""
         return self.config.to_dict()
-
-    @property
-    def keep_fp32(self) -> tuple[str, ...]:
-        """Paths of the modules to compute in fp32 where the others may be in fp16."""
-        levels = len(self.config.decoder_widths)
-        blocks = range(max(0, levels - _KEPT_LEVELS), levels)
-        ends = ("conv_norm_out", "conv_out")
-        return tuple(f"{DECODER}.{name}" for name in (*(f"up_blocks.{n}" for n in blocks), *ends))
 
     def chain(self, tile: int) -> Chain:
         """Return both stages for tiles of one size, in pixels of the image.
