@@ -12,18 +12,12 @@ NAMES = {"encoder", "transformer", "decoder", "unet", "latents", "velocity", "re
 
 GENERAL = ("runtime/", "calibration/", "benchmarks/", "src/tinysr/parity/", "src/tinysr/workflows/")
 
-OTHERS = {
-    "benchmarks/pruning/recovery.py": "TinySR's recipe",
-    "benchmarks/pruning/recoverability.py": "TinySR's recipe",
-}
-"""Files that are about one family alone, and why."""
-
 
 def test_no_stage_is_known_by_its_name() -> None:
     found = {
         f"{path}:{node.lineno}: {node.value}"
         for path, tree in modules().items()
-        if path.startswith(GENERAL) and path not in OTHERS
+        if path.startswith(GENERAL)
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and node.value in NAMES
     }

@@ -29,7 +29,9 @@ def fixed(color: str, image: Planes, source: Planes) -> Rows:
 def test_bicubic_is_that_of_pytorch(size: tuple[int, int], scale: int) -> None:
     image = planes(0, *size)
     expected = F.interpolate(torch.from_numpy(image)[None], scale_factor=scale, mode="bicubic")[0]
-    np.testing.assert_allclose(upscale_bicubic(image, scale), expected.numpy(), atol=5e-6)
+    np.testing.assert_allclose(
+        upscale_bicubic(image, scale), expected.numpy(), atol=5e-6 if scale == 3 else 2e-6
+    )
 
 
 def test_adain_gives_the_source_its_mean_and_deviation() -> None:

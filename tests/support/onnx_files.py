@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 __all__ = ["external", "image_model", "write"]
@@ -50,3 +51,11 @@ def external(model: Any, path: Path, **entries: str) -> None:
     for key, value in {"location": path.name, **entries}.items():
         tensor.external_data.add(key=key, value=value)
     tensor.ClearField("raw_data")
+
+
+def scales(*values: float) -> NDArray[Any]:
+    return np.array(values, np.float32)
+
+
+def ints(*values: int) -> NDArray[Any]:
+    return np.array(values, np.int64)

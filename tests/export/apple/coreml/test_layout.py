@@ -75,7 +75,8 @@ def test_it_has_no_linear_and_no_operation_that_leaves_but_casts_at_the_border(
     assert "linear" not in kinds
     assert "matmul" not in kinds
     found = estimate_residency(function)
-    assert {finding.kind for finding in found.leaving} <= {"cast", "sub"}  # the step is in fp32
+    leaving = [finding for finding in found.leaving if finding.kind != "cast"]
+    assert [finding.kind for finding in leaving] == ["sub"]  # the step, which is in fp32
     assert found.share > 0.95
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from tests.support.custom_networks import compute, difference
-from tests.support.onnx_files import image_model, write
+from tests.support.onnx_files import image_model, ints, scales, write
 from tinysr.errors import UnsupportedError
 from tinysr.models.families.custom.build import build_network
 from tinysr.models.families.custom.read_onnx import read_onnx
@@ -25,14 +25,6 @@ rng = np.random.default_rng(6)
 
 def floats(*shape: int) -> NDArray[Any]:
     return rng.uniform(0.1, 1, shape).astype(np.float32)
-
-
-def scales(*values: float) -> NDArray[Any]:
-    return np.array(values, np.float32)
-
-
-def ints(*values: int) -> NDArray[Any]:
-    return np.array(values, np.int64)
 
 
 def save(path: Path, nodes: list[Any], tensors: dict[str, NDArray[Any]], opset: int = 21) -> Path:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from tests.support.custom_networks import compute, difference
-from tests.support.onnx_files import image_model, write
+from tests.support.onnx_files import image_model, ints, scales, write
 from tinysr.errors import UnsupportedError
 from tinysr.models.families.custom.build import build_network
 from tinysr.models.families.custom.nodes import OPERATORS
@@ -27,14 +27,6 @@ rng = np.random.default_rng(5)
 
 def floats(*shape: int) -> NDArray[Any]:
     return rng.uniform(0.1, 1, shape).astype(np.float32)
-
-
-def scales(*values: float) -> NDArray[Any]:
-    return np.array(values, np.float32)
-
-
-def ints(*values: int) -> NDArray[Any]:
-    return np.array(values, np.int64)
 
 
 CASES: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
