@@ -160,10 +160,12 @@ def stage_of(path: str) -> StageName:
 
 def make_example(image: str, given: Array, expected: Array, stage: Stage) -> Example:
     """Return an example, with the peak that parity measures its PSNR with."""
-    peak = 1.0 if stage.gives == RESULT else find_peak(given, expected, stage)
+    peak = find_peak(given, expected, stage)
     return Example(image=image, given=given, expected=expected, peak=peak)
 
 
 def find_peak(given: Array, expected: Array, stage: Stage) -> float:
-    """Return the range of what a stage gives; of the change, where it restores what it read."""
-    return value_range(expected - given if stage.restores else expected)
+    """Return the peak of a stage's PSNR, as parity has it: of what restores, that of the change."""
+    if stage.restores:
+        return value_range(expected - given)
+    return 1.0 if stage.gives == RESULT else value_range(expected)
