@@ -3,9 +3,10 @@
 from .bake import BAKE_TOLERANCE, DEFAULT_TILE, bake, prove_baked
 from .bundle import export_bundle
 from .extend import Extension, extend_bundle
+from .families.tinysr.baked import BakedTinySR
 from .files import check_target
 from .gate import Gate
-from .model.baked import Baked, BakedTinySR
+from .model.baked import Baked
 from .options import PRECISIONS, ExportOptions
 from .targets import TARGETS, find_targets
 

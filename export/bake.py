@@ -13,7 +13,7 @@ from tinysr.models import OneStepModel
 
 from .families.adcsr import bake_adcsr
 from .families.custom import bake_custom
-from .families.tinysr import bake_tinysr
+from .families.tinysr.bake import bake_tinysr
 from .model.baked import Baked
 
 __all__ = ["BAKERS", "BAKE_TOLERANCE", "DEFAULT_TILE", "bake", "prove_baked"]

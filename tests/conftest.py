@@ -17,7 +17,7 @@ from tests.support.tiny_models import TILE, tiny_loaded
 from tests.support.tracing import TakenApart, Traced, shared_folder
 from tinysr.cli import main
 from tinysr.export import BakedTinySR
-from tinysr.export.families.tinysr import bake_tinysr
+from tinysr.export.families.tinysr.bake import bake_tinysr
 from tinysr.models import Loaded
 from tinysr.quiet import load
 

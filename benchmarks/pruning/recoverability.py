@@ -25,7 +25,8 @@ from tinysr.errors import UnsupportedError, choice_error
 from tinysr.export import bake
 from tinysr.manifest import Source
 from tinysr.models import SCALE, Loaded, ModelConfig, TinySR, load_checkpoint
-from tinysr.models.accounting import Cost, count_stage_costs, meta_model
+from tinysr.models.accounting import Cost, count_stage_costs
+from tinysr.models.families.tinysr.accounting import meta_model
 from tinysr.terminal import Output, program
 from tinysr.training.evaluate import PHOTOS, PhotoPair, mean_psnr, photo_pairs, upscale_bicubic
 from tinysr.training.pruning import METHODS

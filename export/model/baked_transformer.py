@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tinysr.models import HEAD_SIZE
-from tinysr.models.tokens import unpatchify
-from tinysr.models.transformer import NORM_EPS
+from tinysr.models.layers.sd3 import NORM_EPS
+from tinysr.models.layers.tokens import unpatchify
 
 from .typed import BORDER, Typed, Wide, as_type
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from tinysr.errors import CalibrationError
+from tinysr.models.layers.autoencoder_tiny import ResidualBlock
 from tinysr.models.sharing import copy_tree
-from tinysr.models.vae import ResidualBlock
 
 from ..plans.quantization import Equalised
 from .baked import Baked

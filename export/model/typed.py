@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tinysr.models.layers.autoencoder_tiny import ResidualBlock
 from tinysr.models.typed import Typed, as_type
-from tinysr.models.vae import ResidualBlock
 
 __all__ = ["BORDER", "Typed", "TypedLayer", "Wide", "as_type", "find_units", "with_types"]
 

@@ -23,7 +23,7 @@ from tinysr.calibration import (
 )
 from tinysr.errors import CheckpointError, ImageError
 from tinysr.export import ExportOptions, bake, export_bundle
-from tinysr.export.families.tinysr import bake_tinysr
+from tinysr.export.families.tinysr.bake import bake_tinysr
 from tinysr.export.model.apply_plan import apply_plan
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.metrics import measure

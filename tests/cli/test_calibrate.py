@@ -13,7 +13,7 @@ from tests.support.bundles import make_bundle
 from tests.support.tiny_models import TILE, explosive_model, tiny_model
 from tinysr.calibration import load_ranges
 from tinysr.manifest import read_manifest
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -16,8 +16,9 @@ from tests.support.bundles import make_bundle
 from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.cli.inspect_steps import steps_report
 from tinysr.models import PRESETS
-from tinysr.models.accounting import Cost, count_cost, count_eager_costs, meta_model
-from tinysr.models.text_stream import TEXT_CHANNELS, TEXT_TOKENS, count_text_stream
+from tinysr.models.accounting import Cost, count_cost
+from tinysr.models.families.tinysr.accounting import count_eager_costs, meta_model
+from tinysr.models.layers.sd3_text import TEXT_CHANNELS, TEXT_TOKENS, count_text_stream
 
 Run = Callable[..., tuple[int, str, str]]
 

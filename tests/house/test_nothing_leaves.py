@@ -12,7 +12,7 @@ from PIL import Image
 from tests.support.bundles import make_bundle
 from tests.support.tiny_models import TILE, tiny_model
 from tests.support.watching import PROGRAM, Watched, skip_unless, watch
-from tinysr.models.checkpoints.single_file import save_single_file
+from tinysr.models.families.tinysr.single_file import save_single_file
 from tinysr.quiet import MEASURES
 
 LIBRARIES = {

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from tinysr.models import PRESETS, UNTRAINED
-from tinysr.models.accounting import Cost, count_cost, count_eager_costs, meta_model
+from tinysr.models.accounting import Cost, count_cost
+from tinysr.models.families.tinysr.accounting import count_eager_costs, meta_model
 
 
 def test_the_paper_size_costs_what_the_paper_says() -> None:

@@ -23,7 +23,7 @@ from tinysr.models import PRESETS, load_source
 from tinysr.runtime import Bundle, Upscaler
 from tinysr.workflows.models import open_model
 
-family_module = importlib.import_module("tinysr.models.families.tinysr")
+family_module = importlib.import_module("tinysr.models.families.tinysr.family")
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.fake_backend import CONFIG, TILE
-from tinysr.models.seeded import seed_model
+from tinysr.models.families.tinysr.seeded import seed_model
 from tinysr.parity import Reference, compute_references
 from tinysr.suite import suite
 

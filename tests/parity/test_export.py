@@ -22,7 +22,7 @@ from tinysr.errors import BundleError, CheckpointError, TinySRError
 from tinysr.export import ExportOptions, bake, export_bundle
 from tinysr.manifest import FileEntry, read_manifest, to_json
 from tinysr.models import Loaded, load_checkpoint
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.parity import ParityReport, Reference, compute_references, gate_bundle
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.session import RunOptions

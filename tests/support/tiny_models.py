@@ -9,8 +9,8 @@ import torch
 from tinysr.manifest import Source
 from tinysr.models import Loaded, ModelConfig, TinySR, TransformerConfig, VaeConfig
 from tinysr.models.checkpoints import tensors_sha256
-from tinysr.models.seeded import seed_model
-from tinysr.models.transformer import Modulation
+from tinysr.models.families.tinysr.seeded import seed_model
+from tinysr.models.layers.sd3 import Modulation
 
 TILE = 16
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.training import model
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 
 
 @pytest.fixture(scope="module")

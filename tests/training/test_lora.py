@@ -14,7 +14,7 @@ from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models import TinySR, load_checkpoint
 from tinysr.models.checkpoints.lora import merge_lora
 from tinysr.models.checkpoints.parts import read_transformer
-from tinysr.models.transformer import Transformer
+from tinysr.models.layers.sd3 import Transformer
 from tinysr.training.lora import (
     TARGETS,
     LowRank,

@@ -11,7 +11,7 @@ from tests.support.recipes import small_config
 from tests.support.training import QUIET
 from tinysr.errors import CheckpointError
 from tinysr.models import load
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.training import Release, StageRun, config_path, read_config, run_stage, write_release
 from tinysr.training.runner import PRODUCT, RECORD
 

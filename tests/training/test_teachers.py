@@ -17,8 +17,8 @@ from tests.support.recipes import small_config
 from tests.support.tiny_models import tiny_model
 from tinysr.errors import UnsupportedError
 from tinysr.models import PRESETS, ModelConfig, TinySR, load, load_teacher
-from tinysr.models.checkpoints import save_single_file
-from tinysr.models.teachers import TsdSrConfig
+from tinysr.models.families.tinysr import save_single_file
+from tinysr.models.families.tsd_sr import TsdSrConfig
 from tinysr.training import RecipeRun, StageRun, config_path, read_config, run_chain, run_stage
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Batch, SessionSettings

@@ -9,7 +9,7 @@ import pytest
 from tests.support.tiny_models import TILE, tiny_model
 from tinysr.errors import BundleError, GateError, UnsupportedError
 from tinysr.export import ExportOptions, Extension
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.parity import ParityReport, gates
 from tinysr.runtime.bundle import Bundle
 from tinysr.workflows.backends import choose_backends

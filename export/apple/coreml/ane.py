@@ -22,7 +22,7 @@ from tinysr.export.model.baked_transformer import (
 from tinysr.export.model.rewrite import replace_modules
 from tinysr.export.model.typed import Typed
 from tinysr.models import HEAD_SIZE
-from tinysr.models.transformer import NORM_EPS
+from tinysr.models.layers.sd3 import NORM_EPS
 
 from .prepare import ShuffledTransformer
 

@@ -58,7 +58,8 @@ def _costs(model: OneStepModel) -> dict[str, Any]:
     """Count all forms of a model, from modules without memory."""
     from tinysr.export import bake
     from tinysr.models import TinySR
-    from tinysr.models.accounting import Cost, count_eager_costs, count_stage_costs
+    from tinysr.models.accounting import Cost, count_stage_costs
+    from tinysr.models.families.tinysr.accounting import count_eager_costs
 
     side = _side(model.config) if isinstance(model, TinySR) else SIDE
     chain = model.chain(side)
@@ -87,8 +88,8 @@ def _costs(model: OneStepModel) -> dict[str, Any]:
 
 def _count_kept(model: TinySR, side: int) -> int:
     """Count the scales and shifts that are left when only the gates are folded."""
+    from tinysr.export.families.tinysr.passes import fold_gates, freeze_conditioning
     from tinysr.export.model.baked_transformer import Modulated
-    from tinysr.export.model.passes import fold_gates, freeze_conditioning
 
     frozen = fold_gates(freeze_conditioning(model, side))
     norms = [module for module in frozen.modules() if isinstance(module, Modulated)]

@@ -48,7 +48,7 @@ def steps_report(target: str) -> dict[str, Any]:
         )
     from tinysr.models import SCALE, ModelConfig
     from tinysr.models.accounting import Cost
-    from tinysr.models.text_stream import TEXT_TOKENS, count_text_stream
+    from tinysr.models.layers.sd3_text import TEXT_TOKENS, count_text_stream
 
     config = ModelConfig.from_dict(report["config"])
     side = report["image_side"]
@@ -67,7 +67,7 @@ def steps_report(target: str) -> dict[str, Any]:
 
 def _autoencoders(config: ModelConfig, side: int) -> dict[str, Any]:
     """Count encoder and decoder together, with each kind of convolution."""
-    from tinysr.models.accounting import count_eager_costs, meta_model
+    from tinysr.models.families.tinysr.accounting import count_eager_costs, meta_model
 
     kinds = dict(zip(AUTOENCODERS, ((False, False), (True, False), (True, True)), strict=True))
     found = {}

@@ -1,13 +1,15 @@
 """Reference models in plain PyTorch, their presets and their checkpoints."""
 
-from tinysr.models.config import HEAD_SIZE, SCALE, ModelConfig, TransformerConfig, VaeConfig
 from tinysr.models.families.registry import FAMILIES, find_preset, list_presets
+from tinysr.models.families.tinysr.config import ModelConfig
+from tinysr.models.families.tinysr.model import TinySR
+from tinysr.models.families.tinysr.presets import DEFAULT_PRESET, PRESETS, UNTRAINED
 from tinysr.models.family import Family, OneStepModel
+from tinysr.models.layers.autoencoder_tiny import VaeConfig
+from tinysr.models.layers.sd3 import HEAD_SIZE, TransformerConfig
 from tinysr.models.load import Loaded, load, load_checkpoint, load_teacher
-from tinysr.models.one_step import OneStep
-from tinysr.models.presets import DEFAULT_PRESET, PRESETS, UNTRAINED
+from tinysr.models.one_step import SCALE, OneStep
 from tinysr.models.source import load_source
-from tinysr.models.tinysr import TinySR
 
 __all__ = [
     "DEFAULT_PRESET",

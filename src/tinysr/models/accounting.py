@@ -18,18 +18,15 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tinysr.chain import Chain
-from tinysr.models.config import SCALE, ModelConfig
-from tinysr.models.tinysr import TinySR
-from tinysr.models.transformer import Modulation
 
-__all__ = ["Cost", "count_cost", "count_eager_costs", "count_stage_costs", "meta_model"]
+__all__ = ["Cost", "count_cost", "count_stage_costs"]
 
-_RESIZE = [3 * SCALE**2, 1, 5, 5]
-"""Shape of the fixed resize's kernel; the family's own layers have 3×3, 2×2 and 1×1."""
+_RESIZES = tuple([3 * scale**2, 1, 5, 5] for scale in range(2, 9))
+"""Shapes of the fixed resizes' kernels, by scale; no family's own layers have such."""
 
 _WEIGHT_PRODUCTS = {"mm", "addmm", "convolution"}
 
@@ -59,12 +56,6 @@ class Cost:
         )
 
 
-def meta_model(config: ModelConfig) -> TinySR:
-    """Return a model that has shapes and no memory."""
-    with torch.device("meta"):
-        return TinySR(config).eval()
-
-
 def count_cost(module: nn.Module, run: Callable[..., object], *inputs: object) -> Cost:
     """Count a module's parameters, and the products of one call ``run(*inputs)``."""
     counter = FlopCounterMode(
@@ -87,7 +78,7 @@ def _convolution_flops(
     _x: list[int], weight: list[int], *_args: Any, out_shape: list[int], **_options: Any
 ) -> int:
     """Count two per multiply-accumulate; the weight is ``[O, I / groups, kH, kW]``."""
-    return 0 if list(weight) == _RESIZE else 2 * prod(out_shape) * prod(weight[1:])
+    return 0 if list(weight) in _RESIZES else 2 * prod(out_shape) * prod(weight[1:])
 
 
 def count_stage_costs(chain: Chain, run: Callable[[str], nn.Module], side: int) -> dict[str, Cost]:
@@ -107,34 +98,3 @@ def count_stage_costs(chain: Chain, run: Callable[[str], nn.Module], side: int) 
         given = torch.empty(1, channels, length, length, device=device)
         found[name] = count_cost(module, module, given)
     return found
-
-
-def count_eager_costs(model: TinySR, side: int) -> dict[str, Cost]:
-    """Count an eager model for an image of ``side``²; what baking removes has its own entries.
-
-    Returns:
-        Costs of ``encoder``, ``transformer`` (without the following two), ``decoder``,
-        ``modulation`` (the adaLN linears) and ``conditioning`` (time and pooled text).
-    """
-    lr, z = _inputs(model.config, side, model.pooled.device)
-    net = model.transformer
-    time = torch.full((1,), model.config.timestep, device=z.device)
-    conditioning = count_cost(net.time_text_embed, net.time_text_embed, time, model.pooled)
-    vector = torch.empty(1, model.config.transformer.dim, device=z.device)
-    modulation = Cost(parameters=0, macs=0)
-    for module in net.modules():
-        if isinstance(module, Modulation):
-            modulation += count_cost(module, module, vector)
-    return {
-        "encoder": count_cost(model.encoder, model.encode, lr),
-        "transformer": count_cost(net, model.predict, z) - modulation - conditioning,
-        "decoder": count_cost(model.decoder, model.decode, z),
-        "modulation": modulation,
-        "conditioning": conditioning,
-    }
-
-
-def _inputs(config: ModelConfig, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    latent = side * SCALE // config.vae.downscale
-    lr = torch.empty(1, 3, side, side, device=device)
-    return lr, torch.empty(1, config.vae.latent_channels, latent, latent, device=device)

@@ -11,11 +11,11 @@ from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.manifest import Source
 from tinysr.models.checkpoints import tensors_sha256
-from tinysr.models.checkpoints.tsd_sr import is_tsd_sr, read_tsd_sr
 from tinysr.models.families.registry import detect, find_preset
+from tinysr.models.families.tinysr.model import TinySR
+from tinysr.models.families.tsd_sr.released import is_tsd_sr, read_tsd_sr
 from tinysr.models.family import OneStepModel, ReadOptions
 from tinysr.models.one_step import OneStep
-from tinysr.models.tinysr import TinySR
 
 __all__ = ["Loaded", "load", "load_checkpoint", "load_teacher"]
 

@@ -8,10 +8,12 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tinysr.models.config import SCALE, TransformerConfig
-from tinysr.models.transformer import Transformer
+from tinysr.models.layers.sd3 import Transformer, TransformerConfig
 
-__all__ = ["OneStep", "OneStepConfig"]
+__all__ = ["SCALE", "OneStep", "OneStepConfig"]
+
+SCALE = 4
+"""Output side over input side."""
 
 
 class OneStepConfig(Protocol):

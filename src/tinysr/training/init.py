@@ -16,8 +16,8 @@ from torch import nn
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import ModelConfig, TinySR
-from tinysr.models.transformer import Block, Transformer
-from tinysr.models.vae import ResidualBlock, SeparableConv
+from tinysr.models.layers.autoencoder_tiny import ResidualBlock, SeparableConv
+from tinysr.models.layers.sd3 import Block, Transformer
 from tinysr.training.whitening import whiten_tokens
 from tinysr.training.wiring import LATENTS, WIRED, wire_decoder, wire_encoder, wire_pattern
 

@@ -16,7 +16,7 @@ from tinysr.errors import UnsupportedError
 from tinysr.export import bake, prove_baked
 from tinysr.manifest import BakeProof
 from tinysr.models import SCALE, TinySR
-from tinysr.models.accounting import count_eager_costs, meta_model
+from tinysr.models.families.tinysr.accounting import count_eager_costs, meta_model
 from tinysr.training.evaluate import PhotoPair
 
 __all__ = ["count_removed_parameters", "proof_lines", "prove_release"]

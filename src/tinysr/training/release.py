@@ -12,7 +12,7 @@ from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError, MissingBackendError
 from tinysr.models import PRESETS, TinySR, load
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.training.cards import Origin, Scores, make_model_card
 from tinysr.training.engine import CHECKPOINT, RunProgress, read_progress
 from tinysr.training.evaluate import (

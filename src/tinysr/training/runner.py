@@ -22,7 +22,7 @@ from tinysr import paths
 from tinysr.atomic import write_atomically
 from tinysr.errors import CheckpointError
 from tinysr.models import PRESETS, load_checkpoint
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.training.config import RunConfig
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import (

@@ -17,7 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from tinysr.models.vae import Decoder, Encoder, ResidualBlock, SeparableConv
+from tinysr.models.layers.autoencoder_tiny import Decoder, Encoder, ResidualBlock, SeparableConv
 
 __all__ = ["LATENTS", "WIRED", "wire_decoder", "wire_encoder", "wire_pattern"]
 

@@ -12,8 +12,8 @@ from tinysr.benchmarks.pruning import recoverability
 from tinysr.benchmarks.pruning.recoverability_report import Results, markdown_lines
 from tinysr.benchmarks.pruning.recovery import CONFIG, RecoveryConfig
 from tinysr.errors import UnsupportedError
-from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seed_model
+from tinysr.models.families.tinysr import save_single_file
+from tinysr.models.families.tinysr.seeded import seed_model
 from tinysr.training.pruning import METHODS, SearchSpace
 from tinysr.training.stages.prune import PruneOptions
 from tinysr.training.stages.shapes import ModelShape

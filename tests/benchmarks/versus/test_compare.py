@@ -24,7 +24,7 @@ from tinysr.export import ExportOptions, export_bundle
 from tinysr.export.plans.quantization import QuantizationPlan
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.parity import compute_references
 from tinysr.runtime.backends.onnxruntime import OnnxRuntimeBackend
 from tinysr.runtime.bundle import Bundle

@@ -9,7 +9,7 @@ import pytest
 from tests.support.tiny_models import TILE, tiny_model
 from tinysr.export import ExportOptions, export_bundle
 from tinysr.models import load_checkpoint
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 
 
 @pytest.fixture(scope="module")

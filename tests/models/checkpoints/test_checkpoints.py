@@ -22,8 +22,8 @@ from tinysr.models import (
     load,
     load_checkpoint,
 )
-from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seed_model
+from tinysr.models.families.tinysr import save_single_file
+from tinysr.models.families.tinysr.seeded import seed_model
 
 SMALL = ModelConfig(
     vae=VaeConfig(width=8), transformer=TransformerConfig(depth=2, heads=1, pooled_size=16)

@@ -16,8 +16,8 @@ from torch import Tensor
 from tests.support.checkpoint_factory import Reference, add_lora, make_vae
 from tests.support.spoiling import edit, refused
 from tinysr.models import ModelConfig, TransformerConfig, VaeConfig, load
-from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seed_model
+from tinysr.models.families.tinysr import save_single_file
+from tinysr.models.families.tinysr.seeded import seed_model
 
 BASE = "checkpoint/tinybackbone/prune-3-merge/transformer"
 NAME = "diffusion_pytorch_model"

@@ -15,7 +15,7 @@ from tests.support.linked import LAYOUTS
 from tests.support.tiny_models import tiny_model
 from tinysr.errors import CheckpointError
 from tinysr.models import load, load_checkpoint
-from tinysr.models.checkpoints.single_file import save_single_file
+from tinysr.models.families.tinysr.single_file import save_single_file
 
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 

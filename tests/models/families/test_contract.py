@@ -12,9 +12,9 @@ from tests.support.tiny_adcsr import tiny_adcsr
 from tests.support.tiny_models import TILE, tiny_model
 from tinysr.errors import CheckpointError
 from tinysr.models import load_checkpoint
-from tinysr.models.checkpoints import save_single_file
 from tinysr.models.families import adcsr
 from tinysr.models.families.registry import detect
+from tinysr.models.families.tinysr import save_single_file
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -14,7 +14,7 @@ from tests.support.lessons import hear_nothing
 from tests.support.recipes import SHAPE, small_config
 from tinysr.errors import UnsupportedError
 from tinysr.models import load
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.training import RecipeRun, run_chain
 from tinysr.training.engine import Batch, SessionSettings
 from tinysr.training.losses.gan import UNetCritic

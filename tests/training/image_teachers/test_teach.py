@@ -17,7 +17,7 @@ from tests.support.image_teachers import save_plain, small_teacher
 from tests.support.lessons import hear_nothing, lesson
 from tests.support.recipes import SHAPE, small_config
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.training.engine import Batch
 from tinysr.training.image_teachers import INDEX, read_taught, teach
 from tinysr.training.image_teachers.batches import TaughtBatches

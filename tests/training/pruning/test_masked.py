@@ -12,7 +12,7 @@ from tests.support.tiny_models import CONFIG, TILE, noise
 from tinysr.errors import UnsupportedError
 from tinysr.export import bake
 from tinysr.models import ModelConfig, TinySR, TransformerConfig
-from tinysr.models.seeded import seed_model
+from tinysr.models.families.tinysr.seeded import seed_model
 from tinysr.training.lora import with_lora
 from tinysr.training.pruning import MaskDistribution, SearchSpace
 from tinysr.training.pruning.masked import MaskedTinySR, block_influence, prune, weigh

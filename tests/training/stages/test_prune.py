@@ -12,8 +12,8 @@ import torch
 from tests.support.recipes import SHAPE, small_config
 from tinysr.errors import UnsupportedError
 from tinysr.models import TinySR, load
-from tinysr.models.checkpoints import save_single_file
-from tinysr.models.seeded import seed_model
+from tinysr.models.families.tinysr import save_single_file
+from tinysr.models.families.tinysr.seeded import seed_model
 from tinysr.training import StageRun, config_path, read_config, run_stage
 from tinysr.training.data import PatchBatches
 from tinysr.training.engine import Batch, SessionSettings

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Protocol
 
 from tinysr.errors import CheckpointError
-from tinysr.models.config import ModelConfig, TransformerConfig, VaeConfig
-from tinysr.models.teachers import TsdSrConfig
+from tinysr.models.layers.sd3 import TransformerConfig
 
-__all__ = ["check_int", "check_parts", "check_sizes"]
+__all__ = ["LatentConfig", "PartsConfig", "check_bounds", "check_int", "check_parts"]
 
 # A hostile config must not make us allocate: these are far above any model of this family.
 _BOUNDS = {
@@ -22,31 +22,48 @@ _BOUNDS = {
     "position_grid": (1, 192),
     "width": (1, 512),
 }
-_LEVELS = 4  # an image side is 8 latent pixels' worth
-_MAX_BLOCKS = 16
 
 
-def check_sizes(config: ModelConfig, path: Path) -> None:
-    """Refuse a config whose values are of the wrong type, absurd, or contradict each other.
+class LatentConfig(Protocol):
+    """Properties that all configs of autoencoders have."""
 
-    Raises:
-        CheckpointError: it does so.
-    """
-    if config.family != ModelConfig().family:
-        raise CheckpointError(
-            f"{path}: the family is {config.family!r:.80}, expected '{ModelConfig().family}'"
-        )
-    _check_vae(config.vae, path)
-    check_parts(config, path)
+    @property
+    def latent_channels(self) -> int:
+        """Channels of its latents."""
+        ...
+
+    @property
+    def scaling_factor(self) -> float:
+        """Factor of its latents."""
+        ...
 
 
-def check_parts(config: ModelConfig | TsdSrConfig, path: Path) -> None:
+class PartsConfig(Protocol):
+    """Properties of configs that have an SD3 transformer between two halves of an autoencoder."""
+
+    @property
+    def transformer(self) -> TransformerConfig:
+        """Configuration of the image stream."""
+        ...
+
+    @property
+    def vae(self) -> LatentConfig:
+        """Configuration of the autoencoder."""
+        ...
+
+    @property
+    def timestep(self) -> float:
+        """The one step's time."""
+        ...
+
+
+def check_parts(config: PartsConfig, path: Path) -> None:
     """Refuse what no transformer can be, and one that does not fit its autoencoder.
 
     Raises:
         CheckpointError: it is so.
     """
-    _check_bounds(config.transformer, path)
+    check_bounds(config.transformer, path)
     for name, number in (
         ("scaling_factor", config.vae.scaling_factor),
         ("timestep", config.timestep),
@@ -63,20 +80,12 @@ def check_parts(config: ModelConfig | TsdSrConfig, path: Path) -> None:
         )
 
 
-def _check_vae(vae: VaeConfig, path: Path) -> None:
-    _check_bounds(vae, path)
-    for name in ("encoder_blocks", "decoder_blocks"):
-        blocks = getattr(vae, name)
-        if not isinstance(blocks, tuple) or len(blocks) != _LEVELS:
-            raise CheckpointError(f"{path}: {name} is {blocks!r:.80}, expected {_LEVELS} integers")
-        for count in blocks:
-            check_int(name, count, 0, _MAX_BLOCKS, path)
-    for name in ("separable_encoder", "separable_decoder"):
-        if not isinstance(getattr(vae, name), bool):
-            raise CheckpointError(f"{path}: {name} is not true or false")
+def check_bounds(part: object, path: Path) -> None:
+    """Refuse a part's sizes that no model has.
 
-
-def _check_bounds(part: VaeConfig | TransformerConfig, path: Path) -> None:
+    Raises:
+        CheckpointError: one is of the wrong type, or absurd.
+    """
     for name, (low, high) in _BOUNDS.items():
         check_int(name, getattr(part, name, low), low, high, path)
 

@@ -6,32 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.bounds import check_sizes
-from tinysr.models.config import ModelConfig
-from tinysr.models.tinysr import TinySR
 
-__all__ = ["MAX_LISTED", "assemble", "fill_model"]
+__all__ = ["MAX_LISTED", "fill_model"]
 
 Model = TypeVar("Model", bound=nn.Module)
 
 MAX_LISTED = 8
 """Keys of one kind that an error lists; the others are counted."""
-
-
-def assemble(config: ModelConfig, tensors: Mapping[str, Tensor], path: Path) -> TinySR:
-    """Return the model of a config with these very tensors, in eval mode, without gradients.
-
-    Raises:
-        CheckpointError: a tensor is missing, unexpected, or of another shape.
-    """
-    check_sizes(config, path)
-    with torch.device("meta"):
-        model = TinySR(config)
-    return fill_model(model, tensors, path)
 
 
 def fill_model(model: Model, tensors: Mapping[str, Tensor], path: Path) -> Model:

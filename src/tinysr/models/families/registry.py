@@ -8,7 +8,7 @@ from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.families.adcsr.family import ADCSR
 from tinysr.models.families.custom.family import CUSTOM
-from tinysr.models.families.tinysr import TINYSR
+from tinysr.models.families.tinysr.family import TINYSR
 from tinysr.models.family import Family, Layout
 
 __all__ = ["FAMILIES", "detect", "find_preset", "list_presets"]

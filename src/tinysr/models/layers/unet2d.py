@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tinysr.models.layers.resnet import Double, Groups, Halve, Resnet, group_norm
 from tinysr.models.layers.spatial_transformer import SpatialTransformer
-from tinysr.models.tokens import time_embedding
+from tinysr.models.layers.tokens import time_embedding
 
 __all__ = ["TimeEmbedding", "Unet2d", "UnetConfig"]
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR
-from tinysr.models.transformer import Block, Transformer
+from tinysr.models.layers.sd3 import Block, Transformer
 from tinysr.training.pruning.space import KeptLayers
 
 __all__ = ["MaskedTinySR", "block_influence", "predict_masked", "prune", "weigh"]

@@ -17,7 +17,7 @@ from tinysr.export.apple.coreml.convert import Recipe, convert_stage
 from tinysr.export.apple.coreml.package import save
 from tinysr.export.apple.coreml.unsupported import explain_failure
 from tinysr.export.apple.ports import list_functions
-from tinysr.export.families.tinysr import bake_tinysr
+from tinysr.export.families.tinysr.bake import bake_tinysr
 from tinysr.export.plans.quantization import Format
 from tinysr.models import Loaded
 from tinysr.runtime.mil import Interpreter, load_program

@@ -32,7 +32,7 @@ from tinysr.export.plans.files import load_any_plan
 from tinysr.export.plans.precision import PrecisionPlan
 from tinysr.export.plans.quantization import Format, KeptLayer, QuantizationPlan, quantization_text
 from tinysr.models import Loaded
-from tinysr.models.checkpoints import save_single_file
+from tinysr.models.families.tinysr import save_single_file
 from tinysr.runtime.mil import Interpreter, load_program
 
 FUNCTIONS = list_functions(make_chain(TILE))

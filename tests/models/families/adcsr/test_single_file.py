@@ -15,8 +15,8 @@ from tests.support import spoiling
 from tests.support.tiny_adcsr import tiny_adcsr
 from tests.support.tiny_models import noise, tiny_model
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints import save_single_file as save_tinysr
 from tinysr.models.families.adcsr import is_single_file, read_single_file, save_single_file
+from tinysr.models.families.tinysr import save_single_file as save_tinysr
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

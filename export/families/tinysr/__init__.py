@@ -1,0 +1,1 @@
+"""TinySR's baking: its conditions become constants, which are folded into the weights."""

@@ -1,0 +1,39 @@
+"""A full SD3 transformer beside a tiny autoencoder: text stream dropped, layers chosen.
+
+::
+
+    transformer/         diffusers' SD3Transformer2DModel
+    vae/                 diffusers' AutoencoderTiny
+    pooled.safetensors   or pool_embeds.pt: the prompt's pooled embedding
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tinysr.models.checkpoints.embeddings import read_pooled
+from tinysr.models.checkpoints.parts import read_transformer
+from tinysr.models.families.tinysr.layout import Checkpoint, CheckpointLayout
+from tinysr.models.families.tinysr.parts import join, read_vae
+
+__all__ = ["SD3"]
+
+
+def _matches(path: Path) -> bool:
+    return (path / "transformer").is_dir() and (path / "vae").is_dir()
+
+
+def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
+    config, tensors = join(
+        read_vae(path / "vae"),
+        read_transformer(path / "transformer", layers),
+        read_pooled(path / "pooled.safetensors", path / "pool_embeds.pt"),
+        path,
+    )
+    return Checkpoint(config=config, tensors=tensors)
+
+
+SD3 = CheckpointLayout(
+    name="sd3", sign="folders 'transformer' and 'vae'", matches=_matches, read=_read
+)
