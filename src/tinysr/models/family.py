@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tinysr.chain import Chain
 
-__all__ = ["Family", "Layout", "OneStepModel", "ReadModel", "ReadOptions"]
+__all__ = ["Family", "Layout", "OneStepModel", "Published", "ReadModel", "ReadOptions"]
 
 
 class OneStepModel(nn.Module, ABC):
@@ -80,11 +80,27 @@ class Layout:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """Figures that a paper gives of a model, for what is counted here to stand beside."""
+
+    parameters: float | None
+    """In millions; None where it gives none."""
+    macs: float | None
+    """Multiply-accumulates in 10⁹ for 128×128 → 512×512; None where it gives none."""
+    source: str
+    """Place in the paper."""
+    note: str = ""
+    """Reason why they can't be what is counted here, if they can't."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """A kind of model: its presets, and the layouts of its checkpoints."""
 
     name: str
     """Name of the family, as configs and manifests have it."""
+    licence: str
+    """Licence of the weights that its authors release, and of their code where it differs."""
     presets: tuple[str, ...]
     untrained: frozenset[str]
     """Presets without public weights: they load with seeded ones, and say so."""
@@ -93,3 +109,5 @@ class Family:
     make_meta: Callable[[str], OneStepModel]
     """Returns a preset's model that has shapes and no memory."""
     layouts: tuple[Layout, ...]
+    published: Mapping[str, Published] = field(default_factory=dict)
+    """Figures that papers give, by preset."""

@@ -87,6 +87,7 @@ def make() -> Model:
 
 FAMILY = Family(  # 4
     name=WORD,
+    licence="Apache-2.0",
     presets=(),
     untrained=frozenset(),
     load_preset=lambda _: make(),

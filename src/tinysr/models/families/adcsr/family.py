@@ -13,7 +13,14 @@ from tinysr.models.families.adcsr.model import AdcSR
 from tinysr.models.families.adcsr.released import is_released, read_released
 from tinysr.models.families.adcsr.seeded import seed_adcsr
 from tinysr.models.families.adcsr.single_file import is_single_file, read_single_file
-from tinysr.models.family import Family, Layout, OneStepModel, ReadModel, ReadOptions
+from tinysr.models.family import (
+    Family,
+    Layout,
+    OneStepModel,
+    Published,
+    ReadModel,
+    ReadOptions,
+)
 
 __all__ = ["ADCSR"]
 
@@ -36,6 +43,7 @@ def _reader(
 
 ADCSR = Family(
     name=FAMILY,
+    licence="OpenRAIL++-M, of Stable Diffusion 2.1",
     presets=tuple(PRESETS),
     untrained=frozenset(PRESETS),
     load_preset=lambda name: seed_adcsr(PRESETS[name]),
@@ -54,4 +62,12 @@ ADCSR = Family(
             read=_reader(read_single_file),
         ),
     ),
+    published={
+        "adcsr": Published(
+            parameters=456,
+            macs=1049,
+            source="TinySR, table 1",
+            note="these multiply-accumulates do not follow from the layers",
+        ),
+    },
 )

@@ -30,6 +30,7 @@ def _refuse_preset(name: str) -> OneStepModel:
 
 CUSTOM = Family(
     name=FAMILY,
+    licence="the one that the .toml file names",
     presets=(),
     untrained=frozenset(),
     load_preset=_refuse_preset,

@@ -15,7 +15,14 @@ from tinysr.models.families.tinysr.released import RELEASED
 from tinysr.models.families.tinysr.sd3 import SD3
 from tinysr.models.families.tinysr.seeded import seed_model
 from tinysr.models.families.tinysr.single_file import SINGLE_FILE
-from tinysr.models.family import Family, Layout, OneStepModel, ReadModel, ReadOptions
+from tinysr.models.family import (
+    Family,
+    Layout,
+    OneStepModel,
+    Published,
+    ReadModel,
+    ReadOptions,
+)
 
 __all__ = ["TINYSR"]
 
@@ -57,6 +64,7 @@ def _matcher(place: int) -> Callable[[Path], bool]:
 
 TINYSR = Family(
     name="tinysr",
+    licence="Stability AI Community, of SD3-medium; tinysr-nano: Apache-2.0",
     presets=tuple(PRESETS),
     untrained=UNTRAINED,
     load_preset=_load_preset,
@@ -70,4 +78,7 @@ TINYSR = Family(
         )
         for place, layout in enumerate(_LAYOUTS)
     ),
+    published={
+        "tinysr": Published(parameters=341, macs=427, source="TinySR, table 1"),
+    },
 )
