@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from tinysr.errors import require
+import torch
+from torch._decomp import get_decompositions
+
+from tinysr.errors import UnsupportedError, require
 
 from .attention import join_attention
 from .composites import register_composites
@@ -12,6 +16,14 @@ from .composites import register_composites
 __all__ = ["EXTRA", "add_function", "make_converter"]
 
 EXTRA = "coreai"
+
+_aten = torch.ops.aten
+
+_LACKING = (_aten.elu,)
+"""Operations that Core AI's tools have not, and PyTorch knows the parts of."""
+
+_WORDS = re.compile(r"unsupported ATen ops: (.+?)\. ")
+"""Words of their error for all others."""
 
 
 def make_converter() -> Any:
@@ -35,12 +47,22 @@ def add_function(converter: Any, program: Any, *, name: str, reads: str, gives: 
         name: of the function in the asset.
         reads: name of its input.
         gives: name of its output.
+
+    Raises:
+        UnsupportedError: it has operations that Core AI has not.
     """
     join_attention(program)
     table = require("coreai_torch", extra=EXTRA).get_decomp_table()
-    converter.add_exported_program(
-        program.run_decompositions(table),
-        input_names=[reads],
-        output_names=[gives],
-        entrypoint_name=name,
-    )
+    table.update(get_decompositions(_LACKING))
+    program = program.run_decompositions(table)
+    names = {"input_names": [reads], "output_names": [gives], "entrypoint_name": name}
+    try:
+        converter.add_exported_program(program, **names)
+    except ValueError as error:
+        lacking = _WORDS.search(" ".join(str(error).split()))
+        if lacking is None:
+            raise
+        raise UnsupportedError(
+            f"coreai/{name}: Core AI has no {lacking.group(1)}: leave coreai out, or write the "
+            "network with other operations"
+        ) from error

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.custom_networks import Squeeze, Srvgg, export
+from tests.support.custom_networks import Rrdb, Span, Squeeze, Srvgg, Tokens, Unshuffled, export
 from tinysr.export import ExportOptions
 from tinysr.export.apple.coreml.options import CoreMLOptions
 from tinysr.runtime import Upscaler
@@ -62,6 +62,25 @@ def test_it_is_quantized(tmp_path: Path) -> None:
     assert made.report is not None
     assert made.report.passed, made.report.failure
     assert {a.precision for a in made.manifest.artifacts} == {"fp32", "w8"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "scale"),
+    [(Srvgg(3), 3), (Span(), 2), (Rrdb(), 4), (Squeeze(), 2), (Tokens(), 2), (Unshuffled(), 1)],
+)
+def test_core_ai_has_it_in_fp16(network: nn.Module, scale: int, tmp_path: Path) -> None:
+    made = exported(bring(tmp_path, network, scale), "coreai", precision="fp16")
+    assert made.report is not None
+    assert made.report.passed, made.report.failure
+    assert [(a.target, a.precision) for a in made.manifest.artifacts] == [("coreai", "fp16")]
+
+
+@pytest.mark.slow
+def test_one_with_global_context_is_quantized_to_int8(tmp_path: Path) -> None:
+    made = exported(bring(tmp_path, Squeeze(), 2), "onnx", precision="int8")
+    assert made.report is not None
+    assert made.report.passed, made.report.failure
 
 
 def test_one_with_global_context_runs_on_tiles(tmp_path: Path) -> None:
