@@ -1,4 +1,4 @@
-"""A stage of tiles whose graph takes any size takes an image whole, where the memory allows."""
+"""A stage that takes an image as a whole: from its graph to images of any size."""
 
 from __future__ import annotations
 
@@ -7,78 +7,156 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+import torch
+from torch import Tensor, nn
 
-from tests.support.bundles import edit_manifest, make_bundle
-from tinysr.manifest import read_manifest
-from tinysr.runtime import Upscaler
-from tinysr.runtime.folder.settings import FolderSettings
-from tinysr.runtime.network.divide import estimate_bytes
+from tinysr.chain import Chain
+from tinysr.errors import ImageError
+from tinysr.export import Baked, ExportOptions, export_bundle
+from tinysr.export import bake as bake_module
+from tinysr.manifest import Source
+from tinysr.models import Loaded, OneStepModel
+from tinysr.parity import ParityReport, compute_references, compute_seam_references, gate_bundle
+from tinysr.runtime import Bundle, Upscaler, create
+from tinysr.runtime.network.divide import Limits, divide
+from tinysr.stages import IMAGE, RESULT, Field, Stage, Whole, Windows
+from tinysr.suite import suite
 
-STAGE = "decoder"
+pytestmark = pytest.mark.usefixtures("one_thread")
 
-
-@pytest.fixture
-def bundle(tmp_path: Path) -> Path:
-    """Return a bundle whose decoder is of tiles, by a graph that takes any size."""
-    folder = make_bundle(tmp_path / "bundle")
-
-    def change(data: dict[str, Any]) -> None:
-        _, middle, last = data["chain"]["stages"]
-        assert last["name"] == STAGE
-        last["division"] = {**middle["division"], "whole": True}
-        last["bytes_per_pair"] = 8
-
-    edit_manifest(folder, change)
-    return folder
+TILE, SCALE = 16, 2
 
 
-def image(side: int) -> NDArray[np.float32]:
-    return np.random.default_rng(side).random((side, side + 3, 3), np.float32)
+class Levels(nn.Module):
+    """Features at half the size, less their mean over the whole image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(12, 8, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        x: Tensor = self.conv(nn.functional.pixel_unshuffle(image, 2))
+        return x - x.mean((2, 3), keepdim=True)
 
 
-def infer(folder: Path, side: int, memory: float) -> tuple[NDArray[Any], tuple[str, ...]]:
-    with Upscaler(folder, backend="onnxruntime", color="none", memory_mb=memory) as upscaler:
-        result = upscaler.infer(image(side))
-        return result.pixels(), result.divided
+class Model(OneStepModel):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.levels = Levels()
+        self.picture = nn.Sequential(nn.Conv2d(8, 48, 3, padding=1), nn.PixelShuffle(4))
+        self.eval().requires_grad_(False)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"family": "whole"}
+
+    def chain(self, tile: int) -> Chain:
+        held = {"bytes_per_cell": 64}
+        return Chain(
+            scale=SCALE,
+            fields=(
+                Field(name=IMAGE, channels=3, pixels_per_cell=2),
+                Field(name="features", channels=8, pixels_per_cell=4),
+                Field(name=RESULT, channels=3, pixels_per_cell=1),
+            ),
+            stages=(
+                Stage(
+                    name="levels",
+                    reads=IMAGE,
+                    gives="features",
+                    division=Whole(most_cells=32 * 32),
+                    **held,
+                ),
+                Stage(
+                    name="picture",
+                    reads="features",
+                    gives=RESULT,
+                    division=Windows(halo=1),
+                    **held,
+                ),
+            ),
+        )
+
+    def run_stage(self, stage: str, x: Tensor) -> Tensor:
+        y: Tensor = self.get_submodule(stage)(x)
+        return y
+
+    def forward(self, image: Tensor) -> Tensor:
+        y: Tensor = self.picture(self.levels(image))
+        return y
 
 
-def test_memory_decides_and_it_is_said(bundle: Path) -> None:
-    tile = read_manifest(bundle).tile
-    whole, said = infer(bundle, 3 * tile, 10_000)
-    assert said == (f"{STAGE} took it whole",)
-    tiled, said = infer(bundle, 3 * tile, 1)
-    (note,) = said
-    assert note.startswith(f"{STAGE} in ")
-    assert note.endswith(" blended tiles; with more --memory it is taken whole")
-    assert whole.shape == tiled.shape
-    assert np.abs(whole - tiled).max() < 1e-4  # the twin's decoder looks at one place
+def bake(model: Model, tile: int) -> Baked:
+    baked = Baked(model.chain(tile))
+    for stage in baked.chain.names:
+        baked.add_module(stage, model.get_submodule(stage))
+    return baked.eval()
 
 
-def test_attention_counts_by_pairs(bundle: Path) -> None:
-    stage = read_manifest(bundle).chain.stage(STAGE)
-    assert estimate_bytes(stage, 1000) == 1000 * stage.bytes_per_cell + 8_000_000
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model()
 
 
-def test_a_graph_of_one_size_takes_tiles(bundle: Path) -> None:
-    def fix(data: dict[str, Any]) -> None:
-        side = data["chain"]["stages"][-1]["division"]["side"]
-        for artifact in data["artifacts"]:
-            if artifact["stage"] == STAGE:
-                artifact["inputs"][0]["shape"][2:] = [side, side]
-                artifact["outputs"][0]["shape"][2:] = [8 * side, 8 * side]
+@pytest.fixture(scope="module")
+def made(model: Model, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ParityReport]:
+    folder = tmp_path_factory.mktemp("whole") / "bundle"
+    source = Source(kind="single-file", name="whole", sha256="0" * 64, trained=False)
+    with pytest.MonkeyPatch.context() as patch:
+        bakers = {**bake_module.__globals__["BAKERS"], "whole": bake}
+        patch.setitem(bake_module.__globals__, "BAKERS", bakers)
+        export_bundle(Loaded(model=model, source=source), folder, ExportOptions(tile=TILE))
+    references = compute_references(model, suite(TILE)[:4])
+    seam = compute_seam_references(Bundle(folder), model)
+    backends = [create("onnxruntime")]
+    return folder, gate_bundle(folder, references, backends=backends, seam=seam)
 
-    edit_manifest(bundle, fix)
-    tile = read_manifest(bundle).tile
-    _, (note,) = infer(bundle, 2 * tile, 10_000)
-    assert "blended tiles" in note
+
+@pytest.fixture(scope="module")
+def bundle(made: tuple[Path, ParityReport]) -> Path:
+    return made[0]
 
 
-def test_memory_belongs_to_the_settings_of_such_results(bundle: Path, tmp_path: Path) -> None:
-    def known(folder: Path, memory: float) -> str:
-        with Upscaler(folder, backend="onnxruntime", memory_mb=memory) as upscaler:
-            return FolderSettings(color="none").sha256(upscaler, "png")
+def test_it_passes_its_gate_and_leaves_no_seams(made: tuple[Path, ParityReport]) -> None:
+    report = made[1]
+    assert report.passed, report.failure
+    (seam,) = report.seams
+    assert (seam.tiles, seam.windows > 1) == (0, True)
 
-    assert known(bundle, 500) != known(bundle, 900)
-    plain = make_bundle(tmp_path / "plain")
-    assert known(plain, 500) == known(plain, 900)
+
+@pytest.mark.parametrize("size", [(61, 37), (16, 64), (5, 3)])
+def test_images_of_odd_sizes_are_one_image(bundle: Path, model: Model, size: Any) -> None:
+    image = np.random.default_rng(3).random((*size, 3), np.float32)
+    with Upscaler(bundle, color="none", window=TILE) as upscaler:
+        found = upscaler.upscale(image)
+    padded = np.pad(image, (*((0, side % 2) for side in size), (0, 0)), "edge")
+    expected = model(torch.from_numpy(padded.transpose(2, 0, 1))[None])[0].clamp(0, 1)
+    cropped = expected.numpy().transpose(1, 2, 0)[: SCALE * size[0], : SCALE * size[1]]
+    assert found.shape == cropped.shape
+    assert np.abs(found - cropped).max() < 1e-5
+
+
+def test_an_image_of_too_many_cells_is_refused_in_one_line(bundle: Path) -> None:
+    image = np.zeros((66, 63, 3), np.float32)
+    words = (
+        "the stage levels takes images as a whole, found 64×66 pixels: "
+        "use an image of at most 4096 pixels, 4224 are here"
+    )
+    with Upscaler(bundle) as upscaler, pytest.raises(ImageError, match=words) as refused:
+        upscaler.upscale(image)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(longest=8), "use an image whose sides are at most 16 pixels"),
+        (Limits(sides=(8, 16)), "use another format, as this one takes squares of 16, 32 alone"),
+    ],
+)
+def test_a_graph_that_takes_few_sizes_says_which(model: Model, limits: Limits, words: str) -> None:
+    chain = model.chain(TILE)
+    with pytest.raises(ImageError, match=words):
+        divide(chain, chain.stages[0], 32, 20, limits=limits, room=0)
+    assert len(divide(chain, chain.stages[0], 16, 16, limits=limits, room=0)) == 1
