@@ -17,7 +17,7 @@ GENERAL = ("runtime/", "calibration/", "benchmarks/", "src/tinysr/parity/", "src
 WIDER = (*GENERAL, "src/tinysr/cli/", "export/")
 """Rooms that know no size of a family's cells."""
 
-FAMILIES_OWN = ("export/families/", "export/model/passes/")
+FAMILIES_OWN = ("export/families/",)
 """Rooms below them that are a family's own."""
 
 STRIDES = {2, 4, 8, 16, 64}
