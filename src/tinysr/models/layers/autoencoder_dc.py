@@ -18,6 +18,7 @@ from tinysr.models.layers.glumb import ChannelNorm, GluMbConv, attend_linearly
 
 __all__ = [
     "EXPANSION",
+    "QUARTERS",
     "DcConfig",
     "DcDecoder",
     "DcEncoder",
@@ -33,7 +34,7 @@ __all__ = [
 EXPANSION = 4
 """Channels inside the gated convolutions over those outside."""
 
-_QUARTERS = 4
+QUARTERS = 4
 """Pixels of a cell that is twice as wide and high."""
 
 
@@ -149,7 +150,7 @@ class Raise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, 2H, 2W]``."""
         y: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return y + F.pixel_shuffle(repeat_channels(x, _QUARTERS * y.shape[1]), 2)
+        return y + F.pixel_shuffle(repeat_channels(x, QUARTERS * y.shape[1]), 2)
 
 
 class DcEncoder(nn.Module):
