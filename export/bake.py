@@ -13,6 +13,7 @@ from tinysr.models import OneStepModel
 
 from .families.adcsr import bake_adcsr
 from .families.custom import bake_custom
+from .families.sana_sr import bake_sana_sr
 from .families.tinysr.bake import bake_tinysr
 from .model.baked import Baked
 
@@ -27,6 +28,7 @@ DEFAULT_TILE = 128
 BAKERS: Mapping[str, Callable[[Any, int], Baked]] = {
     "adcsr": bake_adcsr,
     "custom": bake_custom,
+    "sana-sr": bake_sana_sr,
     "tinysr": bake_tinysr,
 }
 """Functions that bake a model for tiles of one size, by its family."""

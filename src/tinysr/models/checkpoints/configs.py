@@ -83,7 +83,9 @@ def check_number(name: str, value: object, low: float, high: float) -> None:
     """
     real = isinstance(value, int | float) and not isinstance(value, bool)
     if not real or not math.isfinite(value) or not low <= value <= high:
-        raise CheckpointError(f"{name} is {value!r:.80}, expected a number from {low:g} to {high:g}")
+        raise CheckpointError(
+            f"{name} is {value!r:.80}, expected a number from {low:g} to {high:g}"
+        )
 
 
 def _freeze(value: object) -> Any:

@@ -150,7 +150,11 @@ class Raise(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, inputs, H, W]`` to ``[N, outputs, 2H, 2W]``."""
         y: Tensor = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        return y + F.pixel_shuffle(repeat_channels(x, QUARTERS * y.shape[1]), 2)
+        return y + self.shorten(x)
+
+    def shorten(self, x: Tensor) -> Tensor:
+        """Return the shortcut, ``[N, outputs, 2H, 2W]``."""
+        return F.pixel_shuffle(repeat_channels(x, QUARTERS * self.conv.out_channels), 2)
 
 
 class DcEncoder(nn.Module):

@@ -103,7 +103,9 @@ def _read_half(config: Mapping[str, Any], half: str, path: Path) -> dict[str, An
             f"{_VIT} on the others"
         )
     if any(scale != scales[-1] for scale in scales[attended:]):
-        raise CheckpointError(f"{path}: {half}_qkv_multiscales differ between levels with attention")
+        raise CheckpointError(
+            f"{path}: {half}_qkv_multiscales differ between levels with attention"
+        )
     return {
         "widths": widths,
         "blocks": read_integers(config, f"{half}_layers_per_block", path),
@@ -120,7 +122,9 @@ def _read_transformer(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, An
     expect(config, path, guidance_embeds=False, norm_elementwise_affine=False, norm_eps=1e-6)
     expect(config, path, timestep_scale=1.0, attention_bias=False)
     if config.get("qk_norm") is not None or config.get("interpolation_scale") is not None:
-        raise CheckpointError(f"{path}: norms of queries and keys, and positions, are not supported")
+        raise CheckpointError(
+            f"{path}: norms of queries and keys, and positions, are not supported"
+        )
     channels = read_integer(config, "in_channels", path)
     expect(config, path, out_channels=channels)
     head_size = read_integer(config, "attention_head_dim", path)

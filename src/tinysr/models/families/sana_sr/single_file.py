@@ -11,7 +11,7 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import is_safetensors, read_safetensors
 from tinysr.models.checkpoints.metadata import read_config, read_family, write_single_file
 from tinysr.models.checkpoints.prefixes import common_prefix
-from tinysr.models.families.sana_sr.build import build_sana_sr, build_config
+from tinysr.models.families.sana_sr.build import build_config, build_sana_sr
 from tinysr.models.families.sana_sr.chain import DECODER, ENCODER, TRANSFORMER
 from tinysr.models.families.sana_sr.config import FAMILY
 from tinysr.models.families.sana_sr.model import SanaSR
@@ -44,6 +44,8 @@ def read_single_file(path: Path) -> SanaSR:
     """
     tensors, metadata = read_safetensors(path)
     config = build_config(read_config(metadata, path), path)
-    prefix = common_prefix(tensors, (ENCODER, TRANSFORMER, DECODER), path)  # torch.compile's, if it was saved so
+    prefix = common_prefix(
+        tensors, (ENCODER, TRANSFORMER, DECODER), path
+    )  # torch.compile's, if it was saved so
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return build_sana_sr(config, tensors, path)
