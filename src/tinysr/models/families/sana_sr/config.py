@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tinysr.errors import CheckpointError
@@ -121,8 +122,7 @@ def _check_half(name: str, half: DcConfig) -> None:
         raise CheckpointError(f"{name}.kernels is {half.kernels}, expected odd ones")
     if any(width % half.head_size for width in widths[half.attended :]):
         raise CheckpointError(f"{name}.widths has what head_size does not divide, {half.head_size}")
-    shrinking = zip(widths, widths[1:], strict=False)
-    odd = [pair for pair in shrinking if pair[0] * QUARTERS % pair[1]]
+    odd = [pair for pair in pairwise(widths) if pair[0] * QUARTERS % pair[1]]
     if odd or widths[-1] % half.latent_channels:
         raise CheckpointError(
             f"{name}.widths is {widths!r:.80}: expected levels that divide four times the level "
