@@ -120,7 +120,7 @@ class LinearCore(Typed):
         sums = (ones @ k.transpose(2, 3)) @ q
         weights = sums[:, :, -1:]
         # No epsilon is small enough for fp16: where all weights are zero, so is their mean.
-        return sums[:, :, :-1] / (weights + (weights == 0).to(weights.dtype))
+        return sums[:, :, :-1] / weights.masked_fill(weights == 0, 1.0)
 
 
 class BakedMultiscale(Typed):

@@ -51,7 +51,7 @@ class DcConfig:
     latent_channels: int = 32
     head_size: int = 32
     kernels: tuple[int, ...] = (5,)
-    """Sides of the neighbourhoods that queries, keys and values are mixed over, beside their own."""
+    """Sides of the neighbourhoods that queries, keys and values are mixed over, beside none."""
 
 
 class DcResBlock(nn.Module):
@@ -85,7 +85,7 @@ class Mixing(nn.Module):
 
 
 class MultiscaleAttention(nn.Module):
-    """Linear attention of all pixels, at their own scale and over neighbourhoods, plus the input."""
+    """Linear attention of all pixels, by themselves and over neighbourhoods, plus the input."""
 
     def __init__(self, width: int, head_size: int, kernels: Sequence[int]) -> None:
         super().__init__()

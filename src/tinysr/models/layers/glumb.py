@@ -1,4 +1,4 @@
-"""Parts that Sana's transformer and its autoencoder share: gated convolutions and linear attention."""
+"""Gated convolutions and linear attention, as Sana's transformer and autoencoder have them."""
 
 from __future__ import annotations
 

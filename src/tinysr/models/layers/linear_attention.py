@@ -116,7 +116,7 @@ class SanaBlock(nn.Module):
         self.scale_shift_table = nn.Parameter(torch.zeros(6, dim))
 
     def find_modulation(self, time: Tensor) -> list[Tensor]:
-        """Return shift, scale and gate of attention, then of the convolutions, each ``[N, 1, dim]``.
+        """Return shift, scale and gate of attention, then of the rest, each ``[N, 1, dim]``.
 
         Args:
             time: what a time gives for all blocks, ``[N, 6·dim]``.
@@ -187,7 +187,7 @@ class SanaTransformer(nn.Module):
         self.proj_out = nn.Linear(config.dim, patch**2 * config.channels)
 
     def project_text(self, text: Tensor) -> Tensor:
-        """Map a prompt's embeddings ``[N, T, caption]`` to ``[N, T, dim]``, as all blocks read it."""
+        """Map a prompt's embeddings ``[N, T, caption]`` to what blocks read, ``[N, T, dim]``."""
         y: Tensor = self.caption_norm(self.caption_projection(text))
         return y
 

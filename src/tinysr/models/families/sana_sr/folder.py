@@ -4,7 +4,7 @@
 
     sana_sr.json                  {"timestep": …, "step": …}: the one step's time, and the factor of
                                   what the transformer gives, which is added to the latents
-    prompt.safetensors            one tensor: the prompt's embeddings [1, T, C], without masked tokens
+    prompt.safetensors            one tensor: the prompt's embeddings [1, T, C], no token masked
     transformer/                  SanaTransformer2DModel's config.json and safetensors
     vae/                          AutoencoderDC's config.json and safetensors
 
@@ -86,8 +86,14 @@ def _read_prompt(path: Path) -> Tensor:
 
 def _read_half(config: Mapping[str, Any], half: str, path: Path) -> dict[str, Any]:
     """Return what a half of the autoencoder is made of."""
-    expect(config, path, in_channels=3, downsample_block_type="conv")
-    expect(config, path, upsample_block_type="interpolate", decoder_norm_types="rms_norm")
+    for name, known in (("downsample", "conv"), ("upsample", "interpolate")):
+        found = config.get(f"{name}_block_type")  # diffusers' default is the other variant
+        if str(found).lower() != known:
+            raise CheckpointError(
+                f"{path}: {name}_block_type is {found!r:.80}, only '{known}' is supported, which "
+                f"Sana's autoencoder has"
+            )
+    expect(config, path, in_channels=3, decoder_norm_types="rms_norm")
     expect(config, path, decoder_act_fns="silu", decoder_conv_act_fn="relu")
     expect(config, path, encoder_out_shortcut=True, decoder_in_shortcut=True)
     widths = read_integers(config, f"{half}_block_out_channels", path)
@@ -99,12 +105,12 @@ def _read_half(config: Mapping[str, Any], half: str, path: Path) -> dict[str, An
     attended = kinds.index(_VIT) if _VIT in kinds else len(kinds)
     if kinds != [_RES] * attended + [_VIT] * (len(widths) - attended):
         raise CheckpointError(
-            f"{path}: {half}_block_types is {kinds!r:.120}, expected {_RES} on the first levels and "
-            f"{_VIT} on the others"
+            f"{path}: {half}_block_types is {kinds!r:.120}, expected {_RES} on the first levels "
+            f"and {_VIT} on the others"
         )
     if any(scale != scales[-1] for scale in scales[attended:]):
         raise CheckpointError(
-            f"{path}: {half}_qkv_multiscales differ between levels with attention"
+            f"{path}: {half}_qkv_multiscales differ between levels with attention: expected one"
         )
     return {
         "widths": widths,
@@ -123,7 +129,8 @@ def _read_transformer(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, An
     expect(config, path, timestep_scale=1.0, attention_bias=False)
     if config.get("qk_norm") is not None or config.get("interpolation_scale") is not None:
         raise CheckpointError(
-            f"{path}: norms of queries and keys, and positions, are not supported"
+            f"{path}: norms of queries and keys (qk_norm) and positions (interpolation_scale) are "
+            f"not supported: expected null"
         )
     channels = read_integer(config, "in_channels", path)
     expect(config, path, out_channels=channels)

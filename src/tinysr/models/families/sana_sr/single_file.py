@@ -44,8 +44,7 @@ def read_single_file(path: Path) -> SanaSR:
     """
     tensors, metadata = read_safetensors(path)
     config = build_config(read_config(metadata, path), path)
-    prefix = common_prefix(
-        tensors, (ENCODER, TRANSFORMER, DECODER), path
-    )  # torch.compile's, if it was saved so
+    # torch.compile's, if it was saved so
+    prefix = common_prefix(tensors, (ENCODER, TRANSFORMER, DECODER), path)
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return build_sana_sr(config, tensors, path)
