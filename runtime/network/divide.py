@@ -12,7 +12,7 @@ from .tiling import Grid, lay_grid
 from .windows import WindowLayout, lay_out, lay_out_fixed, lay_out_squares
 from .work import StageWork
 
-__all__ = ["Limits", "divide"]
+__all__ = ["Limits", "divide", "estimate_bytes"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,8 @@ class Limits:
     """Longest side of a window; None if there is no limit."""
     window: int | None = None
     """Side that was asked for."""
+    whole: bool = True
+    """Whether a stage of tiles may take an image whole, where its division says so."""
 
 
 def divide(
@@ -49,9 +51,22 @@ def divide(
     )
 
 
+def estimate_bytes(stage: Stage, cells: int) -> int:
+    """Return the bytes that a run of a stage holds for so many cells."""
+    return cells * stage.bytes_per_cell + cells**2 * stage.bytes_per_pair
+
+
+def _fits_whole(stage: Stage, height: int, width: int, longest: int | None, room: int) -> bool:
+    if longest is not None and max(height, width) > longest:
+        return False
+    return estimate_bytes(stage, height * width) <= room
+
+
 def _lay(stage: Stage, height: int, width: int, limits: Limits, room: int) -> WindowLayout | Grid:
     kind = stage.division
     if isinstance(kind, Tiles):
+        if limits.whole and kind.whole and _fits_whole(stage, height, width, limits.longest, room):
+            return lay_out_squares(height, width, halo=0, side=max(height, width))
         return lay_grid(height, width, kind.side, kind.overlap)
     if isinstance(kind, Whole):
         if height * width > kind.most_cells:

@@ -23,7 +23,7 @@ from tinysr.parity import (
     ParityReport,
     compute_further_references,
     compute_references,
-    compute_seam_reference,
+    compute_seam_references,
     gate_bundle,
 )
 from tinysr.progress import Progress, ignore_progress
@@ -128,7 +128,7 @@ class _Hold:
             folder,
             compute_references(model, suite(self._tile), self._progress),
             backends=choose_backends(bundle),
-            seam=compute_seam_reference(bundle, model),
+            seam=compute_seam_references(bundle, model),
             further=compute_further_references(model, bundle.manifest, suite, self._progress),
             baked=lambda: bake(model, self._tile),
             progress=self._progress,
