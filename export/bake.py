@@ -56,12 +56,19 @@ def bake(model: OneStepModel, tile: int = DEFAULT_TILE) -> Baked:
 
 @torch.no_grad()
 def prove_baked(eager: OneStepModel, baked: Baked, lr: torch.Tensor) -> BakeProof:
-    """Hold the baked model against the eager one on an image ``[N, 3, T, T]`` in [0, 1].
+    """Hold the baked model against the eager one on what their first stage reads.
+
+    Args:
+        eager: the model.
+        baked: what became of it.
+        lr: ``[N, 3, T, T]`` in [0, 1], enlarged already where the chain enlarges images.
 
     Raises:
         GateError: they differ by more than :data:`BAKE_TOLERANCE`.
     """
-    expected = eager(lr)
+    expected = lr
+    for stage in baked.chain.names:
+        expected = eager.run_stage(stage, expected)
     difference = float((baked(lr) - expected).abs().max() / expected.abs().max())
     if not difference <= BAKE_TOLERANCE:  # NaN included
         raise GateError(
