@@ -13,6 +13,7 @@ from tinysr.models import OneStepModel
 
 from .families.adcsr import bake_adcsr
 from .families.custom import bake_custom
+from .families.stable_diffusion import bake_stable_diffusion
 from .families.tinysr.bake import bake_tinysr
 from .model.baked import Baked
 
@@ -27,6 +28,8 @@ DEFAULT_TILE = 128
 BAKERS: Mapping[str, Callable[[Any, int], Baked]] = {
     "adcsr": bake_adcsr,
     "custom": bake_custom,
+    "osediff": bake_stable_diffusion,
+    "pisa-sr": bake_stable_diffusion,
     "tinysr": bake_tinysr,
 }
 """Functions that bake a model for tiles of one size, by its family."""
