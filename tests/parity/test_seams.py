@@ -82,9 +82,7 @@ def test_a_halo_that_is_too_small_shows_at_the_borders(
     assert "the error at borders; gate 80 dB and 4×" in result.shortcoming
 
 
-def test_a_seam_fails_the_gate_and_is_named(
-    short: Path, seam: tuple[SeamReference, ...]
-) -> None:
+def test_a_seam_fails_the_gate_and_is_named(short: Path, seam: tuple[SeamReference, ...]) -> None:
     references = compute_references(tiny_loaded().model, suite(TILE)[:2])
     report = gate_bundle(short, references, backends=[create("onnxruntime")], seam=seam)
     assert all(result.passed for result in report.results)

@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.configs import (
+from tinysr.models.configs import (
     check_integer,
     check_integers,
     check_number,
-    make_config,
+    read_fields,
 )
 from tinysr.models.layers.autoencoder_dc import QUARTERS, DcConfig
 from tinysr.models.layers.linear_attention import SanaConfig
@@ -94,7 +94,7 @@ class SanaSrConfig:
         Raises:
             CheckpointError: a field is missing or unknown, or its value is refused.
         """
-        return make_config(cls, data)
+        return read_fields(cls, data)
 
     def _check_agreement(self) -> None:
         levels = (len(self.encoder.widths), len(self.decoder.widths))

@@ -1,4 +1,7 @@
-"""Configs of families, from plain data, within bounds: a hostile one makes nothing allocate."""
+"""Configs of families: plain data, read back and held within bounds.
+
+A hostile config must not make anything allocate, so every number has bounds.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,20 @@ from typing import Any, TypeVar, get_type_hints
 
 from tinysr.errors import CheckpointError
 
-__all__ = ["check_integer", "check_integers", "check_number", "make_config"]
+__all__ = ["check_integer", "check_integers", "check_number", "check_widths", "read_fields"]
+
+_WIDEST = 2048
+_MOST_LEVELS = 6
 
 C = TypeVar("C")
 
 
-def make_config(kind: type[C], data: object, name: str = "the model config") -> C:
-    """Return a config of what ``dataclasses.asdict`` gave, lists for tuples or not.
+def read_fields(kind: type[C], data: object, name: str = "the model config") -> C:
+    """Return a config from plain data, lists for tuples or not.
 
     Args:
-        kind: a dataclass, whose fields may be of dataclasses.
-        data: as JSON has it.
+        kind: a dataclass, which checks its own values; its fields may be of such classes too.
+        data: a value for each of its fields.
         name: of the data, for messages.
 
     Raises:
@@ -33,8 +39,8 @@ def make_config(kind: type[C], data: object, name: str = "the model config") -> 
             f"{name} does not fit this version: expected {len(kinds)} fields, missing or unknown: "
             f"{odd}"
         )
-    fields = {
-        key: make_config(kinds[key], value, key)
+    fields: dict[str, Any] = {
+        key: read_fields(kinds[key], value, key)
         if dataclasses.is_dataclass(kinds[key])
         else _freeze(value)
         for key, value in data.items()
@@ -46,10 +52,32 @@ def check_integer(name: str, value: object, low: int, high: int) -> None:
     """Refuse what is not an integer from ``low`` to ``high``.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: it is so.
     """
     if type(value) is not int or not low <= value <= high:
         raise CheckpointError(f"{name} is {value!r:.80}, expected an integer from {low} to {high}")
+
+
+def check_widths(name: str, widths: object, divisor: int, what: str) -> None:
+    """Refuse what is not a short list of channels that a number divides.
+
+    Args:
+        name: of the field.
+        widths: its value.
+        divisor: what divides all of them.
+        what: name of the divisor.
+
+    Raises:
+        CheckpointError: it is so.
+    """
+    if not isinstance(widths, tuple) or not 1 <= len(widths) <= _MOST_LEVELS:
+        raise CheckpointError(
+            f"{name} is {widths!r:.80}, expected a list of 1 to {_MOST_LEVELS} integers"
+        )
+    for width in widths:
+        check_integer(name, width, 1, _WIDEST)
+        if width % divisor:
+            raise CheckpointError(f"{name} has {width}, expected what {what} divides ({divisor})")
 
 
 def check_integers(
@@ -58,13 +86,13 @@ def check_integers(
     """Refuse what is not a list of integers.
 
     Args:
-        name: of the list, for messages.
-        values: the list.
+        name: of the field.
+        values: its value.
         counts: the least and the most integers.
         bounds: the smallest and the largest.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: it is so.
     """
     low, high = counts
     if not isinstance(values, tuple) or not low <= len(values) <= high:
@@ -75,12 +103,11 @@ def check_integers(
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
-    """Refuse what is not a finite number from ``low`` to ``high``.
+    """Refuse what is not a number from ``low`` to ``high``; NaN is in no range.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: it is so.
     """
-    # NaN is in no range.
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
         raise CheckpointError(
             f"{name} is {value!r:.80}, expected a number from {low:g} to {high:g}"
@@ -88,4 +115,5 @@ def check_number(name: str, value: object, low: float, high: float) -> None:
 
 
 def _freeze(value: object) -> Any:
+    """Return lists as tuples, and the lists in them."""
     return tuple(map(_freeze, value)) if isinstance(value, list) else value

@@ -1,0 +1,34 @@
+"""A PiSA-SR or OSEDiff with every part, small enough for a second's work."""
+
+from __future__ import annotations
+
+from tinysr.models.families.stable_diffusion import (
+    PRESETS,
+    StableDiffusionConfig,
+    StableDiffusionSr,
+    seed_stable_diffusion,
+)
+
+FAMILIES = tuple(PRESETS)
+
+
+def tiny_config(family: str) -> StableDiffusionConfig:
+    """Return a small config of a family."""
+    return StableDiffusionConfig(
+        family=family,
+        timestep=PRESETS[family].timestep,
+        widths=(16, 24, 32, 32),
+        head_size=8,
+        groups=8,
+        blocks=1,
+        tokens=5,
+        text=12,
+        vae_widths=(8, 16, 16, 16),
+        vae_blocks=1,
+        vae_groups=4,
+    )
+
+
+def tiny_stable_diffusion(family: str, seed: int = 7) -> StableDiffusionSr:
+    """Return a random model of a family."""
+    return seed_stable_diffusion(tiny_config(family), seed)
