@@ -33,6 +33,7 @@ BAKERS: Mapping[str, Callable[[Any, int], Baked]] = {
     "osediff": bake_stable_diffusion,
     "pisa-sr": bake_stable_diffusion,
     "tinysr": bake_tinysr,
+    "toc-sr": bake_stable_diffusion,
 }
 """Functions that bake a model for tiles of one size, by its family."""
 

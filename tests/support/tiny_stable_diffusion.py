@@ -1,9 +1,12 @@
-"""A PiSA-SR or OSEDiff with every part, small enough for a second's work."""
+"""A PiSA-SR, OSEDiff or TOC-SR with every part, small enough for a second's work."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinysr.models.families.stable_diffusion import (
     PRESETS,
+    TOC_SR,
     StableDiffusionConfig,
     StableDiffusionSr,
     seed_stable_diffusion,
@@ -14,7 +17,17 @@ FAMILIES = tuple(PRESETS)
 
 def tiny_config(family: str) -> StableDiffusionConfig:
     """Return a small config of a family."""
+    own: dict[str, Any] = {}
+    if family == TOC_SR:
+        own = {
+            "down": ((True,), (True, False), (False,), (True,)),
+            "up": ((False, True), (True, True, False), (False, False), (True, False)),
+            "middle": 0,
+            "latent_channels": 8,
+            "factors": (0.9, -0.5),
+        }
     return StableDiffusionConfig(
+        **own,
         family=family,
         timestep=PRESETS[family].timestep,
         widths=(16, 24, 32, 32),

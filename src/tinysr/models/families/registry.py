@@ -9,7 +9,11 @@ from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.families.adcsr.family import ADCSR
 from tinysr.models.families.custom.family import CUSTOM
 from tinysr.models.families.sana_sr.family import SANA_SR
-from tinysr.models.families.stable_diffusion.family import OSEDIFF_FAMILY, PISA_SR_FAMILY
+from tinysr.models.families.stable_diffusion.family import (
+    OSEDIFF_FAMILY,
+    PISA_SR_FAMILY,
+    TOC_SR_FAMILY,
+)
 from tinysr.models.families.tinysr.family import TINYSR
 from tinysr.models.family import Family, Layout
 
@@ -21,6 +25,7 @@ FAMILIES: tuple[Family, ...] = (
     PISA_SR_FAMILY,
     OSEDIFF_FAMILY,
     SANA_SR,
+    TOC_SR_FAMILY,
     CUSTOM,
 )
 

@@ -33,7 +33,11 @@ def count_unet_bytes(config: UnetConfig, cells: int) -> int:
         cells: of a whole run, which attention looks at all at once.
     """
     widths, heads = config.widths, config.heads
-    kept = sum((config.blocks + 1) * width / 4**level for level, width in enumerate(widths))
+    counts = (len(blocks) + 1 for blocks in config.way_down)
+    kept = sum(
+        count * width / 4**level
+        for level, (count, width) in enumerate(zip(counts, widths, strict=True))
+    )
     joined = _MAPS * (widths[0] + widths[min(1, len(widths) - 1)])
     scores = _SCORES * heads[0] * cells
     return int(_FLOAT * (kept + max(joined, _FEED_FORWARD * widths[0], scores)))

@@ -86,7 +86,7 @@ def test_what_can_t_be_honoured_is_refused(saved: Reference, tmp_path: Path) -> 
         ("transformer/config.json", {"guidance_embeds": True}, "guidance_embeds is True"),
         ("transformer/config.json", {"qk_norm": "rms_norm_across_heads"}, "qk_norm"),
         ("vae/config.json", {"downsample_block_type": "pixel_unshuffle"}, "only 'conv'"),
-        ("vae/config.json", {"encoder_block_types": "EfficientViTBlock"}, "unexpected"),
+        ("vae/config.json", {"encoder_block_types": "EfficientViTBlock"}, "multiscales differ"),
         ("vae/config.json", {"scaling_factor": None}, "scaling_factor is None"),
         ("sana_sr.json", {"timestep": "soon"}, "timestep is 'soon'"),
         ("sana_sr.json", {"prompt": "a photo"}, "expected 'timestep' and 'step'"),

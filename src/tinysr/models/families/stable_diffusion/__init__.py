@@ -1,9 +1,10 @@
-"""PiSA-SR and OSEDiff: Stable Diffusion 2.1 in one step, each with a LoRA of its own."""
+"""One-step models around Stable Diffusion's UNet: PiSA-SR, OSEDiff, and the compact TOC-SR."""
 
 from tinysr.models.families.stable_diffusion.config import (
     OSEDIFF,
     PISA_SR,
     PRESETS,
+    TOC_SR,
     StableDiffusionConfig,
 )
 from tinysr.models.families.stable_diffusion.model import StableDiffusionSr
@@ -18,6 +19,7 @@ __all__ = [
     "OSEDIFF",
     "PISA_SR",
     "PRESETS",
+    "TOC_SR",
     "StableDiffusionConfig",
     "StableDiffusionSr",
     "is_single_file",

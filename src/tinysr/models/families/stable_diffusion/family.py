@@ -1,4 +1,4 @@
-"""PiSA-SR and OSEDiff as families: their presets, and the layouts of their checkpoints."""
+"""PiSA-SR, OSEDiff and TOC-SR as families: their presets, and their checkpoints' layouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from tinysr.errors import UnsupportedError
-from tinysr.models.families.stable_diffusion.config import OSEDIFF, PISA_SR, PRESETS
+from tinysr.models.families.stable_diffusion.config import OSEDIFF, PISA_SR, PRESETS, TOC_SR
 from tinysr.models.families.stable_diffusion.model import StableDiffusionSr
 from tinysr.models.families.stable_diffusion.released import ADAPTERS, is_released, read_released
 from tinysr.models.families.stable_diffusion.seeded import seed_stable_diffusion
@@ -23,7 +23,7 @@ from tinysr.models.family import (
     ReadOptions,
 )
 
-__all__ = ["OSEDIFF_FAMILY", "PISA_SR_FAMILY"]
+__all__ = ["OSEDIFF_FAMILY", "PISA_SR_FAMILY", "TOC_SR_FAMILY"]
 
 
 def _make_meta(name: str) -> OneStepModel:
@@ -31,21 +31,28 @@ def _make_meta(name: str) -> OneStepModel:
         return StableDiffusionSr(PRESETS[name]).eval()
 
 
-def _make_family(name: str, published: Published | None = None) -> Family:
+def _make_family(
+    name: str,
+    published: Published | None = None,
+    *,
+    licence: str = "OpenRAIL++-M, of Stable Diffusion 2.1",
+    released: bool = True,
+) -> Family:
+    theirs = Layout(
+        name=f"{name}-released",
+        sign=f"a file {ADAPTERS.get(name)}, beside 'unet' and 'vae'",
+        matches=partial(is_released, family=name),
+        read=_reader(partial(read_released, family=name)),
+    )
     return Family(
         name=name,
-        licence="OpenRAIL++-M, of Stable Diffusion 2.1",
+        licence=licence,
         presets=(name,),
         untrained=frozenset({name}),
         load_preset=lambda preset: seed_stable_diffusion(PRESETS[preset]),
         make_meta=_make_meta,
         layouts=(
-            Layout(
-                name=f"{name}-released",
-                sign=f"a file {ADAPTERS[name]}, beside 'unet' and 'vae'",
-                matches=partial(is_released, family=name),
-                read=_reader(partial(read_released, family=name)),
-            ),
+            *([theirs] if released else []),
             Layout(
                 name=f"{name}-single-file",
                 sign=f"a .safetensors file with a config of {name} in its metadata",
@@ -79,4 +86,16 @@ OSEDIFF_FAMILY = _make_family(
         source="TinySR, table 1",
         note="the table's figures include the text encoder and the network that tags images",
     ),
+)
+
+TOC_SR_FAMILY = _make_family(
+    TOC_SR,
+    Published(
+        parameters=130,
+        macs=121,
+        source="TOC-SR, abstract: 6.6 and 2.8 times fewer than a UNet of 16 latents has",
+        note="of the UNet alone, without the autoencoder",
+    ),
+    licence="none released",
+    released=False,
 )

@@ -35,8 +35,8 @@ def seed_stable_diffusion(config: StableDiffusionConfig, seed: int = SEED) -> St
         "encoder.conv_in": _IMAGE,
         "encoder.conv_out": AFTER_SILU,
         # Latents are the means times the factor, and of about the size that the step leaves.
-        "encoder.quant_conv": 1 / (config.scaling_factor * step.latents),
-        "unet.net.conv_out": _CHANGE * AFTER_SILU / step.prediction,
+        "encoder.quant_conv": 1 / (config.scaling_factor * abs(step.latents)),
+        "unet.net.conv_out": _CHANGE * AFTER_SILU / abs(step.prediction),
         "decoder.post_quant_conv": config.scaling_factor,
         "decoder.conv_out": _CONTRAST * AFTER_SILU,
     }

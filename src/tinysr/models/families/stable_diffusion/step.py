@@ -35,7 +35,7 @@ def find_factors(config: StableDiffusionConfig) -> tuple[float, float]:
     image's latents for z_t = √ᾱ·z_0 + √(1-ᾱ)·ε, and solves that for z_0.
     """
     if config.family != OSEDIFF:
-        return 1.0, 1.0
+        return config.factors or (1.0, 1.0)
     kept = _find_kept(config.timestep)
     return 1 / math.sqrt(kept), math.sqrt((1 - kept) / kept)
 
