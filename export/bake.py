@@ -13,6 +13,8 @@ from tinysr.models import OneStepModel
 
 from .families.adcsr import bake_adcsr
 from .families.custom import bake_custom
+from .families.sana_sr import bake_sana_sr
+from .families.stable_diffusion import bake_stable_diffusion
 from .families.tinysr.bake import bake_tinysr
 from .model.baked import Baked
 
@@ -27,7 +29,11 @@ DEFAULT_TILE = 128
 BAKERS: Mapping[str, Callable[[Any, int], Baked]] = {
     "adcsr": bake_adcsr,
     "custom": bake_custom,
+    "sana-sr": bake_sana_sr,
+    "osediff": bake_stable_diffusion,
+    "pisa-sr": bake_stable_diffusion,
     "tinysr": bake_tinysr,
+    "toc-sr": bake_stable_diffusion,
 }
 """Functions that bake a model for tiles of one size, by its family."""
 
@@ -56,12 +62,19 @@ def bake(model: OneStepModel, tile: int = DEFAULT_TILE) -> Baked:
 
 @torch.no_grad()
 def prove_baked(eager: OneStepModel, baked: Baked, lr: torch.Tensor) -> BakeProof:
-    """Hold the baked model against the eager one on an image ``[N, 3, T, T]`` in [0, 1].
+    """Hold the baked model against the eager one on what their first stage reads.
+
+    Args:
+        eager: the model.
+        baked: what became of it.
+        lr: ``[N, 3, T, T]`` in [0, 1], enlarged already where the chain enlarges images.
 
     Raises:
         GateError: they differ by more than :data:`BAKE_TOLERANCE`.
     """
-    expected = eager(lr)
+    expected = lr
+    for stage in baked.chain.names:
+        expected = eager.run_stage(stage, expected)
     difference = float((baked(lr) - expected).abs().max() / expected.abs().max())
     if not difference <= BAKE_TOLERANCE:  # NaN included
         raise GateError(

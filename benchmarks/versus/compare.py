@@ -26,7 +26,7 @@ from tinysr.progress import Progress
 from tinysr.records import StrictRecord
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend, Session
-from tinysr.stages import RESULT
+from tinysr.stages import IMAGE, RESULT
 
 __all__ = ["Comparison", "PrecisionRow", "compare"]
 
@@ -110,7 +110,7 @@ def compare(
     tell = progress or (lambda *_: None)
     with ExitStack() as stack:
         sessions = {a.precision: stack.enter_context(backend.open(bundle, a)) for a in artifacts}
-        times = _times(sessions, references[0].image.pixels, repeats, warmup, tell)
+        times = _times(sessions, references[0].fields[IMAGE], repeats, warmup, tell)
         rows = []
         for done, (precision, session) in enumerate(sessions.items()):
             tell(f"quality in {precision}", done, len(sessions))
@@ -142,7 +142,7 @@ def _quality(
 ) -> dict[str, Any]:
     gate = GATES_DB[session.artifact.precision]
     held = [
-        (measure(_run(session, r.image.pixels), r.fields[RESULT], peak=1.0), r.image.name)
+        (measure(_run(session, r.fields[IMAGE]), r.fields[RESULT], peak=1.0), r.image.name)
         for r in references
     ]
     worst, name = min(held, key=lambda pair: pair[0].rank)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysr import paths
+from tinysr.enlarging import prepare_image
 from tinysr.errors import UnsupportedError, choice_error, require
 from tinysr.runtime import Bundle, create
 
@@ -74,6 +75,11 @@ def _model(bundle: Bundle, checkpoint: Path | None) -> Any:
 
 
 def _open_plain(bundle: Bundle, path: Path, checkpoint: Path | None) -> Enlarge:
+    if bundle.manifest.chain.enlarges != "none":
+        raise UnsupportedError(
+            f"{bundle.manifest.name}: its images are enlarged by Pillow before the first stage, "
+            "which no graph of PyTorch's exporter can do: leave 'plain onnx fp32' out"
+        )
     if not paths.exists(path, UnsupportedError):
         export_plain_onnx(bundle, path, checkpoint)
     ort: Any = require("onnxruntime", extra="bench")
@@ -115,7 +121,7 @@ def _open_ours(bundle: Bundle, name: str, precision: str, opened: ExitStack) -> 
     }
 
     def run(image: Any) -> Any:
-        array = image
+        array = prepare_image(bundle.manifest.chain, image)
         for session in sessions.values():
             (source,), (sink,) = session.artifact.inputs, session.artifact.outputs
             array = session.run({source.name: array})[sink.name]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tinysr.export.model.baked import Baked
+from tinysr.export.model.baked import Baked, make_batch
 from tinysr.export.model.equalise import equalise
 from tinysr.export.model.integers import find_layers
 from tinysr.export.plans.quantization import QuantizationPlan
@@ -114,7 +114,7 @@ class PlanJudge:
 def _truth_db(model: Baked, photo: DegradedPhoto) -> float:
     """Return the PSNR of a photo; minus infinity when the result is not finite."""
     with torch.inference_mode():
-        found = model(torch.from_numpy(photo.low.pixels)[None])[0].numpy()
+        found = model(make_batch(model.chain, photo.low.pixels))[0].numpy()
     if np.isfinite(found).all():  # clamping would make 1 of infinity
         found = found.clip(0, 1)
     return measure(found, photo.high, peak=1.0).rank
@@ -122,7 +122,7 @@ def _truth_db(model: Baked, photo: DegradedPhoto) -> float:
 
 def _fields(model: Baked, pixels: Array) -> dict[str, Array]:
     """Return the values of all fields, by their names."""
-    x = torch.from_numpy(pixels)[None]
+    x = make_batch(model.chain, pixels)
     fields = {IMAGE: x.numpy()}
     with torch.inference_mode():
         for stage in model.chain.stages:

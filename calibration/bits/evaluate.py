@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
+from tinysr.export.model.baked import make_batch
 from tinysr.metrics import Metrics, measure
 from tinysr.progress import Progress
 from tinysr.records import StrictRecord
@@ -135,5 +135,6 @@ def _scores(
 
 
 def _run(walker: Walker, image: SuiteImage) -> NDArray[np.floating[Any]]:
-    upscaled: NDArray[np.floating[Any]] = walker(torch.from_numpy(image.pixels)[None])[0].numpy()
+    x = make_batch(walker.trace.chain, image.pixels)
+    upscaled: NDArray[np.floating[Any]] = walker(x)[0].numpy()
     return upscaled

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tinysr.export.model.baked import Baked
+from tinysr.export.model.baked import Baked, make_batch
 from tinysr.export.model.equalise import equalise, find_equalisable
 from tinysr.export.plans.quantization import (
     Equalised,
@@ -94,7 +94,7 @@ def make_examples(model: Baked, tile: int) -> dict[StageName, list[Example]]:
     for image in suite(tile):
         if image.name not in EXAMPLES:
             continue
-        x = torch.from_numpy(image.pixels)[None]
+        x = make_batch(chain, image.pixels)
         for stage in chain.stages:
             part = model.get_submodule(stage.name)
             with torch.inference_mode():

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tinysr.export.model.baked import Baked
+from tinysr.export.model.baked import Baked, make_batch
 from tinysr.export.model.baked_transformer import MatMulLinear
 from tinysr.export.model.integers import INT8_MAX, find_layers
 from tinysr.progress import Progress
@@ -56,7 +56,7 @@ def measure_layer_inputs(
             if progress:
                 progress(f"inputs of layers on {entry.name}", done, len(images))
             with torch.inference_mode():
-                model(torch.from_numpy(entry.load().pixels)[None])
+                model(make_batch(model.chain, entry.load().pixels))
     finally:
         for hook in hooks:
             hook.remove()

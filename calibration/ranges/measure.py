@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
+from tinysr.export.model.baked import make_batch
 from tinysr.manifest import Source
 from tinysr.progress import Progress
 
@@ -82,7 +82,7 @@ def measure_ranges(
         digest = image_sha256(image)
         measured = state.get(digest) if state else None
         if measured is None:
-            pixels = torch.from_numpy(image.pixels)[None]
+            pixels = make_batch(trace.chain, image.pixels)
             measured, upscaled[digest] = _measure_image(trace, pixels, entry.name)
             if state:
                 state.put(digest, measured)

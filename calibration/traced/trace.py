@@ -13,7 +13,10 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 
+from tinysr.chain import Chain
+from tinysr.export.model.baked import Baked
 from tinysr.export.model.typed import Wide, find_units
+from tinysr.stages import WHOLE as WHOLE_GRAPH
 
 from .inner import WHOLE, find_written
 from .steps import OUTPUT
@@ -90,6 +93,8 @@ class Trace:
     """The operations of each node, by the label of the step."""
     units: tuple[str, ...]
     """The modules that a plan can keep, in the model's order."""
+    chain: Chain | None = None
+    """Stages of a whole model; None for a part of one."""
 
     def source(self, node: fx.Node) -> fx.Node:
         """Return the node that computed what a node has."""
@@ -108,9 +113,11 @@ def trace(model: nn.Module, tile: int) -> Trace:
         RuntimeError: the model has an operation that is not known to be safe to look into, or one
             that no unit computes, so that it has no type.
     """
+    chain = model.chain if isinstance(model, Baked) else None
+    side = tile if chain is None else chain.sides(WHOLE_GRAPH, tile)[0]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", FutureWarning)
-        program = torch.export.export(model, (torch.zeros(1, 3, tile, tile),))
+        program = torch.export.export(model, (torch.zeros(1, 3, side, side),))
         program = program.run_decompositions(_list_decompositions())
     specs = program.graph_signature.input_specs
     if [s.kind for s in specs].index(InputKind.USER_INPUT) != len(specs) - 1:
@@ -125,6 +132,7 @@ def trace(model: nn.Module, tile: int) -> Trace:
         ops=tuple(ops),
         steps=steps,
         units=known,
+        chain=chain,
     )
 
 

@@ -5,13 +5,10 @@ There is nothing to fold: the authors left out time and text, and all norms stay
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch.nn.functional as F
 from torch import Tensor
 
 from tinysr.models.families.adcsr.model import AdcSR, Features, Picture
-from tinysr.models.layers.unet2d import Unet2d, UpLevel
 
 from ..model.baked import Baked
 from ..model.typed import BORDER, Typed, as_type
@@ -29,23 +26,6 @@ class TypedFeatures(Typed, Features):
         return as_type(self.mid_block(self.net(cells)), BORDER)
 
 
-class TypedUnet2d(Typed, Unet2d):
-    """A UNet without time and text, whose last activation has a type."""
-
-    def forward(self, x: Tensor, time: Tensor | None = None, text: Tensor | None = None) -> Tensor:
-        """Map ``[N, inputs, H, W]`` to ``[N, outputs, H, W]``."""
-        x = self.conv_in(x)
-        skips = [x]
-        for down in self.down_blocks:
-            skips += down(x, None, None)
-            x = skips[-1]
-        x = self.mid_block(x, None, None)
-        for up in cast("list[UpLevel]", list(self.up_blocks)):
-            x = up(x, [skips.pop() for _ in up.resnets], None, None)
-        y: Tensor = self.conv_out(F.silu(self.cast_input(self.conv_norm_out(x))))
-        return y
-
-
 class TypedPicture(Typed, Picture):
     """Features → image."""
 
@@ -57,7 +37,7 @@ class TypedPicture(Typed, Picture):
         return as_type((self.cast_input(y) + 1) / 2, BORDER)
 
 
-TYPED_STAGES = {Features: TypedFeatures, Picture: TypedPicture, Unet2d: TypedUnet2d}
+TYPED_STAGES = {Features: TypedFeatures, Picture: TypedPicture}
 """AdcSR's own classes, and the same with a type, for :func:`~..model.typed_blocks.type_blocks`."""
 
 

@@ -6,11 +6,17 @@ after the module that made it.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tinysr.chain import Chain
+from tinysr.enlarging import prepare_image
 
-__all__ = ["Baked"]
+__all__ = ["Baked", "make_batch"]
 
 
 class Baked(nn.Module):
@@ -27,8 +33,18 @@ class Baked(nn.Module):
         """Names of the passes that made it, in their order."""
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Map an image ``[N, 3, H, W]`` in [0, 1] to the result, unclamped."""
+        """Map what the first stage reads, such as :func:`make_batch` gives, to the result."""
         x = lr
         for name in self.chain.names:
             x = self.get_submodule(name)(x)
         return x
+
+
+def make_batch(chain: Chain | None, pixels: NDArray[np.floating[Any]]) -> Tensor:
+    """Return an image ``[3, H, W]`` as the first stage of a chain reads it, as a batch of one.
+
+    Args:
+        chain: of a whole model; None for a part, which reads images as they are.
+        pixels: in about [0, 1].
+    """
+    return torch.from_numpy(pixels if chain is None else prepare_image(chain, pixels))[None]

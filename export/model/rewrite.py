@@ -18,19 +18,21 @@ M = TypeVar("M", bound=nn.Module)
 T = TypeVar("T")
 
 
-def make_linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    """Return a linear with a ``weight`` ``[outputs, inputs]`` and ``bias`` ``[outputs]``."""
+def make_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """Return a linear with a ``weight`` ``[outputs, inputs]`` and ``bias`` ``[outputs]`` or none."""
     outputs, inputs = weight.shape
-    layer = nn.Linear(inputs, outputs, device="meta")
-    layer.weight, layer.bias = _freeze(weight), _freeze(bias)
+    layer = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
+    layer.weight = _freeze(weight)
+    if bias is not None:
+        layer.bias = _freeze(bias)
     return layer
 
 
 def make_convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """Return a convolution as ``like``, with other weights of the same shapes."""
+    """Return a convolution as ``like``, with other weights, of other outputs perhaps."""
     layer = nn.Conv2d(
         like.in_channels,
-        like.out_channels,
+        len(weight),
         cast("tuple[int, int]", like.kernel_size),
         cast("tuple[int, int]", like.stride),
         cast("tuple[int, int]", like.padding),

@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from tinysr.models.layers.autoencoder_tiny import ResidualBlock
 from tinysr.models.typed import Typed, as_type
 
-__all__ = ["BORDER", "Typed", "TypedLayer", "Wide", "as_type", "find_units", "with_types"]
+__all__ = [
+    "BORDER",
+    "Typed",
+    "TypedLayer",
+    "TypedRMSNorm",
+    "Wide",
+    "as_type",
+    "find_units",
+    "with_types",
+]
 
 BORDER = torch.float32
 """The type of every stage's input and output, whatever is inside: runtimes feed one type."""

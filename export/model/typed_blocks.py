@@ -8,7 +8,7 @@ the fused call into stray constants; its scale goes to the queries, which keeps 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +22,19 @@ from tinysr.models.layers.spatial_transformer import (
     SpatialTransformer,
     TransformerBlock,
 )
+from tinysr.models.layers.unet2d import Unet2d, UpLevel
 from tinysr.models.sharing import copy_tree
 
 from .baked_transformer import MatMulLinear
 from .typed import Typed
 
-__all__ = ["TYPED_BLOCKS", "UnbiasedLinear", "lay_out_every_linear", "type_blocks"]
+__all__ = [
+    "TYPED_BLOCKS",
+    "ConstantAttention",
+    "UnbiasedLinear",
+    "lay_out_every_linear",
+    "type_blocks",
+]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -91,14 +98,45 @@ class TypedGatedProjection(Typed, GatedProjection):
         return value * F.gelu(gate)
 
 
+class ConstantAttention(Typed):
+    """Attention to a text that is always the same: its keys and values are constants."""
+
+    def __init__(
+        self, to_q: nn.Module, to_out: nn.Module, key: Tensor, value: Tensor, *, heads: int
+    ) -> None:
+        """Take the layers.
+
+        Args:
+            to_q: of the tokens that look.
+            to_out: of what they see.
+            key: ``[1, heads, C, T]``, times the scale of the logits.
+            value: ``[1, heads, T, C]``.
+            heads: their number.
+        """
+        super().__init__()
+        self.heads, self.to_q, self.to_out = heads, to_q, to_out
+        self.key = nn.Parameter(key, requires_grad=False)
+        self.value = nn.Parameter(value, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[N, L, dim]`` to the same shape."""
+        q = self.cast_input(self.to_q(x))
+        q = q.reshape(*q.shape[:2], self.heads, -1).transpose(1, 2)
+        seen = (q @ self.key).softmax(dim=-1) @ self.value
+        y: Tensor = self.to_out(seen.transpose(1, 2).flatten(2))
+        return y
+
+
 class TypedTransformerBlock(Typed, TransformerBlock):
-    """A transformer block without text."""
+    """A transformer block without text, or with one that is folded."""
 
     def forward(self, x: Tensor, text: Tensor | None = None) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
-        if text is not None or self.attn2 is not None:
+        if text is not None or isinstance(self.attn2, Attention):
             raise TypeError("expected a block whose text is folded")
         x = self.cast_input(x) + self.cast_input(self.attn1(self.norm1(x)))
+        if self.norm2 is not None and self.attn2 is not None:
+            x = x + self.cast_input(self.attn2(self.norm2(x)))
         return x + self.cast_input(self.ff(self.norm3(x)))
 
 
@@ -114,6 +152,25 @@ class TypedSpatialTransformer(Typed, SpatialTransformer):
         return self.cast_input(x) + y.transpose(1, 2).reshape(x.shape)
 
 
+class TypedUnet2d(Typed, Unet2d):
+    """A UNet without time and text, or with ones that are folded."""
+
+    def forward(self, x: Tensor, time: Tensor | None = None, text: Tensor | None = None) -> Tensor:
+        """Map ``[N, inputs, H, W]`` to ``[N, outputs, H, W]``."""
+        if time is not None or text is not None or self.time_embedding is not None:
+            raise TypeError("expected a UNet whose time and text are folded")
+        x = self.conv_in(x)
+        skips = [x]
+        for down in self.down_blocks:
+            skips += down(x, None, None)
+            x = skips[-1]
+        x = self.mid_block(x, None, None)
+        for up in cast("list[UpLevel]", list(self.up_blocks)):
+            x = up(x, [skips.pop() for _ in up.resnets], None, None)
+        y: Tensor = self.conv_out(F.silu(self.cast_input(self.conv_norm_out(x))))
+        return y
+
+
 TYPED_BLOCKS: Mapping[type[nn.Module], type[Typed]] = {
     Attention: TypedAttention,
     GatedProjection: TypedGatedProjection,
@@ -121,6 +178,7 @@ TYPED_BLOCKS: Mapping[type[nn.Module], type[Typed]] = {
     Resnet: TypedResnet,
     SpatialTransformer: TypedSpatialTransformer,
     TransformerBlock: TypedTransformerBlock,
+    Unet2d: TypedUnet2d,
 }
 """Blocks of :mod:`tinysr.models.layers`, and the same with a type."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError, require
 from tinysr.facts import OpenVinoFacts
 from tinysr.manifest import Artifact, FileEntry
@@ -66,6 +67,8 @@ def _build_from_graphs(build: GraphBuild) -> tuple[Artifact, ...]:
         if precision in _INFERENCE:
             build.progress(f"converting {precision} to OpenVINO")
             artifacts += _convert(build, precision, graphs)
+            if precision == "fp32" and (step := _find_wide_step(build.chain)):
+                build.progress(f"leaving bf16 out: the step of '{step}' enlarges its rounding")
         else:
             build.progress(f"leaving {precision} out: openvino has none")
     return tuple(artifacts)
@@ -82,8 +85,14 @@ def _convert(build: GraphBuild, precision: str, graphs: Sequence[Artifact]) -> l
     return [
         _artifact(graph, name, _Types(inference, kept), describe_file(bundle, path), data)
         for name, inference in _INFERENCE[precision].items()
+        if name != "bf16" or not _find_wide_step(build.chain)
         for graph, path in zip(graphs, paths, strict=True)
     ]
+
+
+def _find_wide_step(chain: Chain) -> str | None:
+    """Return the stage that restores in fp32 alone: without it, bf16 would be a name and no more."""
+    return next((stage.name for stage in list_kept(chain) if stage.restores), None)
 
 
 def _write(graph: Path, folder: Path, weights: SharedWeights, kept: Sequence[Stage]) -> Path:

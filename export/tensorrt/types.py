@@ -120,15 +120,17 @@ def modules_of(graph: onnx.ModelProto) -> set[str]:
 def find_kept_modules(
     plan: PrecisionPlan | None, whole: onnx.ModelProto, chain: Chain
 ) -> Mapping[str, str]:
-    """Return the modules that a plan keeps in fp32, and the type; the steps are always.
+    """Return the modules that a plan keeps in fp32, and the type; those of the steps always are.
 
     Args:
         plan: None keeps none.
         chain: that the graphs are of.
         whole: the graph of the whole model: a plan names modules of all stages.
     """
-    steps = {f"{stage.name}.{STEP}": "fp32" for stage in chain.stages if stage.restores}
-    return {**(plan.list_wide(modules_of(whole)) if plan else {}), **steps}
+    known = modules_of(whole)
+    steps = [f"{stage.name}.{STEP}" for stage in chain.stages if stage.restores]
+    inside = [path for path in known for step in steps if path.startswith(f"{step}.")]
+    return {**(plan.list_wide(known) if plan else {}), **dict.fromkeys([*steps, *inside], "fp32")}
 
 
 def _choose_type(layer: EngineLayer, precision: str, kept: Mapping[str, str]) -> str:

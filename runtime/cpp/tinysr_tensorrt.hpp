@@ -131,7 +131,8 @@ class Upscaler {
     const nvinfer1::Dims out = engine_->getTensorShape(kOutput);
     if (in.nbDims != 4 || out.nbDims != 4 || in.d[0] != 1 || in.d[1] != 3 || in.d[2] != in.d[3] ||
         in.d[2] < 1 || out.d[2] != kScale * in.d[2] || out.d[3] != kScale * in.d[3])
-      throw std::runtime_error(path + ": expected an engine of the stage 'upscale' for one tile");
+      throw std::runtime_error(path + ": expected an engine of the stage 'upscale' for one tile, which it "
+                               "enlarges four times: models whose image is enlarged before need Python");
     return in.d[2];
   }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinysr.enlarging import prepare_image
 from tinysr.errors import BundleError, UnsupportedError
 from tinysr.manifest import Manifest
 from tinysr.stages import Stage, StageName, Windows
@@ -125,11 +126,12 @@ class Network:
         Raises:
             BundleError: the result is not finite.
         """
-        if self._joined is not None and work.undivided and image.shape[1:] == (self._tile,) * 2:
-            self._put(store, 0, 0, self._joined.run(np.ascontiguousarray(image[None])))
+        is_tile = image.shape[1:] == (self._tile,) * 2
+        array: Array = prepare_image(self._chain, image[None])
+        if self._joined is not None and work.undivided and is_tile:
+            self._put(store, 0, 0, self._joined.run(np.ascontiguousarray(array)))
             done(work.steps)
             return
-        array: Array = image[None]
         *inner, last = work.parts
         for part in inner:
             array = self._run_inner(array, part, done)
@@ -150,11 +152,11 @@ class Network:
         return Pace(cell=seconds)
 
     def field_bytes(self, width: int, height: int) -> int:
-        """Return the bytes that fields between the stages take at most, for an image's sides."""
+        """Return the bytes that fields, and an enlarged image, take at most for an image's sides."""
         made = width * height * self._chain.scale**2
         inner = [
             made // field.pixels_per_cell**2 * field.channels * _FLOAT
-            for field in self._chain.fields[1:-1]
+            for field in self._chain.fields[int(self._chain.enlarges == "none") : -1]
         ]
         pairs = [sum(pair) for pair in pairwise(inner)]
         return max(inner + pairs, default=0)

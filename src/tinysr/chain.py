@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field as Bounded
 from pydantic import model_validator
@@ -29,6 +29,9 @@ class Chain(StrictRecord):
     """Sides of the result over those of the image."""
     fields: tuple[Field, ...]
     stages: tuple[Stage, ...] = Bounded(min_length=1)
+    enlarges: Literal["none", "pillow-8-bit"] = "none"
+    """Way in which an image is brought to the result's size before the first stage, by whoever
+    runs the chain: not at all, or by Pillow's bicubic resize of 8-bit values."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -149,7 +152,7 @@ class Chain(StrictRecord):
             field.model_copy(update={"unit": units.get(field.name, field.unit)})
             for field in self.fields
         )
-        return Chain(scale=self.scale, fields=tuple(fields), stages=self.stages)
+        return self.model_copy(update={"fields": tuple(fields)})
 
     def _check_order(self) -> None:
         names = [field.name for field in self.fields]
@@ -162,7 +165,8 @@ class Chain(StrictRecord):
             )
 
     def _check_ends(self) -> None:
-        ends = ((self.fields[0], IMAGE, self.scale), (self.fields[-1], RESULT, 1))
+        first = self.scale if self.enlarges == "none" else 1
+        ends = ((self.fields[0], IMAGE, first), (self.fields[-1], RESULT, 1))
         for field, name, side in ends:
             found = (field.name, field.channels, field.pixels_per_cell, field.unit)
             if found != (name, _COLOURS, side, 1.0):

@@ -9,11 +9,12 @@ import torch
 
 from tests.support.tiny_models import difference, noise
 from tinysr.chain import Chain
+from tinysr.enlarging import prepare_image
 from tinysr.export import bake, prove_baked
 from tinysr.models import FAMILIES, OneStepModel
 from tinysr.models.families.registry import detect
 from tinysr.models.family import ReadOptions
-from tinysr.stages import IMAGE, RESULT, Tiles
+from tinysr.stages import IMAGE, RESULT, WHOLE, Tiles
 
 
 def check_family(model: OneStepModel, checkpoint: Path, tile: int) -> None:
@@ -30,7 +31,8 @@ def check_chain(model: OneStepModel, tile: int) -> None:
     chain = model.chain(tile)
     assert Chain.model_validate_json(chain.model_dump_json()) == chain
     assert (chain.fields[0].name, chain.fields[-1].name) == (IMAGE, RESULT)
-    x = image = noise(1, 3, tile, tile)
+    image = noise(1, 3, tile, tile)
+    x = torch.from_numpy(prepare_image(chain, image.numpy()))
     with torch.no_grad():
         for stage in chain.stages:
             assert stage.name in dict(model.named_children())
@@ -56,8 +58,9 @@ def check_layout(model: OneStepModel, checkpoint: Path, tile: int) -> None:
 
 
 def check_baking(model: OneStepModel, tile: int) -> None:
-    image, before = noise(1, 3, tile, tile, seed=2), model.state_dict()
-    baked = bake(model, tile)
+    baked, before = bake(model, tile), model.state_dict()
+    side = baked.chain.sides(WHOLE, tile)[0]
+    image = noise(1, 3, side, side, seed=2)
     assert prove_baked(model, baked, image).difference < 1e-4
     after = model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())

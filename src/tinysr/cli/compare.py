@@ -46,6 +46,7 @@ def compare(
         require(package, extra="calibrate")
     from tinysr.benchmarks.versus.compare import compare as compare_bundle
     from tinysr.calibration import degrade_photos
+    from tinysr.enlarging import prepare_image
     from tinysr.models import load_source
     from tinysr.parity import compute_references
     from tinysr.runtime.bundle import Bundle
@@ -60,9 +61,9 @@ def compare(
         backend = choose_backends(opened, ["onnxruntime"])[0]
         loaded = load_source(opened.manifest.source, model)
         references = compute_references(loaded.model, suite(tile), tell)
-        scale = opened.manifest.chain.scale
-        pairs = degrade_photos(tile, scale=scale)
-        photos = [(photo.low.pixels, photo.high) for photo in pairs]
+        chain = opened.manifest.chain
+        pairs = degrade_photos(tile, scale=chain.scale)
+        photos = [(prepare_image(chain, photo.low.pixels), photo.high) for photo in pairs]
         found = compare_bundle(opened, backend, references, photos, repeats=repeats, progress=tell)
     if output is not None:
         _write(output, found)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from tinysr.chain import Chain
+from tinysr.enlarging import prepare_image
 from tinysr.errors import CheckpointError
 from tinysr.manifest import Artifact, Manifest
 from tinysr.models.family import OneStepModel
@@ -110,8 +111,8 @@ def compute_further_references(
 
 def _reference(model: OneStepModel, image: SuiteImage) -> Reference:
     chain = model.chain(image.pixels.shape[-1])
-    x = torch.from_numpy(image.pixels)[None]
-    fields: dict[str, Array] = {IMAGE: image.pixels}
+    fields: dict[str, Array] = {IMAGE: prepare_image(chain, image.pixels)}
+    x = torch.from_numpy(fields[IMAGE])[None]
     with torch.inference_mode():
         for stage in chain.stages:
             x = model.run_stage(stage.name, x)

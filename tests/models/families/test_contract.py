@@ -10,9 +10,11 @@ from tests.support.contract import check_family
 from tests.support.custom_networks import Srvgg, export
 from tests.support.tiny_adcsr import tiny_adcsr
 from tests.support.tiny_models import TILE, tiny_model
+from tests.support.tiny_sana_sr import tiny_sana_sr
+from tests.support.tiny_stable_diffusion import FAMILIES, tiny_stable_diffusion
 from tinysr.errors import CheckpointError
 from tinysr.models import load_checkpoint
-from tinysr.models.families import adcsr
+from tinysr.models.families import adcsr, sana_sr, stable_diffusion
 from tinysr.models.families.registry import detect
 from tinysr.models.families.tinysr import save_single_file
 
@@ -28,6 +30,19 @@ def test_tinysr(tmp_path: Path) -> None:
 def test_adcsr(tmp_path: Path) -> None:
     model, path = tiny_adcsr(), tmp_path / "tiny.safetensors"
     adcsr.save_single_file(model, path)
+    check_family(model, path, 64)
+
+
+def test_sana_sr(tmp_path: Path) -> None:
+    model, path = tiny_sana_sr(), tmp_path / "tiny.safetensors"
+    sana_sr.save_single_file(model, path)
+    check_family(model, path, 32)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stable_diffusion(family: str, tmp_path: Path) -> None:
+    model, path = tiny_stable_diffusion(family), tmp_path / "tiny.safetensors"
+    stable_diffusion.save_single_file(model, path)
     check_family(model, path, 64)
 
 

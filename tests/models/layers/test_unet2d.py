@@ -102,3 +102,31 @@ def test_norms_have_the_first_number_of_groups_that_divides() -> None:
     }
     with pytest.raises(ValueError, match="divide into"):
         Unet2d(UnetConfig(widths=(24, 25), heads=(1, 1), attended=(True, False)))
+
+
+class Passing(nn.Module):
+    """What stands in diffusers' blocks where a transformer was taken out."""
+
+    def forward(self, x: torch.Tensor, **_options: Any) -> tuple[torch.Tensor]:
+        return (x,)
+
+
+def test_levels_may_have_any_blocks_with_and_without_transformers() -> None:
+    theirs = make_unet(layers_per_block=(1, 2, 1, 1))
+    down = ((False,), (True, False), (True,), (False,))
+    up = ((True, False), (False, True, True), (False, False), (False, False))
+    for blocks, levels in ((theirs.down_blocks, down), (theirs.up_blocks, up[::-1])):
+        for block, follows in zip(blocks, levels, strict=True):
+            for index, kept in enumerate(follows):
+                if not kept and hasattr(block, "attentions"):
+                    block.attentions[index] = Passing()
+    theirs.mid_block.attentions = nn.ModuleList()
+    theirs.mid_block.resnets = theirs.mid_block.resnets[:1]
+    config = UnetConfig(
+        widths=UNCUT, heads=(1, 2, 2, 2), text=24, down=down, up=up, middle=0, attended=()
+    )
+    ours = Unet2d(config).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x, text, time = torch.randn(1, 4, 16, 24), torch.randn(1, 7, 24), torch.tensor([999.0])
+    expected = theirs(x, time, text, return_dict=False)[0]
+    assert difference(ours(x, time, text), expected) <= TOLERANCE

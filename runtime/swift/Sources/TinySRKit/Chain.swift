@@ -46,6 +46,9 @@ struct Chain: Decodable, Equatable, Sendable {
     let fields: [Field]
     /// In the order in which they run.
     let stages: [Stage]
+    /// Way in which an image is brought to the result's size before the first stage; only `none`,
+    /// or nothing at all, is supported.
+    var enlarges: String? = nil
 }
 
 extension Chain {

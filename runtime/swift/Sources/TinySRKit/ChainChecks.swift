@@ -43,6 +43,10 @@ extension Chain {
 
     private func check() throws {
         try expect(
+            enlarges == nil || enlarges == "none",
+            "a model that takes images as they are; the Python runtime enlarges them before",
+            enlarges ?? "none")
+        try expect(
             Self.scales.contains(scale), "a scale from 1 to \(Self.scales.upperBound)", "\(scale)")
         try checkOrder()
         for (field, name, side) in [

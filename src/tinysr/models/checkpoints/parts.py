@@ -26,6 +26,7 @@ __all__ = [
     "POSITIONS",
     "VAE_ROOTS",
     "has_kl_autoencoder",
+    "read_class",
     "read_transformer",
     "transformer_config",
     "with_cropped_positions",
@@ -42,6 +43,15 @@ _TRANSFORMER_ROOTS = (
     "transformer_blocks",
 )  # fmt: skip
 _BLOCK = re.compile(r"^transformer_blocks\.(\d+)\.(.*)$")
+
+
+def read_class(folder: Path) -> str | None:
+    """Return the class that a part's config names; None where there is none, or no config."""
+    try:
+        name = read_json(folder / "config.json").get("_class_name")
+    except CheckpointError:
+        return None
+    return name if isinstance(name, str) else None
 
 
 def read_transformer(

@@ -8,12 +8,26 @@ from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.families.adcsr.family import ADCSR
 from tinysr.models.families.custom.family import CUSTOM
+from tinysr.models.families.sana_sr.family import SANA_SR
+from tinysr.models.families.stable_diffusion.family import (
+    OSEDIFF_FAMILY,
+    PISA_SR_FAMILY,
+    TOC_SR_FAMILY,
+)
 from tinysr.models.families.tinysr.family import TINYSR
 from tinysr.models.family import Family, Layout
 
 __all__ = ["FAMILIES", "detect", "find_preset", "list_presets"]
 
-FAMILIES: tuple[Family, ...] = (TINYSR, ADCSR, CUSTOM)
+FAMILIES: tuple[Family, ...] = (
+    TINYSR,
+    ADCSR,
+    PISA_SR_FAMILY,
+    OSEDIFF_FAMILY,
+    SANA_SR,
+    TOC_SR_FAMILY,
+    CUSTOM,
+)
 
 
 def list_presets() -> tuple[str, ...]:

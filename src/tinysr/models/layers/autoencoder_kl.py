@@ -104,12 +104,15 @@ class KlEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` in [-1, 1] to ``[N, C, H/8, W/8]``."""
+        return self.find_moments(x).chunk(2, dim=1)[0]
+
+    def find_moments(self, x: Tensor) -> Tensor:
+        """Map the same to ``[N, 2·C, H/8, W/8]``: means, then the logarithms of variances."""
         x = self.conv_in(x)
         for level in self.down_blocks:
             x = level(x)
-        moments = self.conv_out(F.silu(self.conv_norm_out(self.mid_block(x))))
-        mean: Tensor = moments.chunk(2, dim=1)[0]  # the other half is the logarithm of a variance
-        return mean
+        moments: Tensor = self.conv_out(F.silu(self.conv_norm_out(self.mid_block(x))))
+        return moments
 
 
 class KlTail(nn.Module):

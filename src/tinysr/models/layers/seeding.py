@@ -51,7 +51,7 @@ def seed_layers(
             for kind, tensor in module.named_parameters(recurse=False):
                 if kind == "bias":
                     _fill_uniform(tensor, _BIAS, generator)
-                elif isinstance(module, nn.GroupNorm | nn.LayerNorm):
+                elif isinstance(module, nn.GroupNorm | nn.LayerNorm | nn.RMSNorm):
                     _fill_uniform(tensor, _NORM, generator)
                     tensor.add_(1)
                 else:

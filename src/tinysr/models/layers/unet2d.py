@@ -40,6 +40,13 @@ class UnetConfig:
     """Whether a level has transformers; the middle has one in any case."""
     blocks: int = 2
     """Residual blocks of each level on the way down; on the way up there is one more."""
+    down: tuple[tuple[bool, ...], ...] | None = None
+    """For each level, and each of its residual blocks on the way down, whether a transformer
+    follows it; None for what ``blocks`` and ``attended`` say."""
+    up: tuple[tuple[bool, ...], ...] | None = None
+    """Likewise on the way up, where each level has one block more than on the way down."""
+    middle: int = 1
+    """Transformers of the middle, each between two residual blocks."""
     groups: Groups = (32,)
     """Groups of every GroupNorm: the first number that divides its channels."""
     time: bool = True
@@ -51,6 +58,16 @@ class UnetConfig:
     def embedding(self) -> int | None:
         """Channels of the time's embedding."""
         return _EMBEDDING * self.widths[0] if self.time else None
+
+    @property
+    def way_down(self) -> tuple[tuple[bool, ...], ...]:
+        """For each level and block on the way down, whether a transformer follows it."""
+        return self.down or tuple((one,) * self.blocks for one in self.attended)
+
+    @property
+    def way_up(self) -> tuple[tuple[bool, ...], ...]:
+        """For each level and block on the way up, whether a transformer follows it."""
+        return self.up or tuple((one,) * (self.blocks + 1) for one in self.attended)
 
 
 class TimeEmbedding(nn.Module):
@@ -72,13 +89,16 @@ class TimeEmbedding(nn.Module):
 class Level(nn.Module):
     """Residual blocks at one size, each with a transformer behind it or not."""
 
-    def __init__(self, config: UnetConfig, number: int, inputs: list[int]) -> None:
+    def __init__(
+        self, config: UnetConfig, number: int, inputs: list[int], attended: tuple[bool, ...]
+    ) -> None:
         """Make the blocks.
 
         Args:
             config: of the whole network.
             number: of the level, whose width the blocks give.
             inputs: channels that each block reads.
+            attended: whether a transformer follows each.
         """
         super().__init__()
         width = config.widths[number]
@@ -88,14 +108,17 @@ class Level(nn.Module):
         )
         self.attentions = nn.ModuleList(
             SpatialTransformer(width, config.heads[number], config.groups, config.text)
-            for _ in (inputs if config.attended[number] else [])
+            if follows
+            else nn.Identity()
+            for follows in attended
         )
 
     def run_block(self, index: int, x: Tensor, time: Tensor | None, text: Tensor | None) -> Tensor:
         """Return what a block and its transformer make of ``[N, inputs, H, W]``."""
         x = self.resnets[index](x, time)
-        if len(self.attentions):
-            x = self.attentions[index](x, text)
+        attention = self.attentions[index]
+        if not isinstance(attention, nn.Identity):
+            x = attention(x, text)
         return x
 
 
@@ -105,7 +128,8 @@ class DownLevel(Level):
     def __init__(self, config: UnetConfig, number: int) -> None:
         width = config.widths[number]
         first = config.widths[max(0, number - 1)]
-        super().__init__(config, number, [first, *[width] * (config.blocks - 1)])
+        attended = config.way_down[number]
+        super().__init__(config, number, [first, *[width] * (len(attended) - 1)], attended)
         self.downsamplers = nn.ModuleList()
         if number < len(config.widths) - 1:
             self.downsamplers.append(Halve(width, symmetric=True))
@@ -120,23 +144,26 @@ class DownLevel(Level):
 
 
 class MiddleLevel(nn.Module):
-    """Block, transformer, block, at the smallest size."""
+    """Residual blocks with transformers between them, at the smallest size."""
 
     def __init__(self, config: UnetConfig) -> None:
         super().__init__()
         width = config.widths[-1]
         self.resnets = nn.ModuleList(
-            Resnet(width, width, config.groups, eps=_EPS, time=config.embedding) for _ in range(2)
+            Resnet(width, width, config.groups, eps=_EPS, time=config.embedding)
+            for _ in range(config.middle + 1)
         )
         self.attentions = nn.ModuleList(
-            [SpatialTransformer(width, config.heads[-1], config.groups, config.text)]
+            SpatialTransformer(width, config.heads[-1], config.groups, config.text)
+            for _ in range(config.middle)
         )
 
     def forward(self, x: Tensor, time: Tensor | None, text: Tensor | None) -> Tensor:
         """Map ``[N, width, h, w]`` to the same shape."""
-        x = self.attentions[0](self.resnets[0](x, time), text)
-        y: Tensor = self.resnets[1](x, time)
-        return y
+        x = self.resnets[0](x, time)
+        for attention, resnet in zip(self.attentions, self.resnets[1:], strict=True):
+            x = resnet(attention(x, text), time)
+        return x
 
 
 class UpLevel(Level):
@@ -147,9 +174,11 @@ class UpLevel(Level):
         width = widths[number]
         before = widths[min(number + 1, len(widths) - 1)]
         # The last thing to be read is what came down to this level.
-        skips = [*[width] * config.blocks, widths[max(0, number - 1)]]
-        reads = [before, *[width] * config.blocks]
-        super().__init__(config, number, [x + skip for x, skip in zip(reads, skips, strict=True)])
+        attended = config.way_up[number]
+        skips = [*[width] * (len(attended) - 1), widths[max(0, number - 1)]]
+        reads = [before, *[width] * (len(attended) - 1)]
+        inputs = [x + skip for x, skip in zip(reads, skips, strict=True)]
+        super().__init__(config, number, inputs, attended)
         self.upsamplers = nn.ModuleList([Double(width)] if number else [])
 
     def forward(

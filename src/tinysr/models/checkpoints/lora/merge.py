@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -11,13 +11,17 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import check_finite, read_safetensors
 from tinysr.models.checkpoints.text_stream import in_text_stream
 
-from .names import LowRankPair, is_alpha, pairs_by_module
+from .names import LowRankPair, group_adapters, is_alpha, pairs_by_module
 from .sources import statements
+from .statement import Statement
 from .strength import scales
 
-__all__ = ["merge_lora", "merge_weight"]
+__all__ = ["merge_adapters", "merge_lora", "merge_weight"]
 
 _WEIGHT = ".weight"
+
+_PEFT_ALPHA = 8.0
+"""Default of peft's ``LoraConfig(lora_alpha=…)``."""
 
 
 def merge_lora(
@@ -39,7 +43,41 @@ def merge_lora(
         raise CheckpointError(f"{path}: expected a LoRA, found no tensor")
     modules = {name.removesuffix(_WEIGHT): None for name in weights if name.endswith(_WEIGHT)}
     pairs = pairs_by_module(tensors, modules, lambda name: dropped(name + _WEIGHT), path)
-    strengths = scales(pairs, statements(path, metadata, pairs), path)
+    return _merge_pairs(
+        weights, pairs, scales(pairs, statements(path, metadata, pairs), path), path
+    )
+
+
+def merge_adapters(
+    weights: dict[str, Tensor], tensors: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor]:
+    """Return ``weights`` with several adapters merged in, which peft ran with its default alpha.
+
+    The authors of some models make their adapters with a rank alone, and save the tensors without
+    a config: what they are scaled by is 8 over the rank, and not 1.
+
+    Args:
+        weights: of the base, under their own names.
+        tensors: of all adapters, named ``<module>.lora_A.<adapter>.weight`` and ``lora_B``.
+        path: the file that they are from, for messages.
+
+    Raises:
+        CheckpointError: a key has no module or no partner, or the shapes don't fit.
+    """
+    modules = {name.removesuffix(_WEIGHT): None for name in weights if name.endswith(_WEIGHT)}
+    default = Statement(source="peft's default", alpha=_PEFT_ALPHA)
+    for own in group_adapters(tensors, path).values():
+        pairs = pairs_by_module(own, modules, lambda _: False, path)
+        weights = _merge_pairs(weights, pairs, scales(pairs, [default], path), path)
+    return weights
+
+
+def _merge_pairs(
+    weights: dict[str, Tensor],
+    pairs: Mapping[str, LowRankPair],
+    strengths: Mapping[str, float],
+    path: Path,
+) -> dict[str, Tensor]:
     merged = dict(weights)
     for module, pair in pairs.items():
         name = module + _WEIGHT

@@ -22,7 +22,7 @@ from torch import Tensor
 from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.prefixes import WRAPPERS
 
-__all__ = ["LowRankPair", "is_alpha", "pairs_by_module"]
+__all__ = ["LowRankPair", "group_adapters", "is_alpha", "pairs_by_module"]
 
 _PARTNERS = {"lora_A": "lora_B", "lora_down": "lora_up", "lora.down": "lora.up"}
 _PARTNERS |= {up: down for down, up in _PARTNERS.items()}
@@ -69,6 +69,19 @@ class LowRankPair:
 def is_alpha(key: str) -> bool:
     """Tell a tensor that states a strength, which may be an integer."""
     return key.endswith(_ALPHA)
+
+
+def group_adapters(tensors: Mapping[str, Tensor], path: Path) -> dict[str, dict[str, Tensor]]:
+    """Return tensors by the adapters that they name; "" for those that name none.
+
+    Raises:
+        CheckpointError: a key is none of a LoRA's.
+    """
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        _, _, adapter = _split(key, path)
+        found.setdefault(adapter or "", {})[key] = tensor
+    return found
 
 
 def pairs_by_module(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.models.families.adcsr.config import AdcSrConfig
+from tinysr.models.layers.held import count_kl_bytes, count_unet_bytes
 from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles
 
 __all__ = ["DECODER", "UNET", "find_chain"]
@@ -12,19 +13,6 @@ __all__ = ["DECODER", "UNET", "find_chain"]
 UNET = "unet"
 DECODER = "decoder"
 """Names of the stages, which are the model's submodules too."""
-
-_FLOAT = 4
-
-_MAPS = 4
-"""Feature maps in memory at once: a block's input, which the skip needs, and around a convolution
-what it reads, what it writes, and a copy in its kernel's own layout."""
-
-_FEED_FORWARD = 16
-"""Channels over a token's around a gated linear: its two halves of 4, their product, the gate's
-GELU and the token."""
-
-_SCORES = 2
-"""Copies of attention's scores: before and after the softmax."""
 
 _LEAST_STEPS = 4
 """Cells of the smallest level along a tile's side at least."""
@@ -69,40 +57,15 @@ def find_chain(config: AdcSrConfig, tile: int) -> Chain:
                 gives="features",
                 division=tiles,
                 align=align,
-                bytes_per_cell=_unet_bytes(config, side**2),
+                bytes_per_cell=count_unet_bytes(config.unet, side**2),
             ),
             Stage(
                 name=DECODER,
                 reads="features",
                 gives=RESULT,
                 division=tiles,
-                bytes_per_cell=_decoder_bytes(config),
+                bytes_per_cell=count_kl_bytes(config.decoder_widths),
                 keep_fp32=True,
             ),
         ),
     )
-
-
-def _unet_bytes(config: AdcSrConfig, cells: int) -> int:
-    """Return the bytes that a run of the UNet holds for each cell of a tile of so many.
-
-    The most is held on the first level, beside what the way down keeps for the way up: around the
-    convolution that reads both, or in a transformer.
-    """
-    widths, heads = config.widths, config.unet.heads
-    kept = sum((config.blocks + 1) * width / 4**level for level, width in enumerate(widths))
-    joined = _MAPS * (widths[0] + widths[min(1, len(widths) - 1)])
-    scores = _SCORES * heads[0] * cells
-    return int(_FLOAT * (kept + max(joined, _FEED_FORWARD * widths[0], scores)))
-
-
-def _decoder_bytes(config: AdcSrConfig) -> int:
-    """Return the bytes that a run of the decoder holds for each cell of the features.
-
-    The most is held at some level's first block, which reads what the level before has doubled.
-    """
-    widths = config.decoder_widths
-    befores = (widths[0], *widths[:-1])
-    areas = (int(4**level) for level in range(len(widths)))
-    most = max(max(pair) * area for *pair, area in zip(befores, widths, areas, strict=True))
-    return _FLOAT * _MAPS * most

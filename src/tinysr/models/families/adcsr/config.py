@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinysr.errors import CheckpointError
+from tinysr.models.configs import check_integer, check_widths, read_fields
 from tinysr.models.layers.unet2d import UnetConfig
 
 __all__ = ["FAMILY", "PRESETS", "AdcSrConfig"]
@@ -21,9 +22,7 @@ _GROUPS = (32, 24, 16, 12, 8, 6, 4, 2, 1)
 are. Its last makes every width possible."""
 
 # A hostile config must not make us allocate: these are far above any model of this family.
-_WIDEST = 2048
 _MOST_BLOCKS = 8
-_MOST_LEVELS = 6
 _MOST_SCALE = 16
 
 
@@ -56,13 +55,13 @@ class AdcSrConfig:
         """Check all values."""
         if self.family != FAMILY:
             raise CheckpointError(f"the family is {self.family!r:.80}, expected '{FAMILY}'")
-        _check_int("unshuffle", self.unshuffle, 1, 8)
-        _check_int("head_size", self.head_size, 1, 256)
-        _check_int("decoder_groups", self.decoder_groups, 1, 64)
+        check_integer("unshuffle", self.unshuffle, 1, 8)
+        check_integer("head_size", self.head_size, 1, 256)
+        check_integer("decoder_groups", self.decoder_groups, 1, 64)
         for name in ("blocks", "decoder_blocks"):
-            _check_int(name, getattr(self, name), 1, _MOST_BLOCKS)
-        _check_widths("widths", self.widths, self.head_size, "head_size")
-        _check_widths("decoder_widths", self.decoder_widths, self.decoder_groups, "decoder_groups")
+            check_integer(name, getattr(self, name), 1, _MOST_BLOCKS)
+        check_widths("widths", self.widths, self.head_size, "head_size")
+        check_widths("decoder_widths", self.decoder_widths, self.decoder_groups, "decoder_groups")
         grown = 2 ** (len(self.decoder_widths) - 1)
         if grown % self.unshuffle or grown // self.unshuffle > _MOST_SCALE:
             raise CheckpointError(
@@ -108,33 +107,7 @@ class AdcSrConfig:
         Raises:
             CheckpointError: a field is missing or unknown, or its value is refused.
         """
-        names = {field.name for field in dataclasses.fields(cls)}
-        if data.keys() != names:
-            odd = ", ".join(sorted(str(name)[:40] for name in data.keys() ^ names)[:8])
-            raise CheckpointError(
-                f"the model config does not fit this version: expected {len(names)} fields, "
-                f"missing or unknown: {odd}"
-            )
-        fields: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
-        }
-        return cls(**fields)
-
-
-def _check_int(name: str, value: object, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise CheckpointError(f"{name} is {value!r:.80}, expected an integer from {low} to {high}")
-
-
-def _check_widths(name: str, widths: object, divisor: int, what: str) -> None:
-    if not isinstance(widths, tuple) or not 1 <= len(widths) <= _MOST_LEVELS:
-        raise CheckpointError(
-            f"{name} is {widths!r:.80}, expected a list of 1 to {_MOST_LEVELS} integers"
-        )
-    for width in widths:
-        _check_int(name, width, 1, _WIDEST)
-        if width % divisor:
-            raise CheckpointError(f"{name} has {width}, expected what {what} divides ({divisor})")
+        return read_fields(cls, data)
 
 
 PRESETS: dict[str, AdcSrConfig] = {"adcsr": AdcSrConfig()}

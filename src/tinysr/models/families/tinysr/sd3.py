@@ -13,15 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinysr.models.checkpoints.embeddings import read_pooled
-from tinysr.models.checkpoints.parts import read_transformer
+from tinysr.models.checkpoints.parts import read_class, read_transformer
 from tinysr.models.families.tinysr.layout import Checkpoint, CheckpointLayout
 from tinysr.models.families.tinysr.parts import join, read_vae
 
 __all__ = ["SD3"]
 
+_CLASS = "SD3Transformer2DModel"
+
 
 def _matches(path: Path) -> bool:
-    return (path / "transformer").is_dir() and (path / "vae").is_dir()
+    folders = (path / "transformer", path / "vae")
+    return all(folder.is_dir() for folder in folders) and read_class(folders[0]) in (None, _CLASS)
 
 
 def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:

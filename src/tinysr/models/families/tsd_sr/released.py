@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.bounds import check_int, check_parts
+from tinysr.models.checkpoints.bounds import check_parts
 from tinysr.models.checkpoints.embeddings import read_pooled, read_prompt
 from tinysr.models.checkpoints.files import read_json
 from tinysr.models.checkpoints.keys import fill_model
+from tinysr.models.checkpoints.kl_config import read_kl_config
 from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import (
     VAE_ROOTS,
@@ -33,14 +34,13 @@ from tinysr.models.checkpoints.parts import (
     with_cropped_positions,
 )
 from tinysr.models.checkpoints.text_stream import in_text_stream
-from tinysr.models.checkpoints.values import expect, read_integer, read_integers
+from tinysr.models.checkpoints.values import expect, read_integer
 from tinysr.models.checkpoints.weights import read_weights
 from tinysr.models.families.tsd_sr import KlConfig, TsdSr, TsdSrConfig
 from tinysr.models.layers.sd3 import HEAD_SIZE
 
 __all__ = ["is_tsd_sr", "read_tsd_sr"]
 
-_LEVELS = 4  # an image side is 8 latent pixels' worth
 _LORA = Path("checkpoint/tsdsr")
 _PROMPT = Path("dataset/default")
 
@@ -65,7 +65,8 @@ def read_tsd_sr(path: Path) -> TsdSr:
     # What is small and may be missing comes before gigabytes.
     prompt = read_prompt(*_files(path, "prompt_embeds"))
     pooled = read_pooled(*_files(path, "pool_embeds"))
-    vae = _vae_config(path / "vae" / "config.json")
+    factor = KlConfig().scaling_factor
+    vae = read_kl_config(path / "vae" / "config.json", quant=False, factor=factor)
     loras = [find_lora(path / _LORA, part, alone=False) for part in ("vae", "transformer")]
     sd3, weights = read_transformer(path / "transformer", text=True)
     _check_prompt(sd3, prompt, path)
@@ -110,38 +111,3 @@ def _check_prompt(sd3: dict[str, Any], prompt: Tensor, path: Path) -> None:
             f"{path / _PROMPT}: the prompt has {prompt.shape[2]} channels, the transformer "
             f"takes {channels}: expected the embeddings of the same checkpoint"
         )
-
-
-def _vae_config(path: Path) -> KlConfig:
-    """Return the checked config of the autoencoder."""
-    config = read_json(path)
-    expect(config, path, in_channels=3, out_channels=3, act_fn="silu", latents_mean=None)
-    expect(config, path, latents_std=None, mid_block_add_attention=True)
-    expect(config, path, use_quant_conv=False, use_post_quant_conv=False)
-    expect(config, path, down_block_types=["DownEncoderBlock2D"] * _LEVELS)
-    expect(config, path, up_block_types=["UpDecoderBlock2D"] * _LEVELS)
-    vae = KlConfig(
-        widths=read_integers(config, "block_out_channels", path),
-        blocks=read_integer(config, "layers_per_block", path),
-        latent_channels=read_integer(config, "latent_channels", path),
-        groups=read_integer(config, "norm_num_groups", path),
-        scaling_factor=config.get("scaling_factor", KlConfig().scaling_factor),
-    )
-    _check_widths(vae, path)
-    return vae
-
-
-def _check_widths(vae: KlConfig, path: Path) -> None:
-    check_int("layers_per_block", vae.blocks, 1, 8, path)
-    check_int("latent_channels", vae.latent_channels, 1, 64, path)
-    if len(vae.widths) != _LEVELS:
-        raise CheckpointError(
-            f"{path}: block_out_channels is {vae.widths!r:.80}, expected {_LEVELS} integers"
-        )
-    for width in vae.widths:
-        check_int("block_out_channels", width, 1, 2048, path)
-        if width % vae.groups:
-            raise CheckpointError(
-                f"{path}: {width} channels do not divide into {vae.groups} groups "
-                f"(block_out_channels, norm_num_groups)"
-            )
