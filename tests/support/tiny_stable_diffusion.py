@@ -11,19 +11,22 @@ from tinysr.models.families.stable_diffusion import (
 
 FAMILIES = tuple(PRESETS)
 
+SIDE = 32
+"""Side of the models' tiles, in pixels of the image."""
+
 
 def tiny_config(family: str) -> StableDiffusionConfig:
-    """Return a small config of a family."""
+    """Return a small config of a family: two levels in the UNet, three in the autoencoder."""
     return StableDiffusionConfig(
         family=family,
         timestep=PRESETS[family].timestep,
-        widths=(16, 24, 32, 32),
+        widths=(16, 24),
         head_size=8,
         groups=8,
         blocks=1,
         tokens=5,
         text=12,
-        vae_widths=(8, 16, 16, 16),
+        vae_widths=(16, 16, 16),
         vae_blocks=1,
         vae_groups=4,
     )

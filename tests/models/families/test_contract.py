@@ -10,7 +10,7 @@ from tests.support.contract import check_family
 from tests.support.custom_networks import Srvgg, export
 from tests.support.tiny_adcsr import tiny_adcsr
 from tests.support.tiny_models import TILE, tiny_model
-from tests.support.tiny_stable_diffusion import FAMILIES, tiny_stable_diffusion
+from tests.support.tiny_stable_diffusion import FAMILIES, SIDE, tiny_stable_diffusion
 from tinysr.errors import CheckpointError
 from tinysr.models import load_checkpoint
 from tinysr.models.families import adcsr, stable_diffusion
@@ -36,7 +36,7 @@ def test_adcsr(tmp_path: Path) -> None:
 def test_stable_diffusion(family: str, tmp_path: Path) -> None:
     model, path = tiny_stable_diffusion(family), tmp_path / "tiny.safetensors"
     stable_diffusion.save_single_file(model, path)
-    check_family(model, path, 64)
+    check_family(model, path, SIDE)
 
 
 def test_custom(tmp_path: Path) -> None:
