@@ -14,12 +14,16 @@ from tinysr.models.families.stable_diffusion import (
 
 FAMILIES = tuple(PRESETS)
 
+SIDE = 32
+"""Side of the models' tiles, in pixels of the image."""
+
 
 def tiny_config(family: str) -> StableDiffusionConfig:
-    """Return a small config of a family."""
-    own: dict[str, Any] = {}
+    """Return a small config of a family: two levels in the UNet, three in the autoencoder."""
+    own: dict[str, Any] = {"widths": (16, 24)}
     if family == TOC_SR:
         own = {
+            "widths": (16, 24, 32, 32),
             "down": ((True,), (True, False), (False,), (True,)),
             "up": ((False, True), (True, True, False), (False, False), (True, False)),
             "middle": 0,
@@ -30,13 +34,12 @@ def tiny_config(family: str) -> StableDiffusionConfig:
         **own,
         family=family,
         timestep=PRESETS[family].timestep,
-        widths=(16, 24, 32, 32),
         head_size=8,
         groups=8,
         blocks=1,
         tokens=5,
         text=12,
-        vae_widths=(8, 16, 16, 16),
+        vae_widths=(16, 16, 16),
         vae_blocks=1,
         vae_groups=4,
     )

@@ -11,7 +11,7 @@ from tests.support.custom_networks import Srvgg, export
 from tests.support.tiny_adcsr import tiny_adcsr
 from tests.support.tiny_models import TILE, tiny_model
 from tests.support.tiny_sana_sr import tiny_sana_sr
-from tests.support.tiny_stable_diffusion import FAMILIES, tiny_stable_diffusion
+from tests.support.tiny_stable_diffusion import FAMILIES, SIDE, tiny_stable_diffusion
 from tinysr.errors import CheckpointError
 from tinysr.models import load_checkpoint
 from tinysr.models.families import adcsr, sana_sr, stable_diffusion
@@ -43,7 +43,7 @@ def test_sana_sr(tmp_path: Path) -> None:
 def test_stable_diffusion(family: str, tmp_path: Path) -> None:
     model, path = tiny_stable_diffusion(family), tmp_path / "tiny.safetensors"
     stable_diffusion.save_single_file(model, path)
-    check_family(model, path, 64)
+    check_family(model, path, SIDE)
 
 
 def test_custom(tmp_path: Path) -> None:

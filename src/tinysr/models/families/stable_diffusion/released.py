@@ -140,7 +140,10 @@ def _read_unet_config(path: Path) -> dict[str, Any]:
     expect(config, path, up_block_types=["UpBlock2D"] + ["CrossAttnUpBlock2D"] * last)
     expect(config, path, mid_block_type="UNetMidBlock2DCrossAttn", act_fn="silu", norm_eps=1e-5)
     expect(config, path, use_linear_projection=True, downsample_padding=1, freq_shift=0)
-    expect(config, path, flip_sin_to_cos=True, center_input_sample=False, time_embedding_type=None)
+    expect(config, path, flip_sin_to_cos=True, center_input_sample=False, time_embedding_dim=None)
+    expect(config, path, time_embedding_type="positional", time_embedding_act_fn=None)
+    expect(config, path, timestep_post_act=None, cross_attention_norm=None)
+    expect(config, path, resnet_out_scale_factor=1.0, resnet_skip_time_act=False)
     expect(config, path, transformer_layers_per_block=1, only_cross_attention=False)
     expect(
         config, path, dual_cross_attention=False, class_embed_type=None, addition_embed_type=None
