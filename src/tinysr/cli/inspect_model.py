@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ def _costs(model: OneStepModel) -> dict[str, Any]:
     if isinstance(model, TinySR):
         eager = count_eager_costs(model, side)
     else:
-        eager = count_stage_costs(chain, model.get_submodule, side)
+        eager = count_stage_costs(chain, model.stage_modules, side, model.run_stage)
     folded = count_stage_costs(chain, bake(model, side).get_submodule, side)
     nothing = Cost(parameters=0, macs=0)
     whole, after = sum(eager.values(), nothing), sum(folded.values(), nothing)
@@ -129,8 +130,8 @@ def print_model(report: dict[str, Any]) -> None:
 
 def _describe_sizes(config: dict[str, Any]) -> dict[str, str]:
     """Return lines on the sizes of a model, by their titles."""
-    if "transformer" not in config:
-        sizes = (f"{name.replace('_', ' ')} {value}" for name, value in config.items())
+    if config["family"] != "tinysr":
+        sizes = (f"{name.replace('_', ' ')} {value}" for name, value in _list_sizes(config))
         return {"sizes": ", ".join(sizes)}
     vae, transformer = config["vae"], config["transformer"]
     return {
@@ -139,6 +140,15 @@ def _describe_sizes(config: dict[str, Any]) -> dict[str, str]:
         "encoder": "separable" if vae["separable_encoder"] else "standard",
         "decoder": "separable" if vae["separable_decoder"] else "standard",
     }
+
+
+def _list_sizes(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of a config, those of its parts with the parts' names before."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} {inner}", found) for inner, found in _list_sizes(value))
+        else:
+            yield name, value
 
 
 def _table(report: dict[str, Any]) -> Table:

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tinysr.chain import Chain
@@ -81,20 +82,25 @@ def _convolution_flops(
     return 0 if list(weight) in _RESIZES else 2 * prod(out_shape) * prod(weight[1:])
 
 
-def count_stage_costs(chain: Chain, run: Callable[[str], nn.Module], side: int) -> dict[str, Cost]:
+def count_stage_costs(
+    chain: Chain,
+    modules: Callable[[str], nn.Module],
+    side: int,
+    run: Callable[[str, Tensor], object] | None = None,
+) -> dict[str, Cost]:
     """Count the stages of a model for an image ``side``², by their names.
 
     Args:
         chain: the model's.
-        run: returns a stage's module by its name, such as ``model.get_submodule``; all of them
-            take nothing but what the stage reads.
+        modules: returns a stage's modules by its name, such as ``model.get_submodule``.
         side: in pixels, a tile where stages take no other.
+        run: runs a stage by its name on what it reads; None where it is a call of its module.
     """
     found = {}
     for name in chain.names:
-        module = run(name)
+        module = modules(name)
         device = next(module.parameters()).device
         length, channels = chain.sides(name, side)[0], chain.ends(name)[0].channels
         given = torch.empty(1, channels, length, length, device=device)
-        found[name] = count_cost(module, module, given)
+        found[name] = count_cost(module, partial(run, name) if run else module, given)
     return found

@@ -9,11 +9,12 @@ from tinysr.errors import CheckpointError, UnsupportedError
 from tinysr.models.families.adcsr.family import ADCSR
 from tinysr.models.families.custom.family import CUSTOM
 from tinysr.models.families.tinysr.family import TINYSR
+from tinysr.models.families.tsd_sr.family import TSD_SR
 from tinysr.models.family import Family, Layout
 
 __all__ = ["FAMILIES", "detect", "find_preset", "list_presets"]
 
-FAMILIES: tuple[Family, ...] = (TINYSR, ADCSR, CUSTOM)
+FAMILIES: tuple[Family, ...] = (TINYSR, TSD_SR, ADCSR, CUSTOM)
 
 
 def list_presets() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.models.families.adcsr.config import AdcSrConfig
+from tinysr.models.layers.kl_memory import count_decoder_bytes
 from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles
 
 __all__ = ["DECODER", "UNET", "find_chain"]
@@ -76,7 +77,7 @@ def find_chain(config: AdcSrConfig, tile: int) -> Chain:
                 reads="features",
                 gives=RESULT,
                 division=tiles,
-                bytes_per_cell=_decoder_bytes(config),
+                bytes_per_cell=count_decoder_bytes(config.decoder_widths),
                 keep_fp32=True,
             ),
         ),
@@ -94,15 +95,3 @@ def _unet_bytes(config: AdcSrConfig, cells: int) -> int:
     joined = _MAPS * (widths[0] + widths[min(1, len(widths) - 1)])
     scores = _SCORES * heads[0] * cells
     return int(_FLOAT * (kept + max(joined, _FEED_FORWARD * widths[0], scores)))
-
-
-def _decoder_bytes(config: AdcSrConfig) -> int:
-    """Return the bytes that a run of the decoder holds for each cell of the features.
-
-    The most is held at some level's first block, which reads what the level before has doubled.
-    """
-    widths = config.decoder_widths
-    befores = (widths[0], *widths[:-1])
-    areas = (int(4**level) for level in range(len(widths)))
-    most = max(max(pair) * area for *pair, area in zip(befores, widths, areas, strict=True))
-    return _FLOAT * _MAPS * most

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinysr.models.checkpoints.embeddings import read_pooled
-from tinysr.models.checkpoints.parts import read_transformer
+from tinysr.models.checkpoints.parts import read_autoencoder_class, read_transformer
 from tinysr.models.families.tinysr.layout import Checkpoint, CheckpointLayout
 from tinysr.models.families.tinysr.parts import join, read_vae
 
@@ -21,7 +21,9 @@ __all__ = ["SD3"]
 
 
 def _matches(path: Path) -> bool:
-    return (path / "transformer").is_dir() and (path / "vae").is_dir()
+    if not ((path / "transformer").is_dir() and (path / "vae").is_dir()):
+        return False
+    return read_autoencoder_class(path) in (None, "AutoencoderTiny")
 
 
 def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
@@ -35,5 +37,8 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
 
 
 SD3 = CheckpointLayout(
-    name="sd3", sign="folders 'transformer' and 'vae'", matches=_matches, read=_read
+    name="sd3",
+    sign="folders 'transformer' and 'vae', with a tiny autoencoder",
+    matches=_matches,
+    read=_read,
 )

@@ -20,14 +20,13 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.bounds import check_int, check_parts
 from tinysr.models.checkpoints.embeddings import read_pooled, read_prompt
 from tinysr.models.checkpoints.files import read_json
 from tinysr.models.checkpoints.keys import fill_model
 from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import (
     VAE_ROOTS,
-    has_kl_autoencoder,
+    read_autoencoder_class,
     read_transformer,
     transformer_config,
     with_cropped_positions,
@@ -35,29 +34,28 @@ from tinysr.models.checkpoints.parts import (
 from tinysr.models.checkpoints.text_stream import in_text_stream
 from tinysr.models.checkpoints.values import expect, read_integer, read_integers
 from tinysr.models.checkpoints.weights import read_weights
-from tinysr.models.families.tsd_sr import KlConfig, TsdSr, TsdSrConfig
+from tinysr.models.families.tsd_sr.bounds import LEVELS, check_sizes
+from tinysr.models.families.tsd_sr.config import KlConfig, TsdSrConfig
+from tinysr.models.families.tsd_sr.model import TsdSr
 from tinysr.models.layers.sd3 import HEAD_SIZE
 
-__all__ = ["is_tsd_sr", "read_tsd_sr"]
+__all__ = ["is_released", "read_released"]
 
-_LEVELS = 4  # an image side is 8 latent pixels' worth
 _LORA = Path("checkpoint/tsdsr")
 _PROMPT = Path("dataset/default")
 
 
-def is_tsd_sr(path: Path) -> bool:
-    """Tell whether a folder holds an SD3 with its own autoencoder, which only TSD-SR's may.
+def is_released(path: Path) -> bool:
+    """Tell whether a folder holds an SD3 with its own autoencoder.
 
     Raises:
         CheckpointError: the autoencoder's config can't be read.
     """
-    config = path / "vae" / "config.json"
-    both = (path / "transformer").is_dir() and config.is_file()
-    return both and has_kl_autoencoder(read_json(config))
+    return (path / "transformer").is_dir() and read_autoencoder_class(path) == "AutoencoderKL"
 
 
-def read_tsd_sr(path: Path) -> TsdSr:
-    """Return the teacher of a folder, LoRA merged, in eval mode, fp32, without gradients.
+def read_released(path: Path) -> TsdSr:
+    """Return the model of a folder, LoRA merged, in eval mode, fp32, without gradients.
 
     Raises:
         CheckpointError: a file is missing, damaged or hostile, or does not fit the others.
@@ -75,7 +73,7 @@ def read_tsd_sr(path: Path) -> TsdSr:
         prompt_tokens=prompt.shape[1],
         prompt_channels=prompt.shape[2],
     )
-    check_parts(config, path)
+    check_sizes(config, path)
     weights = merge_lora(weights, loras[1], dropped=_accept_none)
     weights = with_cropped_positions(weights, config.transformer.position_grid)
     tensors = merge_lora(read_weights(path / "vae", VAE_ROOTS), loras[0], dropped=_accept_none)
@@ -113,35 +111,17 @@ def _check_prompt(sd3: dict[str, Any], prompt: Tensor, path: Path) -> None:
 
 
 def _vae_config(path: Path) -> KlConfig:
-    """Return the checked config of the autoencoder."""
+    """Return the config of the autoencoder; its sizes are not looked at yet."""
     config = read_json(path)
     expect(config, path, in_channels=3, out_channels=3, act_fn="silu", latents_mean=None)
     expect(config, path, latents_std=None, mid_block_add_attention=True)
     expect(config, path, use_quant_conv=False, use_post_quant_conv=False)
-    expect(config, path, down_block_types=["DownEncoderBlock2D"] * _LEVELS)
-    expect(config, path, up_block_types=["UpDecoderBlock2D"] * _LEVELS)
-    vae = KlConfig(
+    expect(config, path, down_block_types=["DownEncoderBlock2D"] * LEVELS)
+    expect(config, path, up_block_types=["UpDecoderBlock2D"] * LEVELS)
+    return KlConfig(
         widths=read_integers(config, "block_out_channels", path),
         blocks=read_integer(config, "layers_per_block", path),
         latent_channels=read_integer(config, "latent_channels", path),
         groups=read_integer(config, "norm_num_groups", path),
         scaling_factor=config.get("scaling_factor", KlConfig().scaling_factor),
     )
-    _check_widths(vae, path)
-    return vae
-
-
-def _check_widths(vae: KlConfig, path: Path) -> None:
-    check_int("layers_per_block", vae.blocks, 1, 8, path)
-    check_int("latent_channels", vae.latent_channels, 1, 64, path)
-    if len(vae.widths) != _LEVELS:
-        raise CheckpointError(
-            f"{path}: block_out_channels is {vae.widths!r:.80}, expected {_LEVELS} integers"
-        )
-    for width in vae.widths:
-        check_int("block_out_channels", width, 1, 2048, path)
-        if width % vae.groups:
-            raise CheckpointError(
-                f"{path}: {width} channels do not divide into {vae.groups} groups "
-                f"(block_out_channels, norm_num_groups)"
-            )
