@@ -1,4 +1,4 @@
-"""Both halves of TSD-SR's autoencoder, with the latents' scaling factor and the ranges folded in."""
+"""Both halves of TSD-SR's autoencoder, with the latents' scale and the ranges folded in."""
 
 from __future__ import annotations
 

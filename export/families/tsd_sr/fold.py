@@ -30,9 +30,9 @@ class Half:
     """Queries, keys and values, the queries scaled; of a text that is only read, keys and values
     alone."""
     out: nn.Linear | None
-    """After attention; None for a text that is only read."""
+    """Linear after attention; None for a text that is only read."""
     ff: BakedFeedForward | None
-    """Likewise."""
+    """Feed-forward; likewise."""
 
 
 def freeze_modulation(modulation: Modulation, conditioning: Tensor) -> list[Tensor]:

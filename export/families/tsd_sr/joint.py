@@ -51,9 +51,10 @@ class JointAttention(Typed):
         theirs = self._read_text(text, x.shape[0])
         length, dim = x.shape[1:]
         if self.to_add_out is None:
-            both = torch.cat([ours[..., dim:], theirs], 1)
-            return self.to_out(attend(ours[..., :dim], *both.chunk(2, dim=2))), None
-        y = attend(*torch.cat([ours, theirs], 1).chunk(3, dim=2))
+            k, v = torch.cat([ours[..., dim:], theirs], 1).chunk(2, dim=2)
+            return self.to_out(attend(ours[..., :dim], k, v)), None
+        q, k, v = torch.cat([ours, theirs], 1).chunk(3, dim=2)
+        y = attend(q, k, v)
         after = self.to_add_out(y[:, length:])
         return self.to_out(y[:, :length]), after
 

@@ -49,9 +49,7 @@ def bake_transformer(model: TsdSr, grid: int) -> BakedTransformer:
     )
 
 
-def _take_block(
-    model: TsdSr, index: int, conditioning: Tensor, text: Tensor | None
-) -> JointBlock:
+def _take_block(model: TsdSr, index: int, conditioning: Tensor, text: Tensor | None) -> JointBlock:
     """Fold a block, and take the eager one out of the model.
 
     Args:
@@ -63,19 +61,15 @@ def _take_block(
     ours = fold_image(model.transformer.blocks[index], conditioning)
     theirs = fold_text(cast(TextBlock, model.text.transformer_blocks[index]), conditioning)
     for blocks in (model.transformer.transformer_blocks, model.text.transformer_blocks):
-        cast(nn.ModuleList, blocks)[index] = nn.Identity()
+        blocks[index] = nn.Identity()
     if ours.out is None or ours.ff is None:
         raise TypeError("expected an image's half, which is not only read")
     read = lay_out(theirs.qkv)
     dim = theirs.qkv.in_features
-    if text is None:
-        attended: nn.Module | Tensor = read
-    else:
-        attended = read(F.layer_norm(text, (dim,), eps=NORM_EPS))
     attn = JointAttention(
         lay_out(ours.qkv),
         lay_out(ours.out),
-        attended,
+        read if text is None else read(F.layer_norm(text, (dim,), eps=NORM_EPS)),
         None if theirs.out is None else lay_out(theirs.out),
     )
     # A text that nobody reads on has no use for itself.

@@ -59,13 +59,18 @@ class Cost:
 
 def count_cost(module: nn.Module, run: Callable[..., object], *inputs: object) -> Cost:
     """Count a module's parameters, and the products of one call ``run(*inputs)``."""
+    products = _BatchedProducts(module)
     counter = FlopCounterMode(
-        display=False, custom_mapping={torch.ops.aten.convolution: _convolution_flops}
+        display=False,
+        custom_mapping={
+            torch.ops.aten.convolution: _convolution_flops,
+            torch.ops.aten.bmm: products.count,
+        },
     )
     with torch.no_grad(), counter:
         run(*inputs)
     flops = counter.get_flop_counts().get("Global", {})
-    weights = attention = 0
+    weights, attention = products.macs, 0
     for operator, count in flops.items():
         if str(operator).split(".")[1] in _WEIGHT_PRODUCTS:
             weights += count // 2
@@ -73,6 +78,34 @@ def count_cost(module: nn.Module, run: Callable[..., object], *inputs: object) -
             attention += count // 2
     parameters = sum(parameter.numel() for parameter in module.parameters())
     return Cost(parameters=parameters, macs=weights, attention_macs=attention)
+
+
+class _BatchedProducts:
+    """Count of products of batches of matrices, among which weights are told by their memory."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.macs = 0
+        """Multiply-accumulates with weights so far."""
+        self._weights = {_find_memory(parameter) for parameter in module.parameters()}
+
+    @property
+    def count(self) -> Callable[..., int]:
+        """Function that returns the FLOPs of a product between activations, 0 with weights."""
+
+        def count(x: Tensor, y: Tensor, **_options: Any) -> int:
+            macs = x.numel() * y.shape[-1]
+            if _find_memory(y) not in self._weights:
+                return 2 * macs
+            self.macs += macs
+            return 0
+
+        count._get_raw = True  # type: ignore[attr-defined]  # tensors, not shapes
+        return count
+
+
+def _find_memory(tensor: Tensor) -> int:
+    """Return what views of one tensor share, also where there is no memory."""
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _convolution_flops(

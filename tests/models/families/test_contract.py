@@ -10,9 +10,10 @@ from tests.support.contract import check_family
 from tests.support.custom_networks import Srvgg, export
 from tests.support.tiny_adcsr import tiny_adcsr
 from tests.support.tiny_models import TILE, tiny_model
+from tests.support.tiny_tsd_sr import tiny_tsd_sr
 from tinysr.errors import CheckpointError
 from tinysr.models import load_checkpoint
-from tinysr.models.families import adcsr
+from tinysr.models.families import adcsr, tsd_sr
 from tinysr.models.families.registry import detect
 from tinysr.models.families.tinysr import save_single_file
 
@@ -29,6 +30,12 @@ def test_adcsr(tmp_path: Path) -> None:
     model, path = tiny_adcsr(), tmp_path / "tiny.safetensors"
     adcsr.save_single_file(model, path)
     check_family(model, path, 64)
+
+
+def test_tsd_sr(tmp_path: Path) -> None:
+    model, path = tiny_tsd_sr(), tmp_path / "tiny.safetensors"
+    tsd_sr.save_single_file(model, path)
+    check_family(model, path, 32)
 
 
 def test_custom(tmp_path: Path) -> None:
