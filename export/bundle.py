@@ -7,6 +7,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from tinysr import paths
 from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
@@ -20,10 +22,10 @@ from tinysr.manifest import (
     read_manifest,
     to_json,
 )
-from tinysr.models import Loaded
+from tinysr.models import Loaded, OneStepModel
 from tinysr.stages import WHOLE
 
-from .bake import bake, prove_baked
+from .bake import bake, prove_output, run_stages
 from .files import describe_file, replace_whole
 from .gate import Gate, hold
 from .model.apply_plan import apply_plan
@@ -53,6 +55,7 @@ def export_bundle(
     *,
     gate: Gate | None = None,
     overwrite: bool = False,
+    consume: bool = False,
     progress: TellStep = lambda _: None,
 ) -> Manifest:
     """Make a bundle. It is complete under its name, or absent.
@@ -63,6 +66,7 @@ def export_bundle(
         options: targets, precision, tile and batch.
         gate: what decides whether the bundle may be put in place; its verdicts are its to write.
         overwrite: replace an older bundle.
+        consume: whether the eager model may be taken apart, as :func:`bake` does it.
         progress: told what is being done.
 
     Raises:
@@ -82,7 +86,7 @@ def export_bundle(
     for plan in options.plans:
         plan.for_model(loaded.source.sha256)
     with replace_whole(target, overwrite=overwrite) as work:
-        _build(loaded, work, paths.show_name(target), options, progress)
+        _build(loaded, work, paths.show_name(target), options, progress, consume=consume)
         if gate is not None:
             hold(gate, work, target)
         for made in targets:
@@ -92,12 +96,15 @@ def export_bundle(
 
 
 def _build(
-    loaded: Loaded, work: Path, name: str, options: ExportOptions, progress: TellStep
+    loaded: Loaded,
+    work: Path,
+    name: str,
+    options: ExportOptions,
+    progress: TellStep,
+    *,
+    consume: bool,
 ) -> None:
-    progress("baking the constants")
-    baked = bake(loaded.model, options.tile)
-    progress("comparing the baked model with the eager one")
-    proof = prove_baked(loaded.model, baked, example_input(baked, WHOLE, options.tile, 1))
+    baked, proof = _bake(loaded.model, options.tile, progress, consume=consume)
     plans = _write_plans(work, options)
     targets = find_targets(options.targets)
     finishes: list[Finish] = []
@@ -138,6 +145,21 @@ def _build(
         targets=targets,
     )
     (work / MANIFEST_NAME).write_text(to_json(manifest), encoding="utf-8")
+
+
+@torch.no_grad()
+def _bake(
+    model: OneStepModel, tile: int, progress: TellStep, *, consume: bool
+) -> tuple[Baked, BakeProof]:
+    """Bake a model, and hold it against what the eager one computed before."""
+    progress("computing an image with the eager model")
+    chain = model.chain(tile)
+    image = example_input(chain, WHOLE, tile, 1)
+    expected = run_stages(model, chain, image)
+    progress("baking the constants")
+    baked = bake(model, tile, consume=consume)
+    progress("comparing the baked model with the eager one")
+    return baked, prove_output(expected, baked, image)
 
 
 def _cast(baked: Baked, options: ExportOptions, precision: str) -> Baked:

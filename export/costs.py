@@ -41,7 +41,7 @@ def count_forms(model: OneStepModel) -> dict[str, Any]:
     if isinstance(model, TinySR):
         eager = count_eager_costs(model, side)
     else:
-        eager = count_stage_costs(chain, model.get_submodule, side)
+        eager = count_stage_costs(chain, model.stage_modules, side, model.run_stage)
     folded = count_stage_costs(chain, bake(model, side).get_submodule, side)
     nothing = Cost(parameters=0, macs=0)
     whole, after = sum(eager.values(), nothing), sum(folded.values(), nothing)

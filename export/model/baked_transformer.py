@@ -24,6 +24,7 @@ __all__ = [
     "Modulated",
     "Restore",
     "SplitAttention",
+    "attend",
 ]
 
 
@@ -88,7 +89,7 @@ class SplitAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
         q, k, v = self.to_q(x), self.to_k(x), self.to_v(x)
-        out: Tensor = self.to_out(_attend(q, k, v, self.logit_scale))
+        out: Tensor = self.to_out(attend(q, k, v, self.logit_scale))
         return out
 
 
@@ -102,7 +103,7 @@ class JoinedAttention(Typed):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[N, L, dim]`` to the same shape."""
         q, k, v = self.cast_input(self.to_qkv(x)).chunk(3, dim=2)
-        out: Tensor = self.to_out(_attend(q, k, v, None))
+        out: Tensor = self.to_out(attend(q, k, v))
         return out
 
 
@@ -161,7 +162,7 @@ class BakedTransformer(nn.Module):
     def __init__(
         self,
         pos_embed: BakedPatchEmbed,
-        blocks: list[BakedBlock],
+        blocks: nn.Sequential,
         norm_out: Modulated,
         proj_out: Affine,
         *,
@@ -171,34 +172,35 @@ class BakedTransformer(nn.Module):
         super().__init__()
         self.patch, self.grid = patch, grid
         self.pos_embed = pos_embed
-        self.transformer_blocks = nn.ModuleList(blocks)
+        self.transformer_blocks = blocks
         self.norm_out = norm_out
         self.proj_out = proj_out
         self.step = Restore()
 
     @property
     def blocks(self) -> list[BakedBlock]:
-        """The blocks, with their type."""
+        """The blocks of a single stream, with their type."""
         return cast("list[BakedBlock]", list(self.transformer_blocks))
 
     def forward(self, z: Tensor) -> Tensor:
         """Map ``[N, C, t, t]``, t the latent tile, to the same shape."""
-        x = self.pos_embed(z)
-        for block in self.transformer_blocks:
-            x = block(x)
+        x = self.transformer_blocks(self.pos_embed(z))
         v = self.proj_out(self.norm_out(x))
         restored: Tensor = self.step(z, unpatchify(v, self.grid, self.grid, self.patch))
         return restored
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> Tensor:
-    # Written out, because exporters turn the fused call's scale into stray constants; and with
-    # the batch as the only open size, so that a graph computes no shapes.
+def attend(q: Tensor, k: Tensor, v: Tensor, scale: float | None = None) -> Tensor:
+    """Weigh values ``[N, K, dim]`` by queries ``[N, L, dim]``, heads of 64: ``[N, L, dim]``.
+
+    Written out, because exporters turn the fused call's scale into stray constants; and with the
+    batch as the only open size, so that a graph computes no shapes.
+    """
     length, dim = q.shape[1:]
-    shape = (-1, length, dim // HEAD_SIZE, HEAD_SIZE)
-    q = q.reshape(shape).transpose(1, 2)  # [N, heads, L, 64]
-    k = k.reshape(shape).permute(0, 2, 3, 1)  # [N, heads, 64, L]
-    v = v.reshape(shape).transpose(1, 2)
+    heads = (dim // HEAD_SIZE, HEAD_SIZE)
+    q = q.reshape(-1, length, *heads).transpose(1, 2)  # [N, heads, L, 64]
+    k = k.reshape(-1, k.shape[1], *heads).permute(0, 2, 3, 1)  # [N, heads, 64, K]
+    v = v.reshape(-1, v.shape[1], *heads).transpose(1, 2)
     logits = q @ k if scale is None else (q @ k) * scale
     return (logits.softmax(dim=-1) @ v).transpose(1, 2).reshape(-1, length, dim)
 

@@ -29,10 +29,10 @@ def make_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
 
 
 def make_convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """Return a convolution as ``like``, with other weights, of other outputs perhaps."""
+    """Return a convolution as ``like``, with other weights, perhaps of other channels."""
     layer = nn.Conv2d(
-        like.in_channels,
-        len(weight),
+        weight.shape[1] * like.groups,
+        weight.shape[0],
         cast("tuple[int, int]", like.kernel_size),
         cast("tuple[int, int]", like.stride),
         cast("tuple[int, int]", like.padding),

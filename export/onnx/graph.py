@@ -74,11 +74,11 @@ def node_module(node: str) -> str:
     return node.partition("/")[0]
 
 
-def example_input(model: Baked, stage: StageName, tile: int, batch: int) -> Tensor:
+def example_input(chain: Chain, stage: StageName, tile: int, batch: int) -> Tensor:
     """Return seeded noise in the shape of a graph's input for a tile of ``tile`` pixels."""
     generator = torch.Generator().manual_seed(0)
-    reads, _ = model.chain.ends(stage)
-    side, _ = model.chain.sides(stage, tile)
+    reads, _ = chain.ends(stage)
+    side, _ = chain.sides(stage, tile)
     return torch.rand((batch, reads.channels, side, side), generator=generator)
 
 
@@ -99,7 +99,7 @@ def export_stage(model: Baked, stage: StageName, *, tile: int, batch: int | None
     if not fixed:
         axes |= dict(zip((2, 3), _name_sides(reads), strict=True))
     # Two tiles, or tracing takes the batch for the constant one.
-    example = example_input(model, stage, tile, 2 if 0 in axes else batch or 1)
+    example = example_input(chain, stage, tile, 2 if 0 in axes else batch or 1)
     module = _Stage(model, stage).eval()
     try:
         program = _trace(module, example, _open(axes, 1), reads, gives)

@@ -66,7 +66,7 @@ def _build(build: Build) -> Finish:
     chain = baked.chain
     if len(graphs) > 1:
         graphs.append(compose_whole(graphs, chain, tile=options.tile, batch=options.batch))
-    plainly = _Plainly(example_input(baked, WHOLE, options.tile, options.batch or 1).numpy())
+    plainly = _Plainly(example_input(baked.chain, WHOLE, options.tile, options.batch or 1).numpy())
 
     def finish() -> tuple[Artifact, ...]:
         data = describe_file(bundle, weights.path)

@@ -41,7 +41,7 @@ def test_a_bundle_is_put_in_place_whole(loaded: Loaded, place: Path) -> None:
     assert [artifact.parity.result for artifact in manifest.artifacts] == ["pass"]
     assert beside(place) == ["tiny"]
     assert place.stat().st_mode & 0o777 == 0o755
-    assert steps[0] == "baking the constants"
+    assert steps[0] == "computing an image with the eager model"
 
 
 def test_the_manifest_says_what_was_made_from_what(loaded: Loaded, place: Path) -> None:

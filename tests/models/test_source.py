@@ -81,7 +81,7 @@ def test_the_commands_refuse_it_too(command: str, other: Path, run: Run) -> None
 
 def test_nobody_loads_a_model_by_a_manifests_name() -> None:
     """Whoever has a source has its hash: `load_source` compares it."""
-    loaders = {"load", "load_checkpoint", "load_teacher"}
+    loaders = {"load", "load_checkpoint"}
     found = [
         f"{path}:{call.lineno}"
         for path, tree in modules().items()

@@ -7,7 +7,7 @@ import dataclasses
 import torch
 
 from tinysr.manifest import Source
-from tinysr.models import Loaded, ModelConfig, TinySR, TransformerConfig, VaeConfig
+from tinysr.models import Loaded, ModelConfig, OneStepModel, TinySR, TransformerConfig, VaeConfig
 from tinysr.models.checkpoints import tensors_sha256
 from tinysr.models.families.tinysr.seeded import seed_model
 from tinysr.models.layers.sd3 import Modulation
@@ -42,7 +42,7 @@ def tiny_loaded(*, separable: tuple[bool, bool] = (True, False), seed: int = 7) 
     return as_loaded(tiny_model(separable=separable, seed=seed))
 
 
-def as_loaded(model: TinySR, name: str = "tiny") -> Loaded:
+def as_loaded(model: OneStepModel, name: str = "tiny") -> Loaded:
     """Return a model as a checkpoint's loader would."""
     source = Source(
         kind="single-file", name=name, sha256=tensors_sha256(model.state_dict()), trained=False

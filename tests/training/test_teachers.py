@@ -16,7 +16,7 @@ from tests.support.checkpoint_factory import TsdSrReference, save_tsd_sr
 from tests.support.recipes import small_config
 from tests.support.tiny_models import tiny_model
 from tinysr.errors import UnsupportedError
-from tinysr.models import PRESETS, ModelConfig, TinySR, load, load_teacher
+from tinysr.models import PRESETS, ModelConfig, TinySR, load, load_checkpoint
 from tinysr.models.families.tinysr import save_single_file
 from tinysr.models.families.tsd_sr import TsdSrConfig
 from tinysr.training import RecipeRun, StageRun, config_path, read_config, run_chain, run_stage
@@ -89,7 +89,7 @@ def test_an_encoder_learns_tsd_sr_s_latents_of_low_quality(
     expected = squared_error(student.encode(batch.low), reference.encode(batch.low))
     close(stage.loss(batch, 0)["latents"], expected)
     assert student.config.vae.scaling_factor == 1
-    assert student.config.transformer == load_teacher(path).config.transformer
+    assert student.config.transformer == load_checkpoint(path).teacher.config.transformer
     assert stage.upscale(batch.low).shape == batch.high.shape
 
 
@@ -128,7 +128,7 @@ def test_a_search_is_held_against_both_streams_and_hands_on_the_image_s(
     config = small_config(stage="prune", options=PRUNE)
     stage = build(config, context({"teacher": path, "vae": small}))
     assert isinstance(stage, PruneStage)
-    teacher, z = load_teacher(path), reference.encode(batch.low)
+    teacher, z = load_checkpoint(path).teacher, reference.encode(batch.low)
     mask, time = torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.full((len(z),), 1000.0)
     pooled = reference.pooled.expand(len(z), -1)
     v = predict_masked(teacher.transformer, z, time, pooled, mask, bypass=True)
@@ -152,7 +152,7 @@ def test_an_autoencoder_of_other_latents_is_refused(saved: tuple[Path, TsdSrRefe
     other = load("tinysr-nano")
     object.__setattr__(other.config.vae, "latent_channels", 4)
     with pytest.raises(UnsupportedError, match="'vae' has 4 latent channels, expected 16"):
-        with_autoencoder(load_teacher(saved[0]), other)
+        with_autoencoder(load_checkpoint(saved[0]).teacher, other)
 
 
 def test_a_restoration_learns_what_tsd_sr_restores(

@@ -74,7 +74,7 @@ def _export(build: Build, ports: FunctionPorts) -> Any:
     """Trace a stage; the autoencoder's take windows of any size."""
     stages = build.model.chain.names
     model = build.model.get_submodule(ports.stage) if ports.stage in stages else build.model
-    example = example_input(build.model, ports.stage, build.options.tile, 1)
+    example = example_input(build.model.chain, ports.stage, build.options.tile, 1)
     sizes = _open(build.model.chain, ports, example)
     with torch.no_grad(), _silence():
         return torch.export.export(model.eval(), (example,), dynamic_shapes=sizes)

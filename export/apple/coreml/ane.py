@@ -12,8 +12,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from tinysr.errors import UnsupportedError
 from tinysr.export.model.baked import Baked
 from tinysr.export.model.baked_transformer import (
+    BakedBlock,
     BakedPatchEmbed,
     JoinedAttention,
     MatMulLinear,
@@ -106,11 +108,19 @@ def lay_out_for_ane(model: Baked) -> Baked:
 
     Given: a prepared model (:func:`.prepare.prepare`).
     Result: the same function up to rounding. Modules keep their paths, by which plans know them.
+
+    Raises:
+        UnsupportedError: its blocks have a second stream, of text.
     """
     return replace_modules(model, ShuffledTransformer, _lay_out)
 
 
 def _lay_out(old: ShuffledTransformer) -> AneTransformer:
+    if not all(isinstance(block, BakedBlock) for block in old.transformer_blocks):
+        raise UnsupportedError(
+            "the layout 'ane' is for transformers of images alone, and this one has a stream of "
+            "text: expected the layout 'standard'"
+        )
     for block in old.blocks:
         block.norm_attn, block.norm_ff = cast("Modulated", AneNorm()), cast("Modulated", AneNorm())
         block.attn = cast("JoinedAttention", AneAttention(cast(JoinedAttention, block.attn)))
@@ -119,7 +129,7 @@ def _lay_out(old: ShuffledTransformer) -> AneTransformer:
         ff.proj_out = cast(MatMulLinear, AneLinear(cast(MatMulLinear, ff.proj_out)))
     return AneTransformer(
         cast(BakedPatchEmbed, AnePatchEmbed(old.pos_embed)),
-        old.blocks,
+        old.transformer_blocks,
         cast(Modulated, AneNorm()),
         cast(MatMulLinear, AneLinear(cast(MatMulLinear, old.proj_out))),
         patch=old.patch,

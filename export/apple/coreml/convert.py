@@ -109,7 +109,7 @@ def convert_stage(model: Baked, ports: FunctionPorts, recipe: Recipe) -> Any:
     if ports.stage == WHOLE and recipe.tiles:
         model = allow_any_size(model)
     function = _Function(model, ports).eval()
-    example = example_input(model, ports.stage, recipe.tile, 1)
+    example = example_input(model.chain, ports.stage, recipe.tile, 1)
     with torch.no_grad(), silence_coremltools():
         traced = torch.jit.trace(function, example, check_trace=False)
     precision = ct.precision.FLOAT32

@@ -24,9 +24,7 @@ class ShuffledTransformer(BakedTransformer):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map ``[N, C, t, t]``, t the latent tile, to the same shape."""
-        x = self.pos_embed(z)
-        for block in self.transformer_blocks:
-            x = block(x)
+        x = self.transformer_blocks(self.pos_embed(z))
         v = self.channels_first(self.proj_out(self.norm_out(x)))
         restored: Tensor = self.step(z, F.pixel_shuffle(v, self.patch))
         return restored
@@ -48,7 +46,7 @@ def prepare(model: Baked) -> Baked:
 def _shuffle_transformer(old: BakedTransformer) -> ShuffledTransformer:
     return ShuffledTransformer(
         old.pos_embed,
-        old.blocks,
+        old.transformer_blocks,
         old.norm_out,
         _shuffle(cast(MatMulLinear, old.proj_out), old.patch),
         patch=old.patch,

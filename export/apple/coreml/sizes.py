@@ -44,9 +44,7 @@ class AnySizeTransformer(ShuffledTransformer):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map ``[1, C, h, w]`` to the same shape."""
-        x = self.pos_embed(z)
-        for block in self.transformer_blocks:
-            x = block(x)
+        x = self.transformer_blocks(self.pos_embed(z))
         v = self.proj_out(self.norm_out(x))
         rows, columns = z.shape[2] // self.patch, z.shape[3] // self.patch
         v = v if self.ane else v.transpose(1, 2)
@@ -72,7 +70,7 @@ def _open_sizes(old: ShuffledTransformer) -> AnySizeTransformer:
     positions = flat.reshape(1, -1, old.grid, old.grid).contiguous()
     new = AnySizeTransformer(
         cast(BakedPatchEmbed, AnySizeEmbed(embed.proj, positions, ane=ane)),
-        old.blocks,
+        old.transformer_blocks,
         old.norm_out,
         cast(MatMulLinear, old.proj_out),
         patch=old.patch,

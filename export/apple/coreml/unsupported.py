@@ -14,7 +14,7 @@ _LACKING = re.compile(r"convert function for op '(?:aten::)?(\w+)' not implement
 
 _WORKAROUNDS = {
     "upsample_bicubic2d": "a replicate pad, a fixed convolution and a pixel shuffle give the same "
-    "(export/model/passes/fix_resize.py)",
+    "(export/model/resize.py)",
     "_upsample_nearest_exact2d": "nearest gives the same for whole factors",
     "fft": "take the transform out of the graph",
     "complex": "write the rotation with real numbers: cos and sin apart",

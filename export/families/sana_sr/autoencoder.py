@@ -19,10 +19,10 @@ from tinysr.models.layers.autoencoder_dc import (
 )
 from tinysr.models.sharing import copy_tree
 
+from ...model.resize import FixedResize
 from ...model.rewrite import make_convolution, replace_modules
 from ...model.typed import BORDER, Typed, as_type
 from ...model.typed_blocks import type_blocks
-from ..tinysr.passes.fix_resize import FixedResize
 from .parts import TYPED_PARTS, BakedMultiscale, BakedRaise, LinearCore
 
 __all__ = ["bake_decoder", "bake_encoder", "fold_means", "fold_repeats", "join_attention"]

@@ -51,6 +51,7 @@ def bake_tinysr(model: TinySR, tile: int) -> BakedTinySR:
     first = partial(passes.freeze_conditioning, model, tile)
     done: list[str] = []
     baked = _run_pass(first, passes.freeze_conditioning.__name__, done)
+    del first, model  # the passes free what they fold, unless somebody else holds it
     for fold in PIPELINE:
         baked = _run_pass(partial(fold, baked), fold.__name__, done)
     left = list(list_unfolded(baked))

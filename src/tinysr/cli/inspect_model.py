@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tinysr.errors import require
@@ -66,8 +67,8 @@ def print_model(report: dict[str, Any]) -> None:
 
 def _describe_sizes(config: dict[str, Any]) -> dict[str, str]:
     """Return lines on the sizes of a model, by their titles."""
-    if "transformer" not in config:
-        sizes = (f"{name.replace('_', ' ')} {value}" for name, value in config.items())
+    if config["family"] != "tinysr":
+        sizes = (f"{name.replace('_', ' ')} {value}" for name, value in _list_sizes(config))
         return {"sizes": ", ".join(sizes)}
     vae, transformer = config["vae"], config["transformer"]
     return {
@@ -76,6 +77,15 @@ def _describe_sizes(config: dict[str, Any]) -> dict[str, str]:
         "encoder": "separable" if vae["separable_encoder"] else "standard",
         "decoder": "separable" if vae["separable_decoder"] else "standard",
     }
+
+
+def _list_sizes(config: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of a config, those of its parts with the parts' names before."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} {inner}", found) for inner, found in _list_sizes(value))
+        else:
+            yield name, value
 
 
 def _table(report: dict[str, Any]) -> Table:

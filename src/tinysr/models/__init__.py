@@ -7,7 +7,7 @@ from tinysr.models.families.tinysr.presets import DEFAULT_PRESET, PRESETS, UNTRA
 from tinysr.models.family import Family, OneStepModel
 from tinysr.models.layers.autoencoder_tiny import VaeConfig
 from tinysr.models.layers.sd3 import HEAD_SIZE, TransformerConfig
-from tinysr.models.load import Loaded, load, load_checkpoint, load_teacher
+from tinysr.models.load import Loaded, load, load_checkpoint
 from tinysr.models.one_step import SCALE, OneStep
 from tinysr.models.source import load_source
 
@@ -31,5 +31,4 @@ __all__ = [
     "load",
     "load_checkpoint",
     "load_source",
-    "load_teacher",
 ]

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from tinysr.chain import Chain
@@ -58,13 +59,18 @@ class Cost:
 
 def count_cost(module: nn.Module, run: Callable[..., object], *inputs: object) -> Cost:
     """Count a module's parameters, and the products of one call ``run(*inputs)``."""
+    products = _BatchedProducts(module)
     counter = FlopCounterMode(
-        display=False, custom_mapping={torch.ops.aten.convolution: _convolution_flops}
+        display=False,
+        custom_mapping={
+            torch.ops.aten.convolution: _convolution_flops,
+            torch.ops.aten.bmm: products.count,
+        },
     )
     with torch.no_grad(), counter:
         run(*inputs)
     flops = counter.get_flop_counts().get("Global", {})
-    weights = attention = 0
+    weights, attention = products.macs, 0
     for operator, count in flops.items():
         if str(operator).split(".")[1] in _WEIGHT_PRODUCTS:
             weights += count // 2
@@ -74,6 +80,34 @@ def count_cost(module: nn.Module, run: Callable[..., object], *inputs: object) -
     return Cost(parameters=parameters, macs=weights, attention_macs=attention)
 
 
+class _BatchedProducts:
+    """Count of products of batches of matrices, among which weights are told by their memory."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.macs = 0
+        """Multiply-accumulates with weights so far."""
+        self._weights = {_find_memory(parameter) for parameter in module.parameters()}
+
+    @property
+    def count(self) -> Callable[..., int]:
+        """Function that returns the FLOPs of a product between activations, 0 with weights."""
+
+        def count(x: Tensor, y: Tensor, **_options: Any) -> int:
+            macs = x.numel() * y.shape[-1]
+            if _find_memory(y) not in self._weights:
+                return 2 * macs
+            self.macs += macs
+            return 0
+
+        count._get_raw = True  # type: ignore[attr-defined]  # tensors, not shapes
+        return count
+
+
+def _find_memory(tensor: Tensor) -> int:
+    """Return what views of one tensor share, also where there is no memory."""
+    return int(tensor.untyped_storage()._cdata)
+
+
 def _convolution_flops(
     _x: list[int], weight: list[int], *_args: Any, out_shape: list[int], **_options: Any
 ) -> int:
@@ -81,20 +115,25 @@ def _convolution_flops(
     return 0 if list(weight) in _RESIZES else 2 * prod(out_shape) * prod(weight[1:])
 
 
-def count_stage_costs(chain: Chain, run: Callable[[str], nn.Module], side: int) -> dict[str, Cost]:
+def count_stage_costs(
+    chain: Chain,
+    modules: Callable[[str], nn.Module],
+    side: int,
+    run: Callable[[str, Tensor], object] | None = None,
+) -> dict[str, Cost]:
     """Count the stages of a model for an image ``side``², by their names.
 
     Args:
         chain: the model's.
-        run: returns a stage's module by its name, such as ``model.get_submodule``; all of them
-            take nothing but what the stage reads.
+        modules: returns a stage's modules by its name, such as ``model.get_submodule``.
         side: in pixels, a tile where stages take no other.
+        run: runs a stage by its name on what it reads; None where it is a call of its module.
     """
     found = {}
     for name in chain.names:
-        module = run(name)
+        module = modules(name)
         device = next(module.parameters()).device
         length, channels = chain.sides(name, side)[0], chain.ends(name)[0].channels
         given = torch.empty(1, channels, length, length, device=device)
-        found[name] = count_cost(module, module, given)
+        found[name] = count_cost(module, partial(run, name) if run else module, given)
     return found

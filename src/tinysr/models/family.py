@@ -43,6 +43,10 @@ class OneStepModel(nn.Module, ABC):
     def run_stage(self, stage: str, x: Tensor) -> Tensor:
         """Map what a stage reads ``[N, C, H, W]`` to what it gives."""
 
+    def stage_modules(self, stage: str) -> nn.Module:
+        """Return the modules that a stage runs: the submodule of its name, and what it reads."""
+        return self.get_submodule(stage)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadModel:

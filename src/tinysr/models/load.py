@@ -13,11 +13,10 @@ from tinysr.manifest import Source
 from tinysr.models.checkpoints import tensors_sha256
 from tinysr.models.families.registry import detect, find_preset
 from tinysr.models.families.tinysr.model import TinySR
-from tinysr.models.families.tsd_sr.released import is_tsd_sr, read_tsd_sr
 from tinysr.models.family import OneStepModel, ReadOptions
 from tinysr.models.one_step import OneStep
 
-__all__ = ["Loaded", "load", "load_checkpoint", "load_teacher"]
+__all__ = ["Loaded", "load", "load_checkpoint"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +36,20 @@ class Loaded:
         """
         return _require_tinysr(self.model, self.source.name)
 
+    @property
+    def teacher(self) -> OneStep:
+        """The model of what a student learns from: latents, and the velocity in them.
+
+        Raises:
+            UnsupportedError: it has none.
+        """
+        if not isinstance(self.model, OneStep):
+            raise UnsupportedError(
+                f"{self.source.name}: expected a teacher with latents and a velocity, as TSD-SR or "
+                f"TinySR, found a model of the family {self.model.facts['family']}"
+            )
+        return self.model
+
 
 def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> TinySR:
     """Return a TinySR model of a preset or a checkpoint: eval mode, fp32, no gradients.
@@ -52,20 +65,6 @@ def load(name_or_folder: str | Path, *, layers: Sequence[int] | None = None) -> 
     kept = None if layers is None else tuple(layers)
     opened = _open(name_or_folder, ReadOptions(layers=kept))  # its hash takes seconds
     return _require_tinysr(opened.model, opened.name)
-
-
-def load_teacher(name_or_folder: str | Path) -> OneStep:
-    """Return what a student learns from: TSD-SR's folder, or whatever :func:`load` takes.
-
-    Raises:
-        UnsupportedError: there is no such preset or path.
-        CheckpointError: the checkpoint can't be used; the message names what is wrong.
-    """
-    path = Path(name_or_folder)
-    with _report_unreachable(path):
-        if find_preset(str(name_or_folder)) is None and is_tsd_sr(path):
-            return read_tsd_sr(path)
-    return load(name_or_folder)
 
 
 def load_checkpoint(
@@ -135,7 +134,7 @@ def _require_tinysr(model: OneStepModel, name: str) -> TinySR:
     if not isinstance(model, TinySR):
         raise UnsupportedError(
             f"{name}: expected a TinySR model, found one of the family {model.facts['family']}: "
-            "it can be exported, not trained"
+            "it can be exported, not trained or pruned"
         )
     return model
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from tinysr.errors import GateError
+from tinysr.errors import CheckpointError, GateError
 from tinysr.export import (
     PRECISIONS,
     ExportOptions,
@@ -16,8 +17,8 @@ from tinysr.export import (
     export_bundle,
     find_targets,
 )
-from tinysr.manifest import Manifest
-from tinysr.models import Loaded, load_checkpoint
+from tinysr.manifest import Manifest, Source
+from tinysr.models import OneStepModel, load_checkpoint
 from tinysr.models.family import ReadOptions
 from tinysr.parity import (
     ParityReport,
@@ -90,13 +91,14 @@ def export_gated(
     progress("reading the model", 0, 1)
     loaded = load_checkpoint(model, layers=reading.layers, trust=reading.trust)
     options, origins = add_missing_plans(loaded, options, progress)
-    hold = _Hold(loaded, options.tile, progress, told)
+    hold = _Hold(partial(_load_again, loaded.source, model, reading), options.tile, progress, told)
     manifest = export_bundle(
         loaded,
         folder,
         options,
         gate=hold if gate else None,
         overwrite=overwrite,
+        consume=True,
         progress=lambda text: progress(text, 0, 1),
     )
     return Exported(
@@ -108,11 +110,32 @@ def export_gated(
     )
 
 
+def _load_again(source: Source, name: str, reading: ReadOptions) -> OneStepModel:
+    """Return the model of a source once more: an export takes it apart.
+
+    Raises:
+        CheckpointError: the checkpoint was changed in between.
+    """
+    loaded = load_checkpoint(name, layers=reading.layers, trust=reading.trust)
+    if loaded.source != source:
+        raise CheckpointError(
+            f"{name}: the checkpoint changed while it was exported: expected SHA-256 "
+            f"{source.sha256[:12]}…, found {loaded.source.sha256[:12]}…; export it again"
+        )
+    return loaded.model
+
+
 class _Hold:
     """The gate of one export."""
 
-    def __init__(self, loaded: Loaded, tile: int, progress: Progress, told: Told | None) -> None:
-        self._loaded, self._tile, self._progress, self._told = loaded, tile, progress, told
+    def __init__(
+        self,
+        load: Callable[[], OneStepModel],
+        tile: int,
+        progress: Progress,
+        told: Told | None,
+    ) -> None:
+        self._load, self._tile, self._progress, self._told = load, tile, progress, told
         self.report: ParityReport | None = None
         self.seconds = 0.0
 
@@ -123,14 +146,18 @@ class _Hold:
             GateError: an artifact fails.
         """
         start = time.perf_counter()
-        model, bundle = self._loaded.model, Bundle(folder)
+        model, bundle = self._load(), Bundle(folder)
+        references = compute_references(model, suite(self._tile), self._progress)
+        seam = compute_seam_references(bundle, model)
+        further = compute_further_references(model, bundle.manifest, suite, self._progress)
+        del model  # before artifacts are opened
         report = gate_bundle(
             folder,
-            compute_references(model, suite(self._tile), self._progress),
+            references,
             backends=choose_backends(bundle),
-            seam=compute_seam_references(bundle, model),
-            further=compute_further_references(model, bundle.manifest, suite, self._progress),
-            baked=lambda: bake(model, self._tile),
+            seam=seam,
+            further=further,
+            baked=lambda: bake(self._load(), self._tile, consume=True),
             progress=self._progress,
         )
         self.report, self.seconds = report, time.perf_counter() - start

@@ -12,9 +12,10 @@ from tests.support.tiny_adcsr import tiny_adcsr
 from tests.support.tiny_models import TILE, tiny_model
 from tests.support.tiny_sana_sr import tiny_sana_sr
 from tests.support.tiny_stable_diffusion import FAMILIES, SIDE, tiny_stable_diffusion
+from tests.support.tiny_tsd_sr import tiny_tsd_sr
 from tinysr.errors import CheckpointError
 from tinysr.models import load_checkpoint
-from tinysr.models.families import adcsr, sana_sr, stable_diffusion
+from tinysr.models.families import adcsr, sana_sr, stable_diffusion, tsd_sr
 from tinysr.models.families.registry import detect
 from tinysr.models.families.tinysr import save_single_file
 
@@ -44,6 +45,12 @@ def test_stable_diffusion(family: str, tmp_path: Path) -> None:
     model, path = tiny_stable_diffusion(family), tmp_path / "tiny.safetensors"
     stable_diffusion.save_single_file(model, path)
     check_family(model, path, SIDE)
+
+
+def test_tsd_sr(tmp_path: Path) -> None:
+    model, path = tiny_tsd_sr(), tmp_path / "tiny.safetensors"
+    tsd_sr.save_single_file(model, path)
+    check_family(model, path, 32)
 
 
 def test_custom(tmp_path: Path) -> None:

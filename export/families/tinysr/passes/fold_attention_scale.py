@@ -6,7 +6,8 @@ import torch
 
 from tinysr.models.sharing import copy_tree
 
-from ....model.rewrite import make_linear, require_constant, split
+from ....model.linears import scale_outputs
+from ....model.rewrite import require_constant, split
 from ..baked import BakedTinySR
 
 __all__ = ["fold_attention_scale"]
@@ -23,6 +24,6 @@ def fold_attention_scale(model: BakedTinySR) -> BakedTinySR:
     for block in model.transformer.blocks:
         attn = split(block)
         scale = require_constant(attn.logit_scale)
-        attn.to_q = make_linear(attn.to_q.weight * scale, attn.to_q.bias * scale)
+        attn.to_q = scale_outputs(attn.to_q, scale)
         attn.logit_scale = None
     return model

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
 
 from tinysr.models.sharing import copy_tree
 
-from ....model.baked_transformer import Affine
-from ....model.rewrite import make_linear, require_constant
+from ....model.linears import scale_outputs
+from ....model.rewrite import require_constant
 from ..baked import BakedTinySR
 
 __all__ = ["fold_gates"]
@@ -23,11 +22,7 @@ def fold_gates(model: BakedTinySR) -> BakedTinySR:
     """
     model = copy_tree(model)
     for block in model.transformer.blocks:
-        block.attn.to_out = _scale_outputs(require_constant(block.gate_attn), block.attn.to_out)
-        block.ff.proj_out = _scale_outputs(require_constant(block.gate_ff), block.ff.proj_out)
+        block.attn.to_out = scale_outputs(block.attn.to_out, require_constant(block.gate_attn))
+        block.ff.proj_out = scale_outputs(block.ff.proj_out, require_constant(block.gate_ff))
         block.gate_attn = block.gate_ff = None
     return model
-
-
-def _scale_outputs(gate: Tensor, layer: Affine) -> nn.Linear:
-    return make_linear(layer.weight * gate[:, None], layer.bias * gate)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from tinysr.models.layers.autoencoder_tiny import SeparableConv
 from tinysr.models.sharing import copy_tree
 
-from ....model.baked_transformer import Affine
-from ....model.rewrite import make_convolution, make_linear, require_constant
+from ....model.linears import scale_outputs
+from ....model.rewrite import make_convolution, require_constant
 from ..baked import BakedTinySR
 
 __all__ = ["fold_latent_scale"]
@@ -32,7 +32,7 @@ def fold_latent_scale(model: BakedTinySR) -> BakedTinySR:
     stream = model.transformer
     _replace_conv(model.encoder.layers, len(model.encoder.layers) - 1, 1 / limit, shift=True)
     stream.pos_embed.proj = _scale_conv(stream.pos_embed.proj, unit, shift=False)
-    stream.proj_out = _scale_linear(stream.proj_out, 1 / unit)
+    stream.proj_out = scale_outputs(stream.proj_out, 1 / unit)
     _replace_conv(model.decoder.layers, 0, limit, shift=False)
     model.encoder.gain = model.decoder.gain = model.decoder.limit = None
     model.chain = model.chain.with_units({"latents": 1 / unit, "restored": 1 / unit})
@@ -55,7 +55,3 @@ def _scale_conv(conv: nn.Conv2d, factor: float, *, shift: bool) -> nn.Conv2d:
     if bias is not None and shift:
         bias = bias * factor
     return make_convolution(conv, conv.weight * factor, bias)
-
-
-def _scale_linear(layer: Affine, factor: float) -> nn.Linear:
-    return make_linear(layer.weight * factor, layer.bias * factor)

@@ -8,7 +8,8 @@ from torch import nn
 from tinysr.models.sharing import copy_tree
 
 from ....model.baked_transformer import Affine, Modulated
-from ....model.rewrite import make_linear, require_constant, split
+from ....model.linears import modulate_inputs
+from ....model.rewrite import require_constant, split
 from ..baked import BakedTinySR
 
 __all__ = ["fold_modulation", "fold_norm_out"]
@@ -48,5 +49,4 @@ def fold_norm_out(model: BakedTinySR) -> BakedTinySR:
 
 
 def _modulate_inputs(norm: Modulated, layer: Affine) -> nn.Linear:
-    scale, shift = require_constant(norm.scale), require_constant(norm.shift)
-    return make_linear(layer.weight * scale, layer.bias + layer.weight @ shift)
+    return modulate_inputs(layer, require_constant(norm.scale), require_constant(norm.shift))

@@ -41,7 +41,7 @@ def freeze_conditioning(model: TinySR, tile: int) -> BakedTinySR:
         BakedPatchEmbed(
             stream.pos_embed.proj, crop_centre(stream.pos_embed.pos_embed, grid, grid).contiguous()
         ),
-        [_freeze_block(block, conditioning) for block in stream.blocks],
+        nn.Sequential(*(_freeze_block(block, conditioning) for block in stream.blocks)),
         Modulated(config.transformer.dim, 1 + scale, shift),
         stream.proj_out,
         patch=config.transformer.patch,

@@ -7,7 +7,8 @@ import torch
 from tinysr.models.sharing import copy_tree
 
 from ....model.baked_transformer import JoinedAttention
-from ....model.rewrite import make_linear, split
+from ....model.linears import join_outputs
+from ....model.rewrite import split
 from ..baked import BakedTinySR
 
 __all__ = ["join_qkv"]
@@ -25,9 +26,6 @@ def join_qkv(model: BakedTinySR) -> BakedTinySR:
         attn = split(block)
         if attn.logit_scale is not None:
             raise ValueError("the logit scale must be folded before q, k and v are joined")
-        parts = (attn.to_q, attn.to_k, attn.to_v)
-        to_qkv = make_linear(
-            torch.cat([p.weight for p in parts]), torch.cat([p.bias for p in parts])
-        )
+        to_qkv = join_outputs((attn.to_q, attn.to_k, attn.to_v))
         block.attn = JoinedAttention(to_qkv, attn.to_out)
     return model

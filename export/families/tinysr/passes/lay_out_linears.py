@@ -7,7 +7,8 @@ from torch import nn
 
 from tinysr.models.sharing import copy_tree
 
-from ....model.baked_transformer import Affine, JoinedAttention, MatMulLinear
+from ....model.baked_transformer import JoinedAttention
+from ....model.linears import lay_out
 from ..baked import BakedTinySR
 
 __all__ = ["lay_out_linears"]
@@ -26,14 +27,9 @@ def lay_out_linears(model: BakedTinySR) -> BakedTinySR:
             raise TypeError("the linears are laid out already: the pass ran twice")
         if not isinstance(block.attn, JoinedAttention):
             raise TypeError("q, k and v must be joined before the linears are laid out")
-        block.attn.to_qkv = _lay_out(block.attn.to_qkv)
-        block.attn.to_out = _lay_out(block.attn.to_out)
-        block.ff.proj_in = _lay_out(block.ff.proj_in)
-        block.ff.proj_out = _lay_out(block.ff.proj_out)
-    model.transformer.proj_out = _lay_out(model.transformer.proj_out)
+        block.attn.to_qkv = lay_out(block.attn.to_qkv)
+        block.attn.to_out = lay_out(block.attn.to_out)
+        block.ff.proj_in = lay_out(block.ff.proj_in)
+        block.ff.proj_out = lay_out(block.ff.proj_out)
+    model.transformer.proj_out = lay_out(model.transformer.proj_out)
     return model
-
-
-def _lay_out(layer: Affine) -> MatMulLinear:
-    # A view: the weight is put in this order when it is written, and never held twice.
-    return MatMulLinear(layer.weight.t(), layer.bias)

@@ -25,7 +25,7 @@ from tinysr.models.layers.tokens import crop_centre
 __all__ = [
     "POSITIONS",
     "VAE_ROOTS",
-    "has_kl_autoencoder",
+    "read_autoencoder_class",
     "read_class",
     "read_transformer",
     "transformer_config",
@@ -91,9 +91,14 @@ def _renumber(name: str, kept: Sequence[int]) -> str:
     return f"transformer_blocks.{kept.index(int(block[1]))}.{block[2]}"
 
 
-def has_kl_autoencoder(config: Mapping[str, Any]) -> bool:
-    """Tell Stable Diffusion's autoencoder from the tiny one, by diffusers' config."""
-    return config.get("_class_name") == "AutoencoderKL"
+def read_autoencoder_class(path: Path) -> object:
+    """Return diffusers' class of the autoencoder in a folder's ``vae``; None if none is named.
+
+    Raises:
+        CheckpointError: its config can't be read.
+    """
+    config = path / "vae" / "config.json"
+    return read_json(config).get("_class_name") if config.is_file() else None
 
 
 def transformer_config(

@@ -15,15 +15,17 @@ from tinysr.models.families.stable_diffusion.family import (
     TOC_SR_FAMILY,
 )
 from tinysr.models.families.tinysr.family import TINYSR
+from tinysr.models.families.tsd_sr.family import TSD_SR
 from tinysr.models.family import Family, Layout
 
 __all__ = ["FAMILIES", "detect", "find_preset", "list_presets"]
 
 FAMILIES: tuple[Family, ...] = (
     TINYSR,
-    ADCSR,
+    TSD_SR,
     PISA_SR_FAMILY,
     OSEDIFF_FAMILY,
+    ADCSR,
     SANA_SR,
     TOC_SR_FAMILY,
     CUSTOM,

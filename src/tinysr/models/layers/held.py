@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tinysr.models.layers.unet2d import UnetConfig
 
-__all__ = ["count_kl_bytes", "count_unet_bytes"]
+__all__ = ["SCORE_BYTES", "count_kl_bytes", "count_unet_bytes"]
 
 _FLOAT = 4
 
@@ -20,6 +20,9 @@ GELU and the token."""
 
 _SCORES = 2
 """Copies of attention's scores: before and after the softmax."""
+
+SCORE_BYTES = _SCORES * _FLOAT
+"""Bytes that an autoencoder's one head of attention holds for each two cells of the latents."""
 
 
 def count_unet_bytes(config: UnetConfig, cells: int) -> int:
@@ -43,16 +46,16 @@ def count_unet_bytes(config: UnetConfig, cells: int) -> int:
     return int(_FLOAT * (kept + max(joined, _FEED_FORWARD * widths[0], scores)))
 
 
-def count_kl_bytes(widths: Sequence[int], cells: int = 0) -> int:
+def count_kl_bytes(widths: Sequence[int]) -> int:
     """Return the bytes that a run of half an autoencoder holds for each cell of the latents.
 
-    The most is held at some level's border, where channels change, or in the middle's attention.
+    The most is held at some level's border, where channels change; what the middle's attention
+    holds is :data:`SCORE_BYTES`.
 
     Args:
         widths: channels, from the level at the size of the latents to the image's.
-        cells: of a whole run, which attention looks at all at once; 0 without attention.
     """
     befores = (widths[0], *widths[:-1])
     areas = (int(4**level) for level in range(len(widths)))
     most = max(max(pair) * area for *pair, area in zip(befores, widths, areas, strict=True))
-    return _FLOAT * max(_MAPS * most, _SCORES * cells)
+    return _FLOAT * _MAPS * most

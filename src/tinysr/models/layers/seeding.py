@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from tinysr.models.layers import sd3
 from tinysr.models.layers.autoencoder_kl import PixelAttention
 from tinysr.models.layers.resnet import Resnet
+from tinysr.models.layers.sd3_text import TextBlock
 from tinysr.models.layers.spatial_transformer import Attention, FeedForward, SpatialTransformer
 
-__all__ = ["AFTER_SILU", "seed_layers"]
+__all__ = ["AFTER_SILU", "draw_normal", "find_sd3_gains", "seed_layers"]
 
 AFTER_SILU = 1 / 0.6
 """Gain of what reads a unit normal through SiLU, which leaves 0.6 of its size."""
@@ -34,6 +36,15 @@ _AFTER_GATE = 1 / 0.65
 _AFTER_SOFTMAX = 2.0
 """Gain of what reads the means of many tokens."""
 
+_AFTER_TANH_GELU = 1.5
+"""Gain of what reads a unit normal through GELU, which leaves 0.65 of its size."""
+
+_MODULATION = 0.4
+"""Standard deviation of scales, shifts and gates."""
+
+_CONDITIONING = 0.45
+"""Part that SiLU leaves of the conditioning."""
+
 
 def seed_layers(
     model: nn.Module, generator: torch.Generator, gains: Mapping[str, float] | None = None
@@ -45,7 +56,7 @@ def seed_layers(
         generator: where the numbers are from.
         gains: of weights by the names of their modules, where they differ from the layers' own.
     """
-    known = dict(_find_gains(model)) | dict(gains or {})
+    known = dict(_find_gains(model)) | dict(find_sd3_gains(model)) | dict(gains or {})
     with torch.no_grad():
         for name, module in model.named_modules():
             for kind, tensor in module.named_parameters(recurse=False):
@@ -57,6 +68,24 @@ def seed_layers(
                 else:
                     spread = known.get(name, 1.0) / math.sqrt(tensor[0].numel())
                     _fill_uniform(tensor, spread, generator)
+
+
+def find_sd3_gains(model: nn.Module) -> Iterator[tuple[str, float]]:
+    """Yield the names of SD3's modules whose weights need another gain than one, and the gain."""
+    for name, module in model.named_modules():
+        if isinstance(module, sd3.Modulation):
+            yield f"{name}.linear", _MODULATION / _CONDITIONING
+        elif isinstance(module, sd3.Attention):
+            yield f"{name}.to_out.0", _AFTER_SOFTMAX
+        elif isinstance(module, TextBlock):
+            yield f"{name}.attn.to_add_out", _AFTER_SOFTMAX
+        elif isinstance(module, sd3.FeedForward):
+            yield f"{name}.net.2", _AFTER_TANH_GELU
+
+
+def draw_normal(count: int, generator: torch.Generator) -> Tensor:
+    """Return ``count`` nearly normal numbers: sums of 12 uniform ones, exact in float64."""
+    return torch.rand(12, count, generator=generator).double().sum(0) - 6
 
 
 def _find_gains(model: nn.Module) -> Iterator[tuple[str, float]]:

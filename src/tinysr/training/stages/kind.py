@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tinysr.errors import UnsupportedError
-from tinysr.models import OneStep, TinySR, load, load_teacher
+from tinysr.models import OneStep, TinySR, load, load_checkpoint
 from tinysr.records import StrictRecord
 from tinysr.training.engine import TrainingStage
 
@@ -36,13 +36,13 @@ class Context:
         return load(self.path(role)).to(self.device)
 
     def teacher(self) -> OneStep:
-        """Return the input ``teacher`` on the device: TSD-SR, or any model.
+        """Return the input ``teacher`` on the device: TSD-SR, or another model with latents.
 
         Raises:
-            UnsupportedError: there is no such input.
+            UnsupportedError: there is no such input, or it has no latents to learn.
             CheckpointError: its checkpoint can't be used.
         """
-        return load_teacher(self.path("teacher")).to(self.device)
+        return load_checkpoint(self.path("teacher")).teacher.to(self.device)
 
     def path(self, role: str) -> Path:
         """Return an input's path.

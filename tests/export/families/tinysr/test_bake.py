@@ -20,7 +20,7 @@ from tinysr.export.families.tinysr.passes import (
     fold_latent_scale,
     freeze_conditioning,
 )
-from tinysr.export.families.tinysr.passes.fix_resize import FixedResize
+from tinysr.export.model.resize import FixedResize
 from tinysr.models import TinySR
 
 TOLERANCE = 1e-5

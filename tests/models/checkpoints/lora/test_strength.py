@@ -16,7 +16,7 @@ from torch import Tensor
 from tests.support.checkpoint_factory import Reference, add_lora, save_released, save_tsd_sr
 from tests.support.lora_files import LORA, RANK, LoraCase, Strength, module_of
 from tests.support.spoiling import refused
-from tinysr.models import load_teacher
+from tinysr.models import load_checkpoint
 
 Change = Callable[[LoraCase], object]
 
@@ -278,5 +278,5 @@ def test_the_teacher_s_loras_have_their_strength(tmp_path: Path, part: str, how:
         (lora.with_suffix("") / "adapter_config.json").write_text(config)
     add_lora(getattr(reference, part), tensors)  # once more: alpha is twice the rank
     image = torch.rand(1, 3, 16, 16)
-    found, expected = load_teacher(tmp_path)(image), reference.upscale(image)
+    found, expected = load_checkpoint(tmp_path).model(image), reference.upscale(image)
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()

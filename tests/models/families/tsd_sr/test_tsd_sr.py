@@ -1,11 +1,10 @@
-"""TSD-SR as a teacher: our modules and loader against diffusers' own, and what is refused."""
+"""TSD-SR: our modules and loader against diffusers' own, and what is refused."""
 
 from __future__ import annotations
 
 import functools
 import shutil
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from torch import Tensor, nn
 from tests.support import spoiling
 from tests.support.checkpoint_factory import TsdSrReference, edit_json, make_kl, save_tsd_sr
 from tests.support.spoiling import edit
+from tests.support.tiny_adcsr import tiny_adcsr
+from tests.support.tiny_models import as_loaded
 from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.errors import UnsupportedError
-from tinysr.export.bake import bake
-from tinysr.models import TinySR, load, load_teacher
+from tinysr.models import TinySR, load, load_checkpoint
 from tinysr.models.accounting import count_cost
 from tinysr.models.families.tsd_sr import KlConfig, TsdSr, TsdSrConfig
 from tinysr.models.layers.autoencoder_kl import KlDecoder, KlEncoder
@@ -32,7 +32,7 @@ VAE_LORA = "checkpoint/tsdsr/vae.safetensors"
 PROMPT = "dataset/default/prompt_embeds.pt"
 POOLED = "dataset/default/pool_embeds.pt"
 
-refused = functools.partial(spoiling.refused, by=load_teacher)
+refused = functools.partial(spoiling.refused, by=load_checkpoint)
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TsdSrReferenc
 
 @pytest.fixture(scope="module")
 def pair(saved: tuple[Path, TsdSrReference]) -> tuple[TsdSr, TsdSrReference]:
-    teacher = load_teacher(saved[0])
+    teacher = load_checkpoint(saved[0]).model
     assert isinstance(teacher, TsdSr)
     return teacher, saved[1]
 
@@ -134,14 +134,19 @@ def test_a_teacher_is_ready_to_run(pair: tuple[TsdSr, TsdSrReference]) -> None:
 
 
 def test_any_other_model_may_teach_too() -> None:
-    assert isinstance(load_teacher("tinysr-nano"), TinySR)
+    assert isinstance(load_checkpoint("tinysr-nano").teacher, TinySR)
+
+
+def test_a_model_without_latents_can_t_teach() -> None:
+    with pytest.raises(UnsupportedError, match="expected a teacher with latents"):
+        _ = as_loaded(tiny_adcsr()).teacher
 
 
 @pytest.mark.parametrize("shape", [(5, 32), (1, 5, 32)])
 def test_a_prompt_comes_in_two_shapes_and_formats(folder: Path, shape: tuple[int, ...]) -> None:
     prompt = torch.randn(shape)
     save_file({"prompt": prompt}, (folder / PROMPT).with_suffix(".safetensors"))
-    teacher = load_teacher(folder)
+    teacher = load_checkpoint(folder).model
     assert isinstance(teacher, TsdSr)
     assert torch.equal(teacher.prompt, prompt.reshape(1, 5, 32))
 
@@ -149,27 +154,13 @@ def test_a_prompt_comes_in_two_shapes_and_formats(folder: Path, shape: tuple[int
 # What is refused
 
 
-def test_a_teacher_is_no_model_to_export(folder: Path) -> None:
-    command = f"train a student with: tinysr train tinysr --teacher {folder}"
-    refused(folder, "is an AutoencoderKL, expected an AutoencoderTiny", command, by=load)
+def test_training_s_student_is_no_tsd_sr(folder: Path) -> None:
+    refused(folder, "expected a TinySR model, found one of the family tsd-sr", by=load)
 
 
-@pytest.mark.parametrize(
-    "words", [("export", "-o", "bundle"), ("inspect",), ("calibrate",)], ids=lambda w: w[0]
-)
-def test_commands_refuse_a_teacher_with_one_line(
-    run: Callable[..., tuple[int, str, str]], folder: Path, words: tuple[str, ...]
-) -> None:
-    code, _, error = run(words[0], folder, *words[1:])
-    assert code == 2
-    assert error.count("\n") == 1
-    assert "expected an AutoencoderTiny: such a model can only teach" in error
-    assert not Path("bundle").exists()
-
-
-def test_baking_refuses_a_teacher(pair: tuple[TsdSr, TsdSrReference]) -> None:
-    with pytest.raises(UnsupportedError, match=r"one of the families .*, found a TsdSr"):
-        bake(pair[0])  # type: ignore[arg-type]
+def test_layers_can_t_be_chosen(folder: Path) -> None:
+    with pytest.raises(UnsupportedError, match="layers can't be chosen from a checkpoint of TSD"):
+        load_checkpoint(folder, layers=(0,))
 
 
 @pytest.mark.parametrize("file", [LORA, VAE_LORA])

@@ -63,7 +63,7 @@ def find_chain(config: AdcSrConfig, tile: int) -> Chain:
                 name=DECODER,
                 reads="features",
                 gives=RESULT,
-                division=tiles,
+                division=tiles.model_copy(update={"whole": True}),
                 bytes_per_cell=count_kl_bytes(config.decoder_widths),
                 keep_fp32=True,
             ),

@@ -7,7 +7,7 @@ import math
 from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.models.families.stable_diffusion.config import OSEDIFF, StableDiffusionConfig
-from tinysr.models.layers.held import count_kl_bytes, count_unet_bytes
+from tinysr.models.layers.held import SCORE_BYTES, count_kl_bytes, count_unet_bytes
 from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles
 
 __all__ = ["DECODER", "ENCODER", "STAGES", "UNET", "find_chain"]
@@ -46,7 +46,11 @@ def find_chain(config: StableDiffusionConfig, tile: int) -> Chain:
         )
     side = tile * config.scale // config.downscale
     tiles = Tiles(side=side, overlap=-(-side // (_OVERLAP_SHARE * align)) * align)
-    kl = count_kl_bytes(config.vae_widths[::-1], side**2)
+    coded = {
+        "division": tiles.model_copy(update={"whole": True}),
+        "bytes_per_cell": count_kl_bytes(config.vae_widths[::-1]),
+        "bytes_per_pair": SCORE_BYTES,
+    }
     latents = {"channels": config.latent_channels, "pixels_per_cell": config.downscale}
     return Chain(
         scale=config.scale,
@@ -58,7 +62,7 @@ def find_chain(config: StableDiffusionConfig, tile: int) -> Chain:
             Field(name=RESULT, channels=3, pixels_per_cell=1),
         ),
         stages=(
-            Stage(name=ENCODER, reads=IMAGE, gives="latents", division=tiles, bytes_per_cell=kl),
+            Stage(name=ENCODER, reads=IMAGE, gives="latents", **coded),
             Stage(
                 name=UNET,
                 reads="latents",
@@ -70,13 +74,6 @@ def find_chain(config: StableDiffusionConfig, tile: int) -> Chain:
                 keep_fp32=config.family == OSEDIFF,
                 restores=True,
             ),
-            Stage(
-                name=DECODER,
-                reads="restored",
-                gives=RESULT,
-                division=tiles,
-                bytes_per_cell=kl,
-                keep_fp32=True,
-            ),
+            Stage(name=DECODER, reads="restored", gives=RESULT, keep_fp32=True, **coded),
         ),
     )

@@ -12,7 +12,6 @@ from tinysr.errors import CheckpointError
 from tinysr.models.checkpoints.files import read_json
 from tinysr.models.checkpoints.parts import (
     VAE_ROOTS,
-    has_kl_autoencoder,
     transformer_config,
     with_cropped_positions,
 )
@@ -29,12 +28,6 @@ def read_vae(folder: Path) -> tuple[VaeConfig, dict[str, Tensor]]:
     """Return the config and weights of a tiny autoencoder; its keys tell which convs it has."""
     path = folder / "config.json"
     config = read_json(path)
-    if has_kl_autoencoder(config):
-        raise CheckpointError(
-            f"{path}: the autoencoder is an AutoencoderKL, expected an AutoencoderTiny: such a "
-            f"model can only teach; train a student with: tinysr train tinysr --teacher "
-            f"{folder.parent}"
-        )
     expect(config, path, in_channels=3, out_channels=3, act_fn="relu", upsample_fn="nearest")
     expect(config, path, upsampling_scaling_factor=2)
     weights = read_weights(folder, VAE_ROOTS)

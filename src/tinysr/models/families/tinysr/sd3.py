@@ -13,7 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinysr.models.checkpoints.embeddings import read_pooled
-from tinysr.models.checkpoints.parts import read_class, read_transformer
+from tinysr.models.checkpoints.parts import (
+    read_autoencoder_class,
+    read_class,
+    read_transformer,
+)
 from tinysr.models.families.tinysr.layout import Checkpoint, CheckpointLayout
 from tinysr.models.families.tinysr.parts import join, read_vae
 
@@ -24,7 +28,11 @@ _CLASS = "SD3Transformer2DModel"
 
 def _matches(path: Path) -> bool:
     folders = (path / "transformer", path / "vae")
-    return all(folder.is_dir() for folder in folders) and read_class(folders[0]) in (None, _CLASS)
+    return (
+        all(folder.is_dir() for folder in folders)
+        and read_class(folders[0]) in (None, _CLASS)
+        and read_autoencoder_class(path) in (None, "AutoencoderTiny")
+    )
 
 
 def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
@@ -38,5 +46,8 @@ def _read(path: Path, layers: Sequence[int] | None) -> Checkpoint:
 
 
 SD3 = CheckpointLayout(
-    name="sd3", sign="folders 'transformer' and 'vae'", matches=_matches, read=_read
+    name="sd3",
+    sign="folders 'transformer' and 'vae', with a tiny autoencoder",
+    matches=_matches,
+    read=_read,
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tinysr.models.families.tinysr.config import ModelConfig
 from tinysr.models.families.tinysr.model import TinySR
 from tinysr.models.layers.autoencoder_tiny import ResidualBlock
-from tinysr.models.layers.sd3 import Attention, FeedForward, Modulation
+from tinysr.models.layers.seeding import draw_normal, find_sd3_gains
 from tinysr.models.layers.tokens import sincos_positions
 
 __all__ = ["SEED", "seed_model"]
@@ -30,8 +30,7 @@ BLUR = 0.15
 """Standard deviation of a depthwise kernel around the identity."""
 
 BIAS = 0.05
-MODULATION = 0.4
-"""Standard deviations of the biases, and of the scales, shifts and gates."""
+"""Standard deviation of the biases."""
 
 LATENT = 16.0
 """Gain of the encoder's last convolution, which brings photos' latents to about 1."""
@@ -58,7 +57,7 @@ def seed_model(config: ModelConfig, seed: int = SEED) -> TinySR:
             else:
                 _fill(owner, tensor, gains.get(owner, 1.0), generator)
         model.get_parameter(f"{_last_conv(model, 'decoder')}.bias").fill_(0.5)
-        model.pooled.copy_(_draw_normal(model.pooled.numel(), generator))
+        model.pooled.copy_(draw_normal(model.pooled.numel(), generator))
         size = config.transformer
         model.transformer.pos_embed.pos_embed.copy_(sincos_positions(size.dim, size.position_grid))
     return model
@@ -77,18 +76,12 @@ def _fill(owner: str, weight: Tensor, gain: float, generator: torch.Generator) -
 
 def _find_gains(model: TinySR) -> dict[str, float]:
     """Return by module name the gain that its weights need; 1 where there is no entry."""
-    gains: dict[str, float] = {}
+    gains = dict(find_sd3_gains(model))
     for name, module in model.named_modules():
         if isinstance(module, ResidualBlock):
             # A ReLU halves the power that the next convolution gets back.
             for layer, gain in (("0", 1.0), ("2", math.sqrt(2)), ("4", BRANCH_GAIN)):
                 gains |= {f"{name}.conv.{layer}{part}": gain for part in ("", ".pointwise")}
-        elif isinstance(module, Modulation):
-            gains[f"{name}.linear"] = MODULATION / 0.45  # what SiLU leaves of the conditioning
-        elif isinstance(module, Attention):
-            gains[f"{name}.to_out.0"] = 2.0  # the softmax averages the values of many tokens
-        elif isinstance(module, FeedForward):
-            gains[f"{name}.net.2"] = 1.5  # GELU leaves 0.65 of a unit normal's size
     gains["transformer.proj_out"] = VELOCITY
     gains[_last_conv(model, "encoder")] = LATENT
     gains[_last_conv(model, "decoder")] = CONTRAST
@@ -105,8 +98,3 @@ def _last_conv(model: TinySR, stage: str) -> str:
 def _fill_uniform(tensor: Tensor, std: float, generator: torch.Generator) -> None:
     bound = std * math.sqrt(3)
     tensor.uniform_(-bound, bound, generator=generator)
-
-
-def _draw_normal(count: int, generator: torch.Generator) -> Tensor:
-    """Return ``count`` nearly normal numbers: sums of 12 uniform ones, exact in float64."""
-    return torch.rand(12, count, generator=generator).double().sum(0) - 6

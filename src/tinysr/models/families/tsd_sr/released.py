@@ -20,15 +20,13 @@ import torch
 from torch import Tensor
 
 from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.bounds import check_parts
 from tinysr.models.checkpoints.embeddings import read_pooled, read_prompt
-from tinysr.models.checkpoints.files import read_json
 from tinysr.models.checkpoints.keys import fill_model
 from tinysr.models.checkpoints.kl_config import read_kl_config
 from tinysr.models.checkpoints.lora import find_lora, merge_lora
 from tinysr.models.checkpoints.parts import (
     VAE_ROOTS,
-    has_kl_autoencoder,
+    read_autoencoder_class,
     read_transformer,
     transformer_config,
     with_cropped_positions,
@@ -36,28 +34,28 @@ from tinysr.models.checkpoints.parts import (
 from tinysr.models.checkpoints.text_stream import in_text_stream
 from tinysr.models.checkpoints.values import expect, read_integer
 from tinysr.models.checkpoints.weights import read_weights
-from tinysr.models.families.tsd_sr import KlConfig, TsdSr, TsdSrConfig
+from tinysr.models.families.tsd_sr.bounds import check_sizes
+from tinysr.models.families.tsd_sr.config import KlConfig, TsdSrConfig
+from tinysr.models.families.tsd_sr.model import TsdSr
 from tinysr.models.layers.sd3 import HEAD_SIZE
 
-__all__ = ["is_tsd_sr", "read_tsd_sr"]
+__all__ = ["is_released", "read_released"]
 
 _LORA = Path("checkpoint/tsdsr")
 _PROMPT = Path("dataset/default")
 
 
-def is_tsd_sr(path: Path) -> bool:
-    """Tell whether a folder holds an SD3 with its own autoencoder, which only TSD-SR's may.
+def is_released(path: Path) -> bool:
+    """Tell whether a folder holds an SD3 with its own autoencoder.
 
     Raises:
         CheckpointError: the autoencoder's config can't be read.
     """
-    config = path / "vae" / "config.json"
-    both = (path / "transformer").is_dir() and config.is_file()
-    return both and has_kl_autoencoder(read_json(config))
+    return (path / "transformer").is_dir() and read_autoencoder_class(path) == "AutoencoderKL"
 
 
-def read_tsd_sr(path: Path) -> TsdSr:
-    """Return the teacher of a folder, LoRA merged, in eval mode, fp32, without gradients.
+def read_released(path: Path) -> TsdSr:
+    """Return the model of a folder, LoRA merged, in eval mode, fp32, without gradients.
 
     Raises:
         CheckpointError: a file is missing, damaged or hostile, or does not fit the others.
@@ -76,7 +74,7 @@ def read_tsd_sr(path: Path) -> TsdSr:
         prompt_tokens=prompt.shape[1],
         prompt_channels=prompt.shape[2],
     )
-    check_parts(config, path)
+    check_sizes(config, path)
     weights = merge_lora(weights, loras[1], dropped=_accept_none)
     weights = with_cropped_positions(weights, config.transformer.position_grid)
     tensors = merge_lora(read_weights(path / "vae", VAE_ROOTS), loras[0], dropped=_accept_none)

@@ -1,0 +1,1 @@
+"""TSD-SR's baking: time, pooled text and prompt become constants, which are folded in."""
