@@ -15,7 +15,7 @@ ROOMS := export runtime calibration benchmarks
 TYPING := build/typing/tinysr
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality test test-isa test-slow fuzz lint typecheck showcase recoverability docs golden wheel clean links
+.PHONY: help setup demo export trt coreml gpu-check gpu-check-folder parity calibrate plans bench bench-device bench-full bench-report quality families test test-isa test-slow fuzz lint typecheck showcase recoverability docs golden wheel clean links
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -151,6 +151,10 @@ docs: $(DOCS) links  ## Build the pages as a site in build/docs, options and Pyt
 	@# The variable keeps the theme's advertisement of its successor out of the output.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open build/docs/index.html"
+
+families: setup  ## Gate a small model of every family on every target, and write the pages' tables (an hour)
+	$(BIN)/python -m tests.support.family_verdicts
+	$(BIN)/python -m tinysr.benchmarks.report.family_table
 
 golden: setup  ## Write what the runtime computes, for TinySRKit's tests to compute again
 	$(BIN)/python -m tests.support.golden_swift

@@ -38,6 +38,7 @@ __all__ = [
     "example_input",
     "export_stage",
     "node_module",
+    "silence_exporter",
 ]
 
 OPSET = 20
@@ -124,7 +125,7 @@ def export_stage(model: Baked, stage: StageName, *, tile: int, batch: int | None
 def _trace(
     module: nn.Module, example: Tensor, dims: dict[int, Any], reads: Field, gives: Field
 ) -> torch.onnx.ONNXProgram | None:
-    with _silence():
+    with silence_exporter():
         return torch.onnx.export(
             module,
             (example,),
@@ -222,7 +223,7 @@ def _clean(
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence_exporter() -> Iterator[None]:
     """Keep the exporter's chatter about packages we don't use off the user's screen."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
