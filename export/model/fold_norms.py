@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tinysr.models.layers.autoencoder_kl import PixelAttention
 from tinysr.models.layers.spatial_transformer import (

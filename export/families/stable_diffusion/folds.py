@@ -67,9 +67,7 @@ def fold_decoder(model: StableDiffusionSr) -> StableDiffusionSr:
     decoder.post_quant_conv = make_convolution(
         first, first.weight / decoder.scaling_factor, first.bias
     )
-    decoder.conv_out = make_convolution(
-        last, last.weight / 2, (cast("Tensor", last.bias) + 1) / 2
-    )
+    decoder.conv_out = make_convolution(last, last.weight / 2, (cast("Tensor", last.bias) + 1) / 2)
     return model
 
 

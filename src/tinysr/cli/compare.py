@@ -46,8 +46,8 @@ def compare(
         require(package, extra="calibrate")
     from tinysr.benchmarks.versus.compare import compare as compare_bundle
     from tinysr.calibration import degrade_photos
-    from tinysr.models import load_source
     from tinysr.enlarging import prepare_image
+    from tinysr.models import load_source
     from tinysr.parity import compute_references
     from tinysr.runtime.bundle import Bundle
     from tinysr.suite import suite

@@ -83,7 +83,9 @@ def test_files_lie_where_the_authors_have_them(folder: Path) -> None:
 
 
 def test_the_file_of_adcsr_is_told_apart_by_its_keys(folder: Path) -> None:
-    torch.save({"vae": {"a": torch.zeros(1)}, "unet": {"a": torch.zeros(1)}}, folder / "osediff.pkl")
+    torch.save(
+        {"vae": {"a": torch.zeros(1)}, "unet": {"a": torch.zeros(1)}}, folder / "osediff.pkl"
+    )
     assert not is_released(folder, "osediff")
     refused(folder, "osediff.pkl", "found whole weights, which AdcSR's authors saved")
 

@@ -43,7 +43,9 @@ def merge_lora(
         raise CheckpointError(f"{path}: expected a LoRA, found no tensor")
     modules = {name.removesuffix(_WEIGHT): None for name in weights if name.endswith(_WEIGHT)}
     pairs = pairs_by_module(tensors, modules, lambda name: dropped(name + _WEIGHT), path)
-    return _merge_pairs(weights, pairs, scales(pairs, statements(path, metadata, pairs), path), path)
+    return _merge_pairs(
+        weights, pairs, scales(pairs, statements(path, metadata, pairs), path), path
+    )
 
 
 def merge_adapters(

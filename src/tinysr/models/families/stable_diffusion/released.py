@@ -111,13 +111,13 @@ def _place(name: str) -> str:
 
 
 def _rename_attention(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    renamed = {}
-    for name, tensor in weights.items():
-        parts = name.split(".")
-        if "attentions" in parts and parts[-2] in _OLD_ATTENTION:
-            name = ".".join((*parts[:-2], _OLD_ATTENTION[parts[-2]], parts[-1]))
-        renamed[name] = tensor
-    return renamed
+    return {_rename(name): tensor for name, tensor in weights.items()}
+
+
+def _rename(name: str) -> str:
+    *parents, layer, kind = name.split(".")
+    known = "attentions" in parents and layer in _OLD_ATTENTION
+    return ".".join((*parents, _OLD_ATTENTION[layer], kind)) if known else name
 
 
 def _read_vae_config(path: Path) -> dict[str, Any]:
@@ -145,7 +145,9 @@ def _read_unet_config(path: Path) -> dict[str, Any]:
     expect(config, path, timestep_post_act=None, cross_attention_norm=None)
     expect(config, path, resnet_out_scale_factor=1.0, resnet_skip_time_act=False)
     expect(config, path, transformer_layers_per_block=1, only_cross_attention=False)
-    expect(config, path, dual_cross_attention=False, class_embed_type=None, addition_embed_type=None)
+    expect(
+        config, path, dual_cross_attention=False, class_embed_type=None, addition_embed_type=None
+    )
     expect(config, path, resnet_time_scale_shift="default", num_class_embeds=None)
     expect(config, path, mid_block_scale_factor=1, conv_in_kernel=3, conv_out_kernel=3)
     expect(config, path, out_channels=config.get("in_channels"), num_attention_heads=None)
@@ -162,7 +164,9 @@ def _find_head_size(config: Mapping[str, Any], widths: tuple[int, ...], path: Pa
     """Return the channels of a head: the config has the heads' number under the name of these."""
     heads = read_integers(config, "attention_head_dim", path)
     sizes = {
-        width // count if type(width) is type(count) is int and count > 0 and width % count == 0 else 0
+        width // count
+        if type(width) is type(count) is int and count > 0 and width % count == 0
+        else 0
         for width, count in zip(widths, heads, strict=False)
     }
     if len(heads) != len(widths) or len(sizes) != 1 or 0 in sizes:
