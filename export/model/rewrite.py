@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def make_linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    """Return a linear with a ``weight`` ``[outputs, inputs]`` and ``bias`` ``[outputs]`` or none."""
+    """Return a linear with a ``weight`` ``[outputs, inputs]``, a ``bias`` ``[outputs]`` or none."""
     outputs, inputs = weight.shape
     layer = nn.Linear(inputs, outputs, bias=bias is not None, device="meta")
     layer.weight = _freeze(weight)

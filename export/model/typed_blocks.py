@@ -184,7 +184,7 @@ TYPED_BLOCKS: Mapping[type[nn.Module], type[Typed]] = {
 
 
 @torch.no_grad()
-def type_blocks(model: M, own: Mapping[type[nn.Module], type[Typed]] | None = None) -> M:
+def type_blocks(model: M, own: Mapping[type[nn.Module], type[nn.Module]] | None = None) -> M:
     """Give blocks a type.
 
     Given: a model without time and text.

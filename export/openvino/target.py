@@ -91,7 +91,7 @@ def _convert(build: GraphBuild, precision: str, graphs: Sequence[Artifact]) -> l
 
 
 def _find_wide_step(chain: Chain) -> str | None:
-    """Return the stage that restores in fp32 alone: without it, bf16 would be a name and no more."""
+    """Return the stage that restores in fp32 alone, without which nothing is gained by bf16."""
     return next((stage.name for stage in list_kept(chain) if stage.restores), None)
 
 

@@ -152,7 +152,7 @@ class Network:
         return Pace(cell=seconds)
 
     def field_bytes(self, width: int, height: int) -> int:
-        """Return the bytes that fields and an enlarged image take at most for an image."""
+        """Return the bytes that fields, and an enlarged image, take at most at a size."""
         made = width * height * self._chain.scale**2
         inner = [
             made // field.pixels_per_cell**2 * field.channels * _FLOAT

@@ -152,7 +152,8 @@ def with_old_names(folder: Path) -> None:
     old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     tensors = {}
     for name, tensor in load_file(path).items():
+        found = name
         for new, before in old.items():
-            name = name.replace(f".attentions.0.{new}.", f".attentions.0.{before}.")
-        tensors[name] = tensor.clone()
+            found = found.replace(f".attentions.0.{new}.", f".attentions.0.{before}.")
+        tensors[found] = tensor.clone()
     save_file(tensors, path)

@@ -72,6 +72,10 @@ final class ChainTests: XCTestCase {
             ("\"pixels_per_cell\":8", "\"pixels_per_cell\":6", "cells of encoder"),
             ("\"align\":1", "\"align\":0", "an alignment of encoder"),
             ("\"halo\":20", "\"halo\":-1", "surroundings of encoder"),
+            (
+                "\"enlarges\":\"none\"", "\"enlarges\":\"pillow-8-bit\"",
+                "expected a model that takes images as they are"
+            ),
         ] {
             XCTAssertTrue(json.contains(from), from)
             var damaged = known

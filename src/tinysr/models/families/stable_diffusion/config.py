@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tinysr.errors import CheckpointError, choice_error
+from tinysr.errors import CheckpointError
 from tinysr.models.configs import check_integer, check_number, check_widths, read_fields
 from tinysr.models.layers.autoencoder_kl import KlConfig
 from tinysr.models.layers.unet2d import UnetConfig
@@ -82,7 +82,8 @@ class StableDiffusionConfig:
     def __post_init__(self) -> None:
         """Check all values."""
         if self.family not in _FAMILIES:
-            raise CheckpointError(str(choice_error("family", f"{self.family!r:.80}", _FAMILIES)))
+            names = " or ".join(repr(name) for name in _FAMILIES)
+            raise CheckpointError(f"the family is {self.family!r:.80}, expected {names}")
         for name, low, high in (
             ("timestep", 0, _TIMES - 1),
             ("head_size", 1, 256),

@@ -96,7 +96,7 @@ class StableDiffusionSr(OneStepModel):
         return find_chain(self.config, tile)
 
     def run_stage(self, stage: str, x: Tensor) -> Tensor:
-        """Map what a stage reads ``[N, C, H, W]`` to what it gives; the first reads enlarged images.
+        """Map what a stage reads ``[N, C, H, W]`` to what it gives; images are enlarged before.
 
         Raises:
             UnsupportedError: there is no such stage.

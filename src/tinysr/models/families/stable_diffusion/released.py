@@ -111,13 +111,13 @@ def _place(name: str) -> str:
 
 
 def _rename_attention(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    renamed = {}
-    for name, tensor in weights.items():
-        parts = name.split(".")
-        if "attentions" in parts and parts[-2] in _OLD_ATTENTION:
-            name = ".".join((*parts[:-2], _OLD_ATTENTION[parts[-2]], parts[-1]))
-        renamed[name] = tensor
-    return renamed
+    return {_rename(name): tensor for name, tensor in weights.items()}
+
+
+def _rename(name: str) -> str:
+    *parents, layer, kind = name.split(".")
+    known = "attentions" in parents and layer in _OLD_ATTENTION
+    return ".".join((*parents, _OLD_ATTENTION[layer], kind)) if known else name
 
 
 def _read_vae_config(path: Path) -> dict[str, Any]:
