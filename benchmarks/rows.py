@@ -144,6 +144,8 @@ class BenchRun(StrictRecord):
     model_sha256: str
     side: int
     """Side of the low-resolution image, in pixels."""
+    scale: int | None = None
+    """Sides of the result over those of the image; None in a record of before it was kept."""
     rules: Rules
     target_ms: float
     rows: tuple[Row, ...]

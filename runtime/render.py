@@ -9,7 +9,7 @@ import numpy as np
 from .color import Fix
 from .footprint import estimate_footprint, is_compact
 from .geometry import Planes, SizePlan, pad, resize
-from .network import Network
+from .network import ImageWork, Network
 from .planes import planes_from_pixels
 from .raster import Pixels
 from .rows import Clamped, Resampled, Rows, Solid, Straight
@@ -29,8 +29,10 @@ def render(
     progress: CountProgress | None = None,
     *,
     alpha_is_data: bool = False,
-) -> Rows:
-    """Return the result's rows, ``[C, H, W]`` about [0, 1], with as many channels as the pixels.
+) -> tuple[Rows, ImageWork]:
+    """Return the result's rows, and how the image was divided.
+
+    Rows are ``[C, H, W]`` about [0, 1], with as many channels as the pixels.
 
     Grey goes through the network as RGB, and comes back as the mean. Where the opacity varies,
     the colour goes through it multiplied by the opacity, and the opacity by itself: so both have
@@ -69,12 +71,12 @@ def render(
         network.run(_rgb(pad(source, sizes.padded)), work, store, step)
     rows = _resize(fix(stores[0], sources[0]), sizes)
     if alpha is None:
-        return rows
+        return rows, work
     if varies:
         opacity = _resize(Clamped(stores[1], sources[1]), sizes)
     else:
         opacity = Solid((1, *rows.shape[1:]), float(alpha.flat[0]))
-    return Straight(rows, opacity, premultiplied=premultiplied)
+    return Straight(rows, opacity, premultiplied=premultiplied), work
 
 
 def _store(image: Planes, sizes: SizePlan, pixels: Pixels) -> Store:

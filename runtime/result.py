@@ -19,9 +19,12 @@ __all__ = ["Result"]
 class Result:
     """Output of the network for one image; colour, size and depth are still to be done."""
 
-    def __init__(self, rows: Rows, dtype: np.dtype[Any]) -> None:
+    def __init__(self, rows: Rows, dtype: np.dtype[Any], *, divided: tuple[str, ...] = ()) -> None:
         self._rows: Rows | None = rows
         self._dtype = dtype
+        self.divided = divided
+        """Notes on stages that memory decides for, whether they took the image whole or in tiles;
+        the two differ."""
 
     def pixels(self) -> Pixels:
         """Return the finished image ``[H, W, C]``. Once: memory is freed on the way.

@@ -225,10 +225,10 @@ class Upscaler:
         sizes = self._plan(width, height)
         remedy = f"--memory (memory_mb) below {self.memory_mb:.0f} takes less; {MORE_ROOM}"
         with report_exhaustion(f"an image of {width}×{height}", remedy):
-            rows = render(
+            rows, work = render(
                 pixels, sizes, self._network, self._fix, progress, alpha_is_data=alpha_is_data
             )
-            return Result(rows, pixels.dtype)
+            return Result(rows, pixels.dtype, divided=work.notes)
 
     def _plan(self, width: int, height: int) -> SizePlan:
         return plan(width, height, self._chain, self.scale, self._network.least)

@@ -196,6 +196,7 @@ def _collect(bundle: Bundle, rows: tuple[Row, ...], peaks: Peaks, options: Optio
         model=manifest.source.name,
         model_sha256=manifest.source.sha256,
         side=manifest.tile,
+        scale=manifest.chain.scale,
         rules=options.rules,
         target_ms=options.target_ms,
         rows=rows,

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tinysr.errors import UnsupportedError
-from tinysr.models import PRESETS
+from tinysr.models import PRESETS, SCALE
 from tinysr.parity import GATES_DB
 from tinysr.terminal import Output, program, run_child
 from tinysr.training.pruning import PAIRINGS, SearchSpace
@@ -68,7 +68,7 @@ def cost_lines() -> list[str]:
     }
     head = " | ".join(f"`{model}`" for model in MODELS)
     return [
-        f"| {side}×{side} → {4 * side}×{4 * side} | {head} |",
+        f"| {side}×{side} → {SCALE * side}×{SCALE * side} | {head} |",
         "|---|---|---|",
         *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items()),
     ]

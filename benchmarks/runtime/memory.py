@@ -36,7 +36,6 @@ LARGEST = 100.0
 
 MEGAPIXELS = (1.0, 4.0, 16.0, 36.0, 64.0, LARGEST)
 
-_SCALE = 4
 _STATUS = Path("/proc/self/status")
 _PEAK = "VmHWM:"
 """The largest resident size the process ever had."""
@@ -106,11 +105,11 @@ def _measure_here(bundle: str, megapixels: float) -> Use:
     """Upscale in this process."""
     if not paths.exists(_STATUS, UnsupportedError):
         raise UnsupportedError(f"expected a system that counts peak memory in {_STATUS}")
-    side = round(math.sqrt(megapixels * 1e6) / _SCALE)
-    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
     steps: list[int] = []
     start = time.perf_counter()
     with Upscaler(bundle, max_megapixels=math.inf) as upscaler:
+        side = round(math.sqrt(megapixels * 1e6) / upscaler.scale)
+        image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
         result = upscaler.upscale(image, lambda _, total: steps.append(total))
     return Use(
         megapixels=result.shape[0] * result.shape[1] / 1e6,

@@ -53,7 +53,7 @@ def list_functions(chain: Chain) -> tuple[FunctionPorts, ...]:
     """Return the functions of a model; the whole is first: what an app gets that names none."""
     names = dict.fromkeys((WHOLE, *chain.names))
     return tuple(
-        FunctionPorts(stage=name, reads=ends[0], gives=ends[1], free=not chain.is_fixed(name))
+        FunctionPorts(stage=name, reads=ends[0], gives=ends[1], free=not chain.is_tiled(name))
         for name in names
         if (ends := chain.ends(name))
     )

@@ -18,11 +18,17 @@ __all__ = ["SIMPLIFY_TOLERANCE", "compute", "prove_simplified", "simplify"]
 SIMPLIFY_TOLERANCE = 1e-5
 """Largest difference of simplified against plain, relative to the output's largest value."""
 
+_NO_RESHAPES = "eliminate_nop_reshape"
+"""Step of onnxsim that removes reshapes to the same sizes."""
+
 
 def simplify(graph: StageGraph) -> StageGraph:
     """Run onnxsim. The weights are inputs, so its cost is the structure's, at any model size."""
     onnxsim: Any = require("onnxsim", extra="export")
     model, _ = onnxsim.simplify(graph.model)
+    if [*model.graph.input] != [*graph.model.graph.input]:
+        # A reshape that it found to do nothing left its open sizes to the input.
+        model, _ = onnxsim.simplify(graph.model, skipped_optimizers=[_NO_RESHAPES])
     # onnxsim writes the shapes it inferred; with the weights gone they are only weight.
     model.graph.ClearField("value_info")
     return StageGraph(stage=graph.stage, model=model, weights=graph.weights)

@@ -106,15 +106,22 @@ class TensorRTOptions:
                 f"found it beside {len(self.compute_capabilities) - 1} more"
             )
 
-    def sides_for(self, tile: int) -> SizeRange:
-        """Return the sides of what the encoder takes, for a bundle's tile in pixels.
+    def sides_for(self, tile: int, multiple: int) -> SizeRange:
+        """Return the sides of an image that stages of any size take, in its pixels.
+
+        Args:
+            tile: the bundle's.
+            multiple: that sides divide by.
 
         Raises:
-            UnsupportedError: a tile is not among them, or they are odd.
+            UnsupportedError: a tile is not among them, or one does not divide.
         """
-        sides = self.sides or SizeRange(least=min(LEAST_SIDE, tile), best=tile, most=TILES * tile)
+        least = min(-(-LEAST_SIDE // multiple) * multiple, tile)
+        sides = self.sides or SizeRange(least=least, best=tile, most=TILES * tile)
         if not sides.least <= tile <= sides.most:
             raise UnsupportedError(f"expected sides with the tile {tile} among them, found {sides}")
-        if any(side % 4 for side in (sides.least, sides.best, sides.most)):
-            raise UnsupportedError(f"expected sides that are multiples of 4, found {sides}")
+        if any(side % multiple for side in (sides.least, sides.best, sides.most)):
+            raise UnsupportedError(
+                f"expected sides that are multiples of {multiple}, found {sides}"
+            )
         return sides

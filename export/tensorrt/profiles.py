@@ -64,7 +64,7 @@ def choose_profile(
             "export with --batch dynamic"
         )
     images = (options.batch or _OPEN_BATCH) if batch is None else SizeRange(least=1, best=1, most=1)
-    sides = options.sides_for(tile)
+    sides = options.sides_for(tile, chain.multiple)
     sides = sides.times(chain.scale, chain.field(port.name).pixels_per_cell)
     dims = tuple(
         SizeRange(least=size, best=size, most=size)

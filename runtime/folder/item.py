@@ -47,7 +47,7 @@ class Item:
     """Error of a log that took no line; None where it did."""
     file_format: str = ""
     notes: tuple[str, ...] = ()
-    """Notes on what of the source is not in the result."""
+    """Notes on what of the source is not in the result, and on what memory decided."""
     raster: Raster | None = None
     """Raster between reading and inference; None before and after."""
     metadata: Metadata = field(default_factory=Metadata)

@@ -40,7 +40,7 @@ class FolderSettings:
         """Return the hash of all that a result depends on, in hexadecimal.
 
         The weights count by their hashes, so a bundle may be moved; memory and the size of windows
-        do not count, because they change no result.
+        do not count, because they change no result, but where a stage may take an image whole.
         """
         manifest = upscaler.bundle.manifest
         artifacts = [session.artifact for session in upscaler.sessions.values()]
@@ -54,6 +54,7 @@ class FolderSettings:
             "scale": upscaler.scale,
             "format": file_format,
             "background": self.background,
+            **({"memory": upscaler.memory_mb} if manifest.chain.may_be_whole else {}),
             **({} if self.page is None else {"page": self.page}),
             # Named only where they are set: what was made before they existed stays up to date.
             **({"alpha is data": True} if self.alpha_is_data else {}),

@@ -119,6 +119,7 @@ class Stages:
         item.result = self._upscaler.infer(
             raster.pixels, progress, alpha_is_data=self._settings.alpha_is_data
         )
+        item.notes += item.result.divided
 
     def write(self, item: Item, result: Result) -> None:
         """Finish the result and write it, whole or not at all.

@@ -10,8 +10,9 @@ from tinysr.manifest import Manifest
 from tinysr.stages import Stage, StageName, Tiles, Windows
 
 from ..session import Session
+from .divide import Limits
 
-__all__ = ["check_fit", "find_sides", "find_surroundings", "limit_side"]
+__all__ = ["check_fit", "find_limits", "find_surroundings"]
 
 
 def check_fit(manifest: Manifest, sessions: Mapping[StageName, Session]) -> None:
@@ -48,7 +49,30 @@ def _expect(chain: Chain, stage: Stage, name: str) -> tuple[int, int | None, int
     return field.channels, side, side
 
 
-def limit_side(chain: Chain, stage: Stage, session: Session, window: int | None) -> int | None:
+def find_limits(
+    chain: Chain, stage: Stage, session: Session, window: int | None, *, whole: bool
+) -> Limits:
+    """Return the sizes that a stage's runs may have.
+
+    Args:
+        chain: of the bundle.
+        stage: of the chain.
+        session: of its graph.
+        window: a side that was asked for, in pixels of the image.
+        whole: whether a stage of tiles may take an image whole.
+
+    Raises:
+        UnsupportedError: no window fits, or the one that was asked for does not.
+    """
+    return Limits(
+        sides=_find_sides(chain, stage, session),
+        longest=_limit_side(chain, stage, session, window),
+        window=None if window is None else window // chain.pixels(stage, 1),
+        whole=whole and not isinstance(session.artifact.inputs[0].shape[-1], int),
+    )
+
+
+def _limit_side(chain: Chain, stage: Stage, session: Session, window: int | None) -> int | None:
     """Return the longest side that a stage of windows takes, in its cells, if there is a limit.
 
     Args:
@@ -74,7 +98,7 @@ def limit_side(chain: Chain, stage: Stage, session: Session, window: int | None)
     return cells
 
 
-def find_sides(chain: Chain, stage: Stage, session: Session) -> tuple[int, ...]:
+def _find_sides(chain: Chain, stage: Stage, session: Session) -> tuple[int, ...]:
     """Return the sides of the windows that a stage's graph takes, in its cells.
 
     Empty when it takes any: only a format whose graphs have fixed sizes says so.

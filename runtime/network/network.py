@@ -15,8 +15,8 @@ from tinysr.stages import Stage, StageName, Windows
 from ..geometry import Planes
 from ..session import Array, Session
 from ..store import Store
-from .divide import Limits, divide
-from .fit import check_fit, find_sides, find_surroundings, limit_side
+from .divide import divide
+from .fit import check_fit, find_limits, find_surroundings
 from .pace import Pace, measure_seconds
 from .tiling import Grid, Put, blend
 from .windows import Window, run_windows
@@ -45,6 +45,7 @@ class Network:
         *,
         memory_mb: float = MEMORY_MB,
         window: int | None = None,
+        whole: bool = True,
     ) -> None:
         """Check that the stages fit each other.
 
@@ -54,6 +55,8 @@ class Network:
             memory_mb: for one image, in 10⁶ bytes; the windows are as large as that allows.
             window: side of the windows of stages that run on windows, in pixels of the image;
                 None takes the largest that the memory allows. Graphs of fixed sizes take theirs.
+            whole: whether stages of tiles may take an image whole, where they can and the memory
+                allows.
 
         Raises:
             BundleError: the manifest contradicts itself.
@@ -65,7 +68,8 @@ class Network:
         self._memory = memory_mb * 1e6
         self._check_window(window)
         self._limits = {
-            stage.name: self._find_limits(stage, window) for stage in self._chain.stages
+            stage.name: find_limits(self._chain, stage, sessions[stage.name], window, whole=whole)
+            for stage in self._chain.stages
         }
         # Last, for it holds something: the network closes it.
         first, *later = self._chain.names
@@ -235,11 +239,3 @@ class Network:
                 f"window {window}: expected a multiple of {step} pixels over {around}, "
                 "which are the surroundings of what a window gives"
             )
-
-    def _find_limits(self, stage: Stage, window: int | None) -> Limits:
-        session, chain = self._sessions[stage.name], self._chain
-        return Limits(
-            sides=find_sides(chain, stage, session),
-            longest=limit_side(chain, stage, session, window),
-            window=None if window is None else window // chain.pixels(stage, 1),
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tinysr.stages import Stage
+from tinysr.stages import Stage, Tiles
 
 from .tiling import Grid
 from .windows import WindowLayout
@@ -63,6 +63,21 @@ class ImageWork:
     def undivided(self) -> bool:
         """Whether every stage runs once."""
         return self.steps == len(self.parts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What memory decided: stages that took the image whole, or in tiles that are blended."""
+        open_ones = [
+            part
+            for part in self.parts
+            if isinstance(part.stage.division, Tiles) and part.stage.division.whole
+        ]
+        whole = [part.stage.name for part in open_ones if len(part) == 1]
+        tiled = [f"{p.stage.name} in {len(p)} blended tiles" for p in open_ones if len(p) > 1]
+        found = [f"{' and '.join(whole)} took it whole"] if whole else []
+        if tiled:
+            found.append(f"{' and '.join(tiled)}; with more --memory it is taken whole")
+        return tuple(found)
 
     def count(self, kind: str) -> int:
         """Return the most runs that a stage of one kind of division takes."""

@@ -128,8 +128,20 @@ class Chain(StrictRecord):
         return pixels // reads.pixels_per_cell, pixels // gives.pixels_per_cell
 
     def is_fixed(self, graph: str) -> bool:
-        """Return whether a graph takes tiles of one size alone: the whole, and stages of tiles."""
+        """Return whether a graph takes one size alone: the whole, and most stages of tiles."""
+        if graph not in self.names:
+            return True
+        division = self.stage(graph).division
+        return isinstance(division, Tiles) and not division.whole
+
+    def is_tiled(self, graph: str) -> bool:
+        """Return whether a graph is run on tiles: the whole, and stages of tiles."""
         return graph not in self.names or isinstance(self.stage(graph).division, Tiles)
+
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a stage of tiles takes an image whole where the memory allows."""
+        return any(isinstance(s.division, Tiles) and s.division.whole for s in self.stages)
 
     def with_units(self, units: Mapping[str, float]) -> Chain:
         """Return the chain of graphs that carry fields in other units, by their names."""

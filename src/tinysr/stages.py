@@ -73,6 +73,8 @@ class Tiles(StrictRecord):
     """Cells along a tile's side."""
     overlap: int = Bounded(ge=0, le=_LARGEST)
     """Cells that neighbours share at least."""
+    whole: bool = False
+    """Whether its graphs take any size: what fits in memory is then taken whole, without seams."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -109,6 +111,8 @@ class Stage(StrictRecord):
     """Cells that the sides of its input divide by."""
     bytes_per_cell: int = Bounded(ge=1, le=2**40)
     """Bytes of feature maps that a run holds for each cell, in fp32, computed from its layers."""
+    bytes_per_pair: int = Bounded(default=0, ge=0, le=2**20)
+    """Bytes that a run holds for each two of its cells: scores of attention over all of them."""
     keep_fp32: bool = False
     """Whether it computes in fp32 where others may not: backends that choose types obey it."""
     restores: bool = False

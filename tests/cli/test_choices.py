@@ -48,6 +48,7 @@ NEEDS = {
 PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
     "upscale": (("photo.png", "-o", "new.png", "--bundle", "bundle"),),
     "export": (("tinysr-nano", "-o", "new"), ("bundle", "-o", "new")),
+    "families": ((),),
     "parity": (("bundle",),),
     "bench": (("bundle", "--rules", "quick"),),
     "calibrate": (("tinysr-nano", "--precision", "w8"), ("tinysr-nano",), ("bundle",)),

@@ -18,7 +18,7 @@ from tinysr.parity import (
     SEAM_RATIO,
     SeamReference,
     compute_references,
-    compute_seam_reference,
+    compute_seam_references,
     gate_bundle,
     measure_seams,
     render_html,
@@ -39,9 +39,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reference(bundle: Path) -> SeamReference:
+def seam(bundle: Path) -> tuple[SeamReference, ...]:
     # Half a halo would still hide in an image of 16-pixel tiles: the photo is twice as large.
-    return compute_seam_reference(Bundle(bundle), tiny_loaded().model)
+    return compute_seam_references(Bundle(bundle), tiny_loaded().model)
 
 
 @pytest.fixture
@@ -57,13 +57,13 @@ def short(bundle: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def measured(folder: Path, reference: SeamReference) -> SeamResult:
-    (result,) = measure_seams(Bundle(folder), create("onnxruntime"), reference)
+def measured(folder: Path, seam: tuple[SeamReference, ...]) -> SeamResult:
+    (result,) = measure_seams(Bundle(folder), create("onnxruntime"), seam)
     return result
 
 
-def test_right_halos_leave_no_seam(bundle: Path, reference: SeamReference) -> None:
-    result = measured(bundle, reference)
+def test_right_halos_leave_no_seam(bundle: Path, seam: tuple[SeamReference, ...]) -> None:
+    result = measured(bundle, seam)
     assert result.passed
     assert result.tiles == 4
     assert result.ratio == pytest.approx(1, abs=0.5)
@@ -72,9 +72,9 @@ def test_right_halos_leave_no_seam(bundle: Path, reference: SeamReference) -> No
 
 
 def test_a_halo_that_is_too_small_shows_at_the_borders(
-    short: Path, reference: SeamReference
+    short: Path, seam: tuple[SeamReference, ...]
 ) -> None:
-    result = measured(short, reference)
+    result = measured(short, seam)
     assert result.windows > 1
     assert result.ratio is not None
     assert result.ratio > SEAM_RATIO
@@ -82,18 +82,18 @@ def test_a_halo_that_is_too_small_shows_at_the_borders(
     assert "the error at borders; gate 80 dB and 4×" in result.shortcoming
 
 
-def test_a_seam_fails_the_gate_and_is_named(short: Path, reference: SeamReference) -> None:
+def test_a_seam_fails_the_gate_and_is_named(short: Path, seam: tuple[SeamReference, ...]) -> None:
     references = compute_references(tiny_loaded().model, suite(TILE)[:2])
-    report = gate_bundle(short, references, backends=[create("onnxruntime")], seam=reference)
+    report = gate_bundle(short, references, backends=[create("onnxruntime")], seam=seam)
     assert all(result.passed for result in report.results)
     assert not report.passed
     assert report.failure.startswith("tiles of onnx fp32 on onnxruntime: ")
     assert "Tiles leave seams" in (short / "reports" / "parity.html").read_text()
 
 
-def test_the_report_shows_tiles(bundle: Path, reference: SeamReference) -> None:
+def test_the_report_shows_tiles(bundle: Path, seam: tuple[SeamReference, ...]) -> None:
     references = compute_references(tiny_loaded().model, suite(TILE)[:1])
-    run = run_parity(Bundle(bundle), [create("onnxruntime")], references, seam=reference)
+    run = run_parity(Bundle(bundle), [create("onnxruntime")], references, seam=seam)
     assert run.report.passed
     assert "All artifacts pass" in render_html(run)
     assert "Error at borders" in render_html(run)
@@ -101,7 +101,7 @@ def test_the_report_shows_tiles(bundle: Path, reference: SeamReference) -> None:
 
 def test_what_is_not_finite_fails(tmp_path: Path) -> None:
     folder = make_bundle(tmp_path / "b", noise=float("inf"))
-    good = compute_seam_reference(Bundle(make_bundle(tmp_path / "good")), TwinModel())  # type: ignore[arg-type]
+    good = compute_seam_references(Bundle(make_bundle(tmp_path / "good")), TwinModel())  # type: ignore[arg-type]
     result = measured(folder, good)
     assert (result.ratio, result.metrics.finite, result.passed) == (None, False, False)
     assert "not finite" in result.shortcoming
@@ -118,9 +118,9 @@ def test_the_ratio_is_that_of_mean_squares() -> None:
 
 
 def test_the_image_is_of_two_by_two_tiles_and_no_multiple_of_4(
-    bundle: Path, reference: SeamReference
+    bundle: Path, seam: tuple[SeamReference, ...]
 ) -> None:
     manifest = read_manifest(bundle)
-    side = reference.image.shape[1]
+    side = seam[0].image.shape[1]
     assert manifest.tile < side < 2 * manifest.tile
     assert side % 4

@@ -202,7 +202,7 @@ def _render(
     straight = np.divide(shown, opacity, out=np.zeros_like(shown), where=opacity > 0)
     image = straight if alpha == "opaque" else np.concatenate([straight, opacity], axis=2)
     toy = TOYS[network]
-    rows = render(image, plan(width, height, toy.chain), toy.open(), color_fix(color))
+    rows, _ = render(image, plan(width, height, toy.chain), toy.open(), color_fix(color))
     found = np.clip(rows.take(0, rows.shape[1]), 0, 1)
     seen = found[3:] if len(found) == 4 else np.ones_like(found[:1])
     result = np.concatenate([found[:3] * seen, seen])

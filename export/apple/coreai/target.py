@@ -28,10 +28,10 @@ from tinysr.stages import Field
 
 from ..coreml.package import AUTHOR, add_hash, find_licence
 from ..ports import FunctionPorts, list_functions
+from .convert import EXTRA, add_function, make_converter
 
 __all__ = ["COREAI"]
 
-EXTRA = "coreai"
 FOLDER = "coreai"
 
 _PRECISIONS = ("fp32", "fp16")
@@ -52,18 +52,12 @@ def _check(settings: TargetSettings, precisions: Sequence[str]) -> None:
 def _build(build: Build) -> Finish:
     if build.precision != build.options.precision:
         return tuple
-    torch_side = require("coreai_torch", extra=EXTRA)
-    converter = torch_side.TorchConverter(mode=torch_side.TorchConverter.Mode.RELEASE)
+    converter = make_converter()
     functions = list_functions(build.model.chain)
     for ports in functions:
         build.progress(f"converting '{ports.name}' to Core AI in {build.precision}")
-        program = _export(build, ports).run_decompositions(torch_side.get_decomp_table())
-        converter.add_exported_program(
-            program,
-            input_names=[ports.input],
-            output_names=[ports.output],
-            entrypoint_name=ports.name,
-        )
+        program = _export(build, ports)
+        add_function(converter, program, name=ports.name, reads=ports.input, gives=ports.output)
     path = build.bundle / FOLDER / f"TinySR{_suffix(build.precision)}.aimodel"
     path.parent.mkdir(exist_ok=True)
     facts = _facts(build)

@@ -14,8 +14,7 @@ OLDEST = "iOS17"
 """The default, and the oldest that packages are made for."""
 
 SMALLEST_TILE = 16
-TILE_STEP = 4
-"""Low-resolution pixels along a token's side."""
+"""Side of the smallest tile, in low-resolution pixels."""
 
 _SAME_AS = {"macOS14": "iOS17", "macOS15": "iOS18", "macOS26": "iOS26"}
 """Systems that read the same format."""
@@ -36,12 +35,6 @@ class CoreMLOptions:
     it, because their positions are the middle of its."""
 
     def __post_init__(self) -> None:
-        for side in self.tiles:
-            if side < SMALLEST_TILE or side % TILE_STEP:
-                raise UnsupportedError(
-                    f"expected tiles for CoreML of {SMALLEST_TILE} pixels or more, in steps of "
-                    f"{TILE_STEP}, found {side}"
-                )
         if self.layout not in LAYOUTS:
             raise choice_error("layout", self.layout, LAYOUTS)
 
@@ -50,12 +43,22 @@ class CoreMLOptions:
         """The deployment target as coremltools names it."""
         return _SAME_AS.get(self.deployment_target, self.deployment_target)
 
-    def check_tiles(self, tile: int) -> None:
-        """Refuse tiles that a bundle's leaves no room for.
+    def check_tiles(self, tile: int, multiple: int) -> None:
+        """Refuse tiles that a bundle's leaves no room for, or that don't divide.
+
+        Args:
+            tile: the bundle's, in low-resolution pixels.
+            multiple: that sides divide by.
 
         Raises:
-            UnsupportedError: one is not smaller than the bundle's.
+            UnsupportedError: one is too small, not smaller than the bundle's or no multiple.
         """
+        for side in self.tiles:
+            if side < SMALLEST_TILE or side % multiple:
+                raise UnsupportedError(
+                    f"expected tiles for CoreML of {SMALLEST_TILE} pixels or more, in steps of "
+                    f"{multiple}, found {side}"
+                )
         if large := [side for side in self.tiles if side >= tile]:
             raise UnsupportedError(
                 f"expected tiles for CoreML below the bundle's of {tile}, found {large[0]}: "

@@ -75,7 +75,7 @@ def _build(build: Build) -> Finish:
         build.progress("no CoreML package in int8: ranges of activations need a Mac")
         return tuple
     own = _options(build.options.settings)
-    own.check_tiles(build.options.tile)
+    own.check_tiles(build.options.tile, build.model.chain.multiple)
     functions = _functions(own, build.baked.chain)
     recipe = _recipe(build)
     models = {}

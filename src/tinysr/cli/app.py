@@ -54,13 +54,17 @@ def _register() -> None:
     from .compare import compare
     from .doctor import doctor
     from .export import export
+    from .families import families
     from .inspect import inspect
     from .parity import parity
     from .residency import residency
     from .train import train
     from .upscale import upscale
 
-    every = (upscale, export, parity, bench, calibrate, compare, inspect, residency, doctor, train)
+    every = (
+        *(upscale, export, parity, bench, calibrate, compare),
+        *(inspect, families, residency, doctor, train),
+    )
     for command in every:
         app.command(cls=Command, short_help=first_line(command))(command)
 

@@ -94,7 +94,8 @@ def bench(flags: BenchFlags) -> None:
 def print_measured(output: Output, found: BenchRun) -> None:
     """Print the table, and each row's stages with their limits."""
     side = found.side
-    output.line(style_text(found.model, "bold"), f", {side}×{side} → {4 * side}×{4 * side}")
+    made = "" if found.scale is None else f" → {found.scale * side}×{found.scale * side}"
+    output.line(style_text(found.model, "bold"), f", {side}×{side}{made}")
     output.line(f"{found.device.name}: {found.device.peaks.summary}")
     output.line()
     for names, cells in ((_TIMES, _times), (_COSTS, _costs)):  # one table would be too wide

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinysr.errors import require
 from tinysr.terminal import Column, Output, Table, style_text
 
-if TYPE_CHECKING:
-    from tinysr.models import ModelConfig, OneStepModel, TinySR
-
-__all__ = ["FORMS", "MACS", "cost_table", "model_report", "print_model"]
-
-SIDE = 128
-"""Side of the image that costs are counted for, in pixels: the paper's."""
+__all__ = ["MACS", "cost_table", "model_report", "print_model"]
 
 MACS = "MACs are multiply-accumulates with weights; attention's are apart."
 """Definition of the count, for readers of the tables."""
-
-FORMS = {
-    "eager": "as trained",
-    "unconditioned": "without the time and pooled-text modules",
-    "baked": "modulation as constants: scales and shifts left beside the norms",
-    "folded": "all constants folded into the linears: what is exported",
-}
-"""The states a model passes through, from a checkpoint to a graph."""
 
 
 def model_report(target: str) -> dict[str, Any]:
@@ -41,6 +26,7 @@ def model_report(target: str) -> dict[str, Any]:
     """
     require("torch", extra="models")
     require("onnx", extra="export")
+    from tinysr.export.costs import count_forms
     from tinysr.models import find_preset, load_checkpoint
 
     if (family := find_preset(target)) is not None:
@@ -52,62 +38,13 @@ def model_report(target: str) -> dict[str, Any]:
         source = loaded.source
         facts = {"layout": source.kind, **source.model_dump(mode="json", exclude={"kind"})}
         model = loaded.model.to("meta")
-    return {"kind": "model", **facts, "config": model.facts, **_costs(model)}
-
-
-def _costs(model: OneStepModel) -> dict[str, Any]:
-    """Count all forms of a model, from modules without memory."""
-    from tinysr.export import bake
-    from tinysr.models import TinySR
-    from tinysr.models.accounting import Cost, count_stage_costs
-    from tinysr.models.families.tinysr.accounting import count_eager_costs
-
-    side = _side(model.config) if isinstance(model, TinySR) else SIDE
-    chain = model.chain(side)
-    if isinstance(model, TinySR):
-        eager = count_eager_costs(model, side)
-    else:
-        eager = count_stage_costs(chain, model.stage_modules, side, model.run_stage)
-    folded = count_stage_costs(chain, bake(model, side).get_submodule, side)
-    nothing = Cost(parameters=0, macs=0)
-    whole, after = sum(eager.values(), nothing), sum(folded.values(), nothing)
-    totals = {"eager": whole, "folded": after}
-    if isinstance(model, TinySR):
-        totals["unconditioned"] = whole - eager["conditioning"]
-        kept = Cost(parameters=_count_kept(model, side), macs=0)
-        totals["baked"] = after + kept
-    return {
-        "image_side": side,
-        "scale": chain.scale,
-        "stages": {
-            stage: {"eager": asdict(cost), "folded": asdict(folded.get(stage, nothing))}
-            for stage, cost in eager.items()
-        },
-        "totals": {form: asdict(totals[form]) for form in FORMS if form in totals},
-    }
-
-
-def _count_kept(model: TinySR, side: int) -> int:
-    """Count the scales and shifts that are left when only the gates are folded."""
-    from tinysr.export.families.tinysr.passes import fold_gates, freeze_conditioning
-    from tinysr.export.model.baked_transformer import Modulated
-
-    frozen = fold_gates(freeze_conditioning(model, side))
-    norms = [module for module in frozen.modules() if isinstance(module, Modulated)]
-    return sum(buffer.numel() for norm in norms for buffer in norm.buffers())
-
-
-def _side(config: ModelConfig) -> int:
-    """Return the paper's side, or the largest that a small position table allows."""
-    from tinysr.models import SCALE
-
-    transformer = config.transformer
-    latent = transformer.position_grid * transformer.patch
-    return min(SIDE, latent * config.vae.downscale // SCALE)
+    return {"kind": "model", **facts, "config": model.facts, **count_forms(model)}
 
 
 def print_model(report: dict[str, Any]) -> None:
     """Print the report for people."""
+    from tinysr.export.costs import FORMS
+
     output = Output()
     trained = "trained weights" if report["trained"] else "seeded weights, not trained"
     lines = {

@@ -81,9 +81,11 @@ def _autoencoders(config: ModelConfig, side: int) -> dict[str, Any]:
 
 def print_steps(report: dict[str, Any]) -> None:
     """Print the report for people."""
+    from tinysr.models import SCALE
+
     side, output = report["image_side"], Output()
     titles = {
-        "model": f"{report['name']}, {side}×{side} → {4 * side}×{4 * side}",
+        "model": f"{report['name']}, {side}×{side} → {SCALE * side}×{SCALE * side}",
         "autoencoder": "Its autoencoder",
     }
     for part, title in titles.items():

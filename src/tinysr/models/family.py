@@ -88,7 +88,7 @@ class Published:
     """Figures that a paper gives of a model, for what is counted here to stand beside."""
 
     parameters: float | None
-    """Millions of parameters; None where it gives none."""
+    """Parameters in millions; None where it gives none."""
     macs: float | None
     """Multiply-accumulates in 10⁹ for 128×128 → 512×512; None where it gives none."""
     source: str

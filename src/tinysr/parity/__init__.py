@@ -8,7 +8,7 @@ from .reference import Reference, compute_further_references, compute_references
 from .report import render_html
 from .results import ArtifactResult, BisectResult, BisectRow, ImageResult, ParityReport, SeamResult
 from .run import ParityRun, run_artifact, run_parity
-from .seams import SeamReference, compute_seam_reference, measure_seams, seam_ratio
+from .seams import SeamReference, compute_seam_references, measure_seams, seam_ratio
 
 __all__ = [
     "DEPARTURE",
@@ -31,7 +31,7 @@ __all__ = [
     "bisect_failures",
     "compute_further_references",
     "compute_references",
-    "compute_seam_reference",
+    "compute_seam_references",
     "departure",
     "gate_bundle",
     "gate_db",

@@ -44,7 +44,7 @@ def gate_bundle(
     *,
     backends: Iterable[Backend],
     baked: Baked | None = None,
-    seam: SeamReference | None = None,
+    seam: tuple[SeamReference, ...] = (),
     further: Mapping[int, Sequence[Reference]] | None = None,
     progress: Progress | None = None,
     copies: ReportCopies | None = None,
@@ -70,7 +70,7 @@ def gate_bundle(
         backends: what to run on.
         baked: gives the baked model for the bisect of failing artifacts; without it, failures
             are not bisected. It is called at most once, and only after a failure.
-        seam: from :func:`compute_seam_reference`; without it, tiling is not measured.
+        seam: from :func:`compute_seam_references`; without it, tiling is not measured.
         further: from :func:`compute_further_references`: needed for graphs that take tiles of
             more than one size, and unused for others.
         progress: told about every step.

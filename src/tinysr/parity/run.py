@@ -53,7 +53,7 @@ def run_parity(
     references: Sequence[Reference],
     progress: Progress | None = None,
     *,
-    seam: SeamReference | None = None,
+    seam: tuple[SeamReference, ...] = (),
     further: Mapping[int, Sequence[Reference]] | None = None,
 ) -> ParityRun:
     """Hold every artifact that the backends can open against the eager references.
@@ -63,7 +63,7 @@ def run_parity(
         backends: what to run on; each takes the artifacts of its target.
         references: from :func:`compute_references`, at the bundle's tile size.
         progress: told about every artifact.
-        seam: from :func:`compute_seam_reference`; without it, tiling is not measured.
+        seam: from :func:`compute_seam_references`; without it, tiling is not measured.
         further: from :func:`compute_further_references`, by the sides of tiles that graphs take
             beside the bundle's.
 
@@ -89,7 +89,7 @@ def run_parity(
                 results.append(result)
                 if shown:
                     pictures[result.label] = shown
-        if seam is not None:
+        if seam:
             if progress:
                 progress(f"tiles on {backend.name}", 0, 1)
             seams += measure_seams(bundle, backend, seam)

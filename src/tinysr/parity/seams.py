@@ -8,8 +8,9 @@ where the error is far too small to be seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from tinysr.models.family import OneStepModel
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.color import color_fix
 from tinysr.runtime.geometry import plan
-from tinysr.runtime.network import ImageWork, Network
+from tinysr.runtime.network import MEMORY_MB, ImageWork, Network
 from tinysr.runtime.network.fit import find_surroundings
 from tinysr.runtime.registry import create
 from tinysr.runtime.render import render
@@ -36,7 +37,7 @@ from .gates import SEAM_RATIO, gate_db
 from .reference import clamp_expected
 from .results import SeamResult
 
-__all__ = ["SeamReference", "compute_seam_reference", "measure_seams", "seam_ratio"]
+__all__ = ["SeamReference", "compute_seam_references", "measure_seams", "seam_ratio"]
 
 PHOTO = "astronaut"
 
@@ -60,35 +61,44 @@ class SeamReference:
     """``[3, H, W]`` in [0, 1]: two tiles wide and high, or more where windows are larger."""
     upscaled: NDArray[np.floating[Any]]
     """``[3, 4H, 4W]``, not clipped."""
+    whole: bool = False
+    """Whether stages of tiles that may take it whole did."""
 
 
-def compute_seam_reference(bundle: Bundle, model: OneStepModel) -> SeamReference:
+def compute_seam_references(bundle: Bundle, model: OneStepModel) -> tuple[SeamReference, ...]:
     """Run the eager model on an image of two by two tiles, its autoencoder on the whole of it.
 
     Args:
         bundle: for its sizes; none of its graphs is opened.
         model: that it was made from.
+
+    Returns:
+        One for tiles; and one for the whole, where stages of tiles may take it.
     """
     side = max(_tiles_side(bundle.manifest), _windows_side(bundle)) - _ODD
     image = photo(PHOTO, side)
-    whole = 2 * side * bundle.manifest.chain.multiple
-    upscaled, _ = _upscale(
-        bundle, create("eager", RunOptions(model=model)), "fp32", image, window=whole
-    )
-    return SeamReference(image=image, upscaled=upscaled)
+    chain = bundle.manifest.chain
+    window = 2 * side * chain.multiple
+    eager = create("eager", RunOptions(model=model))
+    references = []
+    for whole in (False, True) if chain.may_be_whole else (False,):
+        upscaled, _ = _upscale(bundle, eager, "fp32", image, window=window, whole=whole)
+        references.append(SeamReference(image=image, upscaled=upscaled, whole=whole))
+    return tuple(references)
 
 
 def measure_seams(
-    bundle: Bundle, backend: Backend, reference: SeamReference
+    bundle: Bundle, backend: Backend, references: Iterable[SeamReference]
 ) -> Iterable[SeamResult]:
-    """Yield the result of each precision that runs here, and in which all stages are there."""
+    """Yield the results of each precision that runs here, and in which all stages are there."""
     for precision in backend.precisions(bundle, bundle.manifest.chain.names):
         stages = [
             backend.artifact(bundle, stage, precision) for stage in bundle.manifest.chain.names
         ]
         if any(backend.explain_unfit(bundle, artifact) for artifact in stages):
             continue
-        yield _measure(bundle, backend, precision, reference)
+        for reference in references:
+            yield _measure(bundle, backend, precision, reference)
 
 
 def seam_ratio(error: NDArray[np.floating[Any]], at_borders: Mask) -> float:
@@ -100,6 +110,8 @@ def seam_ratio(error: NDArray[np.floating[Any]], at_borders: Mask) -> float:
     """
     squares = np.square(error, dtype=np.float64).mean(axis=0)
     floor = _FLOOR**2
+    if not at_borders.any():  # every stage ran once
+        return 1.0
     return float((squares[at_borders].mean() + floor) / (squares[~at_borders].mean() + floor))
 
 
@@ -111,7 +123,12 @@ def _measure(
     work: ImageWork | None = None
     with suppress(_NotFiniteError):
         found, work = _upscale(
-            bundle, backend, precision, reference.image, window=_least_window(bundle.manifest)
+            bundle,
+            backend,
+            precision,
+            reference.image,
+            window=_least_window(bundle.manifest),
+            whole=reference.whole,
         )
         last = backend.artifact(bundle, bundle.manifest.chain.names[-1], precision)
         expected = clamp_expected(last, reference.upscaled)
@@ -122,7 +139,8 @@ def _measure(
         backend=backend.name,
         target=backend.target,
         precision=precision,
-        image=f"{PHOTO}, {reference.image.shape[2]}×{reference.image.shape[1]}",
+        image=f"{PHOTO}, {reference.image.shape[2]}×{reference.image.shape[1]}"
+        + (", whole" if reference.whole else ""),
         tiles=work.count("tiles") if work else 0,
         windows=work.count("windows") if work else 0,
         metrics=metrics,
@@ -138,7 +156,13 @@ class _NotFiniteError(Exception):
 
 
 def _upscale(
-    bundle: Bundle, backend: Backend, precision: str, image: ImageArray, *, window: int
+    bundle: Bundle,
+    backend: Backend,
+    precision: str,
+    image: ImageArray,
+    *,
+    window: int,
+    whole: bool,
 ) -> tuple[NDArray[np.float32], ImageWork]:
     """Return what a backend makes of an image ``[3, H, W]``, not clipped, and how it was tiled."""
     manifest = bundle.manifest
@@ -149,14 +173,16 @@ def _upscale(
             )
             for stage in manifest.chain.names
         }
-        network = opening.enter_context(closing(Network(manifest, sessions, window=window)))
+        memory = math.inf if whole else MEMORY_MB
+        network = Network(manifest, sessions, memory_mb=memory, window=window, whole=whole)
+        opening.callback(network.close)
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
         sizes = plan(image.shape[2], image.shape[1], manifest.chain, least=network.least)
         try:
-            rows = render(pixels, sizes, network, color_fix("none"))
+            rows, work = render(pixels, sizes, network, color_fix("none"))
         except BundleError as error:
             raise _NotFiniteError from error
-        return rows.take(0, rows.shape[1]), network.divide(*sizes.padded, held=0)
+        return rows.take(0, rows.shape[1]), work
 
 
 def _tiles_side(manifest: Manifest) -> int:

@@ -24,7 +24,7 @@ from tinysr.parity import (
     ParityReport,
     compute_further_references,
     compute_references,
-    compute_seam_reference,
+    compute_seam_references,
     gate_bundle,
 )
 from tinysr.progress import Progress, ignore_progress
@@ -148,7 +148,7 @@ class _Hold:
         start = time.perf_counter()
         model, bundle = self._load(), Bundle(folder)
         references = compute_references(model, suite(self._tile), self._progress)
-        seam = compute_seam_reference(bundle, model)
+        seam = compute_seam_references(bundle, model)
         further = compute_further_references(model, bundle.manifest, suite, self._progress)
         del model  # before artifacts are opened
         report = gate_bundle(

@@ -8,7 +8,7 @@ from tinysr.errors import GateError, UnsupportedError
 from tinysr.export import Extension, bake, check_target, extend_bundle
 from tinysr.manifest import Manifest
 from tinysr.models import load_source
-from tinysr.parity import compute_references, compute_seam_reference, gate_bundle
+from tinysr.parity import compute_references, compute_seam_references, gate_bundle
 from tinysr.progress import Progress, ignore_progress
 from tinysr.runtime.bundle import Bundle
 from tinysr.runtime.session import Backend
@@ -78,7 +78,7 @@ def _hold(
         work,
         compute_references(loaded.model, suite(tile), progress),
         backends=backends,
-        seam=compute_seam_reference(bundle, loaded.model),
+        seam=compute_seam_references(bundle, loaded.model),
         baked=lambda: bake(loaded.model, tile),
         progress=progress,
     )

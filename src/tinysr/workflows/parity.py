@@ -16,7 +16,7 @@ from tinysr.parity import (
     SeamReference,
     compute_further_references,
     compute_references,
-    compute_seam_reference,
+    compute_seam_references,
     gate_bundle,
 )
 from tinysr.progress import Progress, ignore_progress
@@ -68,7 +68,7 @@ def check_parity(
 
 def _references(
     bundle: Bundle, model: Path | None, images: Path | None, progress: Progress
-) -> tuple[tuple[Reference, ...], SeamReference, dict[int, tuple[Reference, ...]]]:
+) -> tuple[tuple[Reference, ...], tuple[SeamReference, ...], dict[int, tuple[Reference, ...]]]:
     """Run the eager model; it is freed on return, before any artifact is opened."""
 
     def load_images(side: int) -> tuple[SuiteImage, ...]:
@@ -79,7 +79,7 @@ def _references(
     loaded = load_source(manifest.source, model)
     references = compute_references(loaded.model, own, progress)
     further = compute_further_references(loaded.model, manifest, load_images, progress)
-    return references, compute_seam_reference(bundle, loaded.model), further
+    return references, compute_seam_references(bundle, loaded.model), further
 
 
 def _bake_again(bundle: Bundle, model: Path | None) -> nn.Module:

@@ -9,7 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support.custom_networks import Squeeze, Srvgg, export
+from tests.support.custom_networks import (
+    Rrdb,
+    Span,
+    Squeeze,
+    Srvgg,
+    Tokens,
+    Unshuffled,
+    compute,
+    export,
+)
 from tinysr.export import ExportOptions
 from tinysr.export.apple.coreml.options import CoreMLOptions
 from tinysr.runtime import Upscaler
@@ -62,6 +71,50 @@ def test_it_is_quantized(tmp_path: Path) -> None:
     assert made.report is not None
     assert made.report.passed, made.report.failure
     assert {a.precision for a in made.manifest.artifacts} == {"fp32", "w8"}
+
+
+@pytest.mark.parametrize(
+    ("network", "scale", "multiple"),
+    [
+        (Unshuffled(), 1, 8),
+        pytest.param(Rrdb(), 4, 1, marks=pytest.mark.slow),
+        pytest.param(Srvgg(8), 8, 1, marks=pytest.mark.slow),
+        pytest.param(Span(), 2, 1, marks=pytest.mark.slow),
+    ],
+)
+def test_an_odd_image_is_what_the_file_makes_of_it(
+    network: nn.Module, scale: int, multiple: int, tmp_path: Path
+) -> None:
+    made = exported(bring(tmp_path, network, scale), "onnx")
+    assert made.report is not None
+    assert made.report.passed, made.report.failure
+    image = np.random.default_rng(2).random((45, 70, 3), np.float32)
+    with Upscaler(made.folder) as upscaler:
+        found = upscaler.upscale(image)
+    padded = np.pad(image, (*((0, -side % multiple) for side in (45, 70)), (0, 0)), "edge")
+    whole = compute(tmp_path / "net.onnx", torch.from_numpy(padded.transpose(2, 0, 1)[None].copy()))
+    expected = whole[0].clamp(0, 1).permute(1, 2, 0).numpy()[: 45 * scale, : 70 * scale]
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "scale"),
+    [(Srvgg(3), 3), (Span(), 2), (Rrdb(), 4), (Squeeze(), 2), (Tokens(), 2), (Unshuffled(), 1)],
+)
+def test_core_ai_has_it_in_fp16(network: nn.Module, scale: int, tmp_path: Path) -> None:
+    made = exported(bring(tmp_path, network, scale), "coreai", precision="fp16")
+    assert made.report is not None
+    assert made.report.passed, made.report.failure
+    assert [(a.target, a.precision) for a in made.manifest.artifacts] == [("coreai", "fp16")]
+
+
+@pytest.mark.slow
+def test_one_with_global_context_is_quantized_to_int8(tmp_path: Path) -> None:
+    made = exported(bring(tmp_path, Squeeze(), 2), "onnx", precision="int8")
+    assert made.report is not None
+    assert made.report.passed, made.report.failure
 
 
 def test_one_with_global_context_runs_on_tiles(tmp_path: Path) -> None:

@@ -13,7 +13,13 @@ import pytest
 from tests.support.graphs import STAGES, artifact, file, graph, model, tile_shape
 from tests.support.tiny_models import noise
 from tinysr.errors import GateError
-from tinysr.export.onnx.simplify import SIMPLIFY_TOLERANCE, compute, prove_simplified
+from tinysr.export.onnx.graph import StageGraph
+from tinysr.export.onnx.simplify import (
+    SIMPLIFY_TOLERANCE,
+    compute,
+    prove_simplified,
+    simplify,
+)
 from tinysr.stages import StageName
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -61,3 +67,23 @@ def test_the_proof_fails_for_a_changed_graph(
     onnx.save(changed, folder / "changed.onnx")
     with pytest.raises(GateError, match=r"changed\.onnx: onnxsim changed the result"):
         prove_simplified(plain, simplified, image, expected)
+
+
+def test_an_input_keeps_its_sizes_when_a_reshape_is_removed() -> None:
+    """A stage of open sizes computes shapes, which are constants in the graph of the whole."""
+    made = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 20]>
+        whole (float[1,3,4,4] image) => (float[1,3,4,4] y)
+        <int64[1] any = {-1}> {
+            sides = Shape<start = 1>(image)
+            shape = Concat<axis = 0>(any, sides)
+            same = Reshape(image, shape)
+            whole = Shape(same)
+            flat = Reshape(same, any)
+            doubled = Add(flat, flat)
+            y = Reshape(doubled, whole)
+        }"""
+    )
+    found = simplify(StageGraph(stage="upscale", model=made, weights=())).model.graph
+    assert [*found.input] == [*made.graph.input]
+    assert "Shape" not in {node.op_type for node in found.node}

@@ -67,9 +67,10 @@ def test_options_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="rising from 1"):
         SizeRange(least=2, best=1, most=3)
     with pytest.raises(UnsupportedError, match="with the tile 128 among them"):
-        TensorRTOptions(sides=SizeRange(least=16, best=32, most=64)).sides_for(128)
+        TensorRTOptions(sides=SizeRange(least=16, best=32, most=64)).sides_for(128, 4)
     with pytest.raises(UnsupportedError, match="multiples of 4"):
-        TensorRTOptions(sides=SizeRange(least=18, best=128, most=128)).sides_for(128)
+        TensorRTOptions(sides=SizeRange(least=18, best=128, most=128)).sides_for(128, 4)
+    assert TensorRTOptions().sides_for(96, 24).least == 24
     with pytest.raises(UnsupportedError, match="unknown flavor 'trt'"):
         find_flavor("trt")
     port = Port(name="image", dtype="float32", shape=(1, 3, 16, 16))

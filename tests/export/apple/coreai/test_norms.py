@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import io
-import warnings
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from tests.support.coreai import halve, run, save
 from tests.support.normed import SIDE, build
 from tests.support.tiny_models import difference, noise
-from tinysr.export.model.apply_plan import apply_plan
-from tinysr.export.model.typed import BORDER, as_type
-from tinysr.export.plans.precision import PrecisionPlan
+from tinysr.errors import UnsupportedError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,52 +19,35 @@ FAR = 600.0
 """Gain that brings values further than 255.9 from the mean."""
 
 
-class Bordered(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return as_type(self.network(x), BORDER)
-
-
-def save(network: nn.Module, image: Tensor, path: Path) -> str:
-    """Save an asset, and return its program's text."""
-    side: Any = pytest.importorskip("coreai_torch", reason="pip install 'tinysr[coreai]'")
-    runtime: Any = pytest.importorskip("coreai.runtime", reason="pip install 'tinysr[coreai]'")
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        program = torch.export.export(Bordered(network).eval(), (image,))
-        converter = side.TorchConverter(mode=side.TorchConverter.Mode.RELEASE)
-        converter.add_exported_program(
-            program.run_decompositions(side.get_decomp_table()),
-            input_names=["x"],
-            output_names=["y"],
-            entrypoint_name="main",
-        )
-        made = converter.to_coreai()
-        made.save_asset(path, metadata=runtime.AIModelAssetMetadata())
-    return str(made)
-
-
-def run(path: Path, image: Tensor) -> Tensor:
-    runtime: Any = pytest.importorskip("coreai.runtime")
-    authoring: Any = pytest.importorskip("coreai.authoring")
-
-    async def compute() -> Any:
-        async with authoring.AIModelAsset.load(path).executable() as model:
-            found = await model.load_function("main")({"x": runtime.NDArray(image.numpy())})
-            return np.array(found["y"].numpy())
-
-    return torch.from_numpy(asyncio.run(compute()))
-
-
 @pytest.mark.parametrize("name", ["group_norm", "instance_norm", "rms_norm"])
 def test_a_norm_in_fp16_does_not_overflow(name: str, tmp_path: Path) -> None:
     network, image = build(name, FAR), noise(1, 3, SIDE, SIDE)
-    half = apply_plan(network, PrecisionPlan(model_sha256="0" * 64, tile=SIDE))
-    text = save(half, image, tmp_path / "net.aimodel")
+    text = save(halve(network, SIDE), image, tmp_path / "net.aimodel")
     assert difference(run(tmp_path / "net.aimodel", image), network(image)) < 3e-3
     squares = [line for line in text.splitlines() if "reduce_mean" in line]
     assert squares
     assert all("f16" not in line for line in squares)
+
+
+@pytest.mark.parametrize(
+    ("norm", "name"),
+    [
+        (nn.GroupNorm(2, 4, eps=1e-6), "group_norm"),
+        (nn.GroupNorm(4, 4, eps=1e-6, affine=False), "group_norm"),
+        (nn.InstanceNorm2d(4, eps=1e-6, affine=True), "instance_norm"),
+        (nn.InstanceNorm2d(4, eps=1e-6), "instance_norm"),
+    ],
+)
+def test_a_flat_image_stays_flat(norm: nn.Module, name: str, tmp_path: Path) -> None:
+    """The deviation of such a plane is smaller than the error of a mean by addition."""
+    image = torch.tensor([0.1, -0.7, 1.3, 2.9]).reshape(1, 4, 1, 1).expand(1, 4, 96, 96)
+    text = save(norm, image, tmp_path / "net.aimodel")
+    expected = norm.double()(image.double())
+    assert (run(tmp_path / "net.aimodel", image) - expected).abs().max() < 2e-5
+    assert f'composite_declaration<"{name}"' in text  # by which devices know it
+
+
+def test_a_norm_with_stored_statistics_is_refused(tmp_path: Path) -> None:
+    norm = nn.InstanceNorm2d(3, track_running_stats=True)
+    with pytest.raises(UnsupportedError, match="make it a batch norm"):
+        save(norm, noise(1, 3, SIDE, SIDE), tmp_path / "net.aimodel")

@@ -25,7 +25,7 @@ from tinysr.export.target import Build
 from tinysr.facts import CoreMLFacts
 from tinysr.manifest import read_manifest
 from tinysr.models import Loaded
-from tinysr.parity import compute_references, compute_seam_reference, gate_bundle
+from tinysr.parity import compute_references, compute_seam_references, gate_bundle
 from tinysr.runtime import Bundle, Upscaler, create
 from tinysr.runtime.mil import load_program
 from tinysr.runtime.mil.program import Constant
@@ -52,7 +52,7 @@ def test_every_function_passes_its_gate_and_tiles_leave_no_seams(
         bundle,
         compute_references(loaded.model, images),
         backends=[create("coreml")],
-        seam=compute_seam_reference(Bundle(bundle), loaded.model),
+        seam=compute_seam_references(Bundle(bundle), loaded.model),
     )
     assert report.passed, report.failure
     assert [r.stage for r in report.results] == ["upscale", "encoder", "transformer", "decoder"]
