@@ -143,6 +143,14 @@ def test_a_search_is_held_against_both_streams_and_hands_on_the_image_s(
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
+def test_a_folder_goes_before_the_preset_of_its_name(
+    saved: tuple[Path, TsdSrReference], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(saved[0].parent)
+    teacher = context({"teacher": Path("tsd-sr")}).teacher()
+    assert teacher.config.transformer.depth == 4
+
+
 def test_a_search_in_tsd_sr_needs_a_small_autoencoder(saved: tuple[Path, TsdSrReference]) -> None:
     with pytest.raises(UnsupportedError, match=r"can't be a student's: give .* --input vae=PATH"):
         build(small_config(stage="prune", options=PRUNE), context({"teacher": saved[0]}))

@@ -12,7 +12,7 @@ from tests.support.tiny_models import difference, noise
 from tests.support.tiny_tsd_sr import CONFIG, PLAN, TILE, tiny_tsd_sr
 from tinysr.calibration import HalfWalker, Trace, Walker, trace
 from tinysr.export import bake
-from tinysr.export.families.tsd_sr import transformer
+from tinysr.export.families.tsd_sr import fold, transformer
 from tinysr.export.families.tsd_sr.joint import JointBlock, JointBlocks
 from tinysr.export.model.apply_plan import apply_plan
 from tinysr.export.model.baked import Baked
@@ -114,11 +114,11 @@ def test_blocks_are_freed_as_they_are_folded(monkeypatch: pytest.MonkeyPatch) ->
     model = tiny_tsd_sr()
     theirs = [weakref.ref(block.ff.net[2].weight) for block in model.transformer.blocks]
     alive: list[int] = []
-    fold = transformer.fold_image
+    fold_image = fold.fold_image
 
     def watch(*given: object) -> object:
         alive.append(sum(weight() is not None for weight in theirs))
-        return fold(*given)  # type: ignore[arg-type]
+        return fold_image(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(transformer, "fold_image", watch)
     bake(model, TILE, consume=True)

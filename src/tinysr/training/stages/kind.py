@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from tinysr import paths
 from tinysr.errors import UnsupportedError
 from tinysr.models import OneStep, TinySR, load, load_checkpoint
 from tinysr.records import StrictRecord
@@ -45,14 +46,15 @@ class Context:
         return load_checkpoint(self.path("teacher")).teacher.to(self.device)
 
     def path(self, role: str) -> Path:
-        """Return an input's path.
+        """Return an input's path; what lies there goes before a preset of its name.
 
         Raises:
             UnsupportedError: no input has that role.
         """
         if role not in self.inputs:
             raise UnsupportedError(f"this stage needs a {role}: give it with --input {role}=PATH")
-        return self.inputs[role]
+        path = self.inputs[role]
+        return path.absolute() if paths.exists(path, UnsupportedError) else path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -22,6 +22,8 @@ def test_a_config_comes_back_from_json(config: TsdSrConfig) -> None:
 
 HOSTILE: list[tuple[str, Any, str]] = [
     ("family", "tinysr", "the family is 'tinysr'"),
+    ("colour", "sepia", "expected one of wavelet, adain, none"),
+    ("colour", ["wavelet"], "expected one of"),
     ("timestep", 0, "timestep is 0"),
     ("timestep", "1000", "timestep is '1000'"),
     ("prompt_tokens", 0, "prompt_tokens is 0"),

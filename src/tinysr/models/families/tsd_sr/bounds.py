@@ -13,6 +13,8 @@ __all__ = ["LEVELS", "check_sizes"]
 LEVELS = 4
 """Sizes of the autoencoder's features: a latent stands for 8 pixels of the result's side."""
 
+_COLOURS = ("wavelet", "adain", "none")
+
 
 def check_sizes(config: TsdSrConfig, path: Path) -> None:
     """Refuse a config whose values are of the wrong type, absurd, or contradict each other.
@@ -22,6 +24,10 @@ def check_sizes(config: TsdSrConfig, path: Path) -> None:
     """
     if config.family != FAMILY:
         raise CheckpointError(f"{path}: the family is {config.family!r:.80}, expected '{FAMILY}'")
+    if config.colour not in _COLOURS:
+        raise CheckpointError(
+            f"{path}: colour is {config.colour!r:.80}, expected one of {', '.join(_COLOURS)}"
+        )
     check_int("prompt_tokens", config.prompt_tokens, 1, 4096, path)
     check_int("prompt_channels", config.prompt_channels, 1, 16384, path)
     _check_vae(config.vae, path)

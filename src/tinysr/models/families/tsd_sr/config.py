@@ -29,6 +29,8 @@ class TsdSrConfig:
     prompt_channels: int = TEXT_CHANNELS
     timestep: float = 1000.0
     """The one step's time; sigma is 1 there, so that z_HR = z_LR - v."""
+    colour: str = "wavelet"
+    """Correction of the result's colours by those of the image: wavelet, adain or none."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON-ready data."""
