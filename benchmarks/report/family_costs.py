@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 from tinysr.errors import choice_error
 from tinysr.export.costs import count_forms
-from tinysr.models import FAMILIES
+from tinysr.models import FAMILIES, find_preset, list_presets
 from tinysr.models.family import Family, Published
 from tinysr.records import StrictRecord
 
@@ -101,9 +104,17 @@ def count_presets(limits: Limits) -> tuple[PresetCost, ...]:
     )
 
 
+@functools.cache
+def _count_totals(preset: str) -> dict[str, Any]:
+    family = find_preset(preset)
+    if family is None:
+        raise choice_error("preset", preset, list_presets())
+    totals: dict[str, Any] = count_forms(family.make_meta(preset))["totals"]
+    return totals
+
+
 def _count(family: Family, preset: str, limits: Limits, seconds: float | None) -> PresetCost:
-    forms = count_forms(family.make_meta(preset))
-    totals = forms["totals"]
+    totals = _count_totals(preset)
     exported = totals["folded"]
     published = family.published.get(preset, Published(parameters=None, macs=None, source=""))
     size = exported["parameters"] * _BYTES

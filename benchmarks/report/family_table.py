@@ -21,7 +21,7 @@ from ..record import RESULTS, describe_provenance, read_record
 from .documents import ROOT, fill_documents, wrap_lines
 from .family_costs import DEVICE, count_presets, find_limits
 
-__all__ = ["VERDICTS", "Cell", "State", "family_cost_lines", "main", "verdict_lines"]
+__all__ = ["VERDICTS", "Cell", "State", "main", "preset_lines", "verdict_lines"]
 
 VERDICTS = RESULTS / "families.json"
 """Record of the verdicts, which `make families` writes."""
@@ -80,7 +80,7 @@ def verdict_lines() -> list[str]:
     ]
 
 
-def family_cost_lines() -> list[str]:
+def preset_lines() -> list[str]:
     """Return the table of every preset's costs, counted here and published."""
     limits = find_limits(DEVICE)
     rows = []
@@ -114,7 +114,7 @@ def _tell(cell: Cell, note: int) -> str:
 @program
 def main() -> int:
     """Write the tables into the pages."""
-    figures = {"verdicts": verdict_lines(), "families": family_cost_lines()}
+    figures = {"verdicts": verdict_lines(), "families": preset_lines()}
     changed = fill_documents(ROOT, figures)
     Output().line(f"Wrote the tables in {', '.join(map(str, changed))}")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ _GIVEN = ".given"
 """End of the names of the buffers that become inputs."""
 
 
-def open_decoder(stage: nn.Module, channels: int, path: Path) -> Run:
+def open_decoder(stage: nn.Module, channels: int) -> Run:
     """Return a function that runs a stage in ONNX Runtime; its statistics are inputs."""
     onnx, runtime = load("onnx"), load("onnxruntime")
     names = {0: torch.export.Dim.STATIC, 1: torch.export.Dim.STATIC}
@@ -47,8 +46,9 @@ def open_decoder(stage: nn.Module, channels: int, path: Path) -> Run:
             onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, [*tensor.dims])
         )
         proto.graph.initializer.remove(tensor)
-    onnx.save(proto, path)
-    session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     first = session.get_inputs()[0].name
     takes = {one.name for one in session.get_inputs()}
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +37,9 @@ from .given_graph import Array, Run, open_decoder
 __all__ = ["Way", "compare_ways", "find_reach", "main"]
 
 KEPT = RESULTS / "statistics.json"
+
+_DETAILS = 24
+"""Places of the smooth noise that stands for features, along a side."""
 
 _PROBE = 48
 """Cells along the side of the input that shows the reach."""
@@ -95,20 +97,19 @@ def compare_ways(model: OneStepModel, features: Tensor, tile: int) -> list[Way]:
     )
     given = give_statistics(decoder, of_whole)
     reach = find_reach(given, torch.rand(1, channels, _PROBE, _PROBE) + 0.1)
-    with tempfile.TemporaryDirectory() as folder:
-        work = _Work(
-            features.numpy(),
-            stage,
-            writes=model.chain(tile).cell(stage),
-            plain=open_decoder(decoder, channels, Path(folder) / "plain.onnx"),
-            given=open_decoder(given, channels, Path(folder) / "given.onnx"),
-        )
-        return [
-            work.run_whole(),
-            work.run_windows("the whole", reach, of_whole, measuring),
-            work.run_windows("half the size", reach, of_half, measuring_half),
-            work.blend(),
-        ]
+    work = _Work(
+        features.numpy(),
+        stage,
+        writes=model.chain(tile).cell(stage),
+        plain=open_decoder(decoder, channels),
+        given=open_decoder(given, channels),
+    )
+    return [
+        work.run_whole(),
+        work.run_windows("the whole", reach, of_whole, measuring),
+        work.run_windows("half the size", reach, of_half, measuring_half),
+        work.blend(),
+    ]
 
 
 class _Work:
@@ -198,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     field = chain.field(chain.stages[-1].reads)
     side = round((options.megapixels * 1e6) ** 0.5 / field.pixels_per_cell)
     torch.manual_seed(0)
-    coarse = torch.randn(1, field.channels, max(4, side // 8), max(4, side // 8))
+    coarse = torch.randn(1, field.channels, _DETAILS, _DETAILS)
     features = F.interpolate(coarse, size=(side, side), mode="bicubic")
     ways = compare_ways(model, features, options.tile)
     names = ("s", "measuring, s", "runs", "PSNR, dB", "largest difference", "same bits")

@@ -25,6 +25,7 @@ COMMANDS = (
     "compare",
     "doctor",
     "export",
+    "families",
     "inspect",
     "parity",
     "residency",

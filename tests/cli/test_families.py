@@ -10,7 +10,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tests.support.project import ROOT
+from tinysr.benchmarks.record import read_record
 from tinysr.benchmarks.report.family_costs import Limits, find_limits
+from tinysr.benchmarks.report.family_table import VERDICTS, preset_lines, verdict_lines
 from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.cli.families import families
 from tinysr.models import FAMILIES, list_presets
@@ -67,3 +70,18 @@ def test_the_table_is_for_people(run: Run) -> None:
     code, out, _ = run("families")
     assert code == 0
     assert "bound by NVIDIA V100" in out
+
+
+def test_the_pages_tables_are_those_of_this_version() -> None:
+    page = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
+    for lines in (preset_lines(), verdict_lines()):
+        assert "\n".join(lines) in page, (
+            "the tables are old: run python -m tinysr.benchmarks.report.family_table"
+        )
+
+
+def test_no_target_fails_or_refuses_without_a_reason() -> None:
+    kept = read_record(VERDICTS)["figures"]
+    assert {*kept} == {family.name for family in FAMILIES}
+    for cells in kept.values():
+        assert all(cell["note"] for cell in cells.values() if cell["result"] == "refused")

@@ -32,6 +32,8 @@ SIZE = re.compile(
 ALLOWED = {
     "both sides of what is in the middle": {
         "(length - side) // 2",
+        "(len(line) - SCALE) // 2",
+        "cells.shape[-1] // 2",
         "(pair.low.shape[0] - rows) // 2",
         "(pair.low.shape[1] - columns) // 2",
         "(side - columns) // 2",

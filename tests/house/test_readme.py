@@ -91,7 +91,7 @@ def test_quick_commands_do_what_they_are_shown_for(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = dict.fromkeys(tuple(w) for w in commands("tinysr") if w[0] not in SLOW)
-    assert {words[0] for words in quick} == {"upscale", "inspect", "doctor"}
+    assert {words[0] for words in quick} == {"upscale", "inspect", "families", "doctor"}
     for words in quick:
         monkeypatch.setattr(sys, "argv", ["tinysr", *words])
         with pytest.raises(SystemExit) as ended:
