@@ -9,7 +9,14 @@ from torch import Tensor
 
 from tinysr.errors import UnsupportedError
 
-__all__ = ["POSITION_TABLE_SIDE", "crop_centre", "sincos_positions", "time_embedding", "unpatchify"]
+__all__ = [
+    "POSITION_TABLE_SIDE",
+    "check_grid",
+    "crop_centre",
+    "sincos_positions",
+    "time_embedding",
+    "unpatchify",
+]
 
 
 POSITION_TABLE_SIDE = 192
@@ -32,13 +39,22 @@ def sincos_positions(dim: int, side: int) -> Tensor:
     return torch.cat([columns, rows], dim=2).reshape(1, side * side, dim).float()
 
 
-def crop_centre(table: Tensor, rows: int, columns: int) -> Tensor:
-    """Crop a square position table ``[1, side², D]`` to its middle ``[1, rows·columns, D]``."""
-    side = math.isqrt(table.shape[1])
+def check_grid(rows: int, columns: int, side: int) -> None:
+    """Refuse more tokens than a square position table of so many along its side has.
+
+    Raises:
+        UnsupportedError: there are more.
+    """
     if rows > side or columns > side:
         raise UnsupportedError(
             f"{rows}×{columns} tokens asked of a position table of {side}×{side}: use smaller tiles"
         )
+
+
+def crop_centre(table: Tensor, rows: int, columns: int) -> Tensor:
+    """Crop a square position table ``[1, side², D]`` to its middle ``[1, rows·columns, D]``."""
+    side = math.isqrt(table.shape[1])
+    check_grid(rows, columns, side)
     top, left = (side - rows) // 2, (side - columns) // 2
     grid = table.reshape(1, side, side, -1)[:, top : top + rows, left : left + columns]
     return grid.reshape(1, rows * columns, -1)

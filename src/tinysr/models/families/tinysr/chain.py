@@ -16,6 +16,7 @@ from tinysr.models.layers.autoencoder_tiny import (
     SeparableConv,
     VaeConfig,
 )
+from tinysr.models.layers.tokens import check_grid
 from tinysr.models.one_step import SCALE
 from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles, Windows
 
@@ -48,7 +49,7 @@ def find_chain(config: ModelConfig, encoder: Encoder, decoder: Decoder, tile: in
         tile: side of the transformer's tiles, in low-resolution pixels.
 
     Raises:
-        UnsupportedError: the tile does not divide into tokens, or is too small.
+        UnsupportedError: the tile does not divide into tokens, or is too small or too large.
     """
     cell, patch = config.vae.downscale, config.transformer.patch
     step = cell * patch // SCALE
@@ -58,6 +59,7 @@ def find_chain(config: ModelConfig, encoder: Encoder, decoder: Decoder, tile: in
             f"found {tile}"
         )
     side = tile * SCALE // cell
+    check_grid(side // patch, side // patch, config.transformer.position_grid)
     held = _feature_bytes(config.vae)
     tokens = (side // patch) ** 2
     attention = config.transformer.heads * tokens * _FLOAT // patch**2

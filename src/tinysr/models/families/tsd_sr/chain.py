@@ -7,6 +7,7 @@ from tinysr.errors import UnsupportedError
 from tinysr.models.families.tsd_sr.bounds import LEVELS
 from tinysr.models.families.tsd_sr.config import TsdSrConfig
 from tinysr.models.layers.held import SCORE_BYTES, count_kl_bytes
+from tinysr.models.layers.tokens import check_grid
 from tinysr.models.one_step import SCALE
 from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles
 
@@ -44,7 +45,7 @@ def find_chain(config: TsdSrConfig, tile: int) -> Chain:
         tile: side of every stage's tiles, in pixels of the image.
 
     Raises:
-        UnsupportedError: the tile does not divide into tokens, or is too small.
+        UnsupportedError: the tile does not divide into tokens, or is too small or too large.
     """
     patch = config.transformer.patch
     step = CELL * patch // SCALE
@@ -54,6 +55,7 @@ def find_chain(config: TsdSrConfig, tile: int) -> Chain:
             f"found {tile}"
         )
     side = tile * SCALE // CELL
+    check_grid(side // patch, side // patch, config.transformer.position_grid)
     channels, widths = config.vae.latent_channels, config.vae.widths
     coded = {
         "division": Tiles(side=side, overlap=-(-side // _AUTOENCODER_SHARE), whole=True),
