@@ -38,7 +38,7 @@ def export(family: str, folder: Path, *targets: str, precision: str = "fp32") ->
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    return export("osediff", tmp_path_factory.mktemp("osediff"), "onnx", "openvino")
+    return export("osediff", tmp_path_factory.mktemp("osediff"), "onnx")
 
 
 def test_it_passes_every_gate(made: Exported) -> None:
@@ -48,24 +48,19 @@ def test_it_passes_every_gate(made: Exported) -> None:
     assert {seam.tiles for seam in made.report.seams} == {4}
 
 
-def test_bf16_is_left_out_where_the_step_is_kept_wide(made: Exported) -> None:
-    assert {a.precision for a in made.manifest.artifacts} == {"fp32"}
-    with pytest.raises(TinySRError, match="bf16"):
-        Upscaler(made.folder, backend="openvino", precision="bf16")
-
-
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_a_photo_of_odd_size_becomes_what_the_model_makes_of_it(
-    made: Exported, backend: str
-) -> None:
-    eager = tiny_stable_diffusion("osediff")
-    with Upscaler(made.folder, backend="eager", model=eager, color="none") as upscaler:
+def check_photo(folder: Path, family: str, backend: str) -> None:
+    eager = tiny_stable_diffusion(family)
+    with Upscaler(folder, backend="eager", model=eager, color="none") as upscaler:
         expected = upscaler.upscale(PHOTO)
-    with Upscaler(made.folder, backend=backend, color="none") as upscaler:
+    with Upscaler(folder, backend=backend, precision="fp32", color="none") as upscaler:
         found = upscaler.upscale(PHOTO)
     assert found.shape == (148, 204, 3)
     assert np.abs(found.astype(int) - expected).max() <= 1
-    with Upscaler(made.folder, backend=backend) as upscaler:
+
+
+def test_a_photo_of_odd_size_becomes_what_the_model_makes_of_it(made: Exported) -> None:
+    check_photo(made.folder, "osediff", "onnxruntime")
+    with Upscaler(made.folder) as upscaler:
         assert upscaler.color == "adain"
         fixed = upscaler.upscale(PHOTO)
     assert np.abs(fixed.mean((0, 1)) - PHOTO.mean((0, 1))).max() < 3
@@ -90,6 +85,10 @@ def test_every_target_passes_its_gates(family: str, tmp_path: Path) -> None:
         ("coreai", "fp16"),
         ("coreai", "fp32"),
     }
+    if family == "osediff":  # its step enlarges rounding
+        with pytest.raises(TinySRError, match="bf16"):
+            Upscaler(made.folder, backend="openvino", precision="bf16")
+    check_photo(made.folder, family, "openvino")
     engines = [a for a in made.manifest.artifacts if a.target == "tensorrt"]
     assert {a.parity.result for a in engines} == {"not run"}  # no GPU here
     page = (made.folder / "coreml" / "README.md").read_text("utf-8")
