@@ -8,7 +8,6 @@ where the error is far too small to be seen.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -46,6 +45,9 @@ _WIDTH = 8
 
 _ODD = 5
 """Pixels by which the image is smaller than its tiles, so that no side is a multiple of 4."""
+
+_PLENTY_MB = 2**30
+"""Memory for an image that is taken whole, in megabytes: more than any machine has."""
 
 _FLOOR = 1e-6
 """Error that is rounding: in fp32 it is nowhere smaller, and its pattern means nothing."""
@@ -173,7 +175,7 @@ def _upscale(
             )
             for stage in manifest.chain.names
         }
-        memory = math.inf if whole else MEMORY_MB
+        memory = _PLENTY_MB if whole else MEMORY_MB
         network = Network(manifest, sessions, memory_mb=memory, window=window, whole=whole)
         opening.callback(network.close)
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))

@@ -6,7 +6,11 @@ from tinysr.chain import Chain
 from tinysr.errors import UnsupportedError
 from tinysr.models.families.tsd_sr.bounds import LEVELS
 from tinysr.models.families.tsd_sr.config import TsdSrConfig
-from tinysr.models.layers.kl_memory import count_decoder_bytes, count_encoder_bytes
+from tinysr.models.layers.kl_memory import (
+    BYTES_PER_PAIR,
+    count_decoder_bytes,
+    count_encoder_bytes,
+)
 from tinysr.models.one_step import SCALE
 from tinysr.stages import IMAGE, RESULT, Field, Stage, Tiles
 
@@ -39,6 +43,8 @@ _TRANSFORMER_SHARE = 8
 def find_chain(config: TsdSrConfig, tile: int) -> Chain:
     """Return TSD-SR's stages: blended tiles, for norms and attention look at the whole image.
 
+    The autoencoder takes an image whole where the memory allows.
+
     Args:
         config: the model's.
         tile: side of every stage's tiles, in pixels of the image.
@@ -55,7 +61,7 @@ def find_chain(config: TsdSrConfig, tile: int) -> Chain:
         )
     side = tile * SCALE // CELL
     channels, widths = config.vae.latent_channels, config.vae.widths
-    coded = Tiles(side=side, overlap=-(-side // _AUTOENCODER_SHARE))
+    coded = Tiles(side=side, overlap=-(-side // _AUTOENCODER_SHARE), whole=True)
     shared = -(-side // (patch * _TRANSFORMER_SHARE)) * patch
     return Chain(
         scale=SCALE,
@@ -71,7 +77,8 @@ def find_chain(config: TsdSrConfig, tile: int) -> Chain:
                 reads=IMAGE,
                 gives="latents",
                 division=coded,
-                bytes_per_cell=count_encoder_bytes(widths, side**2),
+                bytes_per_cell=count_encoder_bytes(widths),
+                bytes_per_pair=BYTES_PER_PAIR,
                 keep_fp32=True,
             ),
             Stage(
@@ -88,7 +95,8 @@ def find_chain(config: TsdSrConfig, tile: int) -> Chain:
                 reads="restored",
                 gives=RESULT,
                 division=coded,
-                bytes_per_cell=count_decoder_bytes(widths[::-1], side**2),
+                bytes_per_cell=count_decoder_bytes(widths[::-1]),
+                bytes_per_pair=BYTES_PER_PAIR,
                 keep_fp32=True,
             ),
         ),
