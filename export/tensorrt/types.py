@@ -16,7 +16,7 @@ import onnx
 
 from tinysr.chain import Chain
 from tinysr.errors import GateError
-from tinysr.stages import STEP, WHOLE
+from tinysr.stages import CENTRE, STEP, WHOLE
 
 from ..onnx.graph import node_module
 from ..plans.precision import PrecisionPlan
@@ -120,15 +120,15 @@ def modules_of(graph: onnx.ModelProto) -> set[str]:
 def find_kept_modules(
     plan: PrecisionPlan | None, whole: onnx.ModelProto, chain: Chain
 ) -> Mapping[str, str]:
-    """Return the modules that a plan keeps in fp32, and the type; the steps are always.
+    """Return the modules that are kept in fp32, by a plan or always, and the type.
 
     Args:
         plan: None keeps none.
         chain: that the graphs are of.
         whole: the graph of the whole model: a plan names modules of all stages.
     """
-    steps = {f"{stage.name}.{STEP}": "fp32" for stage in chain.stages if stage.restores}
-    return {**(plan.list_wide(modules_of(whole)) if plan else {}), **steps}
+    wide = {f"{stage.name}.{name}": "fp32" for stage in chain.stages for name in (STEP, CENTRE)}
+    return {**(plan.list_wide(modules_of(whole)) if plan else {}), **wide}
 
 
 def _choose_type(layer: EngineLayer, precision: str, kept: Mapping[str, str]) -> str:
