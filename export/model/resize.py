@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinysr.models import SCALE
 
-from .typed import Typed
+from .typed import BORDER, Typed, Wide, as_type
 
-__all__ = ["FixedResize"]
+__all__ = ["CentredResize", "FixedResize"]
 
 CUBIC_A = -0.75
 """The cubic kernel's parameter in ``F.interpolate``."""
@@ -20,7 +20,7 @@ _MARGIN = 2
 """Pixels of replicate padding: the kernel reaches two pixels past the border."""
 
 
-class FixedResize(Typed):
+class _Bicubic(nn.Module):
     """×4 bicubic: each of the 16 phases of the result is a convolution, and then they are shuffled.
 
     Pixel 4m + p of the result reads the padded pixels m to m + 4. As one transposed convolution,
@@ -35,10 +35,26 @@ class FixedResize(Typed):
         self.kernel: Tensor
         self.register_buffer("kernel", kernel.repeat(3, 1, 1, 1))
 
+    def enlarge(self, lr: Tensor) -> Tensor:
+        """Map ``[N, 3, H, W]`` to ``[N, 3, 4H, 4W]``."""
+        padded = F.pad(lr, (_MARGIN,) * 4, mode="replicate")
+        return F.pixel_shuffle(F.conv2d(padded, self.kernel, groups=3), SCALE)
+
+
+class FixedResize(Typed, _Bicubic):
+    """×4 bicubic in a type."""
+
     def forward(self, lr: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` to ``[N, 3, 4H, 4W]``."""
-        padded = F.pad(self.cast_input(lr), (_MARGIN,) * 4, mode="replicate")
-        return F.pixel_shuffle(F.conv2d(padded, self.kernel, groups=3), SCALE)
+        return self.enlarge(self.cast_input(lr))
+
+
+class CentredResize(Wide, _Bicubic):
+    """×4 bicubic, then the map to [-1, 1], clamped, in fp32 whatever a precision plan says."""
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map ``[N, 3, H, W]`` in [0, 1] to ``[N, 3, 4H, 4W]``."""
+        return (self.enlarge(as_type(lr, BORDER)) * 2 - 1).clamp(-1, 1)
 
 
 def bicubic_line() -> Tensor:

@@ -16,7 +16,7 @@ import onnx
 
 from tinysr.chain import Chain
 from tinysr.errors import GateError
-from tinysr.stages import STEP, WHOLE
+from tinysr.stages import CENTRE, STEP, WHOLE
 
 from ..onnx.graph import node_module
 from ..plans.precision import PrecisionPlan
@@ -120,7 +120,7 @@ def modules_of(graph: onnx.ModelProto) -> set[str]:
 def find_kept_modules(
     plan: PrecisionPlan | None, whole: onnx.ModelProto, chain: Chain
 ) -> Mapping[str, str]:
-    """Return the modules that a plan keeps in fp32, and the type; those of the steps always are.
+    """Return the modules that are kept in fp32, by a plan or always, and the type.
 
     Args:
         plan: None keeps none.
@@ -128,9 +128,9 @@ def find_kept_modules(
         whole: the graph of the whole model: a plan names modules of all stages.
     """
     known = modules_of(whole)
-    steps = [f"{stage.name}.{STEP}" for stage in chain.stages if stage.restores]
-    inside = [path for path in known for step in steps if path.startswith(f"{step}.")]
-    return {**(plan.list_wide(known) if plan else {}), **dict.fromkeys([*steps, *inside], "fp32")}
+    wide = [f"{stage.name}.{name}" for stage in chain.stages for name in (STEP, CENTRE)]
+    inside = [path for path in known for one in wide if path.startswith(f"{one}.")]
+    return {**(plan.list_wide(known) if plan else {}), **dict.fromkeys([*wide, *inside], "fp32")}
 
 
 def _choose_type(layer: EngineLayer, precision: str, kept: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from pydantic import model_validator
 from tinysr.records import StrictRecord
 
 __all__ = [
+    "CENTRE",
     "IMAGE",
     "RESULT",
     "STEP",
@@ -35,6 +36,10 @@ that has but one."""
 
 STEP = "step"
 """Name of the module, in a stage that restores, which subtracts: it computes in fp32."""
+
+CENTRE = "centre"
+"""Name of the module, in a stage that reads an image, which maps it to [-1, 1]: it computes in
+fp32, for a grey image is a small difference of large values there."""
 
 _LARGEST = 2**20
 """Bound of every size: more is a damaged file."""

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tinysr.models.layers.autoencoder_kl import KlDecoder, KlEncoder
+from tinysr.stages import CENTRE
 
-from ...model.resize import FixedResize
+from ...model.resize import CentredResize
 from ...model.rewrite import make_convolution
 from ...model.typed import BORDER, Typed, as_type
 
@@ -18,12 +19,11 @@ __all__ = ["BakedKlDecoder", "BakedKlEncoder", "fold_decoder", "fold_encoder"]
 class BakedKlEncoder(Typed, KlEncoder):
     """Image in [0, 1] → latents, scaled."""
 
-    resize: FixedResize
+    centre: CentredResize
 
     def forward(self, image: Tensor) -> Tensor:
         """Map ``[N, 3, H, W]`` to ``[N, C, H/2, W/2]``."""
-        x = (self.cast_input(self.resize(image)) * 2 - 1).clamp(-1, 1)
-        x = self.conv_in(x)
+        x = self.conv_in(self.centre(image))
         for level in self.down_blocks:
             x = level(x)
         y = self.conv_norm_out(self.mid_block(x))
@@ -55,7 +55,7 @@ def fold_encoder(encoder: KlEncoder, factor: float) -> BakedKlEncoder:
     means = last.out_channels // 2
     bias = None if last.bias is None else last.bias[:means] * factor
     baked.conv_out = make_convolution(last, last.weight[:means] * factor, bias)
-    baked.resize = FixedResize()
+    baked.add_module(CENTRE, CentredResize())
     return baked
 
 

@@ -91,4 +91,6 @@ def test_every_target_passes_its_gate(checkpoint: Path, tmp_path: Path) -> None:
     assert {a.stage for a in engines} == {*STAGES}
     half = {a.stage: a.facts(TensorRTFacts).layers for a in engines if a.precision == "fp16"}
     assert half["transformer"]["fp32"] == 1  # the step
+    assert 0 < half["encoder"]["fp32"] < 6  # the map to [-1, 1]
+    assert "fp32" not in half["decoder"]
     assert all(layers["fp16"] > 20 * layers.get("fp32", 0) for layers in half.values())

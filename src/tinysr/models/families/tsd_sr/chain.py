@@ -40,6 +40,8 @@ _TRANSFORMER_SHARE = 8
 def find_chain(config: TsdSrConfig, tile: int) -> Chain:
     """Return TSD-SR's stages: blended tiles, for norms and attention look at the whole image.
 
+    The autoencoder takes an image whole where the memory allows.
+
     Args:
         config: the model's.
         tile: side of every stage's tiles, in pixels of the image.
