@@ -87,7 +87,7 @@ def make_transformer(**options: Any) -> SanaTransformer2DModel:
 
 def save_sana_sr(root: Path) -> Reference:
     """Save a random model as a folder of diffusers' parts, and return it."""
-    transformer = make_transformer(cross_attention_dim=24)
+    transformer = make_transformer(cross_attention_dim=CONFIG.transformer.dim)
     reference = Reference(make_vae(), transformer, torch.randn(1, 5, CONFIG.transformer.caption))
     reference.vae.save_pretrained(root / "vae")
     transformer.save_pretrained(root / "transformer")

@@ -10,20 +10,20 @@ WIDTHS = (8, 16, 16, 16, 32, 16)
 """Each kind of step between levels: twice, once and half the channels."""
 
 HALF = DcConfig(
-    widths=WIDTHS, blocks=(1,) * 6, attended=4, latent_channels=8, head_size=8, kernels=(3,)
+    widths=WIDTHS, blocks=(1,) * 6, attended=4, latent_channels=8, head_size=16, kernels=(3,)
 )
 
 CONFIG = SanaSrConfig(
     encoder=HALF,
     decoder=HALF,
-    # The second block is narrower, as pruning may leave it.
+    # With fewer channels a head's weights may all be zero. The second block is narrower, as pruning may leave it.
     transformer=SanaConfig(
         channels=8,
-        dim=24,
+        dim=32,
         caption=12,
-        head_size=8,
+        head_size=16,
         cross_head_size=6,
-        heads=(3, 2),
+        heads=(2, 1),
         cross_heads=(2, 1),
         hidden=(32, 20),
     ),
@@ -33,6 +33,6 @@ CONFIG = SanaSrConfig(
 )
 
 
-def tiny_sana_sr(seed: int = 7) -> SanaSR:
-    """Return a random model."""
+def tiny_sana_sr(seed: int = 5) -> SanaSR:
+    """Return a random model; with some seeds a head has a pixel with almost no weight at all."""
     return seed_sana_sr(CONFIG, seed)

@@ -101,15 +101,16 @@ class BakedRaise(nn.Module):
 class LinearCore(Typed):
     """Means of values, weighed by ReLU(q)·ReLU(k).
 
-    Queries and keys are scaled by powers of two, which cancel: sums over places and channels
-    become nearly means, which fit into fp16 where the values do.
+    Queries and keys are scaled by powers of two, which cancel: keys so that sums over places are
+    nearly means, which fit into fp16 where the values do; queries by half as much as would make
+    means of the sums over channels, for a head whose weights are small has none to give away.
     """
 
     def __init__(self, places: int, head_size: int) -> None:
         """Take what the sums run over: the places of a tile, and the channels of a head."""
         super().__init__()
         self.head_size = head_size
-        self.scales = tuple(2.0 ** -math.ceil(math.log2(count)) for count in (head_size, places))
+        self.scales = (2.0 ** -(math.log2(head_size) // 2), 2.0 ** -math.ceil(math.log2(places)))
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Map three ``[N, heads, D, L]`` to the same shape."""

@@ -109,7 +109,7 @@ def test_true_fp16_is_what_pytorch_computes_in_half(
     assert found.dtype is torch.float32
     error = float((found - exact).square().mean().sqrt())
     assert 0 < error < 1e-2
-    assert float((walked - found).square().mean().sqrt()) < 1.5 * error
+    assert float((walked - found).square().mean().sqrt()) < 3 * error
     halves = [p.dtype for p in half.parameters()]
     assert set(halves) == {torch.float16}
     assert not [m for m in half.modules() if type(m) in (nn.Conv2d, nn.Linear)]

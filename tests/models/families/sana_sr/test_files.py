@@ -77,7 +77,7 @@ def test_pruned_blocks_are_told_by_their_tensors(saved: Reference, tmp_path: Pat
 
     edit_tensors(tmp_path / "transformer" / WEIGHTS, prune)
     part = read_folder(tmp_path).config.transformer
-    assert (part.heads, part.cross_heads, part.hidden) == ((3, 2), (2, 2), (60, 40))
+    assert (part.heads, part.cross_heads, part.hidden) == ((2, 1), (2, 2), (80, 40))
 
 
 def test_what_can_t_be_honoured_is_refused(saved: Reference, tmp_path: Path) -> None:
