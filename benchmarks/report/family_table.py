@@ -2,7 +2,7 @@
 
     python -m tinysr.benchmarks.report.family_table
 
-writes both tables into the pages.
+writes the tables into the page of families.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tinysr.terminal import Output, program
 from ..record import RESULTS, describe_provenance, read_record
 from .documents import ROOT, fill_documents, wrap_lines
 from .family_costs import DEVICE, count_presets, find_limits
+from .kept_figures import statistics_lines
 
 __all__ = ["VERDICTS", "Cell", "State", "main", "preset_lines", "verdict_lines"]
 
@@ -114,7 +115,11 @@ def _tell(cell: Cell, note: int) -> str:
 @program
 def main() -> int:
     """Write the tables into the pages."""
-    figures = {"verdicts": verdict_lines(), "families": preset_lines()}
+    figures = {
+        "verdicts": verdict_lines(),
+        "families": preset_lines(),
+        "statistics": statistics_lines(),
+    }
     changed = fill_documents(ROOT, figures)
     Output().line(f"Wrote the tables in {', '.join(map(str, changed))}")
     return 0

@@ -13,6 +13,7 @@ from tinysr.records import StrictRecord
 from ..pruning import recoverability_report
 from ..pruning.recoverability_report import Results
 from ..record import RESULTS, describe_provenance, read_record
+from ..runtime.statistics import KEPT, Compared
 from ..versus import compare_report
 from ..versus.compare import Comparison
 from .documents import wrap_lines
@@ -22,6 +23,7 @@ __all__ = [
     "memory_lines",
     "read_figures",
     "recoverability_lines",
+    "statistics_lines",
     "throughput_lines",
 ]
 
@@ -75,6 +77,25 @@ def memory_lines() -> list[str]:
         *wrap_lines(f"({describe_provenance(record)}; `tinysr-nano`, 8-bit RGB, one process each, "
                   "with all that Python and the libraries take.)"),
     ]  # fmt: skip
+
+
+def statistics_lines() -> list[str]:
+    """Return the table of ways to decode a large image, from what was measured of one."""
+    found = read_figures(Compared, KEPT, "python -m tinysr.benchmarks.runtime.statistics adcsr")
+    rows = [
+        f"| {way.name} | {way.seconds:.1f} | {way.measuring:.1f} | {way.runs} | "
+        f"{'' if way.psnr_db is None else f'{way.psnr_db:.1f}'} | "
+        f"{'yes' if way.same_bits else ''} |"
+        for way in found.ways
+    ]
+    return [
+        f"| decoder of `{found.model}`, {found.megapixels:.1f} megapixels | s | measuring, s | "
+        "runs | dB from the whole | bit for bit the whole of these statistics |",
+        "|---|---|---|---|---|---|",
+        *rows,
+        "",
+        *wrap_lines(f"({describe_provenance(read_record(KEPT))}.)"),
+    ]
 
 
 def throughput_lines() -> list[str]:

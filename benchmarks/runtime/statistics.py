@@ -34,7 +34,7 @@ from tinysr.terminal import Column, Output, Table, program
 from ..record import RESULTS, write_record
 from .given_graph import Array, Run, open_decoder
 
-__all__ = ["Way", "compare_ways", "find_reach", "main"]
+__all__ = ["KEPT", "Compared", "Way", "compare_ways", "find_reach", "main"]
 
 KEPT = RESULTS / "statistics.json"
 
@@ -61,6 +61,15 @@ class Way(StrictRecord):
     """Largest absolute difference from the whole."""
     same_bits: bool = False
     """Whether it equals, bit for bit, the whole of the same statistics."""
+
+
+class Compared(StrictRecord):
+    """All ways on one image."""
+
+    model: str
+    megapixels: float
+    """Size of the result, in 10⁶ pixels."""
+    ways: tuple[Way, ...]
 
 
 def find_reach(stage: nn.Module, cells: Tensor) -> int:
@@ -219,7 +228,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "yes" if way.same_bits else "",
         )
     Output().table(table)
-    write_record(options.output, [way.model_dump(mode="json") for way in ways])
+    found = Compared(
+        model=options.model, megapixels=(side * field.pixels_per_cell) ** 2 / 1e6, ways=tuple(ways)
+    )
+    write_record(options.output, found.model_dump(mode="json"))
     return 0
 
 

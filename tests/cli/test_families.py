@@ -14,6 +14,7 @@ from tests.support.project import ROOT
 from tinysr.benchmarks.record import read_record
 from tinysr.benchmarks.report.family_costs import Limits, find_limits
 from tinysr.benchmarks.report.family_table import VERDICTS, preset_lines, verdict_lines
+from tinysr.benchmarks.report.kept_figures import statistics_lines
 from tinysr.benchmarks.report.paper import paper_rows
 from tinysr.cli.families import families
 from tinysr.models import FAMILIES, list_presets
@@ -74,7 +75,7 @@ def test_the_table_is_for_people(run: Run) -> None:
 
 def test_the_pages_tables_are_those_of_this_version() -> None:
     page = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
-    for lines in (preset_lines(), verdict_lines()):
+    for lines in (preset_lines(), verdict_lines(), statistics_lines()):
         assert "\n".join(lines) in page, (
             "the tables are old: run python -m tinysr.benchmarks.report.family_table"
         )
