@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from tests.support.recipes import small_config
 from tinysr.training import Degradation, RunConfig, degrade, make_synthetic_image
-from tinysr.training.data import PatchBatches
+from tinysr.training.data import PatchBatches, add_grain, darken
 from tinysr.training.degradations.fixed import LIGHT, SEVERE
 from tinysr.training.spectral import Array, Random, blur, field
 from tinysr.training.textures import TEXTURES, Texture
@@ -172,3 +172,12 @@ def test_configs_without_soft_patches_see_the_images_they_always_saw() -> None:
     some, none = (PatchBatches(small_config(data__soft=soft)).load(0).high for soft in (1e-9, 0.0))
     assert some[0].shape == none[0].shape
     assert torch.equal(some[0], none[0])
+
+
+def test_dark_and_grainy_images_are_what_their_names_say() -> None:
+    image = np.full((64, 64, 3), 0.5, np.float32)
+    assert all(0.02 < darken(image, rng(seed)).mean() < 0.26 for seed in range(20))
+    for seed in range(20):
+        grain = add_grain(image, rng(seed)) - image
+        assert 0.2 < 255 * grain.std() < 3.2
+        assert abs(255 * grain.mean()) < 0.5

@@ -89,6 +89,10 @@ class Data(StrictRecord):
     hardly degraded has to come back. They, as those out of focus, have the original as target."""
     faint: float = Field(default=0.0, ge=0, le=1)
     """Share of the crops with the original as target whose contrast is low: it is no noise."""
+    dark: float = Field(default=0.0, ge=0, le=1)
+    """Share of the same crops that are underexposed: micrographs, night."""
+    grain: float = Field(default=0.0, ge=0, le=1)
+    """Share of the same crops with a sensor's noise, which is part of the original: it stays."""
     image_side: int = Field(default=512, ge=16)
     """Side of a synthetic image, in pixels."""
     pool: int = Field(default=96, ge=1)

@@ -15,7 +15,7 @@ from tinysr.training.photos import Photos
 from tinysr.training.spectral import Array, Random, as_array, blur
 from tinysr.training.synthetic import make_synthetic_image
 
-__all__ = ["Drawing", "PatchBatches", "defocus", "draw_colour", "fade"]
+__all__ = ["Drawing", "PatchBatches", "add_grain", "darken", "defocus", "draw_colour", "fade"]
 
 _IMAGES, _CROPS, _DEGRADATIONS = 0, 1, 2
 """Keys that keep the random streams of images, crops and degradations apart."""
@@ -145,6 +145,20 @@ def fade(image: Array, rng: Random) -> Array:
     return as_array(
         mean + (image - mean) * np.float32(np.exp(rng.uniform(np.log(0.08), np.log(0.5))))
     )
+
+
+def darken(image: Array, rng: Random) -> Array:
+    """Lower the exposure: night, micrographs, telescopes."""
+    return as_array(image * np.float32(np.exp(rng.uniform(np.log(0.05), np.log(0.5)))))
+
+
+def add_grain(image: Array, rng: Random) -> Array:
+    """Add the noise of a sensor behind its optics, of one grey or of three channels."""
+    channels = 1 if rng.random() < 0.5 else 3
+    noise = as_array(rng.normal(0, 1, (*image.shape[:2], channels)))
+    smooth = blur(noise, (sigma := float(rng.uniform(0.1, 1.5)), sigma))
+    level = np.float32(np.exp(rng.uniform(np.log(0.3), np.log(3.0))) / 255)
+    return as_array((image + level / smooth.std() * smooth).clip(0, 1))
 
 
 def draw_colour(rng: Random) -> Array:

@@ -172,6 +172,17 @@ def test_what_needs_no_repair_has_the_original_as_its_target(taught: Path) -> No
     assert roughness(soft.high) < 0.5 * roughness(intact.high)
 
 
+def test_originals_grow_dark_and_grainy_where_asked_for(taught: Path) -> None:
+    plain, dark, grainy = (
+        draw_one(taught, soft=1.0, **more) for more in ({}, {"dark": 1.0}, {"grain": 1.0})
+    )
+    assert dark.high.mean() < 0.5 * plain.high.mean()
+    assert grainy.high.diff(dim=2).abs().mean() > plain.high.diff(dim=2).abs().mean()
+    for batch in (dark, grainy):
+        assert batch.taught is not None
+        assert torch.equal(batch.taught, batch.high)
+
+
 def test_some_crops_give_way_to_one_colour(taught: Path) -> None:
     def flat(share: float) -> list[bool]:
         config = small_config(phases=[{"patch": 16, "batch": 6}], data__flat=share)

@@ -19,6 +19,7 @@ from tinysr.training.losses import (
     PatchCritic,
     PerceptualName,
     critic_hinge,
+    excess_error,
     fool,
     log_squared_error,
     make_perceptual,
@@ -163,6 +164,15 @@ def test_the_log_of_squares_ends_at_the_rounding_of_8_bits() -> None:
     log_squared_error(image, image.detach().clone()).backward()
     assert image.grad is not None
     assert image.grad.abs().max() == 0
+
+
+def test_what_is_worse_than_another_costs_its_decibels_and_what_is_better_is_free() -> None:
+    truth, other = noise(2, 3, 8, 8), noise(2, 3, 8, 8, seed=1)
+    worse = torch.cat([truth[:1] + 2 * (other - truth)[:1], truth[1:]])
+    # Twice the distance is four times the square; the second image is the truth itself.
+    assert excess_error(worse, other, truth).item() == pytest.approx(math.log(4) / 2, rel=1e-4)
+    assert excess_error(truth, other, truth).item() == 0
+    assert excess_error(other, other, truth).item() == 0
 
 
 def test_the_gan_pulls_both_ways() -> None:

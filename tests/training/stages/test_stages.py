@@ -139,6 +139,15 @@ def test_a_lora_is_small_and_merged_at_the_end(inputs: dict[str, Path], tmp_path
     assert merged.state_dict().keys() == plain.state_dict().keys()
 
 
+def test_what_is_worse_than_bicubic_costs_more(inputs: dict[str, Path], batch: Batch) -> None:
+    options = {"image": {"l1": 1.0}, "harm": 0.5}
+    context = Context(seed=80, device=torch.device("cpu"), inputs=inputs)
+    stage = build(small_config(stage="restore", options=options), context)
+    assert stage.loss(batch, 0)["harm"] > 0
+    same = Batch(low=batch.low, high=stage.upscale(batch.low).detach())
+    assert stage.loss(same, 0)["harm"] == 0
+
+
 def test_the_critic_learns_and_is_saved(inputs: dict[str, Path], tmp_path: Path) -> None:
     config, stage = stage_of("restore images", inputs)
     assert stage.critic is not None
@@ -161,6 +170,7 @@ def test_the_critic_learns_and_is_saved(inputs: dict[str, Path], tmp_path: Path)
         ("restore", {}, "a restoration needs a loss"),
         ("restore", {"image": {"gan": 1.0}}, "a restoration needs a loss"),
         ("restore", {"latents": 1.0, "image": {"gan": 1.0}}, "a GAN alone ties"),
+        ("restore", {"latents": 1.0, "harm": 1.0}, "harm is held beside other losses"),
         ("restore", {"image": {"perceptual": 1.0}}, "needs a feature network"),
         ("restore", {"latents": 1.0, "parts": []}, "parts"),
         ("restore", {"latents": 1.0, "rank": 1}, "rank: Extra inputs"),

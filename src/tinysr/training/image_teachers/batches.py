@@ -11,7 +11,7 @@ from torch import Tensor
 from tinysr.errors import UnsupportedError
 from tinysr.models import SCALE
 from tinysr.training.config import RunConfig
-from tinysr.training.data import defocus, draw_colour, fade
+from tinysr.training.data import add_grain, darken, defocus, draw_colour, fade
 from tinysr.training.degradations import degrade_batch, find_settings
 from tinysr.training.engine import Batch, Raw
 from tinysr.training.image_teachers.shards import KINDS, Taught
@@ -81,6 +81,10 @@ class TaughtBatches:
             high = defocus(high, rng)
         if data.faint and rng.random() < data.faint:
             high = fade(high, rng)
+        if data.dark and rng.random() < data.dark:
+            high = darken(high, rng)
+        if data.grain and rng.random() < data.grain:
+            high = add_grain(high, rng)
         original = torch.from_numpy(high).permute(2, 0, 1)
         if not soft and rng.random() < 0.5:
             return [_reduce(original, rng), original, original]

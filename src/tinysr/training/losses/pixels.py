@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["log_squared_error", "smooth_l1", "squared_error"]
+__all__ = ["excess_error", "log_squared_error", "smooth_l1", "squared_error"]
 
 _KNEE = 0.002
 """Distance below which the loss turns quadratic: under half a step of 8 bits."""
@@ -42,8 +42,22 @@ def log_squared_error(image: Tensor, truth: Tensor) -> Tensor:
     It is the mean PSNR but for a factor (HINet's loss, Chen et al. 2021): a smooth image's small
     errors count as much as a rough one's large ones.
     """
+    return _log_distances(image, truth).mean()
+
+
+def excess_error(image: Tensor, other: Tensor, truth: Tensor) -> Tensor:
+    """Return by how much images ``[N, 3, H, W]`` are further from the truth than others are.
+
+    It is the mean of the differences of the logs of their L2, those under 0 taken as 0: an image
+    that is better than the other is free, and half a decibel costs as much of a smooth image as of
+    a rough one.
+    """
+    return F.relu(_log_distances(image, truth) - _log_distances(other, truth)).mean()
+
+
+def _log_distances(image: Tensor, truth: Tensor) -> Tensor:
     distances = (image.float() - truth).square().mean((1, 2, 3))
-    return (distances + _ROUNDING).log().mean()
+    return (distances + _ROUNDING).log()
 
 
 def _smooth_abs(x: Tensor) -> Tensor:

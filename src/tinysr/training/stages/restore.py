@@ -18,8 +18,9 @@ from tinysr.models.sharing import copy_tree
 from tinysr.records import StrictRecord
 from tinysr.training.engine import Batch, ParameterGroup, TrainingStage
 from tinysr.training.engine.stage import list_trained
+from tinysr.training.evaluate import upscale_bicubic
 from tinysr.training.lora import merge_adapters, with_lora
-from tinysr.training.losses import squared_error
+from tinysr.training.losses import excess_error, squared_error
 from tinysr.training.stages.joined import with_autoencoder
 from tinysr.training.stages.kind import Context, StageKind
 from tinysr.training.stages.pixel_loss import ImageLoss, Weights
@@ -40,6 +41,9 @@ class RestoreOptions(StrictRecord):
     """Weight of the squared distance of the restored latents from the teacher's."""
     image: Weights = Weights()
     """Weights of the losses on the upscaled image."""
+    harm: float = Field(default=0.0, ge=0)
+    """Weight of what the upscaled image loses against bicubic, in the log of each image's L2; what
+    it gains is free. Both are held against the same target as the other losses."""
     target: Literal["truth", "taught"] = "truth"
     """Images that the output is compared with, and latents too without a teacher's: the originals,
     or an image teacher's images, which are a function of the input and so leave nothing to
@@ -96,7 +100,11 @@ class RestoreStage(TrainingStage):
                 expected = self._latents(batch)
             terms["latents"] = self._options.latents * squared_error(z, expected)
         if self._options.image.compares:
-            terms |= self._loss.terms(self.model.decode(z), self._image(batch), step)
+            image, expected = self.model.decode(z), self._image(batch)
+            terms |= self._loss.terms(image, expected, step)
+            if self._options.harm:
+                bicubic = upscale_bicubic(batch.low).clamp(0, 1)
+                terms["harm"] = self._options.harm * excess_error(image, bicubic, expected)
         return terms
 
     def critic_loss(self, batch: Batch, step: int) -> Tensor:
@@ -149,6 +157,8 @@ def _make(options: RestoreOptions, context: Context) -> RestoreStage:
         student = with_autoencoder(student, context.model("vae"))
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = options.image
+    if options.harm and not image.compares:
+        raise UnsupportedError("harm is held beside other losses of the image: set a weight of it")
     if not options.latents and not image.compares:
         raise UnsupportedError("a restoration needs a loss: set latents, or a weight of image")
     if image.gan and not image.compares:
