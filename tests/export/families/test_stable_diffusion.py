@@ -118,6 +118,7 @@ def test_a_plan_leaves_the_step_in_fp32(family: str, baked: dict[str, Baked]) ->
     assert 0 < float((found - expected).square().mean().sqrt()) < 5e-3
 
 
+@pytest.mark.slow
 def test_a_trace_reads_enlarged_images(baked: dict[str, Baked]) -> None:
     model = baked["osediff"]
     traced = trace(model, SIDE)
