@@ -31,6 +31,7 @@ SIZE = re.compile(
 
 ALLOWED = {
     "both sides of what is in the middle": {
+        "(len(line) - SCALE) // 2",
         "(length - side) // 2",
         "(pair.low.shape[0] - rows) // 2",
         "(pair.low.shape[1] - columns) // 2",
