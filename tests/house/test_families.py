@@ -31,6 +31,7 @@ SIZE = re.compile(
 
 ALLOWED = {
     "both sides of what is in the middle": {
+        "(len(line) - SCALE) // 2",
         "(length - side) // 2",
         "(len(line) - SCALE) // 2",
         "cells.shape[-1] // 2",

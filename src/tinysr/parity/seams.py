@@ -8,7 +8,7 @@ where the error is far too small to be seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tinysr.chain import Chain
 from tinysr.errors import BundleError
-from tinysr.manifest import Manifest
+from tinysr.manifest import Artifact, Manifest
 from tinysr.metrics import Metrics, measure
 from tinysr.models.family import OneStepModel
 from tinysr.runtime.bundle import Bundle
@@ -99,8 +99,20 @@ def measure_seams(
         ]
         if any(backend.explain_unfit(bundle, artifact) for artifact in stages):
             continue
+        takes_whole = _take_whole(bundle.manifest.chain, stages)
         for reference in references:
-            yield _measure(bundle, backend, precision, reference)
+            if takes_whole or not reference.whole:
+                yield _measure(bundle, backend, precision, reference)
+
+
+def _take_whole(chain: Chain, artifacts: Sequence[Artifact]) -> bool:
+    """Return whether the graphs of all stages that may take an image whole are of any size."""
+    return not any(
+        isinstance(stage.division, Tiles)
+        and stage.division.whole
+        and isinstance(artifact.inputs[0].shape[-1], int)
+        for stage, artifact in zip(chain.stages, artifacts, strict=True)
+    )
 
 
 def seam_ratio(error: NDArray[np.floating[Any]], at_borders: Mask) -> float:
