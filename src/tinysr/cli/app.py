@@ -57,10 +57,14 @@ def _register() -> None:
     from .inspect import inspect
     from .parity import parity
     from .residency import residency
+    from .search import search
     from .train import train
     from .upscale import upscale
 
-    every = (upscale, export, parity, bench, calibrate, compare, inspect, residency, doctor, train)
+    every = (
+        *(upscale, export, parity, bench, calibrate, compare),
+        *(inspect, residency, doctor, train, search),
+    )
     for command in every:
         app.command(cls=Command, short_help=first_line(command))(command)
 
