@@ -33,7 +33,6 @@ ALLOWED = {
     "both sides of what is in the middle": {
         "(len(line) - SCALE) // 2",
         "(length - side) // 2",
-        "(len(line) - SCALE) // 2",
         "cells.shape[-1] // 2",
         "(pair.low.shape[0] - rows) // 2",
         "(pair.low.shape[1] - columns) // 2",

@@ -30,16 +30,15 @@ class Reference:
     def latents(self, image: Tensor) -> Tensor:
         large = F.interpolate(image, scale_factor=4, mode="bicubic")
         z: Tensor = self.vae.encode(large * 2 - 1, return_dict=False)[0]
-        return z * self.vae.config.scaling_factor
+        return z * float(self.vae.config.scaling_factor)
 
     def upscale(self, image: Tensor) -> Tensor:
         z = self.latents(image)
         text = self.prompt.expand(len(z), -1, -1)
         v = self.transformer(z, text, torch.full((len(z),), TIME), return_dict=False)[0]
-        image = self.vae.decode((z + STEP * v) / self.vae.config.scaling_factor, return_dict=False)[
-            0
-        ]
-        return image / 2 + 0.5
+        restored = (z + STEP * v) / self.vae.config.scaling_factor
+        result: Tensor = self.vae.decode(restored, return_dict=False)[0]
+        return result / 2 + 0.5
 
 
 def make_vae() -> AutoencoderDC:

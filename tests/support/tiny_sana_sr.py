@@ -16,7 +16,8 @@ HALF = DcConfig(
 CONFIG = SanaSrConfig(
     encoder=HALF,
     decoder=HALF,
-    # With fewer channels a head's weights may all be zero. The second block is narrower, as pruning may leave it.
+    # With fewer channels a head's weights may all be zero. The second block is narrower, as
+    # pruning may leave it.
     transformer=SanaConfig(
         channels=8,
         dim=32,

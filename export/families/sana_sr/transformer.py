@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -66,10 +68,12 @@ def bake_transformer(stage: Restoration, cells: int) -> BakedRestoration:
     modulation, embedded = net.time_embed(time)
     text = net.project_text(stage.prompt)
     places = (cells // net.patch) ** 2
-    blocks = [fold_modulation(block, modulation, text, places) for block in net.transformer_blocks]
+    eager = cast("list[SanaBlock]", list(net.transformer_blocks))
+    blocks = [fold_modulation(block, modulation, text, places) for block in eager]
     shift, scale = (net.scale_shift_table + embedded).unbind()
     proj_out = _fold_into(net.proj_out.weight, net.proj_out.bias, scale, shift)
-    restored = BakedRestoration(net.patch_embed["proj"], blocks, proj_out, Restore(stage.step_size))
+    patch = cast("nn.Conv2d", net.patch_embed["proj"])
+    restored = BakedRestoration(patch, blocks, proj_out, Restore(stage.step_size))
     return type_blocks(restored, TYPED_PARTS)
 
 
@@ -83,7 +87,7 @@ def fold_modulation(block: SanaBlock, time: Tensor, text: Tensor, places: int) -
     shift, scale, gate, ff_shift, ff_scale, ff_gate = parts
     own, dim = block.attn1, len(gate)
     joined = torch.cat([to.weight for to in (own.to_q, own.to_k, own.to_v)])
-    out = own.to_out[0]
+    out = cast("nn.Linear", own.to_out[0])
     attention = BakedAttention(
         own.heads,
         _fold_into(joined, None, scale, shift),
@@ -102,7 +106,7 @@ def fold_prompt(attention: CrossAttention, text: Tensor) -> BakedCrossAttention:
     """
     keys, values = (attention.split_heads(to(text))[0] for to in (attention.to_k, attention.to_v))
     scale = keys.shape[-1] ** -0.5
-    q, out = attention.to_q, attention.to_out[0]
+    q, out = attention.to_q, cast("nn.Linear", attention.to_out[0])
     return BakedCrossAttention(
         _lay_out(q.weight * scale, q.bias * scale),
         keys.transpose(1, 2).contiguous(),
@@ -117,7 +121,7 @@ def _fold_ff(ff: GluMbConv, scale: Tensor, shift: Tensor, gate: Tensor) -> GluMb
     width, hidden = last.out_channels, last.in_channels
     with torch.device("meta"):
         folded = GluMbConv(width, hidden, norm=False)
-    bias = first.bias + first.weight.flatten(1) @ shift
+    bias = cast("Tensor", first.bias) + first.weight.flatten(1) @ shift
     folded.conv_inverted = make_convolution(first, first.weight * (1 + scale)[:, None, None], bias)
     folded.conv_depth = ff.conv_depth
     folded.conv_point = make_convolution(last, last.weight * gate[:, None, None, None], None)

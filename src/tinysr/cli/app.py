@@ -58,12 +58,13 @@ def _register() -> None:
     from .inspect import inspect
     from .parity import parity
     from .residency import residency
+    from .search import search
     from .train import train
     from .upscale import upscale
 
     every = (
         *(upscale, export, parity, bench, calibrate, compare),
-        *(inspect, families, residency, doctor, train),
+        *(inspect, families, search, residency, doctor, train),
     )
     for command in every:
         app.command(cls=Command, short_help=first_line(command))(command)

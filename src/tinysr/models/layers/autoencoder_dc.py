@@ -74,8 +74,9 @@ class Mixing(nn.Module):
 
     def __init__(self, channels: int, head_size: int, kernel: int) -> None:
         super().__init__()
-        around = {"padding": kernel // 2, "bias": False}
-        self.proj_in = nn.Conv2d(channels, channels, kernel, groups=channels, **around)
+        self.proj_in = nn.Conv2d(
+            channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False
+        )
         self.proj_out = nn.Conv2d(channels, channels, 1, groups=channels // head_size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -164,11 +165,10 @@ class DcEncoder(nn.Module):
         super().__init__()
         widths = config.widths
         self.conv_in = nn.Conv2d(3, widths[0], 3, padding=1)
-        self.down_blocks = nn.ModuleList(
-            nn.Sequential(*_build_blocks(config, level)) for level in range(len(widths))
-        )
-        for blocks, before, after in zip(self.down_blocks, widths, widths[1:], strict=False):
-            blocks.append(Lower(before, after))
+        self.down_blocks = nn.ModuleList()
+        for level in range(len(widths)):
+            sink = [Lower(*widths[level : level + 2])] if level < len(widths) - 1 else []
+            self.down_blocks.append(nn.Sequential(*_build_blocks(config, level), *sink))
         self.conv_out = nn.Conv2d(widths[-1], config.latent_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -206,7 +206,8 @@ class DcDecoder(nn.Module):
 
 def average_channels(x: Tensor, channels: int) -> Tensor:
     """Return the means of neighbouring channels, ``[N, channels, H, W]``."""
-    return x.unflatten(1, (channels, -1)).mean(2)
+    groups: Tensor = x.unflatten(1, (channels, -1))
+    return groups.mean(2)
 
 
 def repeat_channels(x: Tensor, channels: int) -> Tensor:

@@ -101,7 +101,8 @@ class CrossAttention(nn.Module):
 
     def split_heads(self, x: Tensor) -> Tensor:
         """Map ``[N, L, inner]`` to ``[N, heads, L, head_size]``."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(2, (self.heads, -1))
+        return heads.transpose(1, 2)
 
 
 class SanaBlock(nn.Module):
@@ -137,7 +138,8 @@ class SanaBlock(nn.Module):
         x = x + gate * self.attn1(normalise(x) * (1 + scale) + shift)
         x = x + self.attn2(x, text)
         y = (normalise(x) * (1 + ff_scale) + ff_shift).transpose(1, 2).unflatten(2, sides)
-        return x + ff_gate * self.ff(y).flatten(2).transpose(1, 2)
+        out: Tensor = x + ff_gate * self.ff(y).flatten(2).transpose(1, 2)
+        return out
 
 
 class TimeModulation(nn.Module):

@@ -138,7 +138,7 @@ def _read_transformer(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, An
     cross_size = read_integer(config, "cross_attention_head_dim", path)
 
     def list_rows(layer: str) -> list[int]:
-        rows = []
+        rows: list[int] = []
         while (name := f"transformer_blocks.{len(rows)}.{layer}.weight") in tensors:
             rows.append(tensors[name].shape[0])
         return rows
