@@ -11,7 +11,7 @@ _EPS = 1e-5
 """Epsilon of the norms by the mean square."""
 
 _LEAST = 1e-15
-"""Added to the sum of attention's weights, which may all be zero."""
+"""Addend of the sum of attention's weights, which may all be zero."""
 
 
 class ChannelNorm(nn.RMSNorm):

@@ -41,8 +41,8 @@ class UnetConfig:
     blocks: int = 2
     """Residual blocks of each level on the way down; on the way up there is one more."""
     down: tuple[tuple[bool, ...], ...] | None = None
-    """For each level, and each of its residual blocks on the way down, whether a transformer
-    follows it; None for what ``blocks`` and ``attended`` say."""
+    """Levels, and in each its residual blocks on the way down: true where a transformer follows.
+    None for what ``blocks`` and ``attended`` say."""
     up: tuple[tuple[bool, ...], ...] | None = None
     """Likewise on the way up, where each level has one block more than on the way down."""
     middle: int = 1

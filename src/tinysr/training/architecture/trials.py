@@ -36,7 +36,7 @@ class SearchRecord(StrictRecord):
     tile: int
     measure: Literal["products", "latency"]
     limit: Literal["cost", "distance"]
-    """What must stay below epsilon; the other is minimised."""
+    """Number that must stay below epsilon; the other is minimised."""
     epsilon: float = Field(gt=0)
     trials: tuple[TrialRecord, ...] = ()
 

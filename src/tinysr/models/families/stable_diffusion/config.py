@@ -66,8 +66,8 @@ class StableDiffusionConfig:
     scaling_factor: float = 0.18215
     """Multiplies the encoder's latents, and divides them again before the decoder."""
     down: tuple[tuple[bool, ...], ...] | None = None
-    """For each level of the UNet, and each of its residual blocks on the way down, whether a
-    transformer follows it; None for ``blocks`` of them, with transformers on all levels but the
+    """Levels of the UNet, and in each its residual blocks on the way down: true where a
+    transformer follows. None for ``blocks`` of them, with transformers on all levels but the
     last."""
     up: tuple[tuple[bool, ...], ...] | None = None
     """Likewise on the way up, where each level has one block more."""
