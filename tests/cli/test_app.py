@@ -29,6 +29,7 @@ COMMANDS = (
     "inspect",
     "parity",
     "residency",
+    "search",
     "train",
     "upscale",
 )

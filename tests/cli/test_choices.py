@@ -52,6 +52,7 @@ PLACES: dict[str, tuple[tuple[str, ...], ...]] = {
     "parity": (("bundle",),),
     "bench": (("bundle", "--rules", "quick"),),
     "calibrate": (("tinysr-nano", "--precision", "w8"), ("tinysr-nano",), ("bundle",)),
+    "search": (("toc-sr", "--most-cost", "0.5", "-o", "new"),),
     "train": (("nano/teacher", "-o", "new"), ("nano", "-o", "new")),
 }
 """Words of each command that has choices, in its modes."""

@@ -32,7 +32,7 @@ from tinysr.runtime.files import OUTPUT_SUFFIXES
 from tinysr.runtime.folder.pipeline import IN_FLIGHT
 
 DOCUMENTS = [path.relative_to(ROOT).as_posix() for path in documents.documents(ROOT)]
-SLOW = ("bench", "export", "parity", "calibrate", "compare", "residency", "train")
+SLOW = ("bench", "export", "parity", "calibrate", "compare", "residency", "search", "train")
 """Commands that take longer than a test may; `make demo` and their own tests run them."""
 
 

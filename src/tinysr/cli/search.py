@@ -11,7 +11,7 @@ import typer
 from tinysr.errors import UnsupportedError, choice_error, require
 from tinysr.terminal import Output
 
-from .numbers import COUNT, WHOLE, number_option
+from .numbers import COUNT, TIMES, WHOLE, number_option
 from .records import with_options
 
 if TYPE_CHECKING:
@@ -36,11 +36,15 @@ class SearchFlags:
     ] = None
     most_cost: Annotated[
         float | None,
-        typer.Option(help="The limit: a cost over the teacher's; the distance is minimised."),
+        number_option(
+            kind=TIMES, text="The limit: a cost over the teacher's; the distance is minimised."
+        ),
     ] = None
     most_distance: Annotated[
         float | None,
-        typer.Option(help="The limit: a distance from the teacher; the cost is minimised."),
+        number_option(
+            kind=TIMES, text="The limit: a distance from the teacher; the cost is minimised."
+        ),
     ] = None
     measure: Annotated[str, typer.Option(help="The cost: products, or latency on this CPU.")] = (
         "products"
@@ -61,8 +65,8 @@ def search(flags: SearchFlags) -> None:
     """
     limits = {"cost": flags.most_cost, "distance": flags.most_distance}
     given = {name: value for name, value in limits.items() if value is not None}
-    if len(given) != 1 or min(given.values()) <= 0:
-        raise UnsupportedError("expected one limit above 0: --most-cost or --most-distance")
+    if len(given) != 1:
+        raise UnsupportedError("expected one limit: --most-cost or --most-distance")
     if flags.measure not in _MEASURES:
         raise choice_error("measure", flags.measure, _MEASURES)
     require("torch", extra="search")

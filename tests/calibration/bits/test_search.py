@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.support.chains import make_chain
 from tests.support.quantization import export, make_plan
 from tests.support.tiny_models import TILE
 from tinysr.calibration import BudgetResult, find_quantization, hold_to_budget
@@ -52,6 +53,8 @@ def test_infinity_on_a_photo_breaks_the_budget() -> None:
     (photo, *_) = degrade_photos(TILE)
 
     class Infinite(torch.nn.Module):
+        chain = make_chain(TILE)
+
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return torch.full((1, 3, 4 * TILE, 4 * TILE), torch.inf)
 

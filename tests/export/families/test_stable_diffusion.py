@@ -70,7 +70,7 @@ def test_what_is_the_same_for_every_image_is_gone(family: str, baked: dict[str, 
     for part in kept:
         assert [name for name in names if part in name], part
     blocks = [m for m in baked[family].modules() if isinstance(m, ConstantAttention)]
-    assert len(blocks) == 4
+    assert len(blocks) == {"toc-sr": 7}.get(family, 4)
     assert not [m for m in baked[family].modules() if type(m) is nn.Linear]
     assert [m for m in baked[family].modules() if isinstance(m, UnbiasedLinear)]
 
@@ -86,7 +86,7 @@ def test_the_full_size_loses_53_million_parameters() -> None:
     assert round((count - of_text) / 1e6, 1) == 812.4
     assert round(of_text / 1e6, 2) == 1.92
     costs = count_stage_costs(baked.chain, baked.get_submodule, 128)
-    assert round(sum(cost.macs for cost in costs.values()) / 1e9, 1) == 2105.4
+    assert round(sum(cost.macs for cost in costs.values()) / 1e9, 1) == 2120.0
     assert {p.device.type for p in baked.parameters()} == {"meta"}
 
 
@@ -109,9 +109,9 @@ def test_a_plan_leaves_the_step_in_fp32(family: str, baked: dict[str, Baked]) ->
     types = {name: tensor.dtype for name, tensor in half.state_dict().items()}
     wide = [n for n, t in types.items() if t is torch.float32 and not n.startswith("encoder.")]
     assert wide == (
-        ["unet.step.conv_out.weight", "unet.step.conv_out.bias"] if family == "osediff" else []
+        ["unet.step.conv_out.weight", "unet.step.conv_out.bias"] if family != "pisa-sr" else []
     )
-    assert types["unet.net.mid_block.attentions.0.transformer_blocks.0.attn2.key"] is torch.float16
+    assert {t for name, t in types.items() if name.endswith(".attn2.key")} == {torch.float16}
     image = noise(1, 3, ENLARGED, ENLARGED)
     found, expected = half(image), baked[family](image)
     assert found.dtype is torch.float32

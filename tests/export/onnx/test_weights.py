@@ -27,7 +27,7 @@ def bundle_of_baked(
     loaded: Loaded, baked: BakedTinySR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """Return a bundle of this very model: another baking may differ in the last bit."""
-    monkeypatch.setattr("tinysr.export.bundle.bake", lambda *_: baked)
+    monkeypatch.setattr("tinysr.export.bundle.bake", lambda *_, **__: baked)
     export_bundle(loaded, tmp_path / "tiny", ExportOptions(tile=TILE))
     return tmp_path / "tiny"
 

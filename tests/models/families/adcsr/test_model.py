@@ -103,7 +103,9 @@ def test_the_chain_is_two_stages_of_blended_tiles() -> None:
     chain = model.chain(128)
     assert (chain.names, chain.scale, chain.multiple) == (("unet", "decoder"), 4, 16)
     assert [stage.keep_fp32 for stage in chain.stages] == [False, True]
-    assert all(stage.division == Tiles(side=64, overlap=16) for stage in chain.stages)
+    tiles = Tiles(side=64, overlap=16)
+    whole = tiles.model_copy(update={"whole": True})
+    assert [stage.division for stage in chain.stages] == [tiles, whole]
     # The scores of five heads, before and after their softmax, are most of it.
     unet, decoder = (stage.bytes_per_cell for stage in chain.stages)
     assert 4 * 2 * 5 * 64**2 < unet < 1.1 * 4 * 2 * 5 * 64**2

@@ -19,8 +19,8 @@ def test_a_config_comes_back_from_json(config: StableDiffusionConfig) -> None:
 
 
 def test_the_presets_are_the_authors() -> None:
-    assert [config.timestep for config in PRESETS.values()] == [1, 999]
-    for config in PRESETS.values():
+    assert [config.timestep for config in PRESETS.values()] == [1, 999, 1]
+    for config in (PRESETS["pisa-sr"], PRESETS["osediff"]):
         assert config.unet.heads == (5, 10, 20, 20)
         assert config.unet.attended == (True, True, True, False)
         assert (config.unet.inputs, config.unet.outputs, config.downscale) == (4, 4, 8)

@@ -91,7 +91,7 @@ def test_only_osediff_s_unet_needs_fp32() -> None:
                  stage.keep_fp32]
         for family in FAMILIES
     }  # fmt: skip
-    assert kept == {"pisa-sr": ["decoder"], "osediff": ["unet", "decoder"]}
+    assert kept == {"pisa-sr": ["decoder"], "osediff": ["unet", "decoder"], "toc-sr": ["decoder"]}
 
 
 def test_the_chain_is_three_stages_of_blended_tiles() -> None:
@@ -99,7 +99,11 @@ def test_the_chain_is_three_stages_of_blended_tiles() -> None:
         model = StableDiffusionSr(PRESETS["osediff"])
     chain = model.chain(128)
     assert (chain.names, chain.scale, chain.multiple) == (("encoder", "unet", "decoder"), 4, 16)
-    assert all(stage.division == Tiles(side=64, overlap=16) for stage in chain.stages)
+    divisions = {stage.name: stage.division for stage in chain.stages}
+    tiles = Tiles(side=64, overlap=16)
+    whole = tiles.model_copy(update={"whole": True})
+    assert divisions == {"encoder": whole, "unet": tiles, "decoder": whole}
+    assert [stage.bytes_per_pair for stage in chain.stages] == [8, 0, 8]
     assert chain.sides("upscale", 128) == chain.sides("encoder", 128)[:1] * 2 == (512, 512)
     encoder, unet, decoder = (stage.bytes_per_cell for stage in chain.stages)
     assert encoder == decoder == 4 * 4 * 256 * 64
