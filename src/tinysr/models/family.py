@@ -11,8 +11,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from tinysr.chain import Chain
+from tinysr.errors import UnsupportedError
 
-__all__ = ["Family", "Layout", "OneStepModel", "Published", "ReadModel", "ReadOptions"]
+__all__ = [
+    "Family",
+    "Layout",
+    "OneStepModel",
+    "Published",
+    "ReadModel",
+    "ReadOptions",
+    "read_all_layers",
+]
 
 
 class OneStepModel(nn.Module, ABC):
@@ -66,6 +75,25 @@ class ReadOptions:
     """Transformer layers to keep of a full SD3 checkpoint; None for all."""
     trust: bool = False
     """Whether a file may be opened that can run any code."""
+
+
+def read_all_layers(
+    read: Callable[[Path], OneStepModel | ReadModel], what: str
+) -> Callable[[Path, ReadOptions], ReadModel]:
+    """Return a layout's reader that refuses a choice of layers.
+
+    Args:
+        read: returns the model of a path.
+        what: name of what is read, for the message.
+    """
+
+    def read_whole(path: Path, options: ReadOptions) -> ReadModel:
+        if options.layers is not None:
+            raise UnsupportedError(f"{path}: layers can't be chosen from {what}")
+        found = read(path)
+        return found if isinstance(found, ReadModel) else ReadModel(model=found)
+
+    return read_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from tinysr import paths
 from tinysr.errors import CheckpointError, UnsupportedError
-from tinysr.models.checkpoints.files import check_finite, read_safetensors
+from tinysr.models.checkpoints.files import check_finite, is_safetensors, read_safetensors
+from tinysr.models.checkpoints.prefixes import common_prefix
 from tinysr.models.checkpoints.writing import write_safetensors
 
-__all__ = ["read_config", "read_family", "write_single_file"]
+__all__ = [
+    "is_of_family",
+    "read_config",
+    "read_family",
+    "read_single_file",
+    "write_single_file",
+]
+
+C = TypeVar("C")
 
 _FORMAT = "tinysr"
 """Value of ``format`` in the metadata."""
@@ -67,3 +77,30 @@ def read_family(path: Path) -> str | None:
     except CheckpointError:
         return None
     return family if isinstance(family, str) else None
+
+
+def is_of_family(path: Path, family: str) -> bool:
+    """Tell whether a path is a file of our own that states a family."""
+    if not is_safetensors(path) or not paths.is_file(path, CheckpointError):
+        return False
+    return read_family(path) == family
+
+
+def read_single_file(
+    path: Path, roots: Collection[str], build: Callable[[Mapping[str, Any], Path], C]
+) -> tuple[C, dict[str, Tensor]]:
+    """Return the config that a file of our own states, and its tensors, without common prefixes.
+
+    Args:
+        path: the file.
+        roots: first parts of the tensors' names.
+        build: makes a config of the data that the file states, or refuses it; before tensors are
+            looked at.
+
+    Raises:
+        CheckpointError: the file is damaged, or its config is refused.
+    """
+    tensors, metadata = read_safetensors(path)
+    config = build(read_config(metadata, path), path)
+    prefix = common_prefix(tensors, roots, path)  # torch.compile's, if it was saved so
+    return config, {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
 
-from tinysr.errors import UnsupportedError
 from tinysr.models.families.adcsr.config import FAMILY, PRESETS
 from tinysr.models.families.adcsr.model import AdcSR
 from tinysr.models.families.adcsr.released import is_released, read_released
@@ -18,8 +14,7 @@ from tinysr.models.family import (
     Layout,
     OneStepModel,
     Published,
-    ReadModel,
-    ReadOptions,
+    read_all_layers,
 )
 
 __all__ = ["ADCSR"]
@@ -28,17 +23,6 @@ __all__ = ["ADCSR"]
 def _make_meta(name: str) -> OneStepModel:
     with torch.device("meta"):
         return AdcSR(PRESETS[name]).eval()
-
-
-def _reader(
-    read: Callable[[Path], AdcSR],
-) -> Callable[[Path, ReadOptions], ReadModel]:
-    def read_all(path: Path, options: ReadOptions) -> ReadModel:
-        if options.layers is not None:
-            raise UnsupportedError(f"{path}: layers can't be chosen from a checkpoint of AdcSR")
-        return ReadModel(model=read(path))
-
-    return read_all
 
 
 ADCSR = Family(
@@ -53,13 +37,13 @@ ADCSR = Family(
             name="adcsr-released",
             sign="a file net_params_….pkl, and halfDecoder.ckpt in 'pretrained'",
             matches=is_released,
-            read=_reader(read_released),
+            read=read_all_layers(read_released, "a checkpoint of AdcSR"),
         ),
         Layout(
             name="adcsr-single-file",
             sign="a .safetensors file with a config of AdcSR in its metadata",
             matches=is_single_file,
-            read=_reader(read_single_file),
+            read=read_all_layers(read_single_file, "a checkpoint of AdcSR"),
         ),
     ),
     published={

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
 
-from tinysr.errors import UnsupportedError
 from tinysr.models.families.sana_sr.config import FAMILY, PRESETS
 from tinysr.models.families.sana_sr.folder import is_folder, read_folder
 from tinysr.models.families.sana_sr.model import SanaSR
@@ -18,8 +14,7 @@ from tinysr.models.family import (
     Layout,
     OneStepModel,
     Published,
-    ReadModel,
-    ReadOptions,
+    read_all_layers,
 )
 
 __all__ = ["SANA_SR"]
@@ -28,15 +23,6 @@ __all__ = ["SANA_SR"]
 def _make_meta(name: str) -> OneStepModel:
     with torch.device("meta"):
         return SanaSR(PRESETS[name]).eval()
-
-
-def _reader(read: Callable[[Path], SanaSR]) -> Callable[[Path, ReadOptions], ReadModel]:
-    def read_all(path: Path, options: ReadOptions) -> ReadModel:
-        if options.layers is not None:
-            raise UnsupportedError(f"{path}: layers can't be chosen from a checkpoint of SANA-SR")
-        return ReadModel(model=read(path))
-
-    return read_all
 
 
 SANA_SR = Family(
@@ -51,13 +37,13 @@ SANA_SR = Family(
             name="sana-sr-folder",
             sign="a file sana_sr.json beside diffusers' 'transformer' and 'vae'",
             matches=is_folder,
-            read=_reader(read_folder),
+            read=read_all_layers(read_folder, "a checkpoint of SANA-SR"),
         ),
         Layout(
             name="sana-sr-single-file",
             sign="a .safetensors file with a config of SANA-SR in its metadata",
             matches=is_single_file,
-            read=_reader(read_single_file),
+            read=read_all_layers(read_single_file, "a checkpoint of SANA-SR"),
         ),
     ),
     published={

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import torch
 
-from tinysr.errors import UnsupportedError
 from tinysr.models.families.stable_diffusion.config import OSEDIFF, PISA_SR, PRESETS, TOC_SR
 from tinysr.models.families.stable_diffusion.model import StableDiffusionSr
 from tinysr.models.families.stable_diffusion.released import ADAPTERS, is_released, read_released
@@ -19,8 +16,7 @@ from tinysr.models.family import (
     Layout,
     OneStepModel,
     Published,
-    ReadModel,
-    ReadOptions,
+    read_all_layers,
 )
 
 __all__ = ["OSEDIFF_FAMILY", "PISA_SR_FAMILY", "TOC_SR_FAMILY"]
@@ -42,7 +38,7 @@ def _make_family(
         name=f"{name}-released",
         sign=f"a file {ADAPTERS.get(name)}, beside 'unet' and 'vae'",
         matches=partial(is_released, family=name),
-        read=_reader(partial(read_released, family=name)),
+        read=read_all_layers(partial(read_released, family=name), "this checkpoint"),
     )
     return Family(
         name=name,
@@ -57,23 +53,11 @@ def _make_family(
                 name=f"{name}-single-file",
                 sign=f"a .safetensors file with a config of {name} in its metadata",
                 matches=partial(is_single_file, family=name),
-                read=_reader(read_single_file),
+                read=read_all_layers(read_single_file, "this checkpoint"),
             ),
         ),
         published={} if published is None else {name: published},
     )
-
-
-def _reader(
-    read: Callable[[Path], ReadModel | StableDiffusionSr],
-) -> Callable[[Path, ReadOptions], ReadModel]:
-    def read_all(path: Path, options: ReadOptions) -> ReadModel:
-        if options.layers is not None:
-            raise UnsupportedError(f"{path}: layers can't be chosen from this checkpoint")
-        found = read(path)
-        return found if isinstance(found, ReadModel) else ReadModel(model=found)
-
-    return read_all
 
 
 PISA_SR_FAMILY = _make_family(PISA_SR)

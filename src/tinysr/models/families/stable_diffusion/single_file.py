@@ -6,11 +6,7 @@ from pathlib import Path
 
 import torch
 
-from tinysr import paths
-from tinysr.errors import CheckpointError
-from tinysr.models.checkpoints.files import is_safetensors, read_safetensors
-from tinysr.models.checkpoints.metadata import read_config, read_family, write_single_file
-from tinysr.models.checkpoints.prefixes import common_prefix
+from tinysr.models.checkpoints import metadata
 from tinysr.models.families.stable_diffusion.build import build_config, build_model
 from tinysr.models.families.stable_diffusion.chain import STAGES
 from tinysr.models.families.stable_diffusion.model import StableDiffusionSr
@@ -27,14 +23,12 @@ def save_single_file(
         UnsupportedError: ``dtype`` is neither float32 nor float16.
         CheckpointError: a value is, or becomes in float16, NaN or infinite.
     """
-    write_single_file(model.state_dict(), model.facts, path, dtype)
+    metadata.write_single_file(model.state_dict(), model.facts, path, dtype)
 
 
 def is_single_file(path: Path, family: str) -> bool:
     """Tell whether a file is one of these, and of a family, by its metadata."""
-    if not is_safetensors(path) or not paths.is_file(path, CheckpointError):
-        return False
-    return read_family(path) == family
+    return metadata.is_of_family(path, family)
 
 
 def read_single_file(path: Path) -> StableDiffusionSr:
@@ -43,8 +37,5 @@ def read_single_file(path: Path) -> StableDiffusionSr:
     Raises:
         CheckpointError: the file is damaged or hostile, or its tensors do not fit its config.
     """
-    tensors, metadata = read_safetensors(path)
-    config = build_config(read_config(metadata, path), path)
-    prefix = common_prefix(tensors, STAGES, path)  # torch.compile's, if it was saved so
-    tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    config, tensors = metadata.read_single_file(path, STAGES, build_config)
     return build_model(config, tensors, path)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import torch
 
-from tinysr.errors import UnsupportedError
 from tinysr.models.families.tsd_sr.config import FAMILY, PRESETS
 from tinysr.models.families.tsd_sr.model import TsdSr
 from tinysr.models.families.tsd_sr.released import is_released, read_released
@@ -18,8 +14,7 @@ from tinysr.models.family import (
     Layout,
     OneStepModel,
     Published,
-    ReadModel,
-    ReadOptions,
+    read_all_layers,
 )
 
 __all__ = ["TSD_SR"]
@@ -28,15 +23,6 @@ __all__ = ["TSD_SR"]
 def _make_meta(name: str) -> OneStepModel:
     with torch.device("meta"):
         return TsdSr(PRESETS[name]).eval()
-
-
-def _reader(read: Callable[[Path], TsdSr]) -> Callable[[Path, ReadOptions], ReadModel]:
-    def read_all(path: Path, options: ReadOptions) -> ReadModel:
-        if options.layers is not None:
-            raise UnsupportedError(f"{path}: layers can't be chosen from a checkpoint of TSD-SR")
-        return ReadModel(model=read(path))
-
-    return read_all
 
 
 TSD_SR = Family(
@@ -51,13 +37,13 @@ TSD_SR = Family(
             name="tsd-sr-released",
             sign="SD3's folders 'transformer' and 'vae', and a folder 'checkpoint' with 'tsdsr'",
             matches=is_released,
-            read=_reader(read_released),
+            read=read_all_layers(read_released, "a checkpoint of TSD-SR"),
         ),
         Layout(
             name="tsd-sr-single-file",
             sign="a .safetensors file with a config of TSD-SR in its metadata",
             matches=is_single_file,
-            read=_reader(read_single_file),
+            read=read_all_layers(read_single_file, "a checkpoint of TSD-SR"),
         ),
     ),
     published={
